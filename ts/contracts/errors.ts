@@ -1,0 +1,37 @@
+/**
+ * The one error class of the package. Native faults are mapped to it at the addon boundary, misuse is
+ * rejected with it before any work starts. `code` is a closed set: callers may switch on it.
+ */
+export const ERROR_CODES = [
+  'ERR_ENGINE_INVALID_ARGUMENT',
+  'ERR_ENGINE_INVALID_MODEL',
+  'ERR_ENGINE_UNSUPPORTED_MODEL',
+  'ERR_ENGINE_OUT_OF_MEMORY',
+  'ERR_ENGINE_NO_DEVICE',
+  'ERR_ENGINE_DEVICE_FAULT',
+  'ERR_ENGINE_CLOSED',
+  'ERR_ENGINE_ABORTED',
+  'ERR_ENGINE_INTERNAL',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+export class EngineError extends Error {
+  override readonly name = 'EngineError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Misuse by the caller: what was wrong, where, and what would be right. */
+export function invalidArgument(message: string, cause?: unknown): EngineError {
+  return new EngineError('ERR_ENGINE_INVALID_ARGUMENT', message, cause === undefined ? undefined : { cause })
+}
+
+/** A checkpoint folder that cannot be opened as it stands. */
+export function invalidModel(message: string, cause?: unknown): EngineError {
+  return new EngineError('ERR_ENGINE_INVALID_MODEL', message, cause === undefined ? undefined : { cause })
+}
