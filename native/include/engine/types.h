@@ -1,0 +1,20 @@
+// Words shared by every native folder and by the addon.
+//
+// Shape letters, used as suffixes wherever a tensor has a name:
+//   T tokens (rows) in a step, flattened   C model width            F feed-forward width
+//   H query heads   G key/value heads      D head size              V vocabulary rows
+//   P key/value pages   S slots of a page  L layers                 M N K inside gemm only
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace mmprm {
+
+enum class DType : uint8_t { kF32, kBF16, kF16 };
+
+constexpr size_t dtype_bytes(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
+
+// Instruction sets with a kernel table of their own, in rising order.
+enum class Isa : uint8_t { kReference, kAvx2, kAvx512, kAvx512Bf16 };
+
+}  // namespace mmprm

@@ -1,0 +1,71 @@
+// gemm: y_MN = epilogue(a_MK · w_NK^T), the weights packed once for the kernel.
+//
+// INVARIANT: every output element is ONE sequential accumulation over k in fp32, the same instructions in the
+// same order whatever M, the row's place in its block, and the unit range: row 0 of a batch equals the row
+// alone, bit for bit. Splits over k are allowed only where the fp32 accumulator is stored and reloaded.
+//
+// Layout of a packed matrix is private to an instruction set: panels of `panel_cols()` columns of y, the last
+// one narrower in steps of one vector, k in pairs for bf16; rows of zeros fill up N and K.
+// Weights: F32 or BF16 in the pack. Activations: rows of the table's activation dtype for that weight dtype
+// (`activation_dtype` in kernels/table.h), `a_stride` elements apart, 64-byte aligned, zero from K up to the
+// next multiple of 2. Reference: double accumulation. Tolerance: c·eps·‖a_m‖·‖w_n‖, see gemm_cases.cc.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "include/engine/types.h"
+
+namespace mmprm {
+
+struct PackedMatrix {
+  const std::byte* data = nullptr;  // 64-byte aligned
+  DType dtype = DType::kF32;
+  int N = 0, K = 0;
+};
+
+// One row of w as it lies in a checkpoint: K contiguous elements, perhaps unaligned. Null data is a row of zeros.
+struct RowRef {
+  const std::byte* data = nullptr;
+  DType dtype = DType::kF32;
+};
+
+struct PackArgs {
+  const RowRef* rows_N = nullptr;  // in canonical order
+  std::byte* packed = nullptr;     // packed_bytes(dtype, N, K), 64-byte aligned
+  DType dtype = DType::kF32;
+  int N = 0, K = 0;
+};
+
+enum class Epilogue : uint8_t {
+  kStore,       // y = v                where v = (acc + bias) * column_scale
+  kAccumulate,  // y += v               y is F32: the residual stream
+  kGelu,        // y = gelu(v), the exact erf form
+  kRelu,        // y = max(v, 0)
+  kSwiglu,      // columns come in groups of 16: 8 gate then 8 up; y has N/2 columns: silu(gate) * up
+};
+
+struct GemmArgs {
+  const PackedMatrix* w = nullptr;
+  const void* a_MK = nullptr;
+  DType a_dtype = DType::kF32;
+  int64_t a_stride = 0;  // elements
+  int M = 0;
+  void* y = nullptr;
+  DType y_dtype = DType::kF32;  // F32 or BF16
+  int64_t y_stride = 0;         // elements
+  int y_cols = 0;               // columns really stored: N, or less where packing rounded N up; N/2 for kSwiglu
+  const float* bias_N = nullptr;          // may be null
+  const float* column_scale_N = nullptr;  // may be null (layer scale); not with kSwiglu
+  Epilogue epilogue = Epilogue::kStore;
+};
+
+// Work is cut into independent units; any thread may run any range of them.
+struct GemmKernel {
+  size_t (*packed_bytes)(DType dtype, int N, int K);
+  int64_t (*pack_units)(const PackArgs& args);
+  void (*pack)(const PackArgs& args, int64_t unit_begin, int64_t unit_end);
+  int64_t (*units)(const GemmArgs& args);
+  void (*run)(const GemmArgs& args, int64_t unit_begin, int64_t unit_end);
+};
+
+}  // namespace mmprm
