@@ -1,0 +1,56 @@
+// A persistent pool: the caller and `num_threads - 1` workers share out the units of one loop at a time.
+//
+// Results never depend on who ran what, because kernels are pure functions of their units. Workers spin
+// briefly after a loop (the next one follows within microseconds inside a forward pass) and then sleep.
+// WHY a short spin: a spinning worker on a machine with as many runnable threads as cores starves the very
+// thread it waits for.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace mmprm {
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(int num_threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(begin, end) on disjoint ranges that cover [0, units), at most `grain` units each, and returns
+  // when all are done. Called by one thread at a time, never from inside a body. Bodies must not throw.
+  template <typename Body>
+  void run(int64_t units, int64_t grain, Body&& body) {
+    if (units <= 0) return;
+    if (workers_.empty() || units <= grain) {
+      body(int64_t{0}, units);
+      return;
+    }
+    run_shared(units, grain, [](void* b, int64_t begin, int64_t end) {
+      (*static_cast<std::remove_reference_t<Body>*>(b))(begin, end);
+    }, &body);
+  }
+
+ private:
+  using Call = void (*)(void* body, int64_t begin, int64_t end);
+
+  void run_shared(int64_t units, int64_t grain, Call call, void* body);
+  void work();
+  void take_units();
+
+  std::atomic<uint32_t> epoch_{0};     // one per loop; workers wait for it to change
+  std::atomic<int32_t> num_busy_{0};   // workers that have not finished the current loop
+  std::atomic<int64_t> next_unit_{0};
+  std::atomic<bool> stopping_{false};
+  int64_t units_ = 0, grain_ = 1;
+  Call call_ = nullptr;
+  void* body_ = nullptr;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace mmprm
