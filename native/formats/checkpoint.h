@@ -1,0 +1,43 @@
+// A model folder as it lies on a hub: config.json and one or many safetensors files, mapped read-only.
+#pragma once
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "formats/json.h"
+#include "include/engine/types.h"
+
+namespace mmprm {
+
+struct TensorView {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  const std::byte* data = nullptr;  // into the mapped file; perhaps unaligned
+  size_t size_bytes = 0;
+  std::string file;  // for messages
+};
+
+class Checkpoint {
+ public:
+  // Throws kInvalidModel naming file and key.
+  static Checkpoint open(const std::string& folder);
+
+  const std::string& folder() const { return folder_; }
+  const Json& config() const { return config_; }
+  const std::map<std::string, TensorView>& tensors() const { return tensors_; }
+
+  // Lets go of the resident pages of [data, data + bytes): they come back from disk if touched again.
+  void drop_resident(const std::byte* data, size_t bytes) const;
+
+ private:
+  std::string folder_;
+  Json config_;
+  std::vector<std::unique_ptr<MappedFile>> files_;
+  std::map<std::string, TensorView> tensors_;
+};
+
+}  // namespace mmprm

@@ -1,0 +1,70 @@
+// What a checkpoint's config.json says about its model, in the engine's own words. Plain data.
+// INVARIANT: every value was read from the config (or follows from it); see registry.h for who fills it in.
+#pragma once
+#include <optional>
+#include <string>
+
+namespace mmprm {
+
+enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic };
+
+struct RopeSpec {
+  double theta = 0;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1;                 // linear, llama3, dynamic
+  double low_freq_factor = 1;        // llama3
+  double high_freq_factor = 1;       // llama3
+  double original_max_positions = 0;  // llama3
+};
+
+enum class RewardHead { kNone, kTwoLayer };  // kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM)
+
+struct DecoderSpec {
+  int hidden_C = 0, intermediate_F = 0, layers_L = 0;
+  int heads_H = 0, kv_heads_G = 0, head_dim_D = 0;
+  int embed_rows = 0;  // rows of the embedding table
+  int vocab_V = 0;     // rows of the output head; 0 with a reward head
+  float rms_eps = 0;
+  RopeSpec rope;
+  int max_positions = 0;
+  bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  bool tied_head = false;
+  int sliding_window = 0;  // 0: none
+  RewardHead reward_head = RewardHead::kNone;
+  int num_classes = 0;
+};
+
+enum class NormKind { kLayer, kRms };
+enum class PixelShuffle { kV1, kV2 };
+
+struct VisionSpec {
+  int hidden_C = 0, intermediate_F = 0, layers_L = 0, heads_H = 0;
+  int image_size = 0, patch_size = 0, channels = 3;  // pixels
+  NormKind norm = NormKind::kLayer;
+  float eps = 0;
+  bool qkv_bias = false, qk_norm = false, layer_scale = true;
+  int select_layer = -1;   // as in the config: -1 the last layer, otherwise an index into L + 1 hidden states
+  int shuffle_factor = 2;  // 1 / downsample_ratio
+  PixelShuffle shuffle = PixelShuffle::kV2;
+  float projector_eps = 1e-5f;
+  int min_tiles = 1, max_tiles = 1;
+  bool use_thumbnail = false, dynamic_tiles = false;
+
+  int patches_per_side() const { return image_size / patch_size; }
+  int tokens_per_tile() const {
+    const int side = patches_per_side() / shuffle_factor;
+    return side * side;
+  }
+};
+
+struct ModelSpec {
+  std::string architecture;  // as in the config
+  std::string family;        // registry name of the language model: "internlm2", "qwen2", "llama", "mistral"
+  DecoderSpec decoder;
+  std::optional<VisionSpec> vision;
+  int image_token_id = -1;     // -1: the config does not say; look it up in the tokenizer
+  std::string system_message;  // empty: the config does not say
+  std::string template_name;   // empty: the config does not say
+};
+
+}  // namespace mmprm
