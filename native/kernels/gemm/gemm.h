@@ -17,6 +17,14 @@
 
 namespace mmprm {
 
+// Distance between rows of activations, in elements: whole cache lines, never a multiple of 4 KiB, where the
+// rows of a block would compete for the same few lines of L1.
+constexpr int64_t activation_stride(int K, DType dtype) {
+  const int64_t per_line = 64 / int64_t(dtype_bytes(dtype));
+  const int64_t stride = (K + per_line - 1) / per_line * per_line;
+  return stride * int64_t(dtype_bytes(dtype)) % 4096 == 0 ? stride + per_line : stride;
+}
+
 struct PackedMatrix {
   const std::byte* data = nullptr;  // 64-byte aligned
   DType dtype = DType::kF32;

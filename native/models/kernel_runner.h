@@ -1,0 +1,49 @@
+// Kernels × threads: cuts each op into units and shares them out. Shared by decoder and vision.
+#pragma once
+#include <algorithm>
+#include <atomic>
+
+#include "base/thread_pool.h"
+#include "include/engine/error.h"
+#include "kernels/table.h"
+
+namespace mmprm {
+
+struct KernelRunner {
+  const KernelTable& kernels;
+  ThreadPool& pool;
+  const std::atomic<bool>* cancelled = nullptr;  // these two are looked at between layers
+  const std::atomic<bool>* closing = nullptr;
+
+  void gemm(const GemmArgs& args) const {
+    pool.run(kernels.gemm.units(args), 1, [&](int64_t b, int64_t e) { kernels.gemm.run(args, b, e); });
+  }
+  void attention(const AttentionArgs& args) const {
+    pool.run(kernels.attention.units(args), 1, [&](int64_t b, int64_t e) { kernels.attention.run(args, b, e); });
+  }
+  void rope(const RopeArgs& args) const {
+    pool.run(args.T, kRowGrain, [&](int64_t b, int64_t e) { kernels.rope.run(args, b, e); });
+  }
+  void rmsnorm(const RmsnormArgs& args) const {
+    pool.run(args.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels.rmsnorm.run(args, b, e); });
+  }
+  void layernorm(const LayernormArgs& args) const {
+    pool.run(args.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels.layernorm.run(args, b, e); });
+  }
+
+  void check_cancelled() const {
+    if (closing && closing->load()) throw Error(ErrorCode::kClosed, "the engine was closed");
+    if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "the call was aborted");
+  }
+
+  // WHY blocks of rows: activations between two matrices stay in cache, and M = 512 already amortises the weights.
+  static constexpr int kRowBlock = 512;
+  static constexpr int64_t kRowGrain = 16;
+
+  template <typename Body>
+  static void for_row_blocks(int rows, Body&& body) {
+    for (int first = 0; first < rows; first += kRowBlock) body(first, std::min(kRowBlock, rows - first));
+  }
+};
+
+}  // namespace mmprm

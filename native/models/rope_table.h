@@ -1,0 +1,23 @@
+// cos and sin of the rotary angles, [position][2][D/2], grown on demand. Angles are float32 products, as in the
+// reference implementations; llama3 and linear scaling follow transformers' published formulas. Dynamic (NTK)
+// scaling changes nothing up to max_positions, and longer sequences are rejected.
+#pragma once
+#include <vector>
+
+#include "models/model_spec.h"
+
+namespace mmprm {
+
+class RopeTable {
+ public:
+  RopeTable(const RopeSpec& spec, int head_dim_D);
+  const float* data() const { return table_.data(); }
+  void grow(int num_positions);
+
+ private:
+  std::vector<float> inverse_frequencies_;  // [D/2]
+  std::vector<float> table_;
+  int num_positions_ = 0;
+};
+
+}  // namespace mmprm
