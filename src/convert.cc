@@ -1,0 +1,166 @@
+#include "convert.h"
+
+#include <algorithm>
+#include <string>
+
+namespace mmprm::addon {
+namespace {
+
+[[noreturn]] void reject(const std::string& key, const char* expected) {
+  throw Error(ErrorCode::kInvalidArgument, key + " must be " + expected);
+}
+
+std::string get_string(Napi::Object object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsString()) reject(key, "a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+int32_t get_int(Napi::Object object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsNumber()) reject(key, "a number");
+  return value.As<Napi::Number>().Int32Value();
+}
+
+Napi::Array get_array(Napi::Object object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsArray()) reject(key, "an array");
+  return value.As<Napi::Array>();
+}
+
+std::vector<float> copy_floats(Napi::Value value, const char* key) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
+    reject(key, "a Float32Array");
+  }
+  const Napi::Float32Array array = value.As<Napi::Float32Array>();
+  return std::vector<float>(array.Data(), array.Data() + array.ElementLength());
+}
+
+std::vector<int32_t> copy_ints(Napi::Value value, const char* key) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
+    reject(key, "an Int32Array");
+  }
+  const Napi::Int32Array array = value.As<Napi::Int32Array>();
+  return std::vector<int32_t>(array.Data(), array.Data() + array.ElementLength());
+}
+
+std::vector<std::vector<int32_t>> int_lists(Napi::Object object, const char* key) {
+  const Napi::Array array = get_array(object, key);
+  std::vector<std::vector<int32_t>> lists;
+  for (uint32_t i = 0; i < array.Length(); ++i) lists.push_back(copy_ints(array.Get(i), key));
+  return lists;
+}
+
+Output parse_output(const std::string& name) {
+  if (name == "logits") return Output::kLogits;
+  if (name == "pair") return Output::kPair;
+  if (name == "classes") return Output::kClasses;
+  reject("output", "logits, pair or classes");
+}
+
+Napi::Object object_of(Napi::Env env, std::initializer_list<std::pair<const char*, Napi::Value>> fields) {
+  Napi::Object out = Napi::Object::New(env);
+  for (const auto& [key, value] : fields) out.Set(key, value);
+  return out;
+}
+
+Napi::Value number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
+
+Napi::Value to_js(Napi::Env env, const DecoderInfo& d) {
+  return object_of(env, {{"hidden", number(env, d.hidden)},
+                         {"intermediate", number(env, d.intermediate)},
+                         {"layers", number(env, d.layers)},
+                         {"heads", number(env, d.heads)},
+                         {"kvHeads", number(env, d.kv_heads)},
+                         {"headDim", number(env, d.head_dim)},
+                         {"vocab", number(env, d.vocab)},
+                         {"maxPositions", number(env, d.max_positions)},
+                         {"numClasses", number(env, d.num_classes)}});
+}
+
+Napi::Value to_js(Napi::Env env, const VisionInfo& v) {
+  return object_of(env, {{"hidden", number(env, v.hidden)},
+                         {"layers", number(env, v.layers)},
+                         {"heads", number(env, v.heads)},
+                         {"imageSize", number(env, v.image_size)},
+                         {"patchSize", number(env, v.patch_size)},
+                         {"tokensPerTile", number(env, v.tokens_per_tile)},
+                         {"minTiles", number(env, v.min_tiles)},
+                         {"maxTiles", number(env, v.max_tiles)},
+                         {"useThumbnail", Napi::Boolean::New(env, v.use_thumbnail)},
+                         {"dynamicTiles", Napi::Boolean::New(env, v.dynamic_tiles)}});
+}
+
+Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
+  Napi::Array array = Napi::Array::New(env, lists.size());
+  for (uint32_t i = 0; i < lists.size(); ++i) array.Set(i, addon::to_js(env, lists[i]));
+  return array;
+}
+
+}  // namespace
+
+EngineOptions to_engine_options(Napi::Object object) {
+  const std::string weights = get_string(object, "weights");
+  if (weights != "bf16" && weights != "f32") reject("weights", "bf16 or f32");
+  return {get_string(object, "model"), weights == "f32" ? DType::kF32 : DType::kBF16, get_int(object, "threads"),
+          get_string(object, "isa")};
+}
+
+ImageTiles to_image_tiles(Napi::Object object) {
+  return {copy_floats(object.Get("pixels"), "pixels"), get_int(object, "numTiles")};
+}
+
+ForwardRequest to_forward_request(Napi::Object object) {
+  ForwardRequest request;
+  request.sequences = int_lists(object, "sequences");
+  request.wanted = int_lists(object, "wanted");
+  const Napi::Array images = get_array(object, "images");
+  for (uint32_t i = 0; i < images.Length(); ++i) {
+    const Napi::Value image = images.Get(i);
+    if (!image.IsObject()) reject("images", "a list of { pixels, numTiles }");
+    request.images.push_back(to_image_tiles(image.As<Napi::Object>()));
+  }
+  request.image_token = get_int(object, "imageToken");
+  request.output = parse_output(get_string(object, "output"));
+  if (request.output == Output::kPair) {
+    const std::vector<int32_t> pair = copy_ints(object.Get("pair"), "pair");
+    if (pair.size() != 2) reject("pair", "an Int32Array of two ids");
+    std::copy(pair.begin(), pair.end(), request.pair);
+  }
+  request.want_hidden = object.Get("hidden").ToBoolean();
+  return request;
+}
+
+Napi::Float32Array to_js(Napi::Env env, const std::vector<float>& values) {
+  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+Napi::Value to_js(Napi::Env env, const EngineInfo& info) {
+  return object_of(env, {{"architecture", Napi::String::New(env, info.architecture)},
+                         {"family", Napi::String::New(env, info.family)},
+                         {"isa", Napi::String::New(env, info.isa)},
+                         {"weights", Napi::String::New(env, info.weights == DType::kF32 ? "f32" : "bf16")},
+                         {"threads", number(env, info.num_threads)},
+                         {"packedBytes", number(env, double(info.packed_bytes))},
+                         {"decoder", to_js(env, info.decoder)},
+                         {"vision", info.has_vision ? to_js(env, info.vision) : env.Null()}});
+}
+
+Napi::Value to_js(Napi::Env env, const ForwardResult& result) {
+  return object_of(env, {{"width", number(env, result.width)},
+                         {"values", to_js(env, result.values)},
+                         {"hidden", to_js(env, result.hidden)},
+                         {"numTokens", number(env, double(result.num_tokens))},
+                         {"numComputedTokens", number(env, double(result.num_computed_tokens))},
+                         {"milliseconds", number(env, result.milliseconds)}});
+}
+
+Napi::Value to_js(Napi::Env env, const VisionResult& result) {
+  return object_of(env, {{"embeds", to_js(env, result.embeds)},
+                         {"hidden", to_js(env, result.hidden)},
+                         {"numStates", number(env, result.num_states)}});
+}
+
+}  // namespace mmprm::addon

@@ -1,0 +1,138 @@
+#include "engine_wrap.h"
+
+#include <chrono>
+#include <thread>
+
+#include "convert.h"
+#include "guard.h"
+#include "main_thread.h"
+
+namespace mmprm::addon {
+namespace {
+
+constexpr auto kProgressInterval = std::chrono::milliseconds(50);
+
+Napi::Value job_object(Napi::Env env, Napi::Promise promise, CancelFlag cancelled) {
+  Napi::Object job = Napi::Object::New(env);
+  job.Set("promise", promise);
+  job.Set("abort", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
+  return job;
+}
+
+// Settles `pending` with whatever an engine call ends in.
+template <typename Result>
+Engine::Callback<Result> settle(std::shared_ptr<PendingPromise> pending) {
+  return [pending](std::exception_ptr error, Result result) {
+    if (error) return pending->reject(error);
+    auto shared = std::make_shared<const Result>(std::move(result));
+    pending->resolve([shared](Napi::Env env) { return to_js(env, *shared); });
+  };
+}
+
+// Reports to a JavaScript function, not more often than a person can read.
+std::function<void(uint64_t, uint64_t)> progress_poster(std::shared_ptr<PendingPromise> pending,
+                                                        Napi::Function function) {
+  auto shared = std::make_shared<Napi::FunctionReference>(Napi::Persistent(function));
+  auto next = std::make_shared<std::chrono::steady_clock::time_point>();
+  return [pending, shared, next](uint64_t done, uint64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < *next && done < total) return;
+    *next = now + kProgressInterval;
+    pending->post([shared, done, total](Napi::Env env) {
+      shared->Call({Napi::Number::New(env, double(done)), Napi::Number::New(env, double(total))});
+    });
+  };
+}
+
+}  // namespace
+
+Napi::Value open_engine(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const EngineOptions options = to_engine_options(info[0].As<Napi::Object>());
+    const auto pending = PendingPromise::create(info.Env());
+    const auto on_progress = progress_poster(pending, info[1].As<Napi::Function>());
+    const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    // WHY a thread of its own: packing takes seconds, and the four threads of Node's pool are the file system's.
+    std::thread([options, pending, on_progress, cancelled] {
+      try {
+        const std::shared_ptr<Engine> engine = Engine::open(options, on_progress, cancelled);
+        pending->resolve([engine](Napi::Env env) { return EngineWrap::create(env, engine); });
+      } catch (...) {
+        pending->reject(std::current_exception());
+      }
+    }).detach();
+    return job_object(info.Env(), pending->promise(), cancelled);
+  });
+}
+
+Napi::Function EngineWrap::define(Napi::Env env) {
+  return DefineClass(env, "NativeEngine",
+                     {InstanceMethod<&EngineWrap::info>("info"), InstanceMethod<&EngineWrap::forward>("forward"),
+                      InstanceMethod<&EngineWrap::embed_image>("embedImage"),
+                      InstanceMethod<&EngineWrap::close>("close")});
+}
+
+Napi::Value EngineWrap::create(Napi::Env env, std::shared_ptr<Engine> engine) {
+  return environment(env).engine_class.New({Napi::External<std::shared_ptr<Engine>>::New(env, &engine)});
+}
+
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
+  if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "engines are made by openEngine");
+  engine_ = *info[0].As<Napi::External<std::shared_ptr<Engine>>>().Data();
+  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(engine_->info().packed_bytes));
+}
+
+EngineWrap::~EngineWrap() = default;
+
+std::shared_ptr<Engine> EngineWrap::open_or_throw() const {
+  if (!engine_) throw Error(ErrorCode::kClosed, "the engine is closed");
+  return engine_;
+}
+
+Napi::Value EngineWrap::info(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return to_js(info.Env(), open_or_throw()->info()); });
+}
+
+Napi::Value EngineWrap::forward(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto engine = open_or_throw();
+    ForwardRequest request = to_forward_request(info[0].As<Napi::Object>());
+    const auto pending = PendingPromise::create(info.Env());
+    const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    engine->forward(std::move(request), cancelled, settle<ForwardResult>(pending));
+    return job_object(info.Env(), pending->promise(), cancelled);
+  });
+}
+
+Napi::Value EngineWrap::embed_image(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto engine = open_or_throw();
+    const Napi::Object request = info[0].As<Napi::Object>();
+    const auto pending = PendingPromise::create(info.Env());
+    const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    engine->embed_image(to_image_tiles(request), request.Get("hidden").ToBoolean(), cancelled,
+                        settle<VisionResult>(pending));
+    return job_object(info.Env(), pending->promise(), cancelled);
+  });
+}
+
+Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto pending = PendingPromise::create(info.Env());
+    const auto undefined = [](Napi::Env env) { return env.Undefined(); };
+    if (!engine_) {
+      pending->resolve(undefined);
+      return pending->promise();
+    }
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -int64_t(engine_->info().packed_bytes));
+    engine_->close();
+    // WHY elsewhere: freeing waits for the layer in work, and the event loop must not.
+    std::thread([engine = std::exchange(engine_, nullptr), pending, undefined]() mutable {
+      engine.reset();
+      pending->resolve(undefined);
+    }).detach();
+    return pending->promise();
+  });
+}
+
+}  // namespace mmprm::addon

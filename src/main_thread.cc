@@ -1,0 +1,64 @@
+#include "main_thread.h"
+
+#include "guard.h"
+
+namespace mmprm::addon {
+namespace {
+
+using Task = std::function<void(Napi::Env)>;
+
+void run_task(napi_env env, napi_value, void*, void* data) {
+  const std::unique_ptr<Task> task(static_cast<Task*>(data));
+  if (env == nullptr) return;  // the environment went away first
+  const Napi::HandleScope scope(env);
+  try {
+    (*task)(Napi::Env(env));
+  } catch (...) {
+    // Nobody is left to tell: settling fails only while the environment is being torn down.
+  }
+}
+
+}  // namespace
+
+MainThread::MainThread(Napi::Env env) {
+  const Napi::String name = Napi::String::New(env, "mm-prm");
+  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr,
+                                                             nullptr, run_task, &handle_);
+  if (status != napi_ok) throw Error(ErrorCode::kInternal, "cannot reach the JavaScript thread from others");
+}
+
+MainThread::~MainThread() {
+  if (!closing_) napi_release_threadsafe_function(handle_, napi_tsfn_release);
+}
+
+void MainThread::post(Task task) {
+  if (closing_) return;
+  auto owned = std::make_unique<Task>(std::move(task));
+  if (napi_call_threadsafe_function(handle_, owned.get(), napi_tsfn_nonblocking) == napi_ok) {
+    owned.release();
+  } else {
+    closing_ = true;
+  }
+}
+
+std::shared_ptr<PendingPromise> PendingPromise::create(Napi::Env env) {
+  return std::shared_ptr<PendingPromise>(new PendingPromise(env));
+}
+
+void PendingPromise::resolve(std::function<Napi::Value(Napi::Env)> make_value) {
+  main_thread_.post([self = shared_from_this(), make_value = std::move(make_value)](Napi::Env env) {
+    try {
+      self->deferred_.Resolve(make_value(env));
+    } catch (...) {
+      self->deferred_.Reject(to_js_error(env, std::current_exception()));
+    }
+  });
+}
+
+void PendingPromise::reject(std::exception_ptr error) {
+  main_thread_.post([self = shared_from_this(), error](Napi::Env env) {
+    self->deferred_.Reject(to_js_error(env, error));
+  });
+}
+
+}  // namespace mmprm::addon

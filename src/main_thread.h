@@ -1,0 +1,46 @@
+// From any thread to the JavaScript thread: posts functions, settles promises.
+//
+// INVARIANT: no C++ exception leaves a function that Node calls, and once Node answers that the environment is
+// closing, the handle is never touched again.
+#pragma once
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+
+namespace mmprm::addon {
+
+// Keeps the event loop alive while it exists.
+class MainThread {
+ public:
+  explicit MainThread(Napi::Env env);
+  ~MainThread();
+  MainThread(const MainThread&) = delete;
+  MainThread& operator=(const MainThread&) = delete;
+
+  // `task` runs on the JavaScript thread, or never if the environment is closing.
+  void post(std::function<void(Napi::Env)> task);
+
+ private:
+  napi_threadsafe_function handle_ = nullptr;
+  bool closing_ = false;
+};
+
+// A promise that any thread may settle, once.
+class PendingPromise : public std::enable_shared_from_this<PendingPromise> {
+ public:
+  static std::shared_ptr<PendingPromise> create(Napi::Env env);
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+  void resolve(std::function<Napi::Value(Napi::Env)> make_value);
+  void reject(std::exception_ptr error);
+  void post(std::function<void(Napi::Env)> task) { main_thread_.post(std::move(task)); }
+
+ private:
+  explicit PendingPromise(Napi::Env env) : deferred_(env), main_thread_(env) {}
+
+  Napi::Promise::Deferred deferred_;
+  MainThread main_thread_;
+};
+
+}  // namespace mmprm::addon
