@@ -1,6 +1,6 @@
 #include "engine_wrap.h"
 
-#include <chrono>
+#include <atomic>
 #include <thread>
 
 #include "convert.h"
@@ -10,9 +10,7 @@
 namespace mmprm::addon {
 namespace {
 
-constexpr auto kProgressInterval = std::chrono::milliseconds(50);
-
-Napi::Value job_object(Napi::Env env, Napi::Promise promise, CancelFlag cancelled) {
+Napi::Object job_object(Napi::Env env, Napi::Promise promise, CancelFlag cancelled) {
   Napi::Object job = Napi::Object::New(env);
   job.Set("promise", promise);
   job.Set("abort", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
@@ -29,20 +27,10 @@ Engine::Callback<Result> settle(std::shared_ptr<PendingPromise> pending) {
   };
 }
 
-// Reports to a JavaScript function, not more often than a person can read.
-std::function<void(uint64_t, uint64_t)> progress_poster(std::shared_ptr<PendingPromise> pending,
-                                                        Napi::Function function) {
-  auto shared = std::make_shared<Napi::FunctionReference>(Napi::Persistent(function));
-  auto next = std::make_shared<std::chrono::steady_clock::time_point>();
-  return [pending, shared, next](uint64_t done, uint64_t total) {
-    const auto now = std::chrono::steady_clock::now();
-    if (now < *next && done < total) return;
-    *next = now + kProgressInterval;
-    pending->post([shared, done, total](Napi::Env env) {
-      shared->Call({Napi::Number::New(env, double(done)), Napi::Number::New(env, double(total))});
-    });
-  };
-}
+// Written by the opening thread, read by JavaScript whenever it likes.
+struct Progress {
+  std::atomic<uint64_t> done{0}, total{0};  // bytes of weights
+};
 
 }  // namespace
 
@@ -50,10 +38,14 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const EngineOptions options = to_engine_options(info[0].As<Napi::Object>());
     const auto pending = PendingPromise::create(info.Env());
-    const auto on_progress = progress_poster(pending, info[1].As<Napi::Function>());
     const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    const auto progress = std::make_shared<Progress>();
     // WHY a thread of its own: packing takes seconds, and the four threads of Node's pool are the file system's.
-    std::thread([options, pending, on_progress, cancelled] {
+    std::thread([options, pending, progress, cancelled] {
+      const auto on_progress = [&progress](uint64_t done, uint64_t total) {
+        progress->total = total;
+        progress->done = done;
+      };
       try {
         const std::shared_ptr<Engine> engine = Engine::open(options, on_progress, cancelled);
         pending->resolve([engine](Napi::Env env) { return EngineWrap::create(env, engine); });
@@ -61,7 +53,14 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
         pending->reject(std::current_exception());
       }
     }).detach();
-    return job_object(info.Env(), pending->promise(), cancelled);
+    Napi::Object job = job_object(info.Env(), pending->promise(), cancelled);
+    job.Set("progress", Napi::Function::New(info.Env(), [progress](const Napi::CallbackInfo& info) -> Napi::Value {
+              Napi::Object out = Napi::Object::New(info.Env());
+              out.Set("doneBytes", double(progress->done));
+              out.Set("totalBytes", double(progress->total));
+              return out;
+            }));
+    return job;
   });
 }
 

@@ -8,7 +8,7 @@
 
 namespace mmprm::addon {
 
-// openEngine({ model, weights, threads, isa }, onProgress) -> { promise, abort() }
+// openEngine({ model, weights, threads, isa }) -> { promise, abort(), progress() }
 Napi::Value open_engine(const Napi::CallbackInfo& info);
 
 class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
