@@ -1,0 +1,77 @@
+/**
+ * Schemas of everything a caller hands to the engine. Unknown keys are refused, with the nearest known one:
+ * a misspelt option that is silently dropped costs more than an error.
+ */
+import { z } from 'zod'
+import { type EngineError, invalidArgument } from '../contracts/errors.ts'
+import { suggest } from '../contracts/suggest.ts'
+
+const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
+const image = z.union([z.string().min(1), z.instanceof(Uint8Array)], {
+  message: 'must be a path, a data URI or a Buffer',
+})
+const steps = z.array(z.string()).min(1, { message: 'needs at least one step' })
+const positive = z.number().int().positive()
+const maxTiles = positive.max(1024).optional()
+
+/** Weights read so far while an engine opens. */
+export interface OpenProgress {
+  doneBytes: number
+  totalBytes: number
+}
+
+export const openSchema = z.strictObject({
+  model: z.string().min(1),
+  weights: z.enum(['bf16', 'f32']).default('bf16'),
+  threads: positive.max(1024).optional(),
+  isa: z.enum(['reference', 'avx2', 'avx512', 'avx512bf16']).optional(),
+  scoring: z.string().min(1).default('auto'),
+  maxTiles,
+  onProgress: z.custom<(p: OpenProgress) => void>((f) => typeof f === 'function', 'must be a function').optional(),
+  signal,
+})
+
+const scoreCommon = { question: z.string(), image: image.optional(), maxTiles, returnLogits: z.boolean().optional(), signal }
+export const scoreOneSchema = z.strictObject({ ...scoreCommon, steps })
+export const scoreManySchema = z.strictObject({
+  ...scoreCommon,
+  solutions: z.array(steps).min(1, { message: 'needs at least one solution' }),
+})
+
+export const logitsSchema = z.strictObject({
+  tokens: z.array(z.number().int().nonnegative()).min(1),
+  image: image.optional(),
+  maxTiles,
+  rows: z.array(z.number().int().nonnegative()).optional(),
+  returnHidden: z.boolean().default(false),
+  signal,
+})
+
+export const embedImageSchema = z.strictObject({ image, maxTiles, returnHidden: z.boolean().default(false), signal })
+
+export type OpenOptions = z.input<typeof openSchema>
+export type ScoreOneRequest = z.input<typeof scoreOneSchema>
+export type ScoreManyRequest = z.input<typeof scoreManySchema>
+export type LogitsRequest = z.input<typeof logitsSchema>
+export type EmbedImageRequest = z.input<typeof embedImageSchema>
+
+/** Validates `value`; `where` names the call in the message of the EngineError. */
+export function validate<S extends z.ZodObject>(schema: S, value: unknown, where: string): z.output<S> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw describe(result.error, Object.keys(schema.shape), where)
+}
+
+function describe(error: z.ZodError, known: readonly string[], where: string): EngineError {
+  const reasons = error.issues.map((issue) => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => `unknown option "${key}"${suggest(key, known)}`).join('; ')
+    }
+    return issue.path.length > 0 ? `${formatPath(issue.path)}: ${issue.message}` : issue.message
+  })
+  return invalidArgument(`${where}: ${reasons.join('; ')}`, error)
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${String(part)}`)).join('')
+}
