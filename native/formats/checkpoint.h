@@ -14,6 +14,8 @@ namespace mmprm {
 
 struct TensorView {
   std::string name;
+  std::string dtype_name;  // as stored
+  bool readable = true;    // false: stored in a dtype the engine cannot read, `dtype` says nothing
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;  // into the mapped file; perhaps unaligned
@@ -23,19 +25,25 @@ struct TensorView {
 
 class Checkpoint {
  public:
-  // Throws kInvalidModel naming file and key.
+  // Reads model.safetensors, else the shards named by model.safetensors.index.json. Throws kInvalidModel
+  // naming file and key; files and tensors that an index names in vain are all listed.
   static Checkpoint open(const std::string& folder);
 
   const std::string& folder() const { return folder_; }
-  const Json& config() const { return config_; }
+  const Json& config() const { return config_; }              // an object
+  const Json& preprocessor() const { return preprocessor_; }  // null without preprocessor_config.json
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
 
   // Lets go of the resident pages of [data, data + bytes): they come back from disk if touched again.
+  // `data` must lie in one of the files.
   void drop_resident(const std::byte* data, size_t bytes) const;
 
  private:
+  void add_file(const std::string& name, const std::map<std::string, std::string>& weight_map);
+  void add_shards(const Json& index, const std::string& index_path);
+
   std::string folder_;
-  Json config_;
+  Json config_, preprocessor_;
   std::vector<std::unique_ptr<MappedFile>> files_;
   std::map<std::string, TensorView> tensors_;
 };
