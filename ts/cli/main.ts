@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+/** `mm-prm COMMAND …`: finds the command, maps what it throws to an exit code. Commands load when called. */
+import { EngineError } from '../contracts/errors.ts'
+import { suggest } from '../contracts/suggest.ts'
+import { type Command, EXIT, UsageError } from './command.ts'
+
+const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  quickstart: {
+    summary: 'score a worked example with its picture',
+    load: async () => (await import('./quickstart.ts')).command,
+  },
+  score: { summary: 'score the steps of solutions in a JSONL file', load: async () => (await import('./score.ts')).command },
+  inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
+  doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },
+}
+
+function usage(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length))
+  const rows = Object.entries(COMMANDS).map(([name, c]) => `  ${name.padEnd(width)}  ${c.summary}`)
+  return ['usage: mm-prm COMMAND [options]', '', ...rows, '', 'mm-prm COMMAND --help shows its options.', ''].join('\n')
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(usage())
+    return name === undefined ? EXIT.usage : EXIT.ok
+  }
+  const entry = COMMANDS[name]
+  if (!entry) throw new UsageError(`no command "${name}"${suggest(name, Object.keys(COMMANDS))}`)
+  const command = await entry.load()
+  if (rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(`${command.usage}\n`)
+    return EXIT.ok
+  }
+  return command.run(rest)
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2))
+} catch (error) {
+  if (error instanceof UsageError) {
+    process.stderr.write(`mm-prm: ${error.message}\n`)
+    process.exitCode = EXIT.usage
+  } else {
+    const known = error instanceof EngineError
+    process.stderr.write(`mm-prm: ${known ? `${error.message} [${error.code}]` : ((error as Error).stack ?? String(error))}\n`)
+    process.exitCode = EXIT.failed
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The parts of a model folder that TypeScript reads: config.json (for the tokenizer side), the image
+ * preprocessing settings, and what the checkpoint records about its own scoring. Weights and the model's
+ * dimensions are read natively.
+ */
+import { readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { invalidModel } from '../contracts/errors.ts'
+import { type RecordedScoring, readRecordedScoring } from './families/index.ts'
+import type { NativeVisionInfo, TileOptions } from './native.ts'
+import type { Tokenizer } from './tokenizer/index.ts'
+
+const IMAGENET_MEAN = [0.485, 0.456, 0.406]
+const IMAGENET_STD = [0.229, 0.224, 0.225]
+const IMAGE_CONTEXT = '<IMG_CONTEXT>'
+
+const configSchema = z.looseObject({ image_token_id: z.number().int().nonnegative().optional() })
+const preprocessorSchema = z.looseObject({
+  image_mean: z.array(z.number()).length(3).default(IMAGENET_MEAN),
+  image_std: z.array(z.number().positive()).length(3).default(IMAGENET_STD),
+  min_patches: z.number().int().positive().optional(),
+  max_patches: z.number().int().positive().optional(),
+})
+
+/** A JSON file of the folder; undefined where it may be absent. */
+async function readJson<S extends z.ZodType>(folder: string, name: string, schema: S): Promise<z.output<S> | undefined> {
+  const path = join(folder, name)
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw invalidModel(`${path}: ${error.message}`, error)
+  })
+  if (text === undefined) return undefined
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw invalidModel(`${path}: ${(error as Error).message}`, error)
+  }
+  const parsed = schema.safeParse(json)
+  if (parsed.success) return parsed.data
+  throw invalidModel(`${path}: ${parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`)
+}
+
+export class CheckpointFolder {
+  readonly path: string
+  readonly config: z.output<typeof configSchema>
+  readonly recorded: RecordedScoring | undefined
+  readonly #preprocessor: z.output<typeof preprocessorSchema>
+
+  constructor(
+    path: string,
+    config: z.output<typeof configSchema>,
+    preprocessor: z.output<typeof preprocessorSchema>,
+    recorded: RecordedScoring | undefined,
+  ) {
+    this.path = path
+    this.config = config
+    this.#preprocessor = preprocessor
+    this.recorded = recorded
+  }
+
+  /** Id of the token that stands for one row of an image, or -1 where the tokenizer has none. */
+  imageToken(tokenizer: Tokenizer): number {
+    return this.config.image_token_id ?? tokenizer.pieceId(IMAGE_CONTEXT) ?? -1
+  }
+
+  tileOptions(vision: NativeVisionInfo, maxTiles: number | undefined): TileOptions {
+    const p = this.#preprocessor
+    const most = maxTiles ?? (vision.dynamicTiles ? (p.max_patches ?? vision.maxTiles) : 1)
+    return {
+      imageSize: vision.imageSize,
+      minTiles: Math.min(p.min_patches ?? vision.minTiles, most),
+      maxTiles: most,
+      useThumbnail: vision.useThumbnail,
+      mean: p.image_mean,
+      std: p.image_std,
+    }
+  }
+}
+
+/** @throws EngineError INVALID_MODEL naming the file and key */
+export async function readCheckpointFolder(folder: string): Promise<CheckpointFolder> {
+  const path = resolve(folder)
+  const info = await stat(path).catch(() => undefined)
+  if (!info?.isDirectory()) throw invalidModel(`${path}: ${info ? 'not a folder' : 'no such folder'}; a checkpoint folder is expected`)
+  const config = await readJson(path, 'config.json', configSchema)
+  if (!config) throw invalidModel(`${path}: config.json is missing`)
+  const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorSchema)
+  return new CheckpointFolder(path, config, preprocessor ?? preprocessorSchema.parse({}), await readRecordedScoring(path))
+}

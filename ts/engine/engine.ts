@@ -1,0 +1,264 @@
+/**
+ * The engine: opens a checkpoint folder and scores reasoning steps with it. Everything that computes runs on
+ * native threads; this file joins tokenizer, template, image and native engine, and holds no arithmetic beyond
+ * the two-way softmax.
+ */
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
+import { resolveFamily, type ScoringFamily, type ScoringPrompt } from './families/index.ts'
+import { decodeImage } from './image.ts'
+import { type ImageTiles, loadNative, type NativeEngine, type NativeInfo, type NativeJob } from './native.ts'
+import {
+  type EmbedImageRequest,
+  embedImageSchema,
+  type LogitsRequest,
+  logitsSchema,
+  type OpenOptions,
+  openSchema,
+  type ScoreManyRequest,
+  type ScoreOneRequest,
+  scoreManySchema,
+  scoreOneSchema,
+  validate,
+} from './options.ts'
+import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
+
+const PROGRESS_INTERVAL_MS = 100
+
+/** Logits behind a step's score: [against, for] is `[No, Yes]`-like for pairs, all classes for a reward head. */
+export interface ScoredSteps {
+  scores: number[]
+  /** Per step, raw: `[yes, no]` for pair families, one value per class for reward heads. */
+  logits: number[][]
+}
+
+/** What is open, as `engine.info()` tells it. */
+export interface EngineInfo extends NativeInfo {
+  model: string
+  /** Name of the scoring family, or null when none was recognised. */
+  scoring: string | null
+}
+
+type Plain<R> = Omit<R, 'returnLogits'> & { returnLogits?: false }
+type WithLogits<R> = Omit<R, 'returnLogits'> & { returnLogits: true }
+
+export class Engine implements AsyncDisposable {
+  readonly tokenizer: Tokenizer
+  readonly #native: NativeEngine
+  readonly #info: NativeInfo
+  readonly #folder: CheckpointFolder
+  readonly #scoring: string
+  readonly #maxTiles: number | undefined
+  #family: ScoringFamily | undefined
+  #closed = false
+
+  private constructor(parts: {
+    native: NativeEngine
+    folder: CheckpointFolder
+    tokenizer: Tokenizer
+    scoring: string
+    maxTiles: number | undefined
+  }) {
+    this.#native = parts.native
+    this.#info = parts.native.info()
+    this.#folder = parts.folder
+    this.tokenizer = parts.tokenizer
+    this.#scoring = parts.scoring
+    this.#maxTiles = parts.maxTiles
+  }
+
+  /**
+   * Opens a model folder as it lies on a hub. Reads config and tokenizer, maps the weights and packs them.
+   * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL (file and key), INVALID_ARGUMENT, OUT_OF_MEMORY, ABORTED
+   */
+  static async open(options: OpenOptions): Promise<Engine> {
+    const o = validate(openSchema, options, 'Engine.open')
+    throwIfAborted(o.signal)
+    const folder = await readCheckpointFolder(o.model)
+    const tokenizer = await openTokenizer(o.model)
+    const job = loadNative().openEngine({ model: o.model, weights: o.weights, threads: o.threads ?? 0, isa: o.isa ?? '' })
+    const report = () => {
+      const progress = job.progress()
+      if (progress.totalBytes > 0) o.onProgress?.(progress)
+    }
+    const timer = o.onProgress && setInterval(report, PROGRESS_INTERVAL_MS)
+    try {
+      const native = await settle(job, o.signal)
+      report()
+      const engine = new Engine({ native, folder, tokenizer, scoring: o.scoring, maxTiles: o.maxTiles })
+      if (o.scoring !== 'auto') await engine.#resolveOrClose()
+      return engine
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  info(): EngineInfo {
+    let scoring: string | null = null
+    try {
+      scoring = this.#scoringFamily().name
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+    }
+    return { model: this.#folder.path, scoring, ...this.#info }
+  }
+
+  /**
+   * One score in [0, 1] per step: the probability that the step is right, as the checkpoint's family defines it.
+   * Solutions of one question share their beginnings: every shared token is computed once, and the bits are
+   * those of scoring each solution alone.
+   * @throws EngineError INVALID_ARGUMENT (bad steps or image, too many positions), CLOSED, ABORTED
+   */
+  scoreSteps(request: Plain<ScoreOneRequest>): Promise<number[]>
+  scoreSteps(request: WithLogits<ScoreOneRequest>): Promise<ScoredSteps>
+  scoreSteps(request: Plain<ScoreManyRequest>): Promise<number[][]>
+  scoreSteps(request: WithLogits<ScoreManyRequest>): Promise<ScoredSteps[]>
+  async scoreSteps(request: ScoreOneRequest | ScoreManyRequest): Promise<unknown> {
+    const { steps, solutions, ...r } = readScoreRequest(request)
+    const scored = await this.#score({ ...r, solutions: solutions ?? [steps ?? []] })
+    const results = r.returnLogits ? scored : scored.map((s) => s.scores)
+    return solutions ? results : results[0]
+  }
+
+  /**
+   * Logits over the vocabulary (or the reward head's classes) after every token, or after `rows` of them: for
+   * inspection and parity. `tokens` already hold the image's context tokens.
+   * @returns logits [rows, width]; hidden [L + 1, rows, C] when asked for (embeddings, layers, final norm)
+   */
+  async logits(request: LogitsRequest): Promise<{ logits: Float32Array; width: number; hidden?: Float32Array }> {
+    const r = validate(logitsSchema, request, 'engine.logits')
+    const images = r.image === undefined ? [] : [await this.#tiles(r.image, r.maxTiles, r.signal)]
+    const rows = r.rows ?? r.tokens.map((_, i) => i)
+    const result = await settle(
+      this.#open().forward({
+        sequences: [Int32Array.from(r.tokens)],
+        wanted: [Int32Array.from(rows)],
+        images,
+        imageToken: this.#folder.imageToken(this.tokenizer),
+        output: this.#info.decoder.numClasses > 0 ? 'classes' : 'logits',
+        hidden: r.returnHidden,
+      }),
+      r.signal,
+    )
+    const [logits, hidden] = [result.values[0] as Float32Array, result.hidden[0]]
+    return { logits, width: result.width, ...(hidden && { hidden }) }
+  }
+
+  /**
+   * An image as the language model sees it.
+   * @returns embeds [tiles, tokensPerTile, C]; hidden [states, tiles, 1 + patches, C of vision] when asked for
+   */
+  async embedImage(request: EmbedImageRequest) {
+    const r = validate(embedImageSchema, request, 'engine.embedImage')
+    const tiles = await this.#tiles(r.image, r.maxTiles, r.signal)
+    const seen = await settle(this.#open().embedImage({ ...tiles, hidden: r.returnHidden }), r.signal)
+    return { ...tiles, ...seen }
+  }
+
+  /** Rejects what waits, stops what runs, frees the weights. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#native.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #open(): NativeEngine {
+    if (this.#closed) throw new EngineError('ERR_ENGINE_CLOSED', 'the engine is closed')
+    return this.#native
+  }
+
+  async #resolveOrClose(): Promise<void> {
+    try {
+      this.#scoringFamily()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  #scoringFamily(): ScoringFamily {
+    this.#family ??= resolveFamily(this.#scoring, {
+      architecture: this.#info.architecture,
+      hasRewardHead: this.#info.decoder.numClasses > 0,
+      pieceId: (piece) => this.tokenizer.pieceId(piece),
+      config: this.#folder.config,
+      recorded: this.#folder.recorded,
+    })
+    return this.#family
+  }
+
+  async #score(r: ReturnType<typeof readScoreRequest> & { solutions: string[][] }): Promise<ScoredSteps[]> {
+    const native = this.#open()
+    const family = this.#scoringFamily()
+    const images = r.image === undefined ? [] : [await this.#tiles(r.image, r.maxTiles, r.signal)]
+    const numImageTokens = images.reduce((n, image) => n + image.numTiles * (this.#info.vision?.tokensPerTile ?? 0), 0)
+    const prompts = r.solutions.map((steps, i) => this.#prompt(family, r, steps, numImageTokens, `solutions[${i}]`))
+    const reward = (prompts[0] as ScoringPrompt).reward
+    const result = await settle(
+      native.forward({
+        sequences: prompts.map((p) => Int32Array.from(p.ids)),
+        wanted: prompts.map((p) => Int32Array.from(p.markers)),
+        images,
+        imageToken: this.#folder.imageToken(this.tokenizer),
+        ...(reward.kind === 'pair'
+          ? { output: 'pair' as const, pair: Int32Array.of(reward.yes, reward.no) }
+          : { output: 'classes' as const }),
+        hidden: false,
+      }),
+      r.signal,
+    )
+    return result.values.map((values) => toScores(values, result.width, reward.kind === 'pair' ? 0 : reward.positive))
+  }
+
+  #prompt(family: ScoringFamily, r: { question: string }, steps: string[], numImageTokens: number, where: string): ScoringPrompt {
+    const prompt = family.prompt(this.tokenizer, { question: r.question, steps, numImageTokens })
+    const limit = this.#info.decoder.maxPositions
+    if (prompt.ids.length <= limit) return prompt
+    throw invalidArgument(`engine.scoreSteps: ${where}: ${prompt.ids.length} tokens, the model has ${limit} positions`)
+  }
+
+  async #tiles(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<ImageTiles> {
+    const vision = this.#info.vision
+    if (!vision) throw invalidArgument(`an image was given, but ${this.#info.architecture} reads text only`)
+    throwIfAborted(signal)
+    const { rgb, width, height } = await decodeImage(image)
+    throwIfAborted(signal)
+    return loadNative().preprocessImage(rgb, width, height, this.#folder.tileOptions(vision, maxTiles ?? this.#maxTiles))
+  }
+}
+
+function readScoreRequest(request: ScoreOneRequest | ScoreManyRequest) {
+  const many = typeof request === 'object' && request !== null && 'solutions' in request
+  if (many && 'steps' in request) throw invalidArgument('engine.scoreSteps: give either "steps" or "solutions", not both')
+  return many
+    ? { steps: undefined, ...validate(scoreManySchema, request, 'engine.scoreSteps') }
+    : { solutions: undefined, ...validate(scoreOneSchema, request, 'engine.scoreSteps') }
+}
+
+/** softmax over `width` logits per row, read at `positive`. */
+function toScores(values: Float32Array, width: number, positive: number): ScoredSteps {
+  const logits: number[][] = []
+  for (let at = 0; at < values.length; at += width) logits.push([...values.subarray(at, at + width)])
+  const scores = logits.map((row) => 1 / row.reduce((sum, l) => sum + Math.exp(l - (row[positive] as number)), 0))
+  return { scores, logits }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
+}
+
+/** Awaits a native job; an abort stops it between two layers and rejects with ERR_ENGINE_ABORTED. */
+async function settle<T>(job: NativeJob<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return job.promise
+  const abort = () => job.abort()
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  try {
+    return await job.promise
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
