@@ -1,0 +1,56 @@
+/** Where golden data lies, and how its tensors are read. Another set of the same form may be put in its place. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const GOLDEN_ROOT = process.env['MM_PRM_GOLDEN'] ?? join(import.meta.dirname, '../golden')
+
+/** Sub-folders of `golden/<area>`, sorted. */
+export function goldenFolders(area: string): { name: string; path: string }[] {
+  const root = join(GOLDEN_ROOT, area)
+  if (!existsSync(root)) return []
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => ({ name: entry.name, path: join(root, entry.name) }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: golden files are plain data, each test knows its own shape
+export function readJson(path: string): any {
+  return JSON.parse(readFileSync(path, 'utf8'))
+}
+
+export interface Tensor {
+  dtype: string
+  shape: number[]
+  data: Float32Array | Uint8Array | Int32Array | BigInt64Array
+}
+
+const VIEWS = { F32: Float32Array, U8: Uint8Array, I32: Int32Array, I64: BigInt64Array } as const
+
+/** All tensors of a safetensors file with plain dtypes. */
+export function readTensors(path: string): Map<string, Tensor> {
+  const bytes = readFileSync(path)
+  const length = Number(bytes.readBigUInt64LE(0))
+  const header = JSON.parse(bytes.subarray(8, 8 + length).toString('utf8'))
+  const tensors = new Map<string, Tensor>()
+  for (const [name, t] of Object.entries<{ dtype: keyof typeof VIEWS; shape: number[]; data_offsets: [number, number] }>(header)) {
+    if (name === '__metadata__') continue
+    const View = VIEWS[t.dtype]
+    if (!View) throw new Error(`${path}: ${name}: dtype ${t.dtype} is not one that tests read`)
+    const copy = Uint8Array.prototype.slice.call(bytes, 8 + length + t.data_offsets[0], 8 + length + t.data_offsets[1])
+    tensors.set(name, { dtype: t.dtype, shape: t.shape, data: new View(copy.buffer, 0, copy.byteLength / View.BYTES_PER_ELEMENT) })
+  }
+  return tensors
+}
+
+/** ‖a − b‖ / ‖b‖. */
+export function relativeDistance(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY
+  let difference = 0
+  let norm = 0
+  for (let i = 0; i < expected.length; i++) {
+    difference += ((actual[i] as number) - (expected[i] as number)) ** 2
+    norm += (expected[i] as number) ** 2
+  }
+  return Math.sqrt(difference / (norm || 1))
+}
