@@ -29,7 +29,7 @@ struct DecoderSpec {
   int max_positions = 0;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   bool tied_head = false;
-  int sliding_window = 0;  // 0: none
+  int sliding_window = 0;  // keys a token sees, itself among them; 0: all before it
   RewardHead reward_head = RewardHead::kNone;
   int num_classes = 0;
 };
@@ -41,8 +41,8 @@ struct VisionSpec {
   int hidden_C = 0, intermediate_F = 0, layers_L = 0, heads_H = 0;
   int image_size = 0, patch_size = 0, channels = 3;  // pixels
   NormKind norm = NormKind::kLayer;
-  float eps = 0;
-  bool qkv_bias = false, qk_norm = false, layer_scale = true;
+  float eps = 0, qk_norm_eps = 0;
+  bool qkv_bias = false, qk_norm = false;
   int select_layer = -1;   // as in the config: -1 the last layer, otherwise an index into L + 1 hidden states
   int shuffle_factor = 2;  // 1 / downsample_ratio
   PixelShuffle shuffle = PixelShuffle::kV2;

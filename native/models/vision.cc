@@ -141,7 +141,8 @@ void Vision::write_qkv(const PackedVisionLayer& layer, int T, const KernelRunner
       for (int part = 0; part < 2; ++part) {
         float* x = qkv_.row_f32(0) + size_t(part) * s.hidden_C;
         const std::vector<float>& weight = part == 0 ? layer.q_norm : layer.k_norm;
-        run.rmsnorm({x, qkv_.stride(), nullptr, weight.data(), x, DType::kF32, qkv_.stride(), rows, s.hidden_C, s.eps});
+        run.rmsnorm({x, qkv_.stride(), nullptr, weight.data(), x, DType::kF32, qkv_.stride(), rows, s.hidden_C,
+                     s.qk_norm_eps});
       }
     }
     RopeArgs split;

@@ -1,0 +1,88 @@
+// The part of a decoder's config that all families write alike.
+#include "models/family.h"
+
+namespace mmprm {
+namespace {
+
+// The scaling's own object: `rope_scaling` before transformers 5, `rope_parameters` (theta inside) since.
+std::optional<ConfigReader> rope_object(const ConfigReader& config) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (config.has(key)) return config.child(key);
+  }
+  return std::nullopt;
+}
+
+RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
+  RopeSpec rope;
+  const std::optional<ConfigReader> object = rope_object(config);
+  const ConfigReader& theta_in = object && object->has("rope_theta") ? *object : config;
+  const bool absent = default_theta > 0 && !theta_in.has("rope_theta");
+  rope.theta = absent ? default_theta : theta_in.number("rope_theta", 1, 1e12);
+  for (const ConfigReader* reader : {&config, object ? &*object : nullptr}) {
+    if (reader && reader->has("partial_rotary_factor") && reader->number("partial_rotary_factor", 0, 1) != 1) {
+      reader->unsupported("partial_rotary_factor", "must be 1: rotating part of a head is not supported");
+    }
+  }
+  if (!object) return rope;
+
+  const std::string key = object->has("rope_type") ? "rope_type" : "type";
+  const std::string type = object->text_or(key, "default");
+  if (type == "default" || type == "none") return rope;
+  if (type != "linear" && type != "dynamic" && type != "llama3") {
+    object->unsupported(key, "is \"" + type + "\"; default, linear, dynamic and llama3 are supported");
+  }
+  rope.factor = object->number("factor", 1, 1e6);
+  if (type == "linear") {
+    rope.scaling = RopeScaling::kLinear;
+  } else if (type == "dynamic") {
+    rope.scaling = RopeScaling::kDynamic;
+  } else {
+    rope.scaling = RopeScaling::kLlama3;
+    rope.low_freq_factor = object->number("low_freq_factor", 1e-3, 1e6);
+    rope.high_freq_factor = object->number("high_freq_factor", 1e-3, 1e6);
+    rope.original_max_positions = object->number("original_max_position_embeddings", 1, 1e9);
+    if (rope.high_freq_factor <= rope.low_freq_factor) {
+      object->invalid("high_freq_factor", "must be larger than low_freq_factor");
+    }
+  }
+  return rope;
+}
+
+}  // namespace
+
+DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta) {
+  if (config.has("quantization_config")) {
+    config.unsupported("quantization_config", "is set: quantised weights are not read; open the original model");
+  }
+  if (const std::string act = config.text("hidden_act"); act != "silu" && act != "swish") {
+    config.unsupported("hidden_act", "is \"" + act + "\"; silu is supported");
+  }
+  DecoderSpec spec;
+  spec.hidden_C = config.integer("hidden_size", 1, 1 << 20);
+  spec.intermediate_F = config.integer("intermediate_size", 1, 1 << 22);
+  spec.layers_L = config.integer("num_hidden_layers", 1, 1024);
+  spec.heads_H = config.integer("num_attention_heads", 1, 1 << 14);
+  // Absent in configs older than grouped queries: one key/value head per query head.
+  spec.kv_heads_G = config.integer_or("num_key_value_heads", spec.heads_H, 1, 1 << 14);
+  if (spec.heads_H % spec.kv_heads_G != 0) {
+    config.invalid("num_key_value_heads", "must divide num_attention_heads, " + std::to_string(spec.heads_H));
+  }
+  if (config.has("head_dim")) {
+    spec.head_dim_D = config.integer("head_dim", 2, 1 << 12);
+  } else {
+    if (spec.hidden_C % spec.heads_H != 0) {
+      config.invalid("hidden_size", "must be a multiple of num_attention_heads where head_dim is absent");
+    }
+    spec.head_dim_D = spec.hidden_C / spec.heads_H;
+  }
+  if (spec.head_dim_D % 2 != 0) {
+    config.invalid(config.has("head_dim") ? "head_dim" : "hidden_size", "gives heads of odd size, which cannot rotate");
+  }
+  spec.embed_rows = spec.vocab_V = config.integer("vocab_size", 1, 1 << 24);
+  spec.rms_eps = static_cast<float>(config.number("rms_norm_eps", 0, 1));
+  spec.max_positions = config.integer("max_position_embeddings", 1, 1 << 30);
+  spec.rope = parse_rope(config, default_theta);
+  return spec;
+}
+
+}  // namespace mmprm

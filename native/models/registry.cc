@@ -1,0 +1,93 @@
+#include "models/registry.h"
+
+#include <algorithm>
+
+#include "models/family.h"
+
+namespace mmprm {
+namespace {
+
+const DecoderFamily* const kDecoders[] = {&kInternLM2, &kQwen2, &kLlama, &kMistral};
+
+const ModelFamily kModels[] = {
+    kInternVLChat,
+    kInternVLNative,
+    {"InternLM2ForCausalLM", "internlm2", parse_text_model, text_model_weights},
+    {"Qwen2ForCausalLM", "qwen2", parse_text_model, text_model_weights},
+    {"Qwen2ForProcessRewardModel", "", parse_text_model, text_model_weights},
+    {"LlamaForCausalLM", "llama", parse_text_model, text_model_weights},
+    {"MistralForCausalLM", "mistral", parse_text_model, text_model_weights},
+};
+
+// The first of "architectures", or nothing.
+std::string architecture_of(const ConfigReader& config) {
+  const Json* list = config.find("architectures");
+  if (!list) return "";
+  if (!list->is_array()) config.invalid("architectures", std::string("must be an array, not ") + list->kind_name());
+  if (list->items().empty()) return "";
+  if (!list->items()[0].is_string()) config.invalid("architectures", "must hold strings");
+  return list->items()[0].as_string();
+}
+
+// By architecture, or by model_type in configs that leave the architecture out.
+template <typename Entry, size_t N, typename Deref>
+const Entry& find_by_config(const ConfigReader& config, const Entry (&entries)[N], Deref deref) {
+  const std::string architecture = architecture_of(config), type = config.text_or("model_type", "");
+  std::string supported;
+  for (const Entry& entry : entries) {
+    if (architecture.empty() ? !type.empty() && type == deref(entry).model_type
+                             : architecture == deref(entry).architecture) {
+      return entry;
+    }
+    supported += (supported.empty() ? "" : ", ") + std::string(deref(entry).architecture);
+  }
+  if (architecture.empty() && type.empty()) config.invalid("architectures", "is missing; supported: " + supported);
+  const bool by_type = architecture.empty();
+  config.unsupported(by_type ? "model_type" : "architectures",
+                     "is \"" + (by_type ? type : architecture) + "\"; supported: " + supported);
+}
+
+ConfigReader config_of(const Checkpoint& checkpoint) {
+  return ConfigReader(checkpoint.config(), checkpoint.folder() + "/config.json");
+}
+
+const ModelFamily& model_family(const ConfigReader& config) {
+  return find_by_config(config, kModels, [](const ModelFamily& family) { return family; });
+}
+
+// Past `sliding_window` tokens a window would begin to matter. Up to there plain causal attention is the same.
+// WHY: longer sequences are refused rather than computed without the window, which would be silently wrong.
+void limit_to_window(DecoderSpec& decoder) {
+  if (decoder.sliding_window > 0) decoder.max_positions = std::min(decoder.max_positions, decoder.sliding_window);
+}
+
+}  // namespace
+
+const DecoderFamily& find_decoder_family(const ConfigReader& config) {
+  return *find_by_config(config, kDecoders, [](const DecoderFamily* family) { return *family; });
+}
+
+const DecoderFamily& decoder_family(const std::string& name) {
+  for (const DecoderFamily* family : kDecoders) {
+    if (name == family->name) return *family;
+  }
+  throw Error(ErrorCode::kInternal, "no decoder family is called " + name);
+}
+
+ModelSpec parse_model_spec(const Checkpoint& checkpoint) {
+  const ConfigReader config = config_of(checkpoint);
+  const ModelFamily& family = model_family(config);
+  ModelSpec spec = family.parse(checkpoint, config, TensorLookup(checkpoint));
+  spec.architecture = family.architecture;
+  limit_to_window(spec.decoder);
+  return spec;
+}
+
+WeightTable build_weight_table(const Checkpoint& checkpoint, const ModelSpec& spec) {
+  TensorLookup tensors(checkpoint);
+  WeightTable table = model_family(config_of(checkpoint)).weights(tensors, spec);
+  tensors.finish();
+  return table;
+}
+
+}  // namespace mmprm

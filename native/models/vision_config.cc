@@ -1,0 +1,69 @@
+#include "models/vision_config.h"
+
+#include <cmath>
+
+namespace mmprm {
+
+VisionSpec parse_vision_extents(const ConfigReader& config) {
+  VisionSpec vision;
+  vision.hidden_C = config.integer("hidden_size", 1, 1 << 16);
+  vision.intermediate_F = config.integer("intermediate_size", 1, 1 << 20);
+  vision.layers_L = config.integer("num_hidden_layers", 1, 1024);
+  vision.heads_H = config.integer("num_attention_heads", 1, 1 << 12);
+  if (vision.hidden_C % vision.heads_H != 0) {
+    config.invalid("hidden_size", "must be a multiple of num_attention_heads, " + std::to_string(vision.heads_H));
+  }
+  vision.channels = config.integer("num_channels", 1, 1024);
+  if (vision.channels != 3) config.unsupported("num_channels", "is not 3: only RGB images are supported");
+  vision.eps = static_cast<float>(config.number("layer_norm_eps", 0, 1));
+  if (const std::string act = config.text("hidden_act"); act != "gelu") {
+    config.unsupported("hidden_act", "is \"" + act + "\"; gelu is supported");
+  }
+  const std::string norm = config.text("norm_type");
+  if (norm != "layer_norm" && norm != "rms_norm") {
+    config.unsupported("norm_type", "is \"" + norm + "\"; layer_norm and rms_norm are supported");
+  }
+  vision.norm = norm == "layer_norm" ? NormKind::kLayer : NormKind::kRms;
+  return vision;
+}
+
+void finish_vision(const ConfigReader& top, const std::string& select_key, VisionSpec& vision) {
+  const double factor = 1 / top.number("downsample_ratio", 1.0 / 64, 1);
+  vision.shuffle_factor = static_cast<int>(std::lround(factor));
+  if (std::abs(factor - vision.shuffle_factor) > 1e-9) {
+    top.unsupported("downsample_ratio", "must be one over a whole number");
+  }
+  const int side = vision.patches_per_side();
+  if (side < 1 || side > 256 || side % vision.shuffle_factor != 0) {
+    top.invalid("downsample_ratio", "does not fit " + std::to_string(side) + " patches a side (image size " +
+                                        std::to_string(vision.image_size) + ", patch size " +
+                                        std::to_string(vision.patch_size) + ")");
+  }
+  if (vision.select_layer < -(vision.layers_L + 1) || vision.select_layer > vision.layers_L) {
+    top.invalid(select_key, "is " + std::to_string(vision.select_layer) + ", but there are " +
+                                std::to_string(vision.layers_L + 1) + " hidden states");
+  }
+}
+
+VisionWeights vision_frame(TensorLookup& tensors, const VisionSpec& vision, int decoder_C,
+                           const VisionFrameNames& names) {
+  const int C = vision.hidden_C, patch = vision.patch_size, side = vision.patches_per_side();
+  const int wide = C * vision.shuffle_factor * vision.shuffle_factor;
+  VisionWeights out;
+  out.patch_embedding.cols = vision.channels * patch * patch;
+  if (const TensorView* view = tensors.want(names.patch + ".weight", {C, vision.channels, patch, patch})) {
+    append_rows(out.patch_embedding, *view, 0, C);
+  }
+  out.patch_bias = tensors.vector(names.patch + ".bias", C);
+  out.class_embedding = tensors.vector(names.class_embedding, C);
+  out.position_embedding = tensors.matrix(names.positions, 1 + side * side, C);
+  out.projector_norm = tensors.vector(names.projector_norm + ".weight", wide);
+  out.projector_norm_bias = tensors.vector(names.projector_norm + ".bias", wide);
+  out.projector_fc1 = tensors.matrix(names.projector_fc1 + ".weight", decoder_C, wide);
+  out.projector_fc1_bias = tensors.vector(names.projector_fc1 + ".bias", decoder_C);
+  out.projector_fc2 = tensors.matrix(names.projector_fc2 + ".weight", decoder_C, decoder_C);
+  out.projector_fc2_bias = tensors.vector(names.projector_fc2 + ".bias", decoder_C);
+  return out;
+}
+
+}  // namespace mmprm
