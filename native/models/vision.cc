@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kRowsTogether = 2048;
 
-int needed_layers(const VisionSpec& spec) {
+// Which of the L + 1 hidden states goes to the projector.
+int selected_state(const VisionSpec& spec) {
   return spec.select_layer < 0 ? spec.layers_L + 1 + spec.select_layer : spec.select_layer;
 }
 
@@ -19,7 +20,7 @@ int needed_layers(const VisionSpec& spec) {
 Vision::Vision(const PackedVision& model, DType activation_dtype)
     : model_(model),
       dtype_(activation_dtype),
-      num_layers_(needed_layers(model.spec)),
+      selected_(selected_state(model.spec)),
       x_(model.spec.hidden_C, DType::kF32),
       qkv_(3 * model.spec.hidden_C, DType::kF32),
       patches_(model.patch_embedding.w.K, activation_dtype),
@@ -36,7 +37,8 @@ VisionOutput Vision::forward(const float* pixels, int num_tiles, bool want_hidde
   const size_t tile_pixels = size_t(s.channels) * s.image_size * s.image_size;
   const size_t tile_hidden = size_t(rows_per_tile()) * s.hidden_C;
   VisionOutput out;
-  if (want_hidden) out.hidden.resize(size_t(num_layers_ + 1) * num_tiles * tile_hidden);
+  const int last = want_hidden ? s.layers_L : selected_;
+  if (want_hidden) out.hidden.resize(size_t(last + 1) * num_tiles * tile_hidden);
   for (int first = 0; first < num_tiles; first += together) {
     const int tiles = std::min(together, num_tiles - first);
     const auto capture = [&](int state) {
@@ -47,12 +49,13 @@ VisionOutput Vision::forward(const float* pixels, int num_tiles, bool want_hidde
     reserve(tiles);
     embed_patches(pixels + first * tile_pixels, tiles, run);
     capture(0);
-    for (int l = 0; l < num_layers_; ++l) {
+    for (int l = 0;; ++l) {
       run.check_cancelled();
+      if (l == selected_) project(tiles, out.embeds, run);
+      if (l == last) break;
       layer(model_.layers[l], tiles, run);
       capture(l + 1);
     }
-    project(tiles, out.embeds, run);
   }
   return out;
 }

@@ -40,7 +40,7 @@ class Vision {
 
   const PackedVision& model_;
   DType dtype_;
-  int num_layers_;  // layers that `select_layer` needs
+  int selected_;  // hidden state that goes to the projector: 0 is the embeddings
   AlignedBuffer kv_;
   std::vector<int32_t> pages_;        // of all tiles, one after the other
   std::vector<RowKeys> rows_T_;

@@ -1,0 +1,165 @@
+/**
+ * Every golden checkpoint through the whole engine, on every instruction set of this machine, in fp32 against
+ * the trusted implementation and in bf16 against our own fp32 (tolerances: test/golden/README.md).
+ */
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Engine } from '../../ts/engine/engine.ts'
+import { loadNative } from '../../ts/engine/native.ts'
+import { goldenFolders, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
+
+const FP32_RELATIVE = 1e-4
+const FP32_SCORE = 1e-5
+const BF16_RELATIVE = 3e-2
+const BF16_SCORE = 4e-2
+
+// biome-ignore lint/suspicious/noExplicitAny: cases are plain data, see test/golden/README.md
+type Case = any
+interface Context {
+  engine: Engine
+  folder: string
+  tensors: Map<string, Tensor>
+}
+/** What a case yields: named tensors and scores, compared with the golden ones or between precisions. */
+interface Outcome {
+  tensors: Record<string, Float32Array>
+  scores: Record<string, number[]>
+}
+
+const image = (c: Context, golden: Case) =>
+  golden.image ? { image: join(c.folder, golden.image), maxTiles: golden.maxTiles } : {}
+
+async function runLogits(c: Context, golden: Case): Promise<Outcome> {
+  const { logits, hidden } = await c.engine.logits({
+    tokens: golden.inputIds,
+    ...(golden.rows && { rows: golden.rows }),
+    ...image(c, golden),
+    returnHidden: true,
+  })
+  return { tensors: { logits, hidden: hidden as Float32Array }, scores: {} }
+}
+
+async function runVision(c: Context, golden: Case): Promise<Outcome> {
+  const seen = await c.engine.embedImage({ image: join(c.folder, golden.image), maxTiles: golden.maxTiles, returnHidden: true })
+  assert.is(seen.numTiles, golden.numTiles)
+  assert.is(c.engine.info().vision?.tokensPerTile, golden.tokensPerTile)
+  const stateSize = seen.hidden.length / seen.numStates
+  const last = seen.hidden.subarray(seen.hidden.length - stateSize)
+  return { tensors: { pixels: seen.pixels, vitHidden: seen.hidden, vitLast: last, embeds: seen.embeds }, scores: {} }
+}
+
+async function runScore(c: Context, golden: Case): Promise<Outcome> {
+  const one = golden.kind === 'score'
+  const solutions: string[][] = one ? [golden.steps] : golden.solutions
+  const scored = await c.engine.scoreSteps({ question: golden.question, ...image(c, golden), solutions, returnLogits: true })
+  const outcome: Outcome = { tensors: {}, scores: {} }
+  scored.forEach((s, i) => {
+    outcome.tensors[one ? 'markerLogits' : `markerLogits${i}`] = Float32Array.from(s.logits.flat())
+    outcome.scores[`${i}`] = s.scores
+  })
+  return outcome
+}
+
+const RUNNERS: Record<string, ((c: Context, golden: Case) => Promise<Outcome>) | null> = {
+  logits: runLogits,
+  logitsRows: runLogits,
+  chatImage: runLogits,
+  vision: runVision,
+  score: runScore,
+  scoreSolutions: runScore,
+  greedy: null, // below
+  chat: null, // ids only: tokenizer tests
+  trainIds: null,
+}
+
+function expectedScores(golden: Case): Record<string, number[]> {
+  if (golden.scores === undefined) return {}
+  const lists: number[][] = golden.kind === 'score' ? [golden.scores] : golden.scores
+  return Object.fromEntries(lists.map((list, i) => [`${i}`, list]))
+}
+
+function compareScores(actual: Outcome['scores'], expected: Outcome['scores'], tolerance: number, where: string): void {
+  for (const [key, list] of Object.entries(expected)) {
+    const got = actual[key] ?? []
+    assert.is(got.length, list.length, `${where}: number of scores of solution ${key}`)
+    list.forEach((score, i) => {
+      const off = Math.abs((got[i] as number) - score)
+      assert.ok(off <= tolerance, `${where}: score ${key}/${i}: ${got[i]} is not ${score}`)
+    })
+  }
+}
+
+/** Greedy continuation by scoring the whole sequence again for every token: slow, and independent of any cache. */
+async function greedy(engine: Engine, ids: number[], golden: Case, extra: object): Promise<number[]> {
+  const out: number[] = []
+  const stops = new Set<number>(golden.stopIds)
+  while (out.length < (golden.maxTokens ?? golden.greedy.length)) {
+    const tokens = [...ids, ...out]
+    const { logits } = await engine.logits({ tokens, rows: [tokens.length - 1], ...extra })
+    const best = logits.reduce((b, value, i) => (value > (logits[b] as number) ? i : b), 0)
+    out.push(best)
+    if (stops.has(best)) break
+  }
+  return out
+}
+
+let ran = 0
+for (const { name, path } of goldenFolders('models')) {
+  const golden = readJson(join(path, 'golden.json'))
+  const tensors = readTensors(join(path, 'golden.safetensors'))
+  const scoring = name.includes('math-shepherd') ? { scoring: 'math-shepherd' } : {}
+  for (const isa of loadNative().probe().isas) {
+    const test = suite(`models/${name} ${isa}`)
+    const engines: { f32?: Engine; bf16?: Engine } = {}
+    test.before(async () => {
+      engines.f32 = await Engine.open({ model: path, weights: 'f32', isa, ...scoring } as never)
+      engines.bf16 = await Engine.open({ model: path, weights: 'bf16', isa, ...scoring } as never)
+    })
+    test.after(async () => {
+      await engines.f32?.close()
+      await engines.bf16?.close()
+    })
+    golden.cases.forEach((c: Case, index: number) => {
+      const where = `case ${index} ${c.kind}`
+      test(where, async () => {
+        const runner = RUNNERS[c.kind]
+        assert.ok(runner !== undefined, `unknown kind ${c.kind}`)
+        if (!runner) return
+        const f32 = await runner({ engine: engines.f32 as Engine, folder: path, tensors }, c)
+        for (const [key, tensorName] of Object.entries<string>(c.tensors)) {
+          const expected = tensors.get(tensorName)?.data as Float32Array
+          const actual = f32.tensors[key]
+          assert.ok(actual, `${where}: the test does not know tensor "${key}"`)
+          const off = relativeDistance(actual, expected)
+          assert.ok(off <= FP32_RELATIVE, `${where}: ${key} is off by ${off}`)
+        }
+        compareScores(f32.scores, expectedScores(c), FP32_SCORE, where)
+        const bf16 = await runner({ engine: engines.bf16 as Engine, folder: path, tensors }, c)
+        for (const [key, expected] of Object.entries(f32.tensors)) {
+          if (key.startsWith('markerLogits')) continue // two numbers: held by the scores
+          const off = relativeDistance(bf16.tensors[key] as Float32Array, expected)
+          assert.ok(off <= BF16_RELATIVE, `${where}: bf16 ${key} is off by ${off}`)
+        }
+        compareScores(bf16.scores, f32.scores, BF16_SCORE, `${where} bf16`)
+        ran++
+      })
+      const expected = c.kind === 'greedy' ? c.expected : c.greedy
+      if (expected) {
+        test(`${where}: greedy`, async () => {
+          const extra = image({ engine: engines.f32 as Engine, folder: path, tensors }, c)
+          assert.equal(await greedy(engines.f32 as Engine, c.inputIds, c, extra), expected)
+          ran++
+        })
+      }
+    })
+    test.run()
+  }
+}
+
+const counted = suite('models: count')
+counted('some cases ran', () => {
+  console.log(`golden/models: ${ran} cases ran`)
+  assert.ok(ran > 0)
+})
+counted.run()
