@@ -1,0 +1,134 @@
+/** The life of an engine as callers see it: errors, aborts, closing while busy, several at once, worker threads. */
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EngineError } from '../../ts/contracts/errors.ts'
+import { Engine } from '../../ts/engine/engine.ts'
+import { GOLDEN_ROOT } from '../helpers/golden.ts'
+
+const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
+const IMAGE = join(MODEL, 'image-0.png')
+const QUESTION = 'The bar chart shows 12 apples and 30 oranges. How many fruits are there?'
+const STEPS = ['Read the chart: 12 and 30.', '12 + 30 = 42.', 'Answer: 42']
+
+async function rejection(promise: Promise<unknown>): Promise<EngineError> {
+  try {
+    await promise
+  } catch (error) {
+    assert.instance(error, EngineError)
+    return error as EngineError
+  }
+  throw new Error('the promise should have been rejected')
+}
+
+test('solutions packed together, alone, in any order and on any thread count give the same bits', async () => {
+  const solutions = [STEPS, [...STEPS.slice(0, 2), 'Answer: 43'], ['I guess 41.'], [STEPS[0] as string]]
+  const reference: number[][] = []
+  for (const threads of [1, 2, 3]) {
+    await using engine = await Engine.open({ model: MODEL, threads })
+    const packed = await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions })
+    if (reference.length === 0) reference.push(...packed)
+    assert.equal(packed, reference, `${threads} threads`)
+    for (const [i, steps] of solutions.entries()) {
+      assert.equal(await engine.scoreSteps({ question: QUESTION, image: IMAGE, steps }), reference[i], `alone ${i}`)
+    }
+    const reversed = await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions: solutions.toReversed() })
+    assert.equal(reversed, reference.toReversed())
+    const together = await Promise.all(solutions.map((steps) => engine.scoreSteps({ question: QUESTION, image: IMAGE, steps })))
+    assert.equal(together, reference, 'several calls in flight')
+  }
+})
+
+test('raw logits explain the scores', async () => {
+  await using engine = await Engine.open({ model: MODEL })
+  const { scores, logits } = await engine.scoreSteps({ question: QUESTION, steps: STEPS, returnLogits: true })
+  assert.is(logits.length, STEPS.length)
+  logits.forEach(([yes, no], i) => {
+    const p = 1 / (1 + Math.exp((no as number) - (yes as number)))
+    assert.ok(Math.abs(p - (scores[i] as number)) < 1e-12)
+  })
+})
+
+test('bad requests name what is wrong', async () => {
+  await using engine = await Engine.open({ model: MODEL })
+  const bad: [object, RegExp][] = [
+    [{ question: QUESTION, steps: [] }, /at least one step/],
+    [{ question: QUESTION, steps: ['a', 3] }, /steps\[1\]/],
+    [{ question: QUESTION, steps: ['a', ''] }, /1.*empty|empty.*1/],
+    [{ question: QUESTION, solutions: [] }, /at least one solution/],
+    [{ question: QUESTION, solutions: [['a'], []] }, /solutions\[1\]/],
+    [{ question: QUESTION, steps: ['a'], solutions: [['a']] }, /either "steps" or "solutions"/],
+    [{ question: QUESTION, step: ['a'] }, /did you mean "steps"/],
+    [{ steps: ['a'] }, /question/],
+    [{ question: QUESTION, steps: ['a'], image: '/no/such/file.png' }, /no\/such\/file\.png/],
+    [{ question: 'x'.repeat(100_000), steps: ['a'] }, /positions/],
+  ]
+  for (const [request, message] of bad) {
+    const error = await rejection(engine.scoreSteps(request as never) as Promise<unknown>)
+    assert.is(error.code, 'ERR_ENGINE_INVALID_ARGUMENT', error.message)
+    assert.match(error.message, message)
+  }
+  const tokens = await rejection(engine.logits({ tokens: [1, 10_000_000] }))
+  assert.match(tokens.message, /10000000/)
+})
+
+test('unknown options and models are refused at opening', async () => {
+  assert.match((await rejection(Engine.open({ model: MODEL, thread: 2 } as never))).message, /did you mean "threads"/)
+  assert.is((await rejection(Engine.open({ model: '/no/such/model' }))).code, 'ERR_ENGINE_INVALID_MODEL')
+  assert.match((await rejection(Engine.open({ model: MODEL, scoring: 'mm-prn' }))).message, /mm-prm/)
+})
+
+test('a signal stops a call before, during and without effect after it', async () => {
+  await using engine = await Engine.open({ model: MODEL })
+  const request = { question: QUESTION, image: IMAGE, solutions: Array.from({ length: 64 }, (_, i) => [`Step ${i}`, ...STEPS]) }
+  assert.is((await rejection(engine.scoreSteps({ ...request, signal: AbortSignal.abort() }))).code, 'ERR_ENGINE_ABORTED')
+  const controller = new AbortController()
+  const running = rejection(engine.scoreSteps({ ...request, signal: controller.signal }))
+  setTimeout(() => controller.abort(), 5)
+  assert.is((await running).code, 'ERR_ENGINE_ABORTED')
+  const late = new AbortController()
+  const scores = await engine.scoreSteps({ question: QUESTION, steps: STEPS, signal: late.signal })
+  late.abort()
+  assert.is(scores.length, STEPS.length)
+})
+
+test('closing while busy rejects what waits, and a closed engine says so', async () => {
+  const engine = await Engine.open({ model: MODEL })
+  const calls = Array.from({ length: 8 }, () => engine.scoreSteps({ question: QUESTION, image: IMAGE, steps: STEPS }))
+  const settled = Promise.allSettled(calls)
+  await new Promise((r) => setTimeout(r, 20))
+  await engine.close()
+  await engine.close()
+  for (const outcome of await settled) {
+    if (outcome.status === 'rejected') assert.is(outcome.reason.code, 'ERR_ENGINE_CLOSED')
+  }
+  assert.is((await rejection(engine.scoreSteps({ question: QUESTION, steps: STEPS }))).code, 'ERR_ENGINE_CLOSED')
+})
+
+test('several engines and worker threads in one process', async () => {
+  await using one = await Engine.open({ model: MODEL })
+  await using two = await Engine.open({ model: join(GOLDEN_ROOT, 'models/qwen2-reward-head') })
+  const expected = await one.scoreSteps({ question: QUESTION, steps: STEPS })
+  const script = `
+    import { parentPort, workerData } from 'node:worker_threads'
+    import { register } from 'tsx/esm/api'
+    register()
+    const { Engine } = await import(workerData.module)
+    const engine = await Engine.open({ model: workerData.model })
+    parentPort.postMessage(await engine.scoreSteps(workerData.request))
+    if (workerData.close) await engine.close()`
+  const inWorker = (close: boolean) =>
+    new Promise<number[]>((resolve, reject) => {
+      const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`), {
+        workerData: { module: new URL('../../ts/engine/engine.ts', import.meta.url).href, model: MODEL, close, request: { question: QUESTION, steps: STEPS } },
+      })
+      worker.once('message', resolve)
+      worker.once('error', reject)
+    })
+  const results = await Promise.all([inWorker(true), inWorker(false), two.scoreSteps({ question: QUESTION, steps: STEPS })])
+  assert.equal(results[0], expected)
+  assert.equal(results[1], expected)
+})
+
+test.run()
