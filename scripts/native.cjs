@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+// The one door to the native build; CMakeLists.txt does the work.
+//
+//   node scripts/native.cjs build [--debug]       development (cmake-js where installed, else plain cmake)
+//   node scripts/native.cjs rebuild --arch=x64 …  what prebuildify calls in place of node-gyp
+//   … --product-dir D --node-root-dir R           what binding.gyp's action calls
+//   node scripts/native.cjs tests [--sanitize=address,undefined] [--dir=D]   native_test, native_bench, fuzzers
+//   node scripts/native.cjs --list-inputs         every native source, for binding.gyp
+'use strict'
+const { spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+
+const root = path.resolve(__dirname, '..')
+const argv = process.argv.slice(2)
+
+function option(name) {
+  const i = argv.findIndex((a) => a === name || a.startsWith(`${name}=`))
+  if (i < 0) return undefined
+  return argv[i].includes('=') ? argv[i].slice(argv[i].indexOf('=') + 1) : argv[i + 1]
+}
+
+function run(command, args) {
+  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
+  if (result.error) {
+    console.error(`mm-prm: cannot run ${command}: ${result.error.message}`)
+    if (result.error.code === 'ENOENT') console.error('mm-prm: building from source needs CMake >= 3.22 and a C++20 compiler')
+    process.exit(1)
+  }
+  if (result.status !== 0) process.exit(result.status ?? 1)
+}
+
+function resolveOr(request, fallback) {
+  try {
+    return require.resolve(request)
+  } catch {
+    return fallback
+  }
+}
+
+function listInputs() {
+  const out = []
+  for (const folder of ['native', 'src']) {
+    for (const file of fs.readdirSync(path.join(root, folder), { recursive: true })) {
+      if (/\.(cc|cu|cuh|h|def)$/.test(file)) out.push(path.posix.join(folder, file.split(path.sep).join('/')))
+    }
+  }
+  console.log(out.join('\n'))
+}
+
+function cmake(work, definitions) {
+  run('cmake', ['-S', root, '-B', work, ...Object.entries(definitions).map(([k, v]) => `-D${k}=${v}`)])
+  run('cmake', ['--build', work, '--parallel', String(os.availableParallelism())])
+}
+
+function buildTests() {
+  const sanitize = option('--sanitize') ?? ''
+  const work = path.resolve(root, option('--dir') ?? path.join('build', sanitize ? `tests-${sanitize.replace(',', '-')}` : 'tests'))
+  cmake(work, { MMPRM_TESTS: 'ON', MMPRM_SANITIZE: sanitize, CMAKE_BUILD_TYPE: sanitize ? 'RelWithDebInfo' : 'Release' })
+}
+
+function buildAddon() {
+  const config = argv.includes('--debug') ? 'Debug' : 'Release'
+  // node-gyp-build and prebuildify take the first .node in build/Release, so CMake's own files live elsewhere.
+  const product = path.resolve(root, option('--product-dir') ?? path.join('build', config))
+  const work = path.join(root, 'build', `cmake-${config.toLowerCase()}`)
+  const definitions = { CMAKE_LIBRARY_OUTPUT_DIRECTORY: product }
+  if (argv[0] === 'rebuild') fs.rmSync(work, { recursive: true, force: true })
+  fs.mkdirSync(product, { recursive: true })
+  const cmakeJs = resolveOr('cmake-js/bin/cmake-js')
+  if (cmakeJs) {
+    const arch = option('--arch')
+    const more = Object.entries(definitions).map(([k, v]) => `--CD${k}=${v}`)
+    run(process.execPath, [cmakeJs, 'build', '-d', root, '-O', work, '-B', config, ...(arch ? ['-a', arch] : []), ...more])
+    return
+  }
+  const nodeRoot = option('--node-root-dir') ?? path.resolve(process.execPath, '../..')
+  // WHY not node-addon-api's include_dir: it is relative to the current folder.
+  const addonApi = path.dirname(require.resolve('node-addon-api/package.json'))
+  const headers = [path.join(nodeRoot, 'include', 'node'), addonApi]
+  cmake(work, { ...definitions, CMAKE_JS_INC: headers.join(';'), CMAKE_BUILD_TYPE: config })
+}
+
+if (argv.includes('--list-inputs')) listInputs()
+else if (argv[0] === 'tests') buildTests()
+else buildAddon()

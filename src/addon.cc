@@ -1,0 +1,46 @@
+// The addon's surface: everything it exports is listed here and declared in ts/engine/native.ts.
+#include <napi.h>
+
+#include "engine/engine.h"
+#include "engine_wrap.h"
+#include "guard.h"
+
+namespace mmprm::addon {
+namespace {
+
+// setErrorClass(EngineError): native errors become instances of it.
+Napi::Value set_error_class(const Napi::CallbackInfo& info) {
+  if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "an error class is expected");
+  environment(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+// probe() -> { isa, isas, threads }
+Napi::Value probe(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::vector<std::string> names = supported_isa_names();
+    Napi::Array isas = Napi::Array::New(info.Env(), names.size());
+    for (uint32_t i = 0; i < names.size(); ++i) isas.Set(i, names[i]);
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("isa", names.back());
+    out.Set("isas", isas);
+    out.Set("threads", default_num_threads());
+    return out;
+  });
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto* state = new Environment;
+  env.SetInstanceData(state);
+  state->engine_class = Napi::Persistent(EngineWrap::define(env));
+  exports.Set("setErrorClass", Napi::Function::New(env, set_error_class));
+  exports.Set("probe", Napi::Function::New(env, probe));
+  exports.Set("openEngine", Napi::Function::New(env, open_engine));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(mm_prm, init)
+
+}  // namespace mmprm::addon
