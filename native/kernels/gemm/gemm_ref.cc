@@ -1,0 +1,78 @@
+// gemm, reference: plain loops, double accumulation. The oracle of every other instruction set, and the
+// kernel of processors without one. Packed form: rows of w as they are, N by K, in the pack's dtype.
+#include <cmath>
+
+#include "base/float_types.h"
+#include "kernels/gemm/gemm.h"
+
+namespace mmprm::reference {
+namespace {
+
+constexpr int kSwigluGroup = 8;
+
+size_t packed_bytes(DType dtype, int N, int K) { return size_t(N) * size_t(K) * dtype_bytes(dtype); }
+
+int64_t pack_units(const PackArgs& args) { return args.N; }
+
+void pack(const PackArgs& args, int64_t unit_begin, int64_t unit_end) {
+  for (int64_t n = unit_begin; n < unit_end; ++n) {
+    const RowRef& row = args.rows_N[n];
+    std::byte* packed_K = args.packed + packed_bytes(args.dtype, int(n), args.K);
+    for (int k = 0; k < args.K; ++k) {
+      store_from_f32(packed_K, args.dtype, k, row.data ? load_as_f32(row.data, row.dtype, k) : 0.0f);
+    }
+  }
+}
+
+int64_t units(const GemmArgs& args) { return args.M; }
+
+// Column n of row m before the epilogue: (a_m · w_n + bias) * column_scale.
+double value(const GemmArgs& args, int64_t m, int64_t n) {
+  const PackedMatrix& w = *args.w;
+  double sum = 0;
+  for (int k = 0; k < w.K; ++k) {
+    sum += double(load_as_f32(args.a_MK, args.a_dtype, m * args.a_stride + k)) *
+           double(load_as_f32(w.data, w.dtype, n * w.K + k));
+  }
+  if (args.bias_N) sum += args.bias_N[n];
+  return args.column_scale_N ? sum * args.column_scale_N[n] : sum;
+}
+
+// Column j of row m of y. For kSwiglu, columns of w come in groups: 8 gates, then their 8 ups.
+double result(const GemmArgs& args, int64_t m, int64_t j) {
+  switch (args.epilogue) {
+    case Epilogue::kStore:
+      return value(args, m, j);
+    case Epilogue::kAccumulate:
+      return double(load_as_f32(args.y, args.y_dtype, m * args.y_stride + j)) + value(args, m, j);
+    case Epilogue::kGelu: {
+      const double v = value(args, m, j);
+      return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
+    }
+    case Epilogue::kRelu: {
+      const double v = value(args, m, j);
+      return v > 0 || v != v ? v : 0;  // a NaN stays one
+    }
+    case Epilogue::kSwiglu: {
+      const int64_t n = j / kSwigluGroup * 2 * kSwigluGroup + j % kSwigluGroup;
+      const double gate = value(args, m, n), up = value(args, m, n + kSwigluGroup);
+      return gate / (1 + std::exp(-gate)) * up;
+    }
+  }
+  return 0;
+}
+
+void run(const GemmArgs& args, int64_t unit_begin, int64_t unit_end) {
+  for (int64_t m = unit_begin; m < unit_end; ++m) {
+    for (int64_t j = 0; j < args.y_cols; ++j) {
+      store_from_f32(args.y, args.y_dtype, m * args.y_stride + j, float(result(args, m, j)));
+    }
+  }
+}
+
+}  // namespace
+
+extern const GemmKernel gemm;
+const GemmKernel gemm = {packed_bytes, pack_units, pack, units, run};
+
+}  // namespace mmprm::reference
