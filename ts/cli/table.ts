@@ -15,3 +15,12 @@ export function formatRows(object: object, indent = 0): string {
     })
     .join('')
 }
+
+/** Rows of cells as aligned columns: the first to the left, the others to the right. */
+export function formatColumns(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)))
+  const line = (row: readonly string[]) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')
+  return `${rows.map(line).join('\n')}\n`
+}

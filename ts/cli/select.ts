@@ -1,0 +1,136 @@
+/** `mm-prm select`: Best-of-N choices from scored candidates. */
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { AGGREGATIONS, aggregationOf, type ScoredItem, type SelectionRow, selectBest, selectionTable, sweepN } from '../select/index.ts'
+import { type Command, EXIT, readOptions, required } from './command.ts'
+import { type JsonLine, inputBytes, readJsonLines } from './jsonl.ts'
+import { formatColumns } from './table.ts'
+
+const USAGE = `usage: mm-prm select --input FILE.jsonl [options]
+
+Each line is {"id", "labels"?: [0|1, ...], "scores": [[...], ...], "answers"?: [...]}, one entry per candidate. Prints a
+table of accuracies with 95 % bootstrap intervals (labels needed), votes where answers are given, and an N sweep.
+
+  --input FILE       JSON lines; - for standard input
+  --aggregate LIST   ${AGGREGATIONS.join(', ')} (default: all);
+                     the reference's names average and mean_odd are accepted
+  --per-item         with --json: what is chosen for each line (several indices on a tie)
+  --seed S           of the bootstrap (default 0)
+  --json             one JSON object`
+
+const OPTIONS = {
+  input: { type: 'string' },
+  aggregate: { type: 'string' },
+  'per-item': { type: 'boolean' },
+  seed: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+interface BadLine {
+  id: string | number | null
+  error: { code: string; message: string; line: number }
+}
+
+function isScores(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((p) => typeof p === 'number' && p >= 0 && p <= 1)
+}
+
+/** Checks one line; the message names the field. */
+export function readItem(value: Record<string, unknown>): ScoredItem {
+  const { id, labels, scores, answers } = value
+  if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
+  if (!Array.isArray(scores) || scores.length === 0) throw invalidArgument('"scores" must be a list with one list per candidate')
+  scores.forEach((s, i) => {
+    if (!isScores(s)) throw invalidArgument(`"scores"[${i}] must be a list of numbers in [0, 1]`)
+  })
+  const perCandidate = (name: string, list: unknown, good: (v: unknown) => boolean, what: string) => {
+    if (list === undefined || list === null) return
+    if (!Array.isArray(list) || list.length !== scores.length) throw invalidArgument(`"${name}" must have one entry per candidate, ${scores.length}`)
+    const bad = list.findIndex((v) => !good(v))
+    if (bad >= 0) throw invalidArgument(`"${name}"[${bad}] must be ${what}`)
+  }
+  perCandidate('labels', labels, (v) => v === 0 || v === 1, '0 or 1')
+  perCandidate('answers', answers, (v) => v === null || typeof v === 'string', 'a string or null')
+  return {
+    id,
+    scores: scores as number[][],
+    labels: (labels ?? undefined) as number[] | undefined,
+    answers: (answers ?? undefined) as (string | null)[] | undefined,
+  }
+}
+
+function badLine(line: JsonLine, error: unknown): BadLine {
+  if (!(error instanceof EngineError) || error.code !== 'ERR_ENGINE_INVALID_ARGUMENT') throw error
+  const id = line.value?.['id']
+  return {
+    id: typeof id === 'string' || typeof id === 'number' ? id : null,
+    error: { code: error.code, message: error.message, line: line.line },
+  }
+}
+
+async function readItems(path: string): Promise<{ items: ScoredItem[]; bad: BadLine[] }> {
+  await inputBytes(path)
+  const items: ScoredItem[] = []
+  const bad: BadLine[] = []
+  for await (const line of readJsonLines(path)) {
+    try {
+      if (!line.value) throw invalidArgument(line.problem ?? 'unreadable')
+      items.push(readItem(line.value))
+    } catch (error) {
+      bad.push(badLine(line, error))
+    }
+  }
+  return { items, bad }
+}
+
+const percent = (x: number) => (100 * x).toFixed(1)
+const interval = (e: SelectionRow['estimate']) => [percent(e.value), `${percent(e.low)} to ${percent(e.high)}`]
+
+/** Powers of two up to the smallest number of candidates. */
+function sweepSizes(items: readonly ScoredItem[]): number[] {
+  const most = Math.min(...items.map((item) => item.scores.length))
+  const sizes: number[] = []
+  for (let n = 2; n <= most; n *= 2) sizes.push(n)
+  return sizes
+}
+
+function report(items: readonly ScoredItem[], names: readonly string[], seed: string) {
+  if (items.length === 0 || !items.every((item) => item.labels)) return { rows: [], sweep: [] }
+  const sizes = sweepSizes(items)
+  return {
+    rows: selectionTable(items, names, seed),
+    sweep: names.map((name) => ({ name, sizes: sweepN(items, name, sizes, seed) })),
+  }
+}
+
+function printTable(table: ReturnType<typeof report>, items: readonly ScoredItem[], names: readonly string[]): void {
+  if (table.rows.length === 0) {
+    process.stdout.write(
+      formatColumns([['id', ...names], ...items.map((item) => [String(item.id), ...names.map((n) => selectBest(item, n).join(' or '))])]),
+    )
+    return
+  }
+  process.stdout.write(`${items.length} problems; accuracy in %, 95 % bootstrap interval\n\n`)
+  process.stdout.write(formatColumns([['choice', 'accuracy', 'interval'], ...table.rows.map((r) => [r.name, ...interval(r.estimate)])]))
+  const sizes = table.sweep[0]?.sizes ?? []
+  if (sizes.length === 0) return
+  process.stdout.write('\nby N\n')
+  const rows = table.sweep.map((s) => [s.name, ...s.sizes.map((x) => percent(x.estimate.value))])
+  process.stdout.write(formatColumns([['choice', ...sizes.map((s) => String(s.n))], ...rows]))
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const input = required(values.input, 'input')
+  const names = values.aggregate === undefined ? AGGREGATIONS : values.aggregate.split(',').map((n) => n.trim())
+  names.forEach(aggregationOf)
+  const { items, bad } = await readItems(input)
+  const table = report(items, names, values.seed ?? '0')
+  for (const b of bad) process.stderr.write(`${input}: line ${b.error.line}: ${b.error.message}\n`)
+  if (values.json) {
+    const chosen = items.map((item) => ({ id: item.id, selected: Object.fromEntries(names.map((n) => [n, selectBest(item, n)])) }))
+    process.stdout.write(`${JSON.stringify({ ...(values['per-item'] && { items: chosen }), table, ...(bad.length > 0 && { errors: bad }) })}\n`)
+  } else if (items.length > 0) printTable(table, items, names)
+  return bad.length > 0 ? EXIT.someLinesBad : EXIT.ok
+}
+
+export const command: Command = { usage: USAGE, run }
