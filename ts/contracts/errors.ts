@@ -11,6 +11,8 @@ export const ERROR_CODES = [
   'ERR_ENGINE_DEVICE_FAULT',
   'ERR_ENGINE_CLOSED',
   'ERR_ENGINE_ABORTED',
+  'ERR_ENGINE_POLICY',
+  'ERR_ENGINE_STORE',
   'ERR_ENGINE_INTERNAL',
 ] as const
 
@@ -34,4 +36,14 @@ export function invalidArgument(message: string, cause?: unknown): EngineError {
 /** A checkpoint folder that cannot be opened as it stands. */
 export function invalidModel(message: string, cause?: unknown): EngineError {
   return new EngineError('ERR_ENGINE_INVALID_MODEL', message, cause === undefined ? undefined : { cause })
+}
+
+/** A policy or judge that gave nothing usable, after retries. The message names the problem id. */
+export function policyError(message: string, cause?: unknown): EngineError {
+  return new EngineError('ERR_ENGINE_POLICY', message, cause === undefined ? undefined : { cause })
+}
+
+/** A run directory that cannot be written or read as it stands: locked, of another run, full disk, corrupt. */
+export function storeError(message: string, cause?: unknown): EngineError {
+  return new EngineError('ERR_ENGINE_STORE', message, cause === undefined ? undefined : { cause })
 }

@@ -1,0 +1,56 @@
+/**
+ * A policy writes solutions step by step. A rollout is its continuation of a prefix of steps; what it wrote is
+ * either complete, or of an outcome of its own: unparsable and truncated text is never "wrong".
+ */
+import type { Problem } from './problem.ts'
+
+/** `complete`: steps and an answer; `unparsed`: no steps or no answer in it; `truncated`: cut before its end. */
+export type Outcome = 'complete' | 'unparsed' | 'truncated'
+
+export interface Rollout {
+  readonly outcome: Outcome
+  /** Steps after the prefix, in order; in a complete rollout the last one is the answer block. */
+  readonly steps: readonly string[]
+  /** The policy's raw output. */
+  readonly text: string
+  /** Tokens generated, where the policy tells. */
+  readonly numTokens?: number
+}
+
+/** Sampling as sent to the model; part of a run's identity. */
+export interface Sampling {
+  readonly temperature: number
+  /** 0: off. */
+  readonly topK: number
+  readonly topP: number
+  readonly repetitionPenalty: number
+  readonly maxTokens: number
+}
+
+export interface RolloutRequest {
+  readonly problem: Problem
+  /** Steps already written; empty at the question itself. */
+  readonly prefix: readonly string[]
+  /** One rollout each: unsigned 53-bit integers. Equal seed and prefix give the equal rollout. */
+  readonly seeds: readonly number[]
+}
+
+/** What a run records about its policy: a changed value is another run. */
+export interface PolicyIdentity {
+  readonly kind: string
+  readonly model: string
+  /** Hash of the weights, or of the server's model name where weights are not at hand. */
+  readonly modelHash: string
+  readonly template: string
+  readonly templateHash: string
+  readonly sampling: Sampling
+}
+
+export interface Policy {
+  readonly identity: PolicyIdentity
+  /**
+   * Rollouts for many prefixes at once: `result[i][j]` belongs to `requests[i].seeds[j]`.
+   * @throws EngineError POLICY (the model or server fails for good; names the problem id), ABORTED
+   */
+  rollouts(requests: readonly RolloutRequest[], signal?: AbortSignal): Promise<Rollout[][]>
+}

@@ -1,0 +1,24 @@
+/** A step scorer (a process reward model, a judge, an ensemble) rates every step of a solution. */
+import type { Problem } from './problem.ts'
+
+export interface StepScores {
+  /** One per step, each in [0, 1]. */
+  readonly scores: readonly number[]
+  /** Raw logits per step, `[yes, no]` for pair families; aggregations computed from them need no sentinels. */
+  readonly logits?: readonly (readonly number[])[]
+  /** Spread of an ensemble or of repeated judgements, per step. */
+  readonly std?: readonly number[]
+}
+
+export interface ScoreRequest {
+  readonly problem: Problem
+  /** Solutions as lists of steps, the answer block included. */
+  readonly solutions: readonly (readonly string[])[]
+}
+
+export interface StepScorer {
+  /** Recorded with a run, like a policy's identity. */
+  readonly name: string
+  /** @returns one entry per solution. @throws EngineError POLICY, INVALID_ARGUMENT, ABORTED */
+  score(request: ScoreRequest, signal?: AbortSignal): Promise<StepScores[]>
+}

@@ -1,0 +1,22 @@
+/** A verifier tells whether an answer equals the reference answer: by rules, or by a judge model. */
+import type { Problem } from './problem.ts'
+
+export interface Verdict {
+  readonly match: boolean
+  /** How it was decided: `exact`, `numeric`, `symbolic`, `choice`, `judge`, … */
+  readonly method: string
+  /** A judge's own words. */
+  readonly raw?: string
+}
+
+export interface Verifier {
+  readonly name: string
+  /** The answer stated in a solution's last step, as written; null where none is found. */
+  extract(text: string): string | null
+  /**
+   * One verdict per distinct answer; callers cache it by (problem, answer).
+   * A judge's outage is thrown, never turned into a verdict.
+   * @throws EngineError POLICY (no usable judgement after retries; names the problem id), ABORTED
+   */
+  verify(problem: Problem, answer: string, signal?: AbortSignal): Promise<Verdict>
+}
