@@ -1,0 +1,213 @@
+/**
+ * The only file that sees the addon: its types, where its binary is found, and which GPU backends were looked
+ * for. The shapes are those of src/convert.cc and src/engine_wrap.cc, one to one.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { EngineError } from '../contracts/errors.ts'
+
+export interface NativeDecoderInfo {
+  hidden: number
+  intermediate: number
+  layers: number
+  heads: number
+  kvHeads: number
+  headDim: number
+  vocab: number
+  maxPositions: number
+  /** Classes of a reward head; 0 where the head spans the vocabulary. */
+  numClasses: number
+}
+
+export interface NativeVisionInfo {
+  hidden: number
+  layers: number
+  heads: number
+  imageSize: number
+  patchSize: number
+  tokensPerTile: number
+  minTiles: number
+  maxTiles: number
+  useThumbnail: boolean
+  dynamicTiles: boolean
+}
+
+export interface NativeInfo {
+  architecture: string
+  family: string
+  isa: string
+  weights: 'bf16' | 'f32'
+  threads: number
+  packedBytes: number
+  decoder: NativeDecoderInfo
+  vision: NativeVisionInfo | null
+}
+
+/** Work on a native thread. `abort` stops it between two layers; the promise then rejects with ERR_ENGINE_ABORTED. */
+export interface NativeJob<T> {
+  promise: Promise<T>
+  abort(): void
+}
+
+export interface NativeOpenJob extends NativeJob<NativeEngine> {
+  /** Bytes of weights; totalBytes is 0 until the headers are read. */
+  progress(): { doneBytes: number; totalBytes: number }
+}
+
+/** How an image is cut. mean and std are per channel, for values in [0, 1]. */
+export interface TileOptions {
+  imageSize: number
+  minTiles: number
+  maxTiles: number
+  useThumbnail: boolean
+  mean: number[]
+  std: number[]
+}
+
+/** Normalised pixels [numTiles, 3, imageSize, imageSize]. */
+export interface ImageTiles {
+  pixels: Float32Array
+  numTiles: number
+}
+
+export interface NativeForwardRequest {
+  sequences: Int32Array[]
+  /** Per sequence: rising positions whose outputs are returned. */
+  wanted: Int32Array[]
+  /** Shared by all sequences, in the order of their image tokens. */
+  images: ImageTiles[]
+  imageToken: number
+  output: 'logits' | 'pair' | 'classes'
+  /** Two vocabulary ids, for output "pair". */
+  pair?: Int32Array
+  hidden: boolean
+}
+
+export interface NativeForwardResult {
+  /** V, 2 or the number of classes. */
+  width: number
+  /** Per sequence [wanted, width]. */
+  values: Float32Array[]
+  /** Per sequence [L + 1, wanted, C]; empty unless asked for. */
+  hidden: Float32Array[]
+  /** Tokens of all sequences. */
+  numTokens: number
+  /** Rows of the packed prefix tree. */
+  numComputedTokens: number
+  milliseconds: number
+}
+
+export interface NativeVisionResult {
+  /** [numTiles, tokensPerTile, C of the language model] */
+  embeds: Float32Array
+  /** [numStates, numTiles, 1 + patches, C of vision]; empty unless asked for. */
+  hidden: Float32Array
+  numStates: number
+}
+
+export interface NativeEngine {
+  info(): NativeInfo
+  forward(request: NativeForwardRequest): NativeJob<NativeForwardResult>
+  embedImage(request: ImageTiles & { hidden: boolean }): NativeJob<NativeVisionResult>
+  close(): Promise<void>
+}
+
+export interface Native {
+  setErrorClass(errorClass: typeof EngineError): void
+  /** Instruction sets in rising order, the one in use, and the threads an engine takes by default. */
+  probe(): { isa: string; isas: string[]; threads: number }
+  openEngine(options: { model: string; weights: 'bf16' | 'f32'; threads: number; isa: string }): NativeOpenJob
+  preprocessImage(rgb: Uint8Array, width: number, height: number, options: TileOptions): ImageTiles
+  /** What a checkpoint's config and the headers of its weights say, without loading them. */
+  inspectModel(model: string): Record<string, unknown>
+}
+
+/** A GPU backend, and what was found on the way to it. */
+export interface GpuBackend {
+  backend: string
+  usable: boolean
+  tried: { what: string; found: boolean }[]
+  reason: string
+}
+
+// WHY two up: this file lies in ts/engine in the repository and in dist/engine in the package.
+const PACKAGE_ROOT = join(import.meta.dirname, '../..')
+const require = createRequire(import.meta.url)
+
+interface GypBuild {
+  path(folder: string): string
+}
+
+let loaded: { native: Native; path: string } | undefined
+
+function load(): { native: Native; path: string } {
+  if (loaded) return loaded
+  let path: string | undefined
+  try {
+    path = (require('node-gyp-build') as GypBuild).path(PACKAGE_ROOT)
+    const native = require(path) as Native
+    native.setErrorClass(EngineError)
+    loaded = { native, path }
+    return loaded
+  } catch (error) {
+    throw notLoadable(path, error as Error)
+  }
+}
+
+function notLoadable(path: string | undefined, cause: Error): EngineError {
+  const target = `${process.platform}-${process.arch}`
+  const what = path
+    ? `the native addon ${path} does not load: ${cause.message.trim()}`
+    : `no native addon for ${target}; tried ${[
+        join(PACKAGE_ROOT, 'build/Release'),
+        join(PACKAGE_ROOT, 'build/Debug'),
+        join(PACKAGE_ROOT, 'prebuilds', target),
+        join(dirname(process.execPath), 'prebuilds', target),
+      ].join(', ')}`
+  const build = `build it with: node ${join(PACKAGE_ROOT, 'scripts/native.cjs')} build (needs CMake >= 3.22 and a C++20 compiler)`
+  return new EngineError('ERR_ENGINE_INTERNAL', `${what}; ${build}`, { cause })
+}
+
+/**
+ * The addon, loaded once per environment (main thread or worker).
+ * @throws EngineError INTERNAL: what was tried, why it failed, how to build it
+ */
+export function loadNative(): Native {
+  return load().native
+}
+
+/** The file that the addon was loaded from. Throws as loadNative does. */
+export function nativePath(): string {
+  return load().path
+}
+
+const CUDA_BACKEND = 'engine-cuda.so'
+
+/** Whether the dynamic linker knows the library; asked without loading it. */
+function linkerKnows(library: string): boolean {
+  try {
+    return readFileSync('/etc/ld.so.cache').includes(library)
+  } catch {
+    return false
+  }
+}
+
+/** GPU backends looked for, and why each is not used. Throws as loadNative does. */
+export function gpuBackends(): GpuBackend[] {
+  const backend = join(dirname(nativePath()), CUDA_BACKEND)
+  const hasBackend = existsSync(backend)
+  const hasDevice = existsSync('/dev/nvidia0')
+  const hasDriver = linkerKnows('libcuda.so.1')
+  const reasons = [
+    hasBackend ? `this version does not load ${CUDA_BACKEND}` : 'this build has no GPU backend: everything runs on the CPU',
+    hasDevice ? undefined : 'no NVIDIA device is visible',
+    hasDriver ? undefined : 'no NVIDIA driver library is installed',
+  ]
+  const tried = [
+    { what: backend, found: hasBackend },
+    { what: '/dev/nvidia0', found: hasDevice },
+    { what: 'libcuda.so.1 (driver library)', found: hasDriver },
+  ]
+  return [{ backend: 'cuda', usable: false, tried, reason: reasons.filter((r) => r !== undefined).join('; ') }]
+}
