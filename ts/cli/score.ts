@@ -3,11 +3,12 @@ import { createWriteStream } from 'node:fs'
 import { once } from 'node:events'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
-import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { Engine } from '../engine/engine.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required } from './command.ts'
 import { type JsonLine, inputBytes, readJsonLines } from './jsonl.ts'
+import { badLine, lineId, writeLine } from './lines.ts'
 import { Progress } from './progress.ts'
 
 const USAGE = `usage: mm-prm score --model DIR --input FILE.jsonl [options]
@@ -78,8 +79,7 @@ function readScoreLine(value: Record<string, unknown>, folder: string): ScoreLin
 
 /** One output line; never rejects for reasons that lie in the input line. */
 async function scoreLine(engine: Engine, input: JsonLine, folder: string): Promise<{ text: string; bad: boolean }> {
-  const rawId = input.value?.['id']
-  const id = typeof rawId === 'string' || typeof rawId === 'number' ? rawId : null
+  const id = lineId(input)
   try {
     if (!input.value) throw invalidArgument(input.problem ?? 'unreadable')
     const { steps, solutions, ...common } = readScoreLine(input.value, folder)
@@ -88,13 +88,8 @@ async function scoreLine(engine: Engine, input: JsonLine, folder: string): Promi
       : await engine.scoreSteps({ question: common.question, ...(common.image && { image: common.image }), solutions: solutions ?? [] })
     return { text: JSON.stringify({ id, scores }), bad: false }
   } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'ERR_ENGINE_INVALID_ARGUMENT') throw error
-    return { text: JSON.stringify({ id, error: { code: error.code, message: error.message, line: input.line } }), bad: true }
+    return { text: JSON.stringify(badLine(input, error)), bad: true }
   }
-}
-
-async function writeLine(out: Writable, text: string): Promise<void> {
-  if (!out.write(`${text}\n`)) await once(out, 'drain')
 }
 
 async function openModel(argv: ReturnType<typeof readScoreOptions>): Promise<Engine> {

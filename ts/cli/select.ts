@@ -1,8 +1,9 @@
 /** `mm-prm select`: Best-of-N choices from scored candidates. */
-import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { invalidArgument } from '../contracts/errors.ts'
 import { AGGREGATIONS, aggregationOf, type ScoredItem, type SelectionRow, selectBest, selectionTable, sweepN } from '../select/index.ts'
 import { type Command, EXIT, readOptions, required } from './command.ts'
-import { type JsonLine, inputBytes, readJsonLines } from './jsonl.ts'
+import { inputBytes, readJsonLines } from './jsonl.ts'
+import { type BadLine, badLine } from './lines.ts'
 import { formatColumns } from './table.ts'
 
 const USAGE = `usage: mm-prm select --input FILE.jsonl [options]
@@ -24,11 +25,6 @@ const OPTIONS = {
   seed: { type: 'string' },
   json: { type: 'boolean' },
 } as const
-
-interface BadLine {
-  id: string | number | null
-  error: { code: string; message: string; line: number }
-}
 
 function isScores(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((p) => typeof p === 'number' && p >= 0 && p <= 1)
@@ -55,15 +51,6 @@ export function readItem(value: Record<string, unknown>): ScoredItem {
     scores: scores as number[][],
     labels: (labels ?? undefined) as number[] | undefined,
     answers: (answers ?? undefined) as (string | null)[] | undefined,
-  }
-}
-
-function badLine(line: JsonLine, error: unknown): BadLine {
-  if (!(error instanceof EngineError) || error.code !== 'ERR_ENGINE_INVALID_ARGUMENT') throw error
-  const id = line.value?.['id']
-  return {
-    id: typeof id === 'string' || typeof id === 'number' ? id : null,
-    error: { code: error.code, message: error.message, line: line.line },
   }
 }
 

@@ -1,0 +1,35 @@
+/** Verification of answers: rules first, a judge where they cannot decide. */
+import type { Problem } from '../contracts/problem.ts'
+import type { Verdict, Verifier } from '../contracts/verifier.ts'
+import { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
+import { extractAnswer } from './extract.ts'
+import { type AskJudge, type JudgeOptions, judge } from './judge.ts'
+
+export { type VerifyOptions, verifyAnswer } from './equivalent.ts'
+export { type ExtractKind, extractAnswer } from './extract.ts'
+export { type AskJudge, type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'
+
+export interface RuleVerifierOptions extends Omit<VerifyOptions, 'choices' | 'extract'> {
+  /** Asked where the rules find no match and one side is beyond them (words, unknown commands). */
+  judge?: { ask: AskJudge } & JudgeOptions
+}
+
+/** Choices of a multiple-choice question, where the problem's own columns list them. */
+function choicesOf(problem: Problem): readonly string[] | undefined {
+  const choices = problem.meta?.['choices']
+  return Array.isArray(choices) && choices.every((c) => typeof c === 'string') ? choices : undefined
+}
+
+/** The verifier of a run: deterministic unless a judge is given. */
+export function ruleVerifier(options: RuleVerifierOptions = {}): Verifier {
+  const { judge: judgeOptions, ...rules } = options
+  return {
+    name: judgeOptions ? 'rules+judge' : 'rules',
+    extract: extractAnswer,
+    async verify(problem, answer, signal): Promise<Verdict> {
+      const verdict = verifyAnswer(problem.answer, answer, { ...rules, choices: choicesOf(problem) })
+      if (verdict.match || !judgeOptions || canDecide(problem.answer, answer)) return verdict
+      return judge(judgeOptions.ask, problem, answer, judgeOptions, signal)
+    },
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * A model as judge of answers that rules cannot decide. Its raw words are kept; an answer that is neither yes nor
+ * no, or an outage, is asked for again and in the end thrown: never turned into a verdict.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EngineError } from '../contracts/errors.ts'
+import type { Problem } from '../contracts/problem.ts'
+import type { Verdict } from '../contracts/verifier.ts'
+
+/** One chat turn in, the model's text out. Any chat endpoint will do, the policy itself included. */
+export type AskJudge = (prompt: string, signal?: AbortSignal) => Promise<string>
+
+export interface JudgeOptions {
+  /** Default 3. */
+  attempts?: number
+  /** Wait before the second attempt, doubled before each further one. Default 1000. */
+  backOffMs?: number
+}
+
+export function judgePrompt(question: string, gold: string, answer: string): string {
+  return [
+    'Compare a student’s final answer with the reference answer to a maths question.',
+    'Different notation, units left out or equivalent forms do not matter; a different value does.',
+    '',
+    `Question: ${question}`,
+    `Reference answer: ${gold}`,
+    `Student’s answer: ${answer}`,
+    '',
+    'Is the student’s answer correct? Reply with one word, Yes or No.',
+  ].join('\n')
+}
+
+/** true, false, or undefined where the text says neither, or both. */
+export function readJudgement(text: string): boolean | undefined {
+  const words = text.toLowerCase().match(/\b(?:yes|no)\b/g) ?? []
+  const first = words[0]
+  if (first === undefined || words.some((w) => w !== first)) return undefined
+  return first === 'yes'
+}
+
+/** @throws EngineError POLICY naming the problem after the last attempt, ABORTED */
+export async function judge(ask: AskJudge, problem: Problem, answer: string, options: JudgeOptions = {}, signal?: AbortSignal): Promise<Verdict> {
+  const attempts = options.attempts ?? 3
+  let why = ''
+  let cause: unknown
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    if (attempt > 0) await sleep((options.backOffMs ?? 1000) * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
+    if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
+    try {
+      const raw = await ask(judgePrompt(problem.question, problem.answer, answer), signal)
+      const match = readJudgement(raw)
+      if (match !== undefined) return { match, method: 'judge', raw }
+      why = `it answered neither yes nor no: ${JSON.stringify(raw.slice(0, 200))}`
+    } catch (error) {
+      if (error instanceof EngineError && error.code === 'ERR_ENGINE_ABORTED') throw error
+      cause = error
+      why = (error as Error).message
+    }
+  }
+  throw new EngineError('ERR_ENGINE_POLICY', `problem ${problem.id}: the judge gave no verdict in ${attempts} attempts: ${why}`, { cause })
+}

@@ -1,0 +1,78 @@
+/** LaTeX and plain answers brought to one clean form: no spacing, sizing, delimiters, units or synonyms. */
+
+const SYNONYMS: readonly [RegExp, string][] = [
+  [/\\quad(?=[a-zA-Z])/g, ' '],
+  [/\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|displaystyle|textstyle|limits)(?![a-zA-Z])/g, ''],
+  [/\s*,\s*\\!\s*/g, ''],
+  [/\s*\{\s*,\s*\}\s*/g, ''],
+  [/(?<!\\)\\(?:quad|qquad|hspace\*?\{[^}]*\}|[,;:>! ])/g, ' '],
+  [/~/g, ' '],
+  [/\\[dtc]frac(?![a-zA-Z])/g, '\\frac'],
+  [/\\(?:mbox|textnormal|textbf|textrm|textit|mathrm|mathbf|mathit|operatorname|hbox)\s*(?=\{)/g, '\\text'],
+  [/\\\$/g, ''],
+  [/\$/g, ''],
+  [/\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\degree|°/g, ''],
+  [/\\%/g, '%'],
+  [/\\(?:lt)(?![a-zA-Z])/g, '<'],
+  [/\\(?:gt)(?![a-zA-Z])/g, '>'],
+  [/\\(?:leqslant|leq|le)(?![a-zA-Z])|<=|≤/g, ' ≤ '],
+  [/\\(?:geqslant|geq|ge)(?![a-zA-Z])|>=|≥/g, ' ≥ '],
+  [/\\(?:neq|ne)(?![a-zA-Z])|≠/g, ' ≠ '],
+  [/\\in(?![a-zA-Z])|∈/g, ' ∈ '],
+  [/\\(?:cup)(?![a-zA-Z])|∪/g, ' ∪ '],
+  [/\\infty|∞|\binfinity\b/g, '\\infty '],
+  [/[−–]/g, '-'],
+  [/[×·]/g, '\\cdot '],
+  [/π/g, '\\pi '],
+  [/√/g, '\\sqrt '],
+  [/²/g, '^2'],
+  [/³/g, '^3'],
+  [/\b(percent(?:age)?|pct)\b/gi, '%'],
+  [/\\mathbb\s*\{?([A-Z])\}?/g, '\\mathbb$1 '],
+]
+
+/** Every backslash is doubled (a text that was escaped twice), so none is a row separator. */
+const isDoubled = (s: string) => /\\\\[a-zA-Z]/.test(s) && !/(?<!\\)\\(?:\\\\)*[a-zA-Z]/.test(s)
+/** From here on a text says the same again, roughly. */
+const APPROXIMATELY = /\\(?:approx|simeq|sim)(?![a-zA-Z]).*$|≈.*$/s
+const AND = /\\text\s*\{\s*,?\s*(?:and|or|&)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])/g
+const LIST_TEXT = /\\text\s*\{[^{}]*\b(?:and|or)\b[^{}]*\}/g
+const UNIT_TEXT = /\\text\s*\{[^{}]*\}(?:\s*\^\s*(?:\d|\{\d\}))?/g
+
+/** `\text{…}` that stands alone is the answer; beside something else it is a unit or a remark. */
+function dropTexts(latex: string): string {
+  const rest = latex.replace(UNIT_TEXT, ' ').trim()
+  if (rest.replace(/[\s.,;]/g, '') !== '') return rest
+  return latex.replace(/\\text\s*\{([^{}]*)\}/g, '$1')
+}
+
+/** Clean LaTeX of an answer. */
+export function cleanLatex(latex: string): string {
+  let s = (isDoubled(latex) ? latex.replaceAll('\\\\', '\\') : latex).replace(APPROXIMATELY, '')
+  for (const [from, to] of SYNONYMS) s = s.replace(from, to)
+  s = s.replace(AND, ' , ').replace(LIST_TEXT, ' , ')
+  s = dropTexts(s)
+  return s
+    .replace(/\s+/g, ' ')
+    .trim()
+    .replace(/[.,;:\s]+$/, '')
+    .replace(/^[,;\s]+/, '')
+}
+
+/** A number with separators, as a plain one: 1,000.99 and 14 916 and 1,22; undefined where it is no number. */
+export function plainNumber(text: string, decimalComma: boolean): string | undefined {
+  const s = text.trim()
+  if (/^[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$/.test(s)) return s.replaceAll(',', '')
+  if (/^[-+]?(?:\d+\.?\d*|\.\d+)$/.test(s)) return s
+  if (decimalComma && /^[-+]?\d+,\d+$/.test(s)) return s.replace(',', '.')
+  return undefined
+}
+
+/** For comparing answers as words: letters, digits and signs only, case folded. */
+export function foldText(text: string): string {
+  return text
+    .replace(/\\text\s*\{([^{}]*)\}/g, '$1')
+    .replace(/[\s$.,;:!"'`*]+/g, '')
+    .replace(/[{}]/g, '')
+    .toLowerCase()
+}
