@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "include/engine/error.h"
-#include "include/engine/types.h"
+#include "error.h"
+#include "types.h"
 
 namespace mmprm {
 
