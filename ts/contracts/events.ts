@@ -1,6 +1,7 @@
 /**
- * What a search strategy emits, in an order that depends on options and seed alone. A strategy goes on only after
- * its consumer has asked for the next event, so an `evaluated` node is durable before its children are asked for.
+ * What a search strategy emits. A task of a strategy goes on only after its consumer has asked for the next event, so
+ * an `evaluated` node is durable before its children are asked for. The order of `selected` and `candidate` events
+ * depends on options and seed alone; `evaluated` and `verdict` events come as they are ready.
  */
 import type { CandidateRecord, EvaluationRecord, ProblemTree, VerdictRecord } from './records.ts'
 

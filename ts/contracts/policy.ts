@@ -4,8 +4,11 @@
  */
 import type { Problem } from './problem.ts'
 
-/** `complete`: steps and an answer; `unparsed`: no steps or no answer in it; `truncated`: cut before its end. */
-export type Outcome = 'complete' | 'unparsed' | 'truncated'
+/**
+ * `complete`: well-formed up to its answer; `unparsed`: no answer, or tags that do not fit; `truncated`: cut at the
+ * token limit; `stopped`: ended on purpose at the request's `maxSteps`.
+ */
+export type Outcome = 'complete' | 'unparsed' | 'truncated' | 'stopped'
 
 export interface Rollout {
   readonly outcome: Outcome
@@ -31,8 +34,13 @@ export interface RolloutRequest {
   readonly problem: Problem
   /** Steps already written; empty at the question itself. */
   readonly prefix: readonly string[]
-  /** One rollout each: unsigned 53-bit integers. Equal seed and prefix give the equal rollout. */
-  readonly seeds: readonly number[]
+  /** Key of the node's random stream, below 2^53; rollout i of it depends on (seed, i) and the prefix alone. */
+  readonly seed: number
+  /** Index of the first rollout wanted. */
+  readonly from: number
+  readonly count: number
+  /** Stop after so many steps of the continuation. */
+  readonly maxSteps?: number
 }
 
 /** What a run records about its policy: a changed value is another run. */
@@ -49,7 +57,7 @@ export interface PolicyIdentity {
 export interface Policy {
   readonly identity: PolicyIdentity
   /**
-   * Rollouts for many prefixes at once: `result[i][j]` belongs to `requests[i].seeds[j]`.
+   * Rollouts for many prefixes at once: `result[i][j]` is rollout `requests[i].from + j`.
    * @throws EngineError POLICY (the model or server fails for good; names the problem id), ABORTED
    */
   rollouts(requests: readonly RolloutRequest[], signal?: AbortSignal): Promise<Rollout[][]>

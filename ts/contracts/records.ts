@@ -5,7 +5,7 @@
 import type { Outcome } from './policy.ts'
 import type { Problem } from './problem.ts'
 
-/** Monte Carlo evidence at a node. Unparsed and truncated rollouts are counted, but not in `total`. */
+/** Monte Carlo evidence at a node. Unparsed and truncated rollouts are not in `total` (in compat trees they are). */
 export interface Counts {
   readonly correct: number
   /** Correct and wrong ones together. */
@@ -38,6 +38,8 @@ export interface EvaluationRecord {
   readonly problemId: string
   /** All steps from the question to this node. */
   readonly prefix: readonly string[]
+  /** Number of earlier evaluations of the same prefix: always 0, but in compat trees, which evaluate anew. */
+  readonly occurrence: number
   readonly counts: Counts
   /** Empty where the verdict on the final answer itself is the evidence (a terminal node). */
   readonly rollouts: readonly RolloutRecord[]
@@ -71,6 +73,8 @@ export interface TreeNode {
   readonly steps: readonly string[]
   /** null: never evaluated, hence without a label. */
   readonly counts: Counts | null
+  /** The search took this step for the first error of its path. */
+  readonly firstError: boolean
   /** The node ends in a final answer: its counts are the verdict (0/1 or 1/1), not an estimate. */
   readonly terminal: boolean
   /** N(s): how often the search selected it. */
