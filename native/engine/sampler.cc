@@ -1,0 +1,276 @@
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <string>
+
+#include "base/philox.h"
+#include "include/engine/error.h"
+
+namespace mmprm {
+namespace {
+
+constexpr int kBlock = 64;             // logits looked at together: one comparison decides for most blocks
+constexpr float kGreedyBelow = 1e-5f;  // temperatures that differ from greedy in rounding only
+constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+// exp(x) for x <= 0 within 2 ulp. WHY not the C library's: its last bit differs between systems, and a draw
+// must not; and this form becomes vector code.
+inline float exp_nonpositive(float x) {
+  constexpr float kLog2e = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  constexpr float kLowest = -87.0f;      // below, results are subnormal: taken as zero
+  const float clamped = x < kLowest ? kLowest : x;
+  const float shifted = clamped * kLog2e + kRound;
+  const float n = shifted - kRound;
+  const float r = (clamped - n * kLn2High) - n * kLn2Low;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) + 127u) << 23;
+  return x < kLowest ? 0.0f : p * std::bit_cast<float>(exponent);
+}
+
+float largest_of(const float* logits, int count) {
+  float best[8] = {kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
+  int i = 0;
+  for (; i + 8 <= count; i += 8) {
+    for (int j = 0; j < 8; ++j) best[j] = logits[i + j] > best[j] ? logits[i + j] : best[j];
+  }
+  for (; i < count; ++i) best[0] = std::max(best[0], logits[i]);
+  return *std::max_element(best, best + 8);
+}
+
+float checked_largest(const float* logits, int V) {
+  const float largest = largest_of(logits, V);
+  if (std::isfinite(largest)) return largest;
+  throw Error(ErrorCode::kInternal, "the model's logits hold no finite number to choose from");
+}
+
+void penalise(float* logits, const TokenHistory& history, const SamplingParams& params) {
+  const float r = params.repetition_penalty;
+  if (r != 1) {
+    for (int32_t token : history.repeated())
+      logits[token] = logits[token] < 0 ? logits[token] * r : logits[token] / r;
+  }
+  if (params.frequency_penalty == 0 && params.presence_penalty == 0) return;
+  for (const TokenHistory::Count& c : history.generated()) {
+    logits[c.token] -= params.frequency_penalty * float(c.times);
+    logits[c.token] -= params.presence_penalty;
+  }
+}
+
+double total_of(const std::vector<float>& weights) {
+  double sum = 0;
+  for (float w : weights) sum += w;
+  return sum;
+}
+
+// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole.
+int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>& weights, double uniform) {
+  const double target = uniform * total_of(weights);
+  double sum = 0;
+  int32_t token = tokens.front();
+  for (size_t i = 0; i < tokens.size() && sum <= target; ++i) {
+    sum += weights[i];
+    if (weights[i] > 0) token = tokens[i];
+  }
+  return token;
+}
+
+}  // namespace
+
+double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position) {
+  constexpr uint32_t kTokenDraw = 0;  // the last counter word names the purpose
+  return philox_uniform(philox4x32({0, position, sample, kTokenDraw}, philox_key(seed)));
+}
+
+float log_probability(const float* logits, int V, int32_t token) {
+  const float largest = checked_largest(logits, V);
+  double sum = 0;
+  for (int i = 0; i < V; i += kBlock) {
+    const int count = std::min(kBlock, V - i);
+    float block[kBlock] = {};
+    for (int j = 0; j < count; ++j) block[j] = exp_nonpositive(logits[i + j] - largest);
+    for (float weight : block) sum += weight;
+  }
+  return float(double(logits[token]) - largest - std::log(sum));
+}
+
+void Sampler::shape(float* logits, int V, const TokenHistory& history, const SamplingParams& params) {
+  penalise(logits, history, params);
+  const float largest = checked_largest(logits, V);
+  if (params.temperature < kGreedyBelow) {
+    tokens_.assign(1, static_cast<int32_t>(std::find(logits, logits + V, largest) - logits));
+    weights_.assign(1, 1.0f);
+    return;
+  }
+  if (params.temperature != 1) {
+    for (int i = 0; i < V; ++i) logits[i] /= params.temperature;
+  }
+  if (params.top_k > 0 && params.top_k < V) {
+    keep_top_k(logits, V, params.top_k);
+  } else {
+    keep_all(logits, V);
+  }
+  weigh();
+  // WHY min-p may follow top-k in either order: it compares with the largest weight, which both keep.
+  if (params.order == SamplingOrder::kVllm) {
+    filter_min_p(params.min_p);
+    filter_top_p(params.top_p);
+  } else {
+    filter_top_p(params.top_p);
+    filter_min_p(params.min_p);
+  }
+}
+
+template <typename Keep>
+void Sampler::keep_if(Keep keep) {
+  size_t count = 0;
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    if (!keep(weights_[i])) continue;
+    tokens_[count] = tokens_[i];
+    weights_[count++] = weights_[i];
+  }
+  tokens_.resize(count);
+  weights_.resize(count);
+}
+
+void Sampler::keep_all(const float* logits, int V) {
+  tokens_.resize(V);
+  std::iota(tokens_.begin(), tokens_.end(), 0);
+  weights_.assign(logits, logits + V);
+  keep_if([](float logit) { return logit > kNone; });
+}
+
+// One pass with a rising threshold: what is below k values seen so far can never be among the k largest.
+void Sampler::keep_top_k(const float* logits, int V, int k) {
+  size_t limit = 4 * size_t(k) + kBlock;
+  float threshold = kNone;
+  tokens_.clear();
+  weights_.clear();
+  const auto shrink = [&] {
+    if (tokens_.size() <= size_t(k)) return;
+    scratch_ = weights_;
+    std::nth_element(scratch_.begin(), scratch_.begin() + (k - 1), scratch_.end(), std::greater<float>());
+    threshold = scratch_[k - 1];
+    keep_if([threshold](float logit) { return logit >= threshold; });
+    limit = std::max(limit, 2 * tokens_.size());  // many equal values: no use in trying again soon
+  };
+  for (int i = 0; i < V; i += kBlock) {
+    const int count = std::min(kBlock, V - i);
+    const float largest = largest_of(logits + i, count);
+    if (!(largest >= threshold) || largest == kNone) continue;
+    for (int j = i; j < i + count; ++j) {
+      if (!(logits[j] >= threshold) || logits[j] == kNone) continue;
+      tokens_.push_back(j);
+      weights_.push_back(logits[j]);
+    }
+    if (tokens_.size() >= limit) shrink();
+  }
+  shrink();
+}
+
+void Sampler::weigh() {
+  const float largest = checked_largest(weights_.data(), static_cast<int>(weights_.size()));
+  for (float& w : weights_) w = exp_nonpositive(w - largest);
+}
+
+double Sampler::total_weight() const { return total_of(weights_); }
+
+void Sampler::filter_min_p(float min_p) {
+  if (min_p > 0) keep_if([min_p](float weight) { return weight >= min_p; });
+}
+
+// Finds the lowest weight that stays by quickselect on cumulated weight.
+void Sampler::filter_top_p(float top_p) {
+  if (top_p >= 1 || tokens_.size() <= 1) return;
+  const double dropped_at_most = (1.0 - double(top_p)) * total_weight();
+  double mass_below = 0;  // of what is known to be dropped
+  scratch_ = weights_;
+  auto begin = scratch_.begin(), end = scratch_.end();
+  for (;;) {
+    const float pivot = begin[(end - begin) / 2];
+    const auto equal = std::partition(begin, end, [pivot](float w) { return w < pivot; });
+    const auto above = std::partition(equal, end, [pivot](float w) { return w == pivot; });
+    const double mass = std::accumulate(begin, equal, mass_below);
+    if (mass > dropped_at_most) {  // the boundary lies among the lower ones
+      end = equal;
+      continue;
+    }
+    const int64_t num_equal = above - equal;
+    // Compared before it is divided: the quotient of tiny weights does not fit an integer.
+    const double room = dropped_at_most - mass;
+    const bool all_fit = room >= double(pivot) * double(num_equal);
+    if (all_fit && above != end) {
+      mass_below = mass + double(pivot) * double(num_equal);
+      begin = above;
+      continue;
+    }
+    int64_t num_dropped = all_fit ? num_equal : std::min(int64_t(room / pivot), num_equal);
+    if (above == scratch_.end()) num_dropped = std::min(num_dropped, num_equal - 1);
+    int64_t num_kept = num_equal - num_dropped;
+    keep_if([&](float weight) { return weight > pivot || (weight == pivot && num_kept-- > 0); });
+    return;
+  }
+}
+
+int32_t Sampler::draw(double uniform) const { return draw_token(tokens_, weights_, uniform); }
+
+void check_sampling(const SamplingParams& p) {
+  const auto reject = [](const char* what) { throw Error(ErrorCode::kInvalidArgument, what); };
+  if (!(p.temperature >= 0) || !std::isfinite(p.temperature)) reject("temperature must be a number >= 0");
+  if (p.top_k < 0) reject("topK must be >= 0 (0: off)");
+  if (!(p.top_p > 0 && p.top_p <= 1)) reject("topP must lie in (0, 1]");
+  if (!(p.min_p >= 0 && p.min_p <= 1)) reject("minP must lie in [0, 1]");
+  if (!(p.repetition_penalty > 0) || !std::isfinite(p.repetition_penalty))
+    reject("repetitionPenalty must be > 0");
+  if (!std::isfinite(p.frequency_penalty)) reject("frequencyPenalty must be a finite number");
+  if (!std::isfinite(p.presence_penalty)) reject("presencePenalty must be a finite number");
+}
+
+TokenDistribution shape_distribution(std::vector<float> logits, const std::vector<int32_t>& prompt,
+                                     const std::vector<int32_t>& generated, const SamplingParams& params) {
+  check_sampling(params);
+  const int V = static_cast<int>(logits.size());
+  for (const std::vector<int32_t>* list : {&prompt, &generated}) {
+    for (int32_t token : *list) {
+      if (token >= 0 && token < V) continue;
+      throw Error(ErrorCode::kInvalidArgument,
+                  "token " + std::to_string(token) + " has no logit among " + std::to_string(V));
+    }
+  }
+  TokenHistory history(prompt, params.penalty_scope);
+  for (int32_t token : generated) history.add_generated(token);
+  Sampler sampler;
+  sampler.shape(logits.data(), V, history, params);
+  const double total = sampler.total_weight();
+  TokenDistribution out{sampler.tokens(), {}};
+  for (float weight : sampler.weights()) out.probabilities.push_back(float(weight / total));
+  return out;
+}
+
+std::vector<int32_t> draw_tokens(const TokenDistribution& distribution, uint64_t seed, int count) {
+  std::vector<int32_t> draws;
+  for (int i = 0; i < count; ++i) {
+    draws.push_back(
+        draw_token(distribution.tokens, distribution.probabilities, sampling_uniform(seed, 0, i)));
+  }
+  return draws;
+}
+
+std::vector<uint32_t> random_words(const std::vector<uint32_t>& counter, const std::vector<uint32_t>& key) {
+  const PhiloxCounter words =
+      philox4x32({counter.at(0), counter.at(1), counter.at(2), counter.at(3)}, {key.at(0), key.at(1)});
+  return {words.begin(), words.end()};
+}
+
+}  // namespace mmprm

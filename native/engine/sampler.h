@@ -1,0 +1,50 @@
+// Chooses tokens: penalties, temperature, top-k, top-p, min-p, then one draw by inverse transform.
+//
+// Every filter compares, sums or selects in an order that depends on the row alone, so a row's outcome is a
+// pure function of its logits, history, parameters and random number. Top-k keeps ties; top-p drops the
+// lowest tokens while their cumulated share is <= 1 - p, among equals those of higher id first, and keeps at
+// least one. Cost: a few passes over the row, never a sort of the vocabulary.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "engine/token_history.h"
+#include "include/engine/sampling.h"
+
+namespace mmprm {
+
+// Uniform number in [0, 1) for the token at `position` (its index in the sequence) of sample `sample`.
+double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position);
+
+// log(softmax(logits)[token]) of the logits as the model gave them.
+float log_probability(const float* logits, int V, int32_t token);
+
+// Scratch of one thread.
+class Sampler {
+ public:
+  // Leaves the distribution in tokens() and weights(), in rising token order. Overwrites the logits.
+  // Throws kInternal when no logit is a finite number.
+  void shape(float* logits, int V, const TokenHistory& history, const SamplingParams& params);
+  const std::vector<int32_t>& tokens() const { return tokens_; }
+  const std::vector<float>& weights() const {
+    return weights_;
+  }  // exp(logit - largest): not yet divided by their sum
+  double total_weight() const;
+
+  int32_t draw(double uniform) const;
+
+ private:
+  void keep_all(const float* logits, int V);
+  void keep_top_k(const float* logits, int V, int k);
+  void weigh();
+  void filter_min_p(float min_p);
+  void filter_top_p(float top_p);
+  template <typename Keep>
+  void keep_if(Keep keep);
+
+  std::vector<int32_t> tokens_;
+  std::vector<float> weights_;  // logits until weigh()
+  std::vector<float> scratch_;
+};
+
+}  // namespace mmprm
