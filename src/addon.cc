@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 #include "engine_wrap.h"
 #include "guard.h"
+#include "sampling_wrap.h"
 
 namespace mmprm::addon {
 namespace {
@@ -36,6 +37,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("setErrorClass", Napi::Function::New(env, set_error_class));
   exports.Set("probe", Napi::Function::New(env, probe));
   exports.Set("openEngine", Napi::Function::New(env, open_engine));
+  exports.Set("sampleDistribution", Napi::Function::New(env, sample_distribution));
+  exports.Set("philox4x32", Napi::Function::New(env, philox_block));
   return exports;
 }
 

@@ -3,46 +3,10 @@
 #include <algorithm>
 #include <string>
 
+#include "fields.h"
+
 namespace mmprm::addon {
 namespace {
-
-[[noreturn]] void reject(const std::string& key, const char* expected) {
-  throw Error(ErrorCode::kInvalidArgument, key + " must be " + expected);
-}
-
-std::string get_string(Napi::Object object, const char* key) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsString()) reject(key, "a string");
-  return value.As<Napi::String>().Utf8Value();
-}
-
-int32_t get_int(Napi::Object object, const char* key) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsNumber()) reject(key, "a number");
-  return value.As<Napi::Number>().Int32Value();
-}
-
-Napi::Array get_array(Napi::Object object, const char* key) {
-  const Napi::Value value = object.Get(key);
-  if (!value.IsArray()) reject(key, "an array");
-  return value.As<Napi::Array>();
-}
-
-std::vector<float> copy_floats(Napi::Value value, const char* key) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
-    reject(key, "a Float32Array");
-  }
-  const Napi::Float32Array array = value.As<Napi::Float32Array>();
-  return std::vector<float>(array.Data(), array.Data() + array.ElementLength());
-}
-
-std::vector<int32_t> copy_ints(Napi::Value value, const char* key) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) {
-    reject(key, "an Int32Array");
-  }
-  const Napi::Int32Array array = value.As<Napi::Int32Array>();
-  return std::vector<int32_t>(array.Data(), array.Data() + array.ElementLength());
-}
 
 std::vector<std::vector<int32_t>> int_lists(Napi::Object object, const char* key) {
   const Napi::Array array = get_array(object, key);
@@ -55,16 +19,8 @@ Output parse_output(const std::string& name) {
   if (name == "logits") return Output::kLogits;
   if (name == "pair") return Output::kPair;
   if (name == "classes") return Output::kClasses;
-  reject("output", "logits, pair or classes");
+  reject_field("output", "logits, pair or classes");
 }
-
-Napi::Object object_of(Napi::Env env, std::initializer_list<std::pair<const char*, Napi::Value>> fields) {
-  Napi::Object out = Napi::Object::New(env);
-  for (const auto& [key, value] : fields) out.Set(key, value);
-  return out;
-}
-
-Napi::Value number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
 
 Napi::Value to_js(Napi::Env env, const DecoderInfo& d) {
   return object_of(env, {{"hidden", number(env, d.hidden)},
@@ -101,7 +57,7 @@ Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
 
 EngineOptions to_engine_options(Napi::Object object) {
   const std::string weights = get_string(object, "weights");
-  if (weights != "bf16" && weights != "f32") reject("weights", "bf16 or f32");
+  if (weights != "bf16" && weights != "f32") reject_field("weights", "bf16 or f32");
   return {get_string(object, "model"), weights == "f32" ? DType::kF32 : DType::kBF16, get_int(object, "threads"),
           get_string(object, "isa")};
 }
@@ -117,24 +73,18 @@ ForwardRequest to_forward_request(Napi::Object object) {
   const Napi::Array images = get_array(object, "images");
   for (uint32_t i = 0; i < images.Length(); ++i) {
     const Napi::Value image = images.Get(i);
-    if (!image.IsObject()) reject("images", "a list of { pixels, numTiles }");
+    if (!image.IsObject()) reject_field("images", "a list of { pixels, numTiles }");
     request.images.push_back(to_image_tiles(image.As<Napi::Object>()));
   }
   request.image_token = get_int(object, "imageToken");
   request.output = parse_output(get_string(object, "output"));
   if (request.output == Output::kPair) {
     const std::vector<int32_t> pair = copy_ints(object.Get("pair"), "pair");
-    if (pair.size() != 2) reject("pair", "an Int32Array of two ids");
+    if (pair.size() != 2) reject_field("pair", "an Int32Array of two ids");
     std::copy(pair.begin(), pair.end(), request.pair);
   }
   request.want_hidden = object.Get("hidden").ToBoolean();
   return request;
-}
-
-Napi::Float32Array to_js(Napi::Env env, const std::vector<float>& values) {
-  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
 }
 
 Napi::Value to_js(Napi::Env env, const EngineInfo& info) {

@@ -16,6 +16,5 @@ ImageTiles to_image_tiles(Napi::Object object);
 Napi::Value to_js(Napi::Env env, const EngineInfo& info);
 Napi::Value to_js(Napi::Env env, const ForwardResult& result);
 Napi::Value to_js(Napi::Env env, const VisionResult& result);
-Napi::Float32Array to_js(Napi::Env env, const std::vector<float>& values);
 
 }  // namespace mmprm::addon

@@ -113,6 +113,19 @@ export interface NativeEngine {
   close(): Promise<void>
 }
 
+/** All fields are required here; defaults live in options.ts. */
+export interface NativeSampling {
+  temperature: number
+  topK: number
+  topP: number
+  minP: number
+  repetitionPenalty: number
+  frequencyPenalty: number
+  presencePenalty: number
+  penaltyScope: 'all' | 'generated'
+  order: 'vllm' | 'hf'
+}
+
 export interface Native {
   setErrorClass(errorClass: typeof EngineError): void
   /** Instruction sets in rising order, the one in use, and the threads an engine takes by default. */
@@ -121,6 +134,17 @@ export interface Native {
   preprocessImage(rgb: Uint8Array, width: number, height: number, options: TileOptions): ImageTiles
   /** What a checkpoint's config and the headers of its weights say, without loading them. */
   inspectModel(model: string): Record<string, unknown>
+  /** The sampler alone: tokens that are left, in rising order, and draw i of sample 0 at position i. */
+  sampleDistribution(request: {
+    logits: Float32Array
+    promptIds: Int32Array
+    generatedIds: Int32Array
+    sampling: NativeSampling
+    seed: bigint
+    numDraws: number
+  }): { tokens: Int32Array; probabilities: Float32Array; draws: Int32Array }
+  /** One block of Philox4x32-10: four words from a counter of four and a key of two. */
+  philox4x32(counter: Uint32Array, key: Uint32Array): Uint32Array
 }
 
 /** A GPU backend, and what was found on the way to it. */
