@@ -14,7 +14,7 @@ export interface Counts {
   readonly truncated: number
 }
 
-/** MC(s) = correct / total; 0 where no rollout could be judged (as in the OmegaPRM reference). */
+/** MC(s) = correct / total; 0 where `total` is 0: no rollout could be judged, so there is no label. */
 export function mcValue(counts: Counts): number {
   return counts.total > 0 ? counts.correct / counts.total : 0
 }

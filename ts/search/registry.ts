@@ -1,0 +1,14 @@
+/** Every search strategy, one line each. */
+import { invalidArgument } from '../contracts/errors.ts'
+import { suggest } from '../contracts/suggest.ts'
+import { omega } from './strategies/omega.ts'
+import type { Strategy } from './strategy.ts'
+
+export const STRATEGIES: readonly Strategy[] = [omega]
+
+export function findStrategy(name: string): Strategy {
+  const found = STRATEGIES.find((strategy) => strategy.name === name)
+  if (found) return found
+  const names = STRATEGIES.map((strategy) => strategy.name)
+  throw invalidArgument(`no search strategy "${name}"${suggest(name, names)}`)
+}
