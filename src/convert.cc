@@ -58,8 +58,8 @@ Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
 EngineOptions to_engine_options(Napi::Object object) {
   const std::string weights = get_string(object, "weights");
   if (weights != "bf16" && weights != "f32") reject_field("weights", "bf16 or f32");
-  return {get_string(object, "model"), weights == "f32" ? DType::kF32 : DType::kBF16, get_int(object, "threads"),
-          get_string(object, "isa")};
+  return {get_string(object, "model"), weights == "f32" ? DType::kF32 : DType::kBF16,
+          get_int(object, "threads"), get_string(object, "isa")};
 }
 
 ImageTiles to_image_tiles(Napi::Object object) {

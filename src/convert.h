@@ -1,5 +1,5 @@
-// Between JavaScript values and the engine's plain structs. Arguments were validated in TypeScript; what still
-// does not fit is reported as ERR_ENGINE_INVALID_ARGUMENT.
+// Between JavaScript values and the engine's plain structs. Arguments were validated in TypeScript; what
+// still does not fit is reported as ERR_ENGINE_INVALID_ARGUMENT.
 #pragma once
 #include <napi.h>
 

@@ -13,7 +13,8 @@ namespace {
 Napi::Object job_object(Napi::Env env, Napi::Promise promise, CancelFlag cancelled) {
   Napi::Object job = Napi::Object::New(env);
   job.Set("promise", promise);
-  job.Set("abort", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
+  job.Set("abort",
+          Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
   return job;
 }
 
@@ -40,7 +41,8 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
     const auto pending = PendingPromise::create(info.Env());
     const auto cancelled = std::make_shared<std::atomic<bool>>(false);
     const auto progress = std::make_shared<Progress>();
-    // WHY a thread of its own: packing takes seconds, and the four threads of Node's pool are the file system's.
+    // WHY a thread of its own: packing takes seconds, and the four threads of Node's pool are the file
+    // system's.
     std::thread([options, pending, progress, cancelled] {
       const auto on_progress = [&progress](uint64_t done, uint64_t total) {
         progress->total = total;
@@ -54,7 +56,8 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
       }
     }).detach();
     Napi::Object job = job_object(info.Env(), pending->promise(), cancelled);
-    job.Set("progress", Napi::Function::New(info.Env(), [progress](const Napi::CallbackInfo& info) -> Napi::Value {
+    job.Set("progress",
+            Napi::Function::New(info.Env(), [progress](const Napi::CallbackInfo& info) -> Napi::Value {
               Napi::Object out = Napi::Object::New(info.Env());
               out.Set("doneBytes", double(progress->done));
               out.Set("totalBytes", double(progress->total));
@@ -65,10 +68,10 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
 }
 
 Napi::Function EngineWrap::define(Napi::Env env) {
-  return DefineClass(env, "NativeEngine",
-                     {InstanceMethod<&EngineWrap::info>("info"), InstanceMethod<&EngineWrap::forward>("forward"),
-                      InstanceMethod<&EngineWrap::embed_image>("embedImage"),
-                      InstanceMethod<&EngineWrap::close>("close")});
+  return DefineClass(
+      env, "NativeEngine",
+      {InstanceMethod<&EngineWrap::info>("info"), InstanceMethod<&EngineWrap::forward>("forward"),
+       InstanceMethod<&EngineWrap::embed_image>("embedImage"), InstanceMethod<&EngineWrap::close>("close")});
 }
 
 Napi::Value EngineWrap::create(Napi::Env env, std::shared_ptr<Engine> engine) {

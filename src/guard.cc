@@ -8,15 +8,24 @@ namespace {
 
 const char* code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidArgument: return "ERR_ENGINE_INVALID_ARGUMENT";
-    case ErrorCode::kInvalidModel: return "ERR_ENGINE_INVALID_MODEL";
-    case ErrorCode::kUnsupportedModel: return "ERR_ENGINE_UNSUPPORTED_MODEL";
-    case ErrorCode::kOutOfMemory: return "ERR_ENGINE_OUT_OF_MEMORY";
-    case ErrorCode::kNoDevice: return "ERR_ENGINE_NO_DEVICE";
-    case ErrorCode::kDeviceFault: return "ERR_ENGINE_DEVICE_FAULT";
-    case ErrorCode::kClosed: return "ERR_ENGINE_CLOSED";
-    case ErrorCode::kAborted: return "ERR_ENGINE_ABORTED";
-    case ErrorCode::kInternal: break;
+    case ErrorCode::kInvalidArgument:
+      return "ERR_ENGINE_INVALID_ARGUMENT";
+    case ErrorCode::kInvalidModel:
+      return "ERR_ENGINE_INVALID_MODEL";
+    case ErrorCode::kUnsupportedModel:
+      return "ERR_ENGINE_UNSUPPORTED_MODEL";
+    case ErrorCode::kOutOfMemory:
+      return "ERR_ENGINE_OUT_OF_MEMORY";
+    case ErrorCode::kNoDevice:
+      return "ERR_ENGINE_NO_DEVICE";
+    case ErrorCode::kDeviceFault:
+      return "ERR_ENGINE_DEVICE_FAULT";
+    case ErrorCode::kClosed:
+      return "ERR_ENGINE_CLOSED";
+    case ErrorCode::kAborted:
+      return "ERR_ENGINE_ABORTED";
+    case ErrorCode::kInternal:
+      break;
   }
   return "ERR_ENGINE_INTERNAL";
 }

@@ -22,8 +22,8 @@ void run_task(napi_env env, napi_value, void*, void* data) {
 
 MainThread::MainThread(Napi::Env env) {
   const Napi::String name = Napi::String::New(env, "mm-prm");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr,
-                                                             nullptr, run_task, &handle_);
+  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr,
+                                                             nullptr, nullptr, run_task, &handle_);
   if (status != napi_ok) throw Error(ErrorCode::kInternal, "cannot reach the JavaScript thread from others");
 }
 
@@ -56,9 +56,8 @@ void PendingPromise::resolve(std::function<Napi::Value(Napi::Env)> make_value) {
 }
 
 void PendingPromise::reject(std::exception_ptr error) {
-  main_thread_.post([self = shared_from_this(), error](Napi::Env env) {
-    self->deferred_.Reject(to_js_error(env, error));
-  });
+  main_thread_.post(
+      [self = shared_from_this(), error](Napi::Env env) { self->deferred_.Reject(to_js_error(env, error)); });
 }
 
 }  // namespace mmprm::addon

@@ -1,7 +1,7 @@
 // From any thread to the JavaScript thread: posts functions, settles promises.
 //
-// INVARIANT: no C++ exception leaves a function that Node calls, and once Node answers that the environment is
-// closing, the handle is never touched again.
+// INVARIANT: no C++ exception leaves a function that Node calls, and once Node answers that the environment
+// is closing, the handle is never touched again.
 #pragma once
 #include <napi.h>
 

@@ -41,7 +41,8 @@ std::vector<Isa> supported_isas() {
   std::vector<Isa> isas{Isa::kReference};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) return isas;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
+    return isas;
   isas.push_back(Isa::kAvx2);
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq")) {
@@ -62,7 +63,8 @@ Isa parse_isa(std::string_view name) {
   if (found == std::end(kNames)) {
     std::string known;
     for (std::string_view n : kNames) known += (known.empty() ? "" : ", ") + std::string(n);
-    throw Error(ErrorCode::kInvalidArgument, "unknown instruction set \"" + std::string(name) + "\"; known: " + known);
+    throw Error(ErrorCode::kInvalidArgument,
+                "unknown instruction set \"" + std::string(name) + "\"; known: " + known);
   }
   return static_cast<Isa>(found - std::begin(kNames));
 }

@@ -52,7 +52,8 @@ void ThreadPool::run_shared(int64_t units, int64_t grain, Call call, void* body)
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
   take_units();
-  for (int32_t busy; (busy = num_busy_.load(std::memory_order_acquire)) != 0;) wait_while_equal(num_busy_, busy);
+  for (int32_t busy; (busy = num_busy_.load(std::memory_order_acquire)) != 0;)
+    wait_while_equal(num_busy_, busy);
 }
 
 void ThreadPool::take_units() {

@@ -31,9 +31,12 @@ class ThreadPool {
       body(int64_t{0}, units);
       return;
     }
-    run_shared(units, grain, [](void* b, int64_t begin, int64_t end) {
-      (*static_cast<std::remove_reference_t<Body>*>(b))(begin, end);
-    }, &body);
+    run_shared(
+        units, grain,
+        [](void* b, int64_t begin, int64_t end) {
+          (*static_cast<std::remove_reference_t<Body>*>(b))(begin, end);
+        },
+        &body);
   }
 
  private:
@@ -43,8 +46,8 @@ class ThreadPool {
   void work();
   void take_units();
 
-  std::atomic<uint32_t> epoch_{0};     // one per loop; workers wait for it to change
-  std::atomic<int32_t> num_busy_{0};   // workers that have not finished the current loop
+  std::atomic<uint32_t> epoch_{0};    // one per loop; workers wait for it to change
+  std::atomic<int32_t> num_busy_{0};  // workers that have not finished the current loop
   std::atomic<int64_t> next_unit_{0};
   std::atomic<bool> stopping_{false};
   int64_t units_ = 0, grain_ = 1;

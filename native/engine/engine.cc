@@ -23,8 +23,8 @@ EngineInfo describe(const ModelSpec& spec, Isa isa, DType weights, int num_threa
   info.num_threads = num_threads;
   info.packed_bytes = packed_bytes;
   const DecoderSpec& d = spec.decoder;
-  info.decoder = {d.hidden_C, d.intermediate_F, d.layers_L,      d.heads_H,    d.kv_heads_G,
-                  d.head_dim_D, d.vocab_V,      d.embed_rows, d.max_positions, d.num_classes};
+  info.decoder = {d.hidden_C,   d.intermediate_F, d.layers_L,   d.heads_H,       d.kv_heads_G,
+                  d.head_dim_D, d.vocab_V,        d.embed_rows, d.max_positions, d.num_classes};
   info.has_vision = spec.vision.has_value();
   if (spec.vision) {
     const VisionSpec& v = *spec.vision;
@@ -89,20 +89,22 @@ class Engine::Impl {
     }
     const int32_t image_token = request.images.empty() ? -1 : request.image_token;
     const PackedTree tree = pack_prefix_tree(request.sequences, request.wanted, image_token);
-    const Readout readout{static_cast<ReadoutKind>(request.output), {request.pair[0], request.pair[1]},
-                          request.want_hidden};
+    const Readout readout{
+        static_cast<ReadoutKind>(request.output), {request.pair[0], request.pair[1]}, request.want_hidden};
     const DecoderOutput out = decoder_.forward(tree.plan, image_rows.data(), readout, run);
     ForwardResult result = unpack(tree, out, request.want_hidden);
     for (const std::vector<int32_t>& tokens : request.sequences) result.num_tokens += tokens.size();
     result.num_computed_tokens = tree.plan.num_rows();
-    result.milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    result.milliseconds =
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     return result;
   }
 
   VisionResult embed_image(const ImageTiles& image, bool want_hidden, const KernelRunner& run) {
     VisionOutput seen = vision_->forward(image.pixels.data(), image.num_tiles, want_hidden, run);
-    const size_t state = size_t(image.num_tiles) * model_.vision.spec.hidden_C *
-                         (1 + size_t(model_.vision.spec.patches_per_side()) * model_.vision.spec.patches_per_side());
+    const size_t state =
+        size_t(image.num_tiles) * model_.vision.spec.hidden_C *
+        (1 + size_t(model_.vision.spec.patches_per_side()) * model_.vision.spec.patches_per_side());
     const int num_states = static_cast<int>(seen.hidden.size() / state);
     return {std::move(seen.embeds), std::move(seen.hidden), num_states};
   }
@@ -144,8 +146,10 @@ class Engine::Impl {
 };
 
 std::shared_ptr<Engine> Engine::open(const EngineOptions& options,
-                                     const std::function<void(uint64_t, uint64_t)>& on_progress, CancelFlag cancelled) {
-  if (options.weights == DType::kF16) throw Error(ErrorCode::kInvalidArgument, "weights are kept as f32 or bf16");
+                                     const std::function<void(uint64_t, uint64_t)>& on_progress,
+                                     CancelFlag cancelled) {
+  if (options.weights == DType::kF16)
+    throw Error(ErrorCode::kInvalidArgument, "weights are kept as f32 or bf16");
   return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(options, on_progress, cancelled)));
 }
 
@@ -159,12 +163,13 @@ bool Engine::closed() const { return impl_->closed(); }
 void Engine::forward(ForwardRequest request, CancelFlag cancelled, Callback<ForwardResult> callback) {
   check_forward(request, info());
   auto shared = std::make_shared<const ForwardRequest>(std::move(request));
-  impl_->enqueue<ForwardResult>(cancelled, std::move(callback), [impl = impl_.get(), shared](const KernelRunner& run) {
-    return impl->forward(*shared, run);
-  });
+  impl_->enqueue<ForwardResult>(
+      cancelled, std::move(callback),
+      [impl = impl_.get(), shared](const KernelRunner& run) { return impl->forward(*shared, run); });
 }
 
-void Engine::embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled, Callback<VisionResult> callback) {
+void Engine::embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled,
+                         Callback<VisionResult> callback) {
   check_image(image, info());
   auto shared = std::make_shared<const ImageTiles>(std::move(image));
   impl_->enqueue<VisionResult>(cancelled, std::move(callback),

@@ -32,7 +32,8 @@ class Tree {
       node = child->second;
       const std::vector<int32_t>& run = nodes_[node].tokens;
       const size_t most = std::min(run.size(), tokens.size() - at);
-      const size_t same = std::mismatch(run.begin(), run.begin() + most, tokens.begin() + at).first - run.begin();
+      const size_t same =
+          std::mismatch(run.begin(), run.begin() + most, tokens.begin() + at).first - run.begin();
       at += same;
       if (same < run.size()) {
         // A sequence that ends here needs no split: its rows are the node's first ones.
@@ -169,12 +170,14 @@ PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
     for (int32_t position : wanted[i]) out.outputs.back().push_back(rows[position]);
   }
   std::vector<int32_t>& output_rows = out.plan.output_rows;
-  for (const std::vector<int32_t>& rows : out.outputs) output_rows.insert(output_rows.end(), rows.begin(), rows.end());
+  for (const std::vector<int32_t>& rows : out.outputs)
+    output_rows.insert(output_rows.end(), rows.begin(), rows.end());
   std::sort(output_rows.begin(), output_rows.end());
   output_rows.erase(std::unique(output_rows.begin(), output_rows.end()), output_rows.end());
   for (std::vector<int32_t>& rows : out.outputs) {
     for (int32_t& row : rows) {
-      row = static_cast<int32_t>(std::lower_bound(output_rows.begin(), output_rows.end(), row) - output_rows.begin());
+      row = static_cast<int32_t>(std::lower_bound(output_rows.begin(), output_rows.end(), row) -
+                                 output_rows.begin());
     }
   }
   return out;

@@ -37,7 +37,8 @@ void check_readout(const ForwardRequest& request, const EngineInfo& info) {
   }
   if (request.output != Output::kPair) return;
   for (int32_t id : request.pair) {
-    if (id < 0 || id >= info.decoder.vocab) reject("reward token " + std::to_string(id) + " is not a row of the head");
+    if (id < 0 || id >= info.decoder.vocab)
+      reject("reward token " + std::to_string(id) + " is not a row of the head");
   }
 }
 
@@ -54,7 +55,8 @@ void check_image(const ImageTiles& image, const EngineInfo& info) {
 
 void check_forward(const ForwardRequest& request, const EngineInfo& info) {
   if (request.sequences.empty()) reject("no sequences");
-  if (request.wanted.size() != request.sequences.size()) reject("one list of positions per sequence is needed");
+  if (request.wanted.size() != request.sequences.size())
+    reject("one list of positions per sequence is needed");
   check_readout(request, info);
   size_t image_rows = 0;
   for (const ImageTiles& image : request.images) {
@@ -68,8 +70,8 @@ void check_forward(const ForwardRequest& request, const EngineInfo& info) {
     if (request.images.empty()) continue;
     const size_t found = std::count(tokens.begin(), tokens.end(), request.image_token);
     if (found != image_rows) {
-      reject("sequence " + std::to_string(i) + " has " + std::to_string(found) + " image tokens, its images have " +
-             std::to_string(image_rows) + " rows");
+      reject("sequence " + std::to_string(i) + " has " + std::to_string(found) +
+             " image tokens, its images have " + std::to_string(image_rows) + " rows");
     }
   }
 }

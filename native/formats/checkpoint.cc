@@ -54,7 +54,8 @@ std::map<std::string, std::string> read_weight_map(const Json& index, const std:
   std::map<std::string, std::string> files;
   for (const JsonMember& member : map->members()) {
     const std::string where = "\"weight_map\" entry \"" + member.key + "\"";
-    if (!member.value.is_string()) fail(path, where + " must be a file name, not " + member.value.kind_name());
+    if (!member.value.is_string())
+      fail(path, where + " must be a file name, not " + member.value.kind_name());
     const std::string& name = member.value.as_string();
     const bool plain = !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
                        name.find('\0') == std::string::npos;

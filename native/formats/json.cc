@@ -75,7 +75,8 @@ class JsonParser {
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
   void skip_space() {
-    while (at_ < text_.size() && std::string_view(" \t\n\r").find(text_[at_]) != std::string_view::npos) ++at_;
+    while (at_ < text_.size() && std::string_view(" \t\n\r").find(text_[at_]) != std::string_view::npos)
+      ++at_;
   }
 
   bool try_take(char c) {
@@ -210,7 +211,8 @@ class JsonParser {
       while (is_digit(peek())) ++at_;
     };
     if (peek() == '-') ++at_;
-    if (peek() == '0' && at_ + 1 < text_.size() && is_digit(text_[at_ + 1])) fail("a number with a leading zero");
+    if (peek() == '0' && at_ + 1 < text_.size() && is_digit(text_[at_ + 1]))
+      fail("a number with a leading zero");
     take_digits();
     bool integral = true;
     if (peek() == '.') {
@@ -246,7 +248,8 @@ Json Json::parse(std::string_view text, const std::string& source) {
 }
 
 const char* Json::kind_name() const {
-  constexpr const char* kNames[] = {"null", "a boolean", "a number", "a number", "a string", "an array", "an object"};
+  constexpr const char* kNames[] = {"null",     "a boolean", "a number", "a number",
+                                    "a string", "an array",  "an object"};
   return kNames[value_.index()];
 }
 

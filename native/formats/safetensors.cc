@@ -27,7 +27,8 @@ uint64_t element_bits(std::string_view dtype) {
 }
 
 std::vector<int64_t> read_shape(const Json& json, const std::string& where) {
-  if (!json.is_array()) fail(where, std::string("\"shape\" must be an array of integers, not ") + json.kind_name());
+  if (!json.is_array())
+    fail(where, std::string("\"shape\" must be an array of integers, not ") + json.kind_name());
   std::vector<int64_t> shape;
   for (const Json& item : json.items()) {
     if (!item.is_integer() || item.as_integer() < 0) fail(where, "\"shape\" must hold integers from 0 up");
@@ -91,7 +92,8 @@ void check_metadata(const Json& metadata, const std::string& path) {
 }
 
 // INVARIANT of the format: the tensors cover the data without gap or overlap.
-void check_coverage(const std::vector<SafetensorsEntry>& entries, const MappedFile& file, uint64_t data_begin) {
+void check_coverage(const std::vector<SafetensorsEntry>& entries, const MappedFile& file,
+                    uint64_t data_begin) {
   uint64_t covered = data_begin;
   for (size_t i = 0; i < entries.size(); ++i) {
     const SafetensorsEntry& entry = entries[i];
@@ -111,7 +113,8 @@ void check_coverage(const std::vector<SafetensorsEntry>& entries, const MappedFi
 
 std::vector<SafetensorsEntry> read_safetensors_header(const MappedFile& file) {
   if (file.size() < kLengthBytes) {
-    fail(file.path(), "has " + std::to_string(file.size()) + " bytes; a safetensors file begins with 8 bytes of length");
+    fail(file.path(),
+         "has " + std::to_string(file.size()) + " bytes; a safetensors file begins with 8 bytes of length");
   }
   uint64_t length = 0;
   for (uint64_t i = kLengthBytes; i-- > 0;) length = length << 8 | std::to_integer<uint64_t>(file.data()[i]);
@@ -126,7 +129,8 @@ std::vector<SafetensorsEntry> read_safetensors_header(const MappedFile& file) {
   }
   const std::string_view text(reinterpret_cast<const char*>(file.data() + kLengthBytes), length);
   const Json header = Json::parse(text, file.path() + " (header)");
-  if (!header.is_object()) fail(file.path(), std::string("the header must be an object, not ") + header.kind_name());
+  if (!header.is_object())
+    fail(file.path(), std::string("the header must be an object, not ") + header.kind_name());
 
   const uint64_t data_begin = kLengthBytes + length, data_bytes = file.size() - data_begin;
   std::vector<SafetensorsEntry> entries;

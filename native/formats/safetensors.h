@@ -16,9 +16,9 @@ struct SafetensorsEntry {
   size_t begin = 0, end = 0;  // bytes from the start of the file
 };
 
-// In the order of the bytes. Throws kInvalidModel (file, tensor, what is wrong) for: a header that is truncated,
-// over 100 MB, not UTF-8 or not JSON; duplicate names; ranges that overlap, leave holes or pass the end of the
-// file; a byte count that contradicts dtype and shape.
+// In the order of the bytes. Throws kInvalidModel (file, tensor, what is wrong) for: a header that is
+// truncated, over 100 MB, not UTF-8 or not JSON; duplicate names; ranges that overlap, leave holes or pass
+// the end of the file; a byte count that contradicts dtype and shape.
 std::vector<SafetensorsEntry> read_safetensors_header(const MappedFile& file);
 
 }  // namespace mmprm

@@ -1,9 +1,9 @@
 // The kernel tables: one per instruction set, chosen once when an engine opens.
 //
 // Each op folder defines, per instruction set, one constant `const <Op>Kernel <op>` inside namespace
-// mmprm::<isa> (`reference` in <op>_ref.cc; avx2, avx512 and avx512bf16 in <op>_cpu.cc, which is compiled once
-// for each with MMPRM_ISA set to the namespace). Kernels are pure functions over a range of units: threads,
-// memory and policy belong to their callers.
+// mmprm::<isa> (`reference` in <op>_ref.cc; avx2, avx512 and avx512bf16 in <op>_cpu.cc, which is compiled
+// once for each with MMPRM_ISA set to the namespace). Kernels are pure functions over a range of units:
+// threads, memory and policy belong to their callers.
 #pragma once
 #include "include/engine/types.h"
 #include "kernels/attention/attention.h"

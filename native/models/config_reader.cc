@@ -64,7 +64,9 @@ int ConfigReader::integer_or(const std::string& key, int fallback, int min, int 
   return has(key) ? integer(key, min, max) : fallback;
 }
 
-bool ConfigReader::flag_or(const std::string& key, bool fallback) const { return has(key) ? flag(key) : fallback; }
+bool ConfigReader::flag_or(const std::string& key, bool fallback) const {
+  return has(key) ? flag(key) : fallback;
+}
 
 std::string ConfigReader::text_or(const std::string& key, const std::string& fallback) const {
   return has(key) ? text(key) : fallback;

@@ -13,8 +13,12 @@ class ConfigReader {
  public:
   // `prefix` is the path of `object` in its file, empty or ending in a dot. Both must outlive the reader.
   // `class_defaults`, an object or null, stands in for absent keys (see internvl_native.cc for the one use).
-  ConfigReader(const Json& object, std::string file, std::string prefix = "", const Json* class_defaults = nullptr)
-      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)), class_defaults_(class_defaults) {}
+  ConfigReader(const Json& object, std::string file, std::string prefix = "",
+               const Json* class_defaults = nullptr)
+      : object_(object),
+        file_(std::move(file)),
+        prefix_(std::move(prefix)),
+        class_defaults_(class_defaults) {}
 
   ConfigReader child(const std::string& key, const Json* class_defaults = nullptr) const;
   const Json* find(const std::string& key) const;  // null where absent or null

@@ -134,7 +134,8 @@ void Decoder::project_and_mlp(const PackedDecoderLayer& layer, int rows_T, const
 }
 
 void Decoder::keep_output_rows(const StepPlan& plan) {
-  for (size_t i = 0; i < plan.output_rows.size(); ++i) {  // rising, so no row is overwritten before it is read
+  for (size_t i = 0; i < plan.output_rows.size();
+       ++i) {  // rising, so no row is overwritten before it is read
     const int32_t from = plan.output_rows[i];
     if (from != int32_t(i)) std::copy_n(x_.row_f32(from), x_.cols(), x_.row_f32(i));
   }

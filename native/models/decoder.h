@@ -1,6 +1,7 @@
 // The language model: embeddings -> L layers -> final norm -> a head. Executes a StepPlan.
 //
-//   x_TC = embed(tokens);  per layer:  x += wo · attention(rope(wqkv · norm(x)));  x += w2 · swiglu(w13 · norm(x))
+//   x_TC = embed(tokens);  per layer:  x += wo · attention(rope(wqkv · norm(x)));  x += w2 · swiglu(w13 ·
+//   norm(x))
 //
 // The residual stream x stays F32. In the last layer only the plan's output rows go on after the keys and
 // values are written: nothing else can be seen any more.
@@ -26,7 +27,8 @@ struct Readout {
 struct DecoderOutput {
   int width = 0;              // V, 2, or num_classes
   std::vector<float> values;  // [output rows, width], logits
-  std::vector<float> hidden;  // [L + 1, output rows, C]: embeddings, each layer's output, the last after the final norm
+  std::vector<float>
+      hidden;  // [L + 1, output rows, C]: embeddings, each layer's output, the last after the final norm
 };
 
 class Decoder {

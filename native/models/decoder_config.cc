@@ -19,7 +19,8 @@ RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
   const bool absent = default_theta > 0 && !theta_in.has("rope_theta");
   rope.theta = absent ? default_theta : theta_in.number("rope_theta", 1, 1e12);
   for (const ConfigReader* reader : {&config, object ? &*object : nullptr}) {
-    if (reader && reader->has("partial_rotary_factor") && reader->number("partial_rotary_factor", 0, 1) != 1) {
+    if (reader && reader->has("partial_rotary_factor") &&
+        reader->number("partial_rotary_factor", 0, 1) != 1) {
       reader->unsupported("partial_rotary_factor", "must be 1: rotating part of a head is not supported");
     }
   }
@@ -52,7 +53,8 @@ RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
 
 DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta) {
   if (config.has("quantization_config")) {
-    config.unsupported("quantization_config", "is set: quantised weights are not read; open the original model");
+    config.unsupported("quantization_config",
+                       "is set: quantised weights are not read; open the original model");
   }
   if (const std::string act = config.text("hidden_act"); act != "silu" && act != "swish") {
     config.unsupported("hidden_act", "is \"" + act + "\"; silu is supported");
@@ -76,7 +78,8 @@ DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_the
     spec.head_dim_D = spec.hidden_C / spec.heads_H;
   }
   if (spec.head_dim_D % 2 != 0) {
-    config.invalid(config.has("head_dim") ? "head_dim" : "hidden_size", "gives heads of odd size, which cannot rotate");
+    config.invalid(config.has("head_dim") ? "head_dim" : "hidden_size",
+                   "gives heads of odd size, which cannot rotate");
   }
   spec.embed_rows = spec.vocab_V = config.integer("vocab_size", 1, 1 << 24);
   spec.rms_eps = static_cast<float>(config.number("rms_norm_eps", 0, 1));

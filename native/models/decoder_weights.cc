@@ -24,8 +24,8 @@ void settle_head(const TensorLookup& tensors, const DecoderNames& names, const D
     return;
   }
   spec.tied_head = false;
-  // WHY: under a wrapper the decoder's flag is not applied by the reference, so the stored head simply counts;
-  // a decoder on its own that is flagged as tied would lose a head that differs from the embedding.
+  // WHY: under a wrapper the decoder's flag is not applied by the reference, so the stored head simply
+  // counts; a decoder on its own that is flagged as tied would lose a head that differs from the embedding.
   const TensorView* embed = tensors.find(names.backbone + family.embed);
   if (!top && nested.value_or(false) && embed && !same_bytes(*head, *embed)) {
     throw Error(ErrorCode::kInvalidModel,

@@ -25,7 +25,8 @@ struct DecoderFamily {
   // `config` is the object that describes the decoder, at the top or nested.
   DecoderSpec (*parse)(const ConfigReader& config);
   // Fills layers and final_norm; embedding and heads are the same for all.
-  void (*layers)(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec, DecoderWeights& out);
+  void (*layers)(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec,
+                 DecoderWeights& out);
 };
 
 struct ModelFamily {
@@ -44,11 +45,12 @@ const DecoderFamily& decoder_family(const std::string& name);  // ModelSpec::fam
 DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta);
 
 // Llama's tensor names, used by Qwen2 and Mistral too: biases where the spec has them.
-void llama_layers(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec, DecoderWeights& out);
+void llama_layers(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec,
+                  DecoderWeights& out);
 
-// The output head: decides `tied_head`. A stored head counts; where none is stored, some flag must say that the
-// embedding serves as head, or none must say anything (transformers ties then).
-// `nested`, `top`: the flags of the decoder's own config and of the wrapper around it.
+// The output head: decides `tied_head`. A stored head counts; where none is stored, some flag must say that
+// the embedding serves as head, or none must say anything (transformers ties then). `nested`, `top`: the
+// flags of the decoder's own config and of the wrapper around it.
 void settle_head(const TensorLookup& tensors, const DecoderNames& names, const DecoderFamily& family,
                  std::optional<bool> nested, std::optional<bool> top, DecoderSpec& spec);
 
@@ -56,7 +58,8 @@ DecoderWeights decoder_weights(TensorLookup& tensors, const DecoderNames& names,
                                const DecoderSpec& spec);
 
 // A decoder on its own; perhaps with a reward head in place of the vocabulary.
-ModelSpec parse_text_model(const Checkpoint& checkpoint, const ConfigReader& config, const TensorLookup& tensors);
+ModelSpec parse_text_model(const Checkpoint& checkpoint, const ConfigReader& config,
+                           const TensorLookup& tensors);
 WeightTable text_model_weights(TensorLookup& tensors, const ModelSpec& spec);
 
 extern const DecoderFamily kInternLM2, kQwen2, kLlama, kMistral;

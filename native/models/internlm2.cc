@@ -23,7 +23,8 @@ void in_canonical_order(const DecoderSpec& spec, Append append) {
 void internlm2_layers(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec,
                       DecoderWeights& out) {
   const int C = spec.hidden_C, F = spec.intermediate_F;
-  const int q_rows = spec.heads_H * spec.head_dim_D, qkv_rows = q_rows + 2 * spec.kv_heads_G * spec.head_dim_D;
+  const int q_rows = spec.heads_H * spec.head_dim_D,
+            qkv_rows = q_rows + 2 * spec.kv_heads_G * spec.head_dim_D;
   for (int l = 0; l < spec.layers_L; ++l) {
     const std::string layer = backbone + "layers." + std::to_string(l) + ".";
     const std::string attention = layer + "attention.", ffn = layer + "feed_forward.";
@@ -37,7 +38,8 @@ void internlm2_layers(TensorLookup& tensors, const std::string& backbone, const 
     w.o = tensors.matrix(attention + "wo.weight", C, q_rows);
     if (spec.qkv_bias) {
       if (const TensorView* bias = tensors.want(attention + "wqkv.bias", {qkv_rows})) {
-        in_canonical_order(spec, [&](int64_t first, int count) { append_elements(w.qkv_bias, *bias, first, count); });
+        in_canonical_order(
+            spec, [&](int64_t first, int count) { append_elements(w.qkv_bias, *bias, first, count); });
       }
     }
     if (spec.o_bias) w.o_bias = tensors.vector(attention + "wo.bias", C);
@@ -51,7 +53,8 @@ void internlm2_layers(TensorLookup& tensors, const std::string& backbone, const 
 
 }  // namespace
 
-const DecoderFamily kInternLM2 = {"internlm2",     "InternLM2ForCausalLM", "internlm2",     "tok_embeddings.weight",
-                                  "output.weight", parse_internlm2,        internlm2_layers};
+const DecoderFamily kInternLM2 = {
+    "internlm2",     "InternLM2ForCausalLM", "internlm2",     "tok_embeddings.weight",
+    "output.weight", parse_internlm2,        internlm2_layers};
 
 }  // namespace mmprm

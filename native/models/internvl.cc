@@ -22,7 +22,8 @@ VisionSpec parse_vision(const ConfigReader& top) {
   // Absent in checkpoints older than these keys, whose code did what is stated here.
   vision.select_layer = top.integer_or("select_layer", -1, -1024, 1024);
   const std::string shuffle = top.text_or("ps_version", "v1");
-  if (shuffle != "v1" && shuffle != "v2") top.unsupported("ps_version", "is \"" + shuffle + "\"; v1 and v2 are supported");
+  if (shuffle != "v1" && shuffle != "v2")
+    top.unsupported("ps_version", "is \"" + shuffle + "\"; v1 and v2 are supported");
   vision.shuffle = shuffle == "v1" ? PixelShuffle::kV1 : PixelShuffle::kV2;
   vision.dynamic_tiles = top.flag_or("dynamic_image_size", false);
   vision.use_thumbnail = top.flag_or("use_thumbnail", false);
@@ -33,7 +34,8 @@ VisionSpec parse_vision(const ConfigReader& top) {
     top.unsupported("pad2square", "is true without dynamic_image_size: padded images are not supported");
   }
   if (top.has("force_image_size") && top.integer("force_image_size", 1, 1 << 14) != vision.image_size) {
-    top.unsupported("force_image_size", "differs from vision_config.image_size, " + std::to_string(vision.image_size) +
+    top.unsupported("force_image_size", "differs from vision_config.image_size, " +
+                                            std::to_string(vision.image_size) +
                                             ": interpolated positions are not supported");
   }
   finish_vision(top, "select_layer", vision);

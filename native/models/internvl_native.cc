@@ -1,13 +1,14 @@
-// InternVL in the layout of transformers itself (InternVLForConditionalGeneration), with and without the leading
-// "model." of its tensor names. Tiling is in preprocessor_config.json.
+// InternVL in the layout of transformers itself (InternVLForConditionalGeneration), with and without the
+// leading "model." of its tensor names. Tiling is in preprocessor_config.json.
 #include "models/family.h"
 #include "models/vision_config.h"
 
 namespace mmprm {
 namespace {
 
-// WHY: transformers writes NESTED configs as differences to their class, so here, and only here, an absent key
-// does mean the class default. These are the defaults of the published classes; the tensors check the extents.
+// WHY: transformers writes NESTED configs as differences to their class, so here, and only here, an absent
+// key does mean the class default. These are the defaults of the published classes; the tensors check the
+// extents.
 const Json& class_defaults(const std::string& model_type) {
   static const Json all = Json::parse(R"({
     "internvl_vision": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
@@ -41,7 +42,8 @@ std::string vision_prefix(const TensorLookup& tensors) {
 
 DecoderNames decoder_names(const TensorLookup& tensors, const DecoderFamily& family) {
   const std::string old_prefix = "language_model.";
-  if (tensors.has(old_prefix + "model." + family.embed)) return {old_prefix + "model.", old_prefix + family.head};
+  if (tensors.has(old_prefix + "model." + family.embed))
+    return {old_prefix + "model.", old_prefix + family.head};
   return {tensors.pick_prefix({"model.language_model.", "language_model."}, family.embed), family.head};
 }
 
@@ -50,7 +52,8 @@ int square_size(const ConfigReader& config, const std::string& key, int max) {
   const Json* value = config.find(key);
   if (!value || !value->is_array()) return config.integer(key, 1, max);
   const std::vector<Json>& sides = value->items();
-  if (sides.size() != 2 || !sides[0].is_integer() || !sides[1].is_integer()) config.invalid(key, "must be two integers");
+  if (sides.size() != 2 || !sides[0].is_integer() || !sides[1].is_integer())
+    config.invalid(key, "must be two integers");
   if (sides[0].as_integer() != sides[1].as_integer()) config.unsupported(key, "is not square");
   if (sides[0].as_integer() < 1 || sides[0].as_integer() > max) {
     config.invalid(key, "must lie between 1 and " + std::to_string(max));
@@ -58,8 +61,8 @@ int square_size(const ConfigReader& config, const std::string& key, int max) {
   return static_cast<int>(sides[0].as_integer());
 }
 
-// The processor of this family always cuts tiles and adds a thumbnail, whatever crop_to_patches says; without a
-// file of its own it cuts 1 to 12.
+// The processor of this family always cuts tiles and adds a thumbnail, whatever crop_to_patches says; without
+// a file of its own it cuts 1 to 12.
 void parse_tiling(const Checkpoint& checkpoint, VisionSpec& vision) {
   vision.dynamic_tiles = vision.use_thumbnail = true;
   vision.max_tiles = 12;
@@ -84,7 +87,8 @@ VisionSpec parse_vision(const Checkpoint& checkpoint, const ConfigReader& top) {
     config.unsupported("use_mean_pooling", "is false: a norm behind the last vision layer is not supported");
   }
   if (top.text_or("projector_hidden_act", "gelu") != "gelu") {
-    top.unsupported("projector_hidden_act", "is \"" + top.text("projector_hidden_act") + "\"; gelu is supported");
+    top.unsupported("projector_hidden_act",
+                    "is \"" + top.text("projector_hidden_act") + "\"; gelu is supported");
   }
   if (top.text_or("vision_feature_select_strategy", "default") != "default") {
     top.unsupported("vision_feature_select_strategy", "must be \"default\": rows without the class token");
@@ -124,7 +128,8 @@ VisionLayerWeights vision_layer(TensorLookup& tensors, const std::string& layer,
     w.norm2_bias = tensors.vector(layer + "layernorm_after.bias", C);
   }
   w.qkv = tensors.stacked(
-      {{attention + "q_proj.weight", C}, {attention + "k_proj.weight", C}, {attention + "v_proj.weight", C}}, C);
+      {{attention + "q_proj.weight", C}, {attention + "k_proj.weight", C}, {attention + "v_proj.weight", C}},
+      C);
   if (vision.qkv_bias) {
     w.qkv_bias = tensors.joined(
         {{attention + "q_proj.bias", C}, {attention + "k_proj.bias", C}, {attention + "v_proj.bias", C}});

@@ -19,7 +19,8 @@ struct KernelRunner {
     pool.run(kernels.gemm.units(args), 1, [&](int64_t b, int64_t e) { kernels.gemm.run(args, b, e); });
   }
   void attention(const AttentionArgs& args) const {
-    pool.run(kernels.attention.units(args), 1, [&](int64_t b, int64_t e) { kernels.attention.run(args, b, e); });
+    pool.run(kernels.attention.units(args), 1,
+             [&](int64_t b, int64_t e) { kernels.attention.run(args, b, e); });
   }
   void rope(const RopeArgs& args) const {
     pool.run(args.T, kRowGrain, [&](int64_t b, int64_t e) { kernels.rope.run(args, b, e); });
@@ -36,7 +37,8 @@ struct KernelRunner {
     if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "the call was aborted");
   }
 
-  // WHY blocks of rows: activations between two matrices stay in cache, and M = 512 already amortises the weights.
+  // WHY blocks of rows: activations between two matrices stay in cache, and M = 512 already amortises the
+  // weights.
   static constexpr int kRowBlock = 512;
   static constexpr int64_t kRowGrain = 16;
 

@@ -23,7 +23,8 @@ DecoderSpec parse_mistral(const ConfigReader& config) {
 
 }  // namespace
 
-void llama_layers(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec, DecoderWeights& out) {
+void llama_layers(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec,
+                  DecoderWeights& out) {
   const int C = spec.hidden_C, F = spec.intermediate_F;
   const int q_rows = spec.heads_H * spec.head_dim_D, kv_rows = spec.kv_heads_G * spec.head_dim_D;
   for (int l = 0; l < spec.layers_L; ++l) {
@@ -37,8 +38,9 @@ void llama_layers(TensorLookup& tensors, const std::string& backbone, const Deco
                              {attention + "v_proj.weight", kv_rows}},
                             C);
     if (spec.qkv_bias) {
-      w.qkv_bias = tensors.joined(
-          {{attention + "q_proj.bias", q_rows}, {attention + "k_proj.bias", kv_rows}, {attention + "v_proj.bias", kv_rows}});
+      w.qkv_bias = tensors.joined({{attention + "q_proj.bias", q_rows},
+                                   {attention + "k_proj.bias", kv_rows},
+                                   {attention + "v_proj.bias", kv_rows}});
     }
     w.o = tensors.matrix(attention + "o_proj.weight", C, q_rows);
     if (spec.o_bias) w.o_bias = tensors.vector(attention + "o_proj.bias", C);

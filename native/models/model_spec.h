@@ -11,13 +11,16 @@ enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic };
 struct RopeSpec {
   double theta = 0;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1;                 // linear, llama3, dynamic
-  double low_freq_factor = 1;        // llama3
-  double high_freq_factor = 1;       // llama3
+  double factor = 1;                  // linear, llama3, dynamic
+  double low_freq_factor = 1;         // llama3
+  double high_freq_factor = 1;        // llama3
   double original_max_positions = 0;  // llama3
 };
 
-enum class RewardHead { kNone, kTwoLayer };  // kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM)
+enum class RewardHead {
+  kNone,
+  kTwoLayer
+};  // kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM)
 
 struct DecoderSpec {
   int hidden_C = 0, intermediate_F = 0, layers_L = 0;

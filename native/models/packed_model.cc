@@ -7,7 +7,8 @@ constexpr int kSwigluGroup = 8;
 
 size_t source_bytes(const MatrixSource& source) {
   size_t bytes = 0;
-  for (const MatrixSource::Block& b : source.blocks) bytes += size_t(b.num_rows) * source.cols * dtype_bytes(b.dtype);
+  for (const MatrixSource::Block& b : source.blocks)
+    bytes += size_t(b.num_rows) * source.cols * dtype_bytes(b.dtype);
   return bytes;
 }
 
@@ -17,7 +18,8 @@ std::vector<T> interleave_gate_up(const std::vector<T>& gate, const std::vector<
   std::vector<T> rows;
   for (size_t first = 0; first < gate.size(); first += kSwigluGroup) {
     for (const std::vector<T>* part : {&gate, &up}) {
-      for (size_t i = first; i < first + kSwigluGroup; ++i) rows.push_back(i < part->size() ? (*part)[i] : T{});
+      for (size_t i = first; i < first + kSwigluGroup; ++i)
+        rows.push_back(i < part->size() ? (*part)[i] : T{});
     }
   }
   return rows;
@@ -48,7 +50,8 @@ class Packer {
 
  private:
   Linear pack(const std::vector<RowRef>& rows, int cols) {
-    if (options_.cancelled && options_.cancelled->load()) throw Error(ErrorCode::kAborted, "opening was aborted");
+    if (options_.cancelled && options_.cancelled->load())
+      throw Error(ErrorCode::kAborted, "opening was aborted");
     const GemmKernel& gemm = options_.kernels->gemm;
     const int N = static_cast<int>(rows.size());
     if (N == 0) return {};
@@ -140,9 +143,11 @@ size_t matrix_bytes(const WeightTable& weights) {
   const DecoderWeights& d = weights.decoder;
   const VisionWeights& v = weights.vision;
   size_t bytes = source_bytes(d.head) + source_bytes(d.reward_fc1) + source_bytes(d.reward_fc2) +
-                 source_bytes(v.patch_embedding) + source_bytes(v.projector_fc1) + source_bytes(v.projector_fc2);
+                 source_bytes(v.patch_embedding) + source_bytes(v.projector_fc1) +
+                 source_bytes(v.projector_fc2);
   for (const DecoderLayerWeights& layer : d.layers) {
-    for (const MatrixSource* m : {&layer.qkv, &layer.o, &layer.gate, &layer.up, &layer.down}) bytes += source_bytes(*m);
+    for (const MatrixSource* m : {&layer.qkv, &layer.o, &layer.gate, &layer.up, &layer.down})
+      bytes += source_bytes(*m);
   }
   for (const VisionLayerWeights& layer : v.layers) {
     for (const MatrixSource* m : {&layer.qkv, &layer.proj, &layer.fc1, &layer.fc2}) bytes += source_bytes(*m);

@@ -11,14 +11,17 @@ int parse_window(const ConfigReader& config, int num_layers) {
   if (!config.flag_or("use_sliding_window", false) || !config.has("sliding_window")) return 0;
   int sliding = 0;
   if (const Json* types = config.find("layer_types")) {
-    if (!types->is_array()) config.invalid("layer_types", std::string("must be an array, not ") + types->kind_name());
-    for (const Json& type : types->items()) sliding += type.is_string() && type.as_string() == "sliding_attention";
+    if (!types->is_array())
+      config.invalid("layer_types", std::string("must be an array, not ") + types->kind_name());
+    for (const Json& type : types->items())
+      sliding += type.is_string() && type.as_string() == "sliding_attention";
   } else {
     sliding = num_layers - std::min(num_layers, config.integer("max_window_layers", 0, 1 << 20));
   }
   if (sliding == 0) return 0;
   if (sliding != num_layers) {
-    config.unsupported("use_sliding_window", "is true for a part of the layers only; all or none are supported");
+    config.unsupported("use_sliding_window",
+                       "is true for a part of the layers only; all or none are supported");
   }
   return config.integer("sliding_window", 1, 1 << 30);
 }

@@ -23,7 +23,8 @@ const ModelFamily kModels[] = {
 std::string architecture_of(const ConfigReader& config) {
   const Json* list = config.find("architectures");
   if (!list) return "";
-  if (!list->is_array()) config.invalid("architectures", std::string("must be an array, not ") + list->kind_name());
+  if (!list->is_array())
+    config.invalid("architectures", std::string("must be an array, not ") + list->kind_name());
   if (list->items().empty()) return "";
   if (!list->items()[0].is_string()) config.invalid("architectures", "must hold strings");
   return list->items()[0].as_string();
@@ -41,7 +42,8 @@ const Entry& find_by_config(const ConfigReader& config, const Entry (&entries)[N
     }
     supported += (supported.empty() ? "" : ", ") + std::string(deref(entry).architecture);
   }
-  if (architecture.empty() && type.empty()) config.invalid("architectures", "is missing; supported: " + supported);
+  if (architecture.empty() && type.empty())
+    config.invalid("architectures", "is missing; supported: " + supported);
   const bool by_type = architecture.empty();
   config.unsupported(by_type ? "model_type" : "architectures",
                      "is \"" + (by_type ? type : architecture) + "\"; supported: " + supported);
@@ -55,10 +57,12 @@ const ModelFamily& model_family(const ConfigReader& config) {
   return find_by_config(config, kModels, [](const ModelFamily& family) { return family; });
 }
 
-// Past `sliding_window` tokens a window would begin to matter. Up to there plain causal attention is the same.
-// WHY: longer sequences are refused rather than computed without the window, which would be silently wrong.
+// Past `sliding_window` tokens a window would begin to matter. Up to there plain causal attention is the
+// same. WHY: longer sequences are refused rather than computed without the window, which would be silently
+// wrong.
 void limit_to_window(DecoderSpec& decoder) {
-  if (decoder.sliding_window > 0) decoder.max_positions = std::min(decoder.max_positions, decoder.sliding_window);
+  if (decoder.sliding_window > 0)
+    decoder.max_positions = std::min(decoder.max_positions, decoder.sliding_window);
 }
 
 }  // namespace

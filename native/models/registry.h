@@ -1,4 +1,5 @@
-// Model families by the architecture name of config.json. A new family is one file and one line in registry.cc.
+// Model families by the architecture name of config.json. A new family is one file and one line in
+// registry.cc.
 #pragma once
 #include "formats/checkpoint.h"
 #include "models/model_spec.h"

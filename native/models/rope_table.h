@@ -1,6 +1,6 @@
-// cos and sin of the rotary angles, [position][2][D/2], grown on demand. Angles are float32 products, as in the
-// reference implementations; llama3 and linear scaling follow transformers' published formulas. Dynamic (NTK)
-// scaling changes nothing up to max_positions, and longer sequences are rejected.
+// cos and sin of the rotary angles, [position][2][D/2], grown on demand. Angles are float32 products, as in
+// the reference implementations; llama3 and linear scaling follow transformers' published formulas. Dynamic
+// (NTK) scaling changes nothing up to max_positions, and longer sequences are rejected.
 #pragma once
 #include <vector>
 

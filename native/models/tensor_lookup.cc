@@ -64,7 +64,8 @@ const TensorView* TensorLookup::find(const std::string& name) const {
   return at == tensors_.end() ? nullptr : at->second;
 }
 
-std::string TensorLookup::pick_prefix(const std::vector<std::string>& candidates, const std::string& probe) const {
+std::string TensorLookup::pick_prefix(const std::vector<std::string>& candidates,
+                                      const std::string& probe) const {
   for (const std::string& candidate : candidates) {
     if (has(candidate + probe)) return candidate;
   }
@@ -80,7 +81,8 @@ const TensorView* TensorLookup::want(const std::string& name, const std::vector<
     return nullptr;
   }
   if (without_leading_ones(view->shape) != without_leading_ones(shape)) {
-    wrong_.push_back(name + " is " + shape_text(view->shape) + ", the config asks for " + shape_text(shape) + hint);
+    wrong_.push_back(name + " is " + shape_text(view->shape) + ", the config asks for " + shape_text(shape) +
+                     hint);
     return nullptr;
   }
   if (!view->readable) {
@@ -117,7 +119,8 @@ VectorSource TensorLookup::joined(const std::vector<Part>& parts) {
 void TensorLookup::finish() const {
   std::vector<std::string> unexpected;
   for (const auto& [name, view] : tensors_) {
-    if (!used_.contains(name) && !is_leftover(name)) unexpected.push_back(name + " " + shape_text(view->shape));
+    if (!used_.contains(name) && !is_leftover(name))
+      unexpected.push_back(name + " " + shape_text(view->shape));
   }
   if (missing_.empty() && wrong_.empty() && unexpected.empty()) return;
   throw Error(ErrorCode::kInvalidModel, folder_ + ": the tensors do not fit config.json" +

@@ -25,7 +25,8 @@ class TensorLookup {
 
   // Null where absent or wrong, which finish() then reports. Leading extents of 1 do not count.
   // `hint` is put behind a complaint about the shape.
-  const TensorView* want(const std::string& name, const std::vector<int64_t>& shape, const std::string& hint = "");
+  const TensorView* want(const std::string& name, const std::vector<int64_t>& shape,
+                         const std::string& hint = "");
 
   struct Part {
     std::string name;

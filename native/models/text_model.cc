@@ -32,8 +32,8 @@ ModelSpec parse_text_model(const Checkpoint&, const ConfigReader& config, const 
                                    : 2;
     spec.decoder.vocab_V = 0;
   } else {
-    settle_head(tensors, names_of(tensors, family), family, config.try_flag("tie_word_embeddings"), std::nullopt,
-                spec.decoder);
+    settle_head(tensors, names_of(tensors, family), family, config.try_flag("tie_word_embeddings"),
+                std::nullopt, spec.decoder);
   }
   return spec;
 }

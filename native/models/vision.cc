@@ -44,7 +44,8 @@ VisionOutput Vision::forward(const float* pixels, int num_tiles, bool want_hidde
     const auto capture = [&](int state) {
       if (!want_hidden) return;
       float* to = out.hidden.data() + (size_t(state) * num_tiles + first) * tile_hidden;
-      for (int r = 0; r < tiles * rows_per_tile(); ++r, to += s.hidden_C) std::copy_n(x_.row_f32(r), s.hidden_C, to);
+      for (int r = 0; r < tiles * rows_per_tile(); ++r, to += s.hidden_C)
+        std::copy_n(x_.row_f32(r), s.hidden_C, to);
     };
     reserve(tiles);
     embed_patches(pixels + first * tile_pixels, tiles, run);
@@ -83,7 +84,8 @@ void Vision::reserve(int tiles) {
   }
 }
 
-// The convolution with stride = kernel is a matrix product over cut-out patches, [channel][y][x] inside a patch.
+// The convolution with stride = kernel is a matrix product over cut-out patches, [channel][y][x] inside a
+// patch.
 void Vision::embed_patches(const float* pixels, int tiles, const KernelRunner& run) {
   const VisionSpec& s = model_.spec;
   const int side = s.patches_per_side(), P = s.patch_size, S = s.image_size, C = s.hidden_C;
@@ -103,7 +105,8 @@ void Vision::embed_patches(const float* pixels, int tiles, const KernelRunner& r
     const float* position = model_.position_embedding.data();
     for (int r = 0; r < rows_per_tile(); ++r) std::copy_n(position + size_t(r) * C, C, x_.row_f32(first + r));
     for (int c = 0; c < C; ++c) x_.row_f32(first)[c] += model_.class_embedding[c];
-    run.gemm(linear_args(model_.patch_embedding, patches_, 0, side * side, x_, first + 1, Epilogue::kAccumulate));
+    run.gemm(
+        linear_args(model_.patch_embedding, patches_, 0, side * side, x_, first + 1, Epilogue::kAccumulate));
   }
 }
 
@@ -111,8 +114,8 @@ void Vision::norm(const std::vector<float>& weight, const std::vector<float>& bi
                   const KernelRunner& run) {
   const VisionSpec& s = model_.spec;
   if (s.norm == NormKind::kRms) {
-    run.rmsnorm({x_.row_f32(first), x_.stride(), nullptr, weight.data(), normed_.row(0), dtype_, normed_.stride(),
-                 rows, s.hidden_C, s.eps});
+    run.rmsnorm({x_.row_f32(first), x_.stride(), nullptr, weight.data(), normed_.row(0), dtype_,
+                 normed_.stride(), rows, s.hidden_C, s.eps});
   } else {
     run.layernorm({x_.row_f32(first), x_.stride(), weight.data(), bias.data(), normed_.row(0), dtype_,
                    normed_.stride(), rows, s.hidden_C, s.eps});
@@ -144,8 +147,8 @@ void Vision::write_qkv(const PackedVisionLayer& layer, int T, const KernelRunner
       for (int part = 0; part < 2; ++part) {
         float* x = qkv_.row_f32(0) + size_t(part) * s.hidden_C;
         const std::vector<float>& weight = part == 0 ? layer.q_norm : layer.k_norm;
-        run.rmsnorm({x, qkv_.stride(), nullptr, weight.data(), x, DType::kF32, qkv_.stride(), rows, s.hidden_C,
-                     s.qk_norm_eps});
+        run.rmsnorm({x, qkv_.stride(), nullptr, weight.data(), x, DType::kF32, qkv_.stride(), rows,
+                     s.hidden_C, s.qk_norm_eps});
       }
     }
     RopeArgs split;
@@ -180,7 +183,8 @@ void Vision::attend(int T, const KernelRunner& run) {
 // in[factor·R + dr, factor·Q + dq, c] (v2); v1 numbers the output rows column by column. Then the projector.
 void Vision::project(int tiles, std::vector<float>& embeds, const KernelRunner& run) {
   const VisionSpec& s = model_.spec;
-  const int side = s.patches_per_side(), f = s.shuffle_factor, out_side = side / f, tokens = s.tokens_per_tile();
+  const int side = s.patches_per_side(), f = s.shuffle_factor, out_side = side / f,
+            tokens = s.tokens_per_tile();
   const int C = s.hidden_C, wide = f * f * C, C_out = model_.projector_fc2.w.N;
   const int rows = tiles * tokens;
   RowBuffer folded(wide, DType::kF32);
@@ -196,8 +200,9 @@ void Vision::project(int tiles, std::vector<float>& embeds, const KernelRunner& 
       std::copy_n(x_.row_f32(tile * rows_per_tile() + 1 + patch), C, folded.row_f32(r) + size_t(d) * C);
     }
   }
-  run.layernorm({folded.row_f32(0), folded.stride(), model_.projector_norm.data(), model_.projector_norm_bias.data(),
-                 shuffled_.row(0), dtype_, shuffled_.stride(), rows, wide, s.projector_eps});
+  run.layernorm({folded.row_f32(0), folded.stride(), model_.projector_norm.data(),
+                 model_.projector_norm_bias.data(), shuffled_.row(0), dtype_, shuffled_.stride(), rows, wide,
+                 s.projector_eps});
   run.gemm(linear_args(model_.projector_fc1, shuffled_, 0, rows, projected_, 0, Epilogue::kGelu));
   const size_t before = embeds.size();
   embeds.resize(before + size_t(rows) * C_out);

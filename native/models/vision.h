@@ -1,6 +1,7 @@
 // InternViT -> pixel shuffle -> projector: image tiles to rows the language model can read.
 //
-//   x = patches · W + position;  per layer:  x += ls1 · proj · attention(qkv · norm1(x));  x += ls2 · fc2 · gelu(fc1 · norm2(x))
+//   x = patches · W + position;  per layer:  x += ls1 · proj · attention(qkv · norm1(x));  x += ls2 · fc2 ·
+//   gelu(fc1 · norm2(x))
 //
 // No final norm. Tiles are independent; how many go through together changes no bits.
 #pragma once
@@ -14,7 +15,8 @@ namespace mmprm {
 
 struct VisionOutput {
   std::vector<float> embeds;  // [tiles · tokens_per_tile, C of the language model]
-  std::vector<float> hidden;  // [states, tiles, 1 + patches, C of vision], when asked for: embeddings, then each layer
+  std::vector<float>
+      hidden;  // [states, tiles, 1 + patches, C of vision], when asked for: embeddings, then each layer
 };
 
 class Vision {
@@ -42,7 +44,7 @@ class Vision {
   DType dtype_;
   int selected_;  // hidden state that goes to the projector: 0 is the embeddings
   AlignedBuffer kv_;
-  std::vector<int32_t> pages_;        // of all tiles, one after the other
+  std::vector<int32_t> pages_;  // of all tiles, one after the other
   std::vector<RowKeys> rows_T_;
   std::vector<KvSlot> slots_T_;
   std::vector<int32_t> slot_begin_T1_;

@@ -11,7 +11,8 @@ VisionSpec parse_vision_extents(const ConfigReader& config) {
   vision.layers_L = config.integer("num_hidden_layers", 1, 1024);
   vision.heads_H = config.integer("num_attention_heads", 1, 1 << 12);
   if (vision.hidden_C % vision.heads_H != 0) {
-    config.invalid("hidden_size", "must be a multiple of num_attention_heads, " + std::to_string(vision.heads_H));
+    config.invalid("hidden_size",
+                   "must be a multiple of num_attention_heads, " + std::to_string(vision.heads_H));
   }
   vision.channels = config.integer("num_channels", 1, 1024);
   if (vision.channels != 3) config.unsupported("num_channels", "is not 3: only RGB images are supported");

@@ -9,7 +9,8 @@ std::vector<RowRef> MatrixSource::row_refs() const {
   refs.reserve(static_cast<size_t>(rows));
   for (const Block& block : blocks) {
     const size_t row_bytes = static_cast<size_t>(cols) * dtype_bytes(block.dtype);
-    for (int r = 0; r < block.num_rows; ++r) refs.push_back({block.data + static_cast<size_t>(r) * row_bytes, block.dtype});
+    for (int r = 0; r < block.num_rows; ++r)
+      refs.push_back({block.data + static_cast<size_t>(r) * row_bytes, block.dtype});
   }
   return refs;
 }

@@ -23,11 +23,11 @@ void run_one(const std::string& name, const char* filter, const std::function<vo
 
 std::vector<KernelCase> all_kernel_cases() {
   std::vector<KernelCase> all;
-#define MMPRM_OP(op, Type)                                                       \
-  {                                                                              \
-    const std::vector<KernelCase> cases = op##_cases();                          \
-    if (cases.empty()) throw CheckFailed("op " #op " has no cases");             \
-    all.insert(all.end(), cases.begin(), cases.end());                           \
+#define MMPRM_OP(op, Type)                                           \
+  {                                                                  \
+    const std::vector<KernelCase> cases = op##_cases();              \
+    if (cases.empty()) throw CheckFailed("op " #op " has no cases"); \
+    all.insert(all.end(), cases.begin(), cases.end());               \
   }
 #include "kernels/ops.def"
 #undef MMPRM_OP

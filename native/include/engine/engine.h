@@ -83,7 +83,8 @@ class Engine {
  public:
   // Blocks; throws. on_progress(done, total) counts bytes of weights and is called on this thread.
   static std::shared_ptr<Engine> open(const EngineOptions& options,
-                                      const std::function<void(uint64_t, uint64_t)>& on_progress, CancelFlag cancelled);
+                                      const std::function<void(uint64_t, uint64_t)>& on_progress,
+                                      CancelFlag cancelled);
   ~Engine();
 
   const EngineInfo& info() const;

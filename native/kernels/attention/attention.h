@@ -4,10 +4,10 @@
 // and how many keys it sees, so causal order, trees and shared prefixes need no mask: rows whose pages agree
 // over a chunk are computed together, and each page is read once for them.
 //
-// INVARIANT: keys are taken in chunks of kChunkTokens at absolute positions. Inside a chunk a row's maximum, sum
-// and weighted values are computed the same way whatever rows stand beside it; chunk results merge strictly
-// left to right. So one row's bits do not depend on batching, chunked prefill, sharing or thread count.
-// Slots at or beyond a row's num_keys contribute exactly nothing, but must hold finite numbers.
+// INVARIANT: keys are taken in chunks of kChunkTokens at absolute positions. Inside a chunk a row's maximum,
+// sum and weighted values are computed the same way whatever rows stand beside it; chunk results merge
+// strictly left to right. So one row's bits do not depend on batching, chunked prefill, sharing or thread
+// count. Slots at or beyond a row's num_keys contribute exactly nothing, but must hold finite numbers.
 //
 // Page layout, per key/value head, K block then V block (D is a multiple of 2):
 //   BF16: K [D/2][16][2], V [16/2][D][2]        F32: K [D][16], V [16][D]
@@ -44,10 +44,10 @@ struct RowKeys {
 };
 
 struct AttentionArgs {
-  const void* q = nullptr;  // rows of H*D
-  void* o = nullptr;        // T rows of H*D, same dtype and stride as q
-  DType dtype = DType::kF32;  // of q, o and the pages
-  int64_t stride = 0;         // elements
+  const void* q = nullptr;          // rows of H*D
+  void* o = nullptr;                // T rows of H*D, same dtype and stride as q
+  DType dtype = DType::kF32;        // of q, o and the pages
+  int64_t stride = 0;               // elements
   const int32_t* q_rows = nullptr;  // row of q for each of the T rows; null: the same row
   const RowKeys* rows_T = nullptr;
   int T = 0, num_heads_H = 0;

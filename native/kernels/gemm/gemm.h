@@ -31,7 +31,8 @@ struct PackedMatrix {
   int N = 0, K = 0;
 };
 
-// One row of w as it lies in a checkpoint: K contiguous elements, perhaps unaligned. Null data is a row of zeros.
+// One row of w as it lies in a checkpoint: K contiguous elements, perhaps unaligned. Null data is a row of
+// zeros.
 struct RowRef {
   const std::byte* data = nullptr;
   DType dtype = DType::kF32;
@@ -61,7 +62,7 @@ struct GemmArgs {
   void* y = nullptr;
   DType y_dtype = DType::kF32;  // F32 or BF16
   int64_t y_stride = 0;         // elements
-  int y_cols = 0;               // columns really stored: N, or less where packing rounded N up; N/2 for kSwiglu
+  int y_cols = 0;  // columns really stored: N, or less where packing rounded N up; N/2 for kSwiglu
   const float* bias_N = nullptr;          // may be null
   const float* column_scale_N = nullptr;  // may be null (layer scale); not with kSwiglu
   Epilogue epilogue = Epilogue::kStore;

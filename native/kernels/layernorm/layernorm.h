@@ -1,5 +1,5 @@
-// layernorm: y = (x - mean) · rsqrt(variance + eps) · weight + bias, per row, two passes (mean, then variance).
-// x is F32; y may be F32 or BF16 and may be x itself. One unit is one row.
+// layernorm: y = (x - mean) · rsqrt(variance + eps) · weight + bias, per row, two passes (mean, then
+// variance). x is F32; y may be F32 or BF16 and may be x itself. One unit is one row.
 #pragma once
 #include <cstdint>
 

@@ -17,14 +17,14 @@ struct KvSlot {
 struct RopeArgs {
   const float* qkv = nullptr;  // T rows of (H + 2G)*D
   int64_t qkv_stride = 0;
-  const float* cos_sin = nullptr;      // [position][2][D/2], or null: no rotation
+  const float* cos_sin = nullptr;        // [position][2][D/2], or null: no rotation
   const int32_t* positions_T = nullptr;  // row of cos_sin
-  void* q = nullptr;                   // T rows of H*D, dtype of the pages
+  void* q = nullptr;                     // T rows of H*D, dtype of the pages
   int64_t q_stride = 0;
   float q_scale = 1.0f;  // applied after the rotation
   int T = 0, num_heads_H = 0;
   KvPages kv;
-  const KvSlot* slots = nullptr;            // destinations of row t: slots[slot_begin[t] .. slot_begin[t+1])
+  const KvSlot* slots = nullptr;  // destinations of row t: slots[slot_begin[t] .. slot_begin[t+1])
   const int32_t* slot_begin_T1 = nullptr;
 };
 
