@@ -4,7 +4,8 @@
 //   node scripts/native.cjs build [--debug]       development (cmake-js where installed, else plain cmake)
 //   node scripts/native.cjs rebuild --arch=x64 …  what prebuildify calls in place of node-gyp
 //   … --product-dir D --node-root-dir R           what binding.gyp's action calls
-//   node scripts/native.cjs tests [--sanitize=address,undefined] [--dir=D]   native_test, native_bench, fuzzers
+//   node scripts/native.cjs tests                 native_test, native_bench and fuzzers, into build/tests
+//   … tests --sanitize=address,undefined          the same with sanitizers, into build/tests-address-undefined
 //   node scripts/native.cjs --list-inputs         every native source, for binding.gyp
 'use strict'
 const { spawnSync } = require('node:child_process')
@@ -14,6 +15,7 @@ const path = require('node:path')
 
 const root = path.resolve(__dirname, '..')
 const argv = process.argv.slice(2)
+const JOBS = String(os.availableParallelism())
 
 function option(name) {
   const i = argv.findIndex((a) => a === name || a.startsWith(`${name}=`))
@@ -49,39 +51,42 @@ function listInputs() {
   console.log(out.join('\n'))
 }
 
-function cmake(work, definitions) {
+function cmake(work, target, definitions) {
   run('cmake', ['-S', root, '-B', work, ...Object.entries(definitions).map(([k, v]) => `-D${k}=${v}`)])
-  run('cmake', ['--build', work, '--parallel', String(os.availableParallelism())])
+  run('cmake', ['--build', work, '--target', target, '--parallel', JOBS])
 }
 
-function buildTests() {
-  const sanitize = option('--sanitize') ?? ''
-  const work = path.resolve(root, option('--dir') ?? path.join('build', sanitize ? `tests-${sanitize.replace(',', '-')}` : 'tests'))
-  cmake(work, { MMPRM_TESTS: 'ON', MMPRM_SANITIZE: sanitize, CMAKE_BUILD_TYPE: sanitize ? 'RelWithDebInfo' : 'Release' })
-}
-
-function buildAddon() {
+/** The addon, or the executables of the native floor: both from one tree, so that they share their objects. */
+function build(target) {
   const config = argv.includes('--debug') ? 'Debug' : 'Release'
   // node-gyp-build and prebuildify take the first .node in build/Release, so CMake's own files live elsewhere.
   const product = path.resolve(root, option('--product-dir') ?? path.join('build', config))
   const work = path.join(root, 'build', `cmake-${config.toLowerCase()}`)
-  const definitions = { CMAKE_LIBRARY_OUTPUT_DIRECTORY: product }
+  const definitions = { CMAKE_LIBRARY_OUTPUT_DIRECTORY: product, MMPRM_TESTS_DIR: path.join(root, 'build', 'tests') }
   if (argv[0] === 'rebuild') fs.rmSync(work, { recursive: true, force: true })
   fs.mkdirSync(product, { recursive: true })
   const cmakeJs = resolveOr('cmake-js/bin/cmake-js')
   if (cmakeJs) {
     const arch = option('--arch')
     const more = Object.entries(definitions).map(([k, v]) => `--CD${k}=${v}`)
-    run(process.execPath, [cmakeJs, 'build', '-d', root, '-O', work, '-B', config, ...(arch ? ['-a', arch] : []), ...more])
+    const place = ['-d', root, '-O', work, '-B', config, '-T', target, '--parallel', JOBS]
+    run(process.execPath, [cmakeJs, 'build', ...place, ...(arch ? ['-a', arch] : []), ...more])
     return
   }
   const nodeRoot = option('--node-root-dir') ?? path.resolve(process.execPath, '../..')
   // WHY not node-addon-api's include_dir: it is relative to the current folder.
   const addonApi = path.dirname(require.resolve('node-addon-api/package.json'))
   const headers = [path.join(nodeRoot, 'include', 'node'), addonApi]
-  cmake(work, { ...definitions, CMAKE_JS_INC: headers.join(';'), CMAKE_BUILD_TYPE: config })
+  cmake(work, target, { ...definitions, CMAKE_JS_INC: headers.join(';'), CMAKE_BUILD_TYPE: config })
 }
 
+/** A tree of its own, without the addon: Node is not built with sanitizers. */
+function buildSanitized(sanitizers) {
+  const work = path.resolve(root, option('--dir') ?? path.join('build', `tests-${sanitizers.replace(',', '-')}`))
+  cmake(work, 'native_tests', { MMPRM_SANITIZE: sanitizers, CMAKE_BUILD_TYPE: 'RelWithDebInfo' })
+}
+
+const sanitizers = option('--sanitize')
 if (argv.includes('--list-inputs')) listInputs()
-else if (argv[0] === 'tests') buildTests()
-else buildAddon()
+else if (sanitizers) buildSanitized(sanitizers)
+else build(argv[0] === 'tests' ? 'native_tests' : 'mm_prm')
