@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 #include "engine_wrap.h"
 #include "guard.h"
+#include "image_wrap.h"
 #include "sampling_wrap.h"
 
 namespace mmprm::addon {
@@ -39,6 +40,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openEngine", Napi::Function::New(env, open_engine));
   exports.Set("sampleDistribution", Napi::Function::New(env, sample_distribution));
   exports.Set("philox4x32", Napi::Function::New(env, philox_block));
+  exports.Set("tileGrid", Napi::Function::New(env, tile_grid));
+  exports.Set("preprocessImage", Napi::Function::New(env, preprocess_image));
+  exports.Set("resizeImage", Napi::Function::New(env, resize_image));
+  exports.Set("cmykToRgb", Napi::Function::New(env, cmyk_to_rgb));
   return exports;
 }
 

@@ -6,7 +6,7 @@
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { resolveFamily, type ScoringFamily, type ScoringPrompt } from './families/index.ts'
-import { decodeImage } from './image.ts'
+import { type DecodeOptions, decodeImage } from './image.ts'
 import { type ImageTiles, loadNative, type NativeEngine, type NativeInfo, type NativeJob } from './native.ts'
 import {
   type EmbedImageRequest,
@@ -39,6 +39,7 @@ export interface EngineInfo extends NativeInfo {
   scoring: string | null
 }
 
+type ImageOptions = DecodeOptions & { maxTiles?: number | undefined }
 type Plain<R> = Omit<R, 'returnLogits'> & { returnLogits?: false }
 type WithLogits<R> = Omit<R, 'returnLogits'> & { returnLogits: true }
 
@@ -48,7 +49,7 @@ export class Engine implements AsyncDisposable {
   readonly #info: NativeInfo
   readonly #folder: CheckpointFolder
   readonly #scoring: string
-  readonly #maxTiles: number | undefined
+  readonly #images: ImageOptions
   #family: ScoringFamily | undefined
   #closed = false
 
@@ -57,14 +58,14 @@ export class Engine implements AsyncDisposable {
     folder: CheckpointFolder
     tokenizer: Tokenizer
     scoring: string
-    maxTiles: number | undefined
+    images: ImageOptions
   }) {
     this.#native = parts.native
     this.#info = parts.native.info()
     this.#folder = parts.folder
     this.tokenizer = parts.tokenizer
     this.#scoring = parts.scoring
-    this.#maxTiles = parts.maxTiles
+    this.#images = parts.images
   }
 
   /**
@@ -85,7 +86,8 @@ export class Engine implements AsyncDisposable {
     try {
       const native = await settle(job, o.signal)
       report()
-      const engine = new Engine({ native, folder, tokenizer, scoring: o.scoring, maxTiles: o.maxTiles })
+      const images = { maxTiles: o.maxTiles, maxPixels: o.maxPixels, exifOrientation: o.exifOrientation }
+      const engine = new Engine({ native, folder, tokenizer, scoring: o.scoring, images })
       if (o.scoring !== 'auto') await engine.#resolveOrClose()
       return engine
     } finally {
@@ -224,9 +226,9 @@ export class Engine implements AsyncDisposable {
     const vision = this.#info.vision
     if (!vision) throw invalidArgument(`an image was given, but ${this.#info.architecture} reads text only`)
     throwIfAborted(signal)
-    const { rgb, width, height } = await decodeImage(image)
+    const { rgb, width, height } = await decodeImage(image, this.#images)
     throwIfAborted(signal)
-    return loadNative().preprocessImage(rgb, width, height, this.#folder.tileOptions(vision, maxTiles ?? this.#maxTiles))
+    return loadNative().preprocessImage(rgb, width, height, this.#folder.tileOptions(vision, maxTiles ?? this.#images.maxTiles))
   }
 }
 

@@ -131,7 +131,14 @@ export interface Native {
   /** Instruction sets in rising order, the one in use, and the threads an engine takes by default. */
   probe(): { isa: string; isas: string[]; threads: number }
   openEngine(options: { model: string; weights: 'bf16' | 'f32'; threads: number; isa: string }): NativeOpenJob
-  preprocessImage(rgb: Uint8Array, width: number, height: number, options: TileOptions): ImageTiles
+  /** [columns, rows] of the tiles that an image of this size is cut into. */
+  tileGrid(width: number, height: number, options: TileOptions): [number, number]
+  // Pixels are worked on by other threads and must not change before the promise settles.
+  preprocessImage(rgb: Uint8Array, width: number, height: number, options: TileOptions): Promise<ImageTiles>
+  /** Bicubic as Pillow does it: [height, width, 3] to [toHeight, toWidth, 3]. */
+  resizeImage(rgb: Uint8Array, width: number, height: number, toWidth: number, toHeight: number): Promise<Uint8Array>
+  /** Without colour management: [pixels, 4] to [pixels, 3]. */
+  cmykToRgb(cmyk: Uint8Array): Promise<Uint8Array>
   /** What a checkpoint's config and the headers of its weights say, without loading them. */
   inspectModel(model: string): Record<string, unknown>
   /** The sampler alone: tokens that are left, in rising order, and draw i of sample 0 at position i. */

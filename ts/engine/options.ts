@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { type EngineError, invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
+import { DEFAULT_MAX_PIXELS } from './image.ts'
 
 const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
 const image = z.union([z.string().min(1), z.instanceof(Uint8Array)], {
@@ -27,6 +28,8 @@ export const openSchema = z.strictObject({
   isa: z.enum(['reference', 'avx2', 'avx512', 'avx512bf16']).optional(),
   scoring: z.string().min(1).default('auto'),
   maxTiles,
+  exifOrientation: z.enum(['ignore', 'apply']).default('ignore'),
+  maxPixels: positive.default(DEFAULT_MAX_PIXELS),
   onProgress: z.custom<(p: OpenProgress) => void>((f) => typeof f === 'function', 'must be a function').optional(),
   signal,
 })

@@ -1,0 +1,43 @@
+// From decoded RGB to what the vision model reads: grid of tiles, resize, normalisation. Pure functions that
+// follow Pillow's resize and the InternVL pre-processing to the last bit (test/golden/images/README.md).
+// Pixels are uint8, rows from top to bottom, R G B per pixel.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "engine.h"
+
+namespace mmprm {
+
+// A borrowed picture, [height, width, 3].
+struct RgbView {
+  const uint8_t* pixels = nullptr;
+  int width = 0, height = 0;
+};
+
+struct TileOptions {
+  int image_size = 0;  // side S of a tile in pixels
+  int min_tiles = 1, max_tiles = 1;
+  bool use_thumbnail = false;  // one more tile with the whole picture, where there are several
+  float mean[3] = {0, 0, 0}, std[3] = {1, 1, 1};
+};
+
+struct TileGrid {
+  int columns = 1, rows = 1;
+};
+
+// The grid of min_tiles..max_tiles whose shape is nearest to width : height; of two equally near ones the
+// larger, if the picture has more than half its pixels. Throws kInvalidArgument where no grid fits the
+// options.
+TileGrid choose_tile_grid(int width, int height, const TileOptions& options);
+
+// Bicubic (a = -0.5, support widened when shrinking), [to_height, to_width, 3].
+std::vector<uint8_t> resize_bicubic(const RgbView& image, int to_width, int to_height);
+
+// Tiles row by row, the thumbnail last; ((x / 255) - mean) / std, each step rounded to float32.
+ImageTiles preprocess_image(const RgbView& image, const TileOptions& options);
+
+// Pillow's CMYK to RGB, without colour management: R = n - C * n / 255 with n = 255 - K, rounded. [pixels, 3]
+std::vector<uint8_t> cmyk_to_rgb(const uint8_t* cmyk, size_t num_pixels);
+
+}  // namespace mmprm

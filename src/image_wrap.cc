@@ -1,0 +1,149 @@
+#include "image_wrap.h"
+
+#include <algorithm>
+#include <string>
+
+#include "engine/image.h"
+#include "fields.h"
+#include "guard.h"
+
+namespace mmprm::addon {
+namespace {
+
+Napi::Value to_js(Napi::Env env, const std::vector<uint8_t>& bytes) {
+  Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
+  std::copy(bytes.begin(), bytes.end(), array.Data());
+  return array;
+}
+
+Napi::Value to_js(Napi::Env env, const ImageTiles& tiles) {
+  return object_of(env,
+                   {{"pixels", addon::to_js(env, tiles.pixels)}, {"numTiles", number(env, tiles.num_tiles)}});
+}
+
+// One pure function of pixels, and the promise of its result. Deletes itself.
+template <typename Result>
+class PixelWorker : public Napi::AsyncWorker {
+ public:
+  PixelWorker(Napi::Env env, Napi::Uint8Array input, std::function<Result()> work)
+      : Napi::AsyncWorker(env), deferred_(env), input_(Napi::Persistent(input)), work_(std::move(work)) {}
+
+  Napi::Promise start() {
+    const Napi::Promise promise = deferred_.Promise();
+    Queue();
+    return promise;
+  }
+
+ private:
+  void Execute() override {
+    try {
+      result_ = work_();
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+  }
+  void OnOK() override {
+    if (error_) return deferred_.Reject(to_js_error(Env(), error_));
+    deferred_.Resolve(to_js(Env(), result_));
+  }
+
+  Napi::Promise::Deferred deferred_;
+  Napi::Reference<Napi::Uint8Array> input_;  // keeps the pixels alive
+  std::function<Result()> work_;
+  Result result_;
+  std::exception_ptr error_;
+};
+
+[[noreturn]] void reject(const std::string& what) { throw Error(ErrorCode::kInvalidArgument, what); }
+
+int integer_argument(Napi::Value value, const char* name) {
+  if (!value.IsNumber()) reject(std::string(name) + " must be a number");
+  return value.As<Napi::Number>().Int32Value();
+}
+
+Napi::Uint8Array bytes_argument(Napi::Value value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    reject(std::string(name) + " must be a Uint8Array");
+  }
+  return value.As<Napi::Uint8Array>();
+}
+
+// Arguments (rgb, width, height).
+RgbView image_argument(const Napi::CallbackInfo& info) {
+  const Napi::Uint8Array rgb = bytes_argument(info[0], "rgb");
+  const RgbView image{rgb.Data(), integer_argument(info[1], "width"), integer_argument(info[2], "height")};
+  if (image.width < 1 || image.height < 1) reject("width and height must be at least 1");
+  const size_t expected = size_t(image.width) * size_t(image.height) * 3;
+  if (rgb.ElementLength() != expected) {
+    reject("rgb has " + std::to_string(rgb.ElementLength()) + " bytes; " + std::to_string(image.width) +
+           " x " + std::to_string(image.height) + " pixels need " + std::to_string(expected));
+  }
+  return image;
+}
+
+void read_channels(Napi::Object object, const char* key, float (&out)[3]) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsArray() || value.As<Napi::Array>().Length() != 3)
+    reject(std::string(key) + " must hold 3 numbers");
+  for (uint32_t c = 0; c < 3; ++c) out[c] = value.As<Napi::Array>().Get(c).ToNumber().FloatValue();
+}
+
+TileOptions tile_options_argument(Napi::Value value) {
+  if (!value.IsObject()) reject("tile options must be an object");
+  const Napi::Object object = value.As<Napi::Object>();
+  TileOptions options;
+  options.image_size = get_int(object, "imageSize");
+  options.min_tiles = get_int(object, "minTiles");
+  options.max_tiles = get_int(object, "maxTiles");
+  options.use_thumbnail = object.Get("useThumbnail").ToBoolean();
+  read_channels(object, "mean", options.mean);
+  read_channels(object, "std", options.std);
+  return options;
+}
+
+template <typename Result>
+Napi::Value start(const Napi::CallbackInfo& info, std::function<Result()> work) {
+  return (new PixelWorker<Result>(info.Env(), info[0].As<Napi::Uint8Array>(), std::move(work)))->start();
+}
+
+}  // namespace
+
+Napi::Value tile_grid(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const TileGrid grid =
+        choose_tile_grid(integer_argument(info[0], "width"), integer_argument(info[1], "height"),
+                         tile_options_argument(info[2]));
+    Napi::Array out = Napi::Array::New(info.Env(), 2);
+    out.Set(0u, grid.columns);
+    out.Set(1u, grid.rows);
+    return out;
+  });
+}
+
+Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const RgbView image = image_argument(info);
+    const TileOptions options = tile_options_argument(info[3]);
+    return start<ImageTiles>(info, [image, options] { return mmprm::preprocess_image(image, options); });
+  });
+}
+
+Napi::Value resize_image(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const RgbView image = image_argument(info);
+    const int width = integer_argument(info[3], "toWidth"), height = integer_argument(info[4], "toHeight");
+    return start<std::vector<uint8_t>>(info, [=] { return resize_bicubic(image, width, height); });
+  });
+}
+
+Napi::Value cmyk_to_rgb(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const Napi::Uint8Array cmyk = bytes_argument(info[0], "cmyk");
+    if (cmyk.ElementLength() % 4 != 0) reject("cmyk must hold 4 bytes per pixel");
+    const uint8_t* pixels = cmyk.Data();
+    const size_t num_pixels = cmyk.ElementLength() / 4;
+    return start<std::vector<uint8_t>>(info, [=] { return mmprm::cmyk_to_rgb(pixels, num_pixels); });
+  });
+}
+
+}  // namespace mmprm::addon
