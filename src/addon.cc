@@ -5,6 +5,7 @@
 #include "engine_wrap.h"
 #include "guard.h"
 #include "image_wrap.h"
+#include "inspect_wrap.h"
 #include "sampling_wrap.h"
 
 namespace mmprm::addon {
@@ -40,6 +41,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("openEngine", Napi::Function::New(env, open_engine));
   exports.Set("sampleDistribution", Napi::Function::New(env, sample_distribution));
   exports.Set("philox4x32", Napi::Function::New(env, philox_block));
+  exports.Set("inspectModel", Napi::Function::New(env, inspect_model));
   exports.Set("tileGrid", Napi::Function::New(env, tile_grid));
   exports.Set("preprocessImage", Napi::Function::New(env, preprocess_image));
   exports.Set("resizeImage", Napi::Function::New(env, resize_image));

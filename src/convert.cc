@@ -22,31 +22,6 @@ Output parse_output(const std::string& name) {
   reject_field("output", "logits, pair or classes");
 }
 
-Napi::Value to_js(Napi::Env env, const DecoderInfo& d) {
-  return object_of(env, {{"hidden", number(env, d.hidden)},
-                         {"intermediate", number(env, d.intermediate)},
-                         {"layers", number(env, d.layers)},
-                         {"heads", number(env, d.heads)},
-                         {"kvHeads", number(env, d.kv_heads)},
-                         {"headDim", number(env, d.head_dim)},
-                         {"vocab", number(env, d.vocab)},
-                         {"maxPositions", number(env, d.max_positions)},
-                         {"numClasses", number(env, d.num_classes)}});
-}
-
-Napi::Value to_js(Napi::Env env, const VisionInfo& v) {
-  return object_of(env, {{"hidden", number(env, v.hidden)},
-                         {"layers", number(env, v.layers)},
-                         {"heads", number(env, v.heads)},
-                         {"imageSize", number(env, v.image_size)},
-                         {"patchSize", number(env, v.patch_size)},
-                         {"tokensPerTile", number(env, v.tokens_per_tile)},
-                         {"minTiles", number(env, v.min_tiles)},
-                         {"maxTiles", number(env, v.max_tiles)},
-                         {"useThumbnail", Napi::Boolean::New(env, v.use_thumbnail)},
-                         {"dynamicTiles", Napi::Boolean::New(env, v.dynamic_tiles)}});
-}
-
 Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
   Napi::Array array = Napi::Array::New(env, lists.size());
   for (uint32_t i = 0; i < lists.size(); ++i) array.Set(i, addon::to_js(env, lists[i]));
@@ -85,6 +60,31 @@ ForwardRequest to_forward_request(Napi::Object object) {
   }
   request.want_hidden = object.Get("hidden").ToBoolean();
   return request;
+}
+
+Napi::Value to_js(Napi::Env env, const DecoderInfo& d) {
+  return object_of(env, {{"hidden", number(env, d.hidden)},
+                         {"intermediate", number(env, d.intermediate)},
+                         {"layers", number(env, d.layers)},
+                         {"heads", number(env, d.heads)},
+                         {"kvHeads", number(env, d.kv_heads)},
+                         {"headDim", number(env, d.head_dim)},
+                         {"vocab", number(env, d.vocab)},
+                         {"maxPositions", number(env, d.max_positions)},
+                         {"numClasses", number(env, d.num_classes)}});
+}
+
+Napi::Value to_js(Napi::Env env, const VisionInfo& v) {
+  return object_of(env, {{"hidden", number(env, v.hidden)},
+                         {"layers", number(env, v.layers)},
+                         {"heads", number(env, v.heads)},
+                         {"imageSize", number(env, v.image_size)},
+                         {"patchSize", number(env, v.patch_size)},
+                         {"tokensPerTile", number(env, v.tokens_per_tile)},
+                         {"minTiles", number(env, v.min_tiles)},
+                         {"maxTiles", number(env, v.max_tiles)},
+                         {"useThumbnail", Napi::Boolean::New(env, v.use_thumbnail)},
+                         {"dynamicTiles", Napi::Boolean::New(env, v.dynamic_tiles)}});
 }
 
 Napi::Value to_js(Napi::Env env, const EngineInfo& info) {

@@ -13,6 +13,8 @@ EngineOptions to_engine_options(Napi::Object object);
 ForwardRequest to_forward_request(Napi::Object object);
 ImageTiles to_image_tiles(Napi::Object object);
 
+Napi::Value to_js(Napi::Env env, const DecoderInfo& info);
+Napi::Value to_js(Napi::Env env, const VisionInfo& info);
 Napi::Value to_js(Napi::Env env, const EngineInfo& info);
 Napi::Value to_js(Napi::Env env, const ForwardResult& result);
 Napi::Value to_js(Napi::Env env, const VisionResult& result);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/cpu_features.h"
+#include "engine/describe.h"
 #include "engine/job_queue.h"
 #include "engine/prefix_tree.h"
 #include "engine/request_check.h"
@@ -22,15 +23,9 @@ EngineInfo describe(const ModelSpec& spec, Isa isa, DType weights, int num_threa
   info.weights = weights;
   info.num_threads = num_threads;
   info.packed_bytes = packed_bytes;
-  const DecoderSpec& d = spec.decoder;
-  info.decoder = {d.hidden_C,   d.intermediate_F, d.layers_L,   d.heads_H,       d.kv_heads_G,
-                  d.head_dim_D, d.vocab_V,        d.embed_rows, d.max_positions, d.num_classes};
+  info.decoder = describe(spec.decoder);
   info.has_vision = spec.vision.has_value();
-  if (spec.vision) {
-    const VisionSpec& v = *spec.vision;
-    info.vision = {v.hidden_C,          v.layers_L,  v.heads_H,   v.image_size,    v.patch_size,
-                   v.tokens_per_tile(), v.min_tiles, v.max_tiles, v.use_thumbnail, v.dynamic_tiles};
-  }
+  if (spec.vision) info.vision = describe(*spec.vision);
   return info;
 }
 

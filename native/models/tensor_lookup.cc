@@ -1,7 +1,6 @@
 #include "models/tensor_lookup.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "include/engine/error.h"
 
@@ -30,7 +29,8 @@ std::vector<int64_t> without_leading_ones(const std::vector<int64_t>& shape) {
   return {std::find_if(shape.begin(), shape.end(), [](int64_t extent) { return extent != 1; }), shape.end()};
 }
 
-// Buffers that older versions saved and that follow from the config, and the token of masked pre-training.
+}  // namespace
+
 bool is_leftover(std::string_view name) {
   for (std::string_view tail : {"rotary_emb.inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached",
                                 "embeddings.position_ids", "embeddings.mask_token"}) {
@@ -38,8 +38,6 @@ bool is_leftover(std::string_view name) {
   }
   return false;
 }
-
-}  // namespace
 
 TensorLookup::TensorLookup(const Checkpoint& checkpoint) : folder_(checkpoint.folder()) {
   std::vector<std::string> adapters;

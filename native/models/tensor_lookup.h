@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "formats/checkpoint.h"
@@ -50,6 +51,9 @@ class TensorLookup {
   std::set<std::string> used_;
   std::vector<std::string> missing_, wrong_;
 };
+
+// Buffers that older versions saved and that follow from the config, and the token of masked pre-training.
+bool is_leftover(std::string_view name);
 
 // Appends rows [first, first + count) of a stored matrix.
 void append_rows(MatrixSource& out, const TensorView& view, int64_t first, int count);

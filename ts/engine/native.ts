@@ -126,6 +126,21 @@ export interface NativeSampling {
   order: 'vllm' | 'hf'
 }
 
+export interface ModelSummary {
+  architecture: string
+  family: string
+  /** Stored numbers that belong to the model: tied weights count once, saved buffers not at all. */
+  parameters: number
+  tensors: number
+  /** Of all weight files together. */
+  bytes: number
+  tiedHead: boolean
+  dtypes: { dtype: string; tensors: number; parameters: number }[]
+  files: { name: string; bytes: number }[]
+  decoder: NativeDecoderInfo
+  vision: NativeVisionInfo | null
+}
+
 export interface Native {
   setErrorClass(errorClass: typeof EngineError): void
   /** Instruction sets in rising order, the one in use, and the threads an engine takes by default. */
@@ -139,8 +154,8 @@ export interface Native {
   resizeImage(rgb: Uint8Array, width: number, height: number, toWidth: number, toHeight: number): Promise<Uint8Array>
   /** Without colour management: [pixels, 4] to [pixels, 3]. */
   cmykToRgb(cmyk: Uint8Array): Promise<Uint8Array>
-  /** What a checkpoint's config and the headers of its weights say, without loading them. */
-  inspectModel(model: string): Record<string, unknown>
+  /** What a checkpoint's config and the headers of its weights say, without loading them. Blocks for their parsing. */
+  inspectModel(model: string): ModelSummary
   /** The sampler alone: tokens that are left, in rising order, and draw i of sample 0 at position i. */
   sampleDistribution(request: {
     logits: Float32Array

@@ -1,0 +1,18 @@
+// A model spec in the words that leave the native floor.
+#pragma once
+#include "include/engine/engine.h"
+#include "models/model_spec.h"
+
+namespace mmprm {
+
+inline DecoderInfo describe(const DecoderSpec& d) {
+  return {d.hidden_C,   d.intermediate_F, d.layers_L,   d.heads_H,       d.kv_heads_G,
+          d.head_dim_D, d.vocab_V,        d.embed_rows, d.max_positions, d.num_classes};
+}
+
+inline VisionInfo describe(const VisionSpec& v) {
+  return {v.hidden_C,          v.layers_L,  v.heads_H,   v.image_size,    v.patch_size,
+          v.tokens_per_tile(), v.min_tiles, v.max_tiles, v.use_thumbnail, v.dynamic_tiles};
+}
+
+}  // namespace mmprm
