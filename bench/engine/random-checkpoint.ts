@@ -31,7 +31,11 @@ function tensorShapes(s: Shape): Map<string, number[]> {
   const shapes = new Map<string, number[]>([['model.embed_tokens.weight', [s.vocab, s.hidden]]])
   for (let i = 0; i < s.layers; i++) {
     const at = `model.layers.${i}`
-    for (const [part, heads] of [['q', s.heads], ['k', s.kvHeads], ['v', s.kvHeads]] as const) {
+    for (const [part, heads] of [
+      ['q', s.heads],
+      ['k', s.kvHeads],
+      ['v', s.kvHeads],
+    ] as const) {
       shapes.set(`${at}.self_attn.${part}_proj.weight`, [heads * headDim, s.hidden])
       shapes.set(`${at}.self_attn.${part}_proj.bias`, [heads * headDim])
     }

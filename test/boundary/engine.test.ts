@@ -121,7 +121,12 @@ test('several engines and worker threads in one process', async () => {
   const inWorker = (close: boolean) =>
     new Promise<number[]>((resolve, reject) => {
       const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`), {
-        workerData: { module: new URL('../../ts/engine/engine.ts', import.meta.url).href, model: MODEL, close, request: { question: QUESTION, steps: STEPS } },
+        workerData: {
+          module: new URL('../../ts/engine/engine.ts', import.meta.url).href,
+          model: MODEL,
+          close,
+          request: { question: QUESTION, steps: STEPS },
+        },
       })
       worker.once('message', resolve)
       worker.once('error', reject)

@@ -33,12 +33,18 @@ export function readTensors(path: string): Map<string, Tensor> {
   const length = Number(bytes.readBigUInt64LE(0))
   const header = JSON.parse(bytes.subarray(8, 8 + length).toString('utf8'))
   const tensors = new Map<string, Tensor>()
-  for (const [name, t] of Object.entries<{ dtype: keyof typeof VIEWS; shape: number[]; data_offsets: [number, number] }>(header)) {
+  for (const [name, t] of Object.entries<{ dtype: keyof typeof VIEWS; shape: number[]; data_offsets: [number, number] }>(
+    header,
+  )) {
     if (name === '__metadata__') continue
     const View = VIEWS[t.dtype]
     if (!View) throw new Error(`${path}: ${name}: dtype ${t.dtype} is not one that tests read`)
     const copy = Uint8Array.prototype.slice.call(bytes, 8 + length + t.data_offsets[0], 8 + length + t.data_offsets[1])
-    tensors.set(name, { dtype: t.dtype, shape: t.shape, data: new View(copy.buffer, 0, copy.byteLength / View.BYTES_PER_ELEMENT) })
+    tensors.set(name, {
+      dtype: t.dtype,
+      shape: t.shape,
+      data: new View(copy.buffer, 0, copy.byteLength / View.BYTES_PER_ELEMENT),
+    })
   }
   return tensors
 }

@@ -16,15 +16,19 @@ export class UsageError extends Error {}
 
 type OptionsConfig = NonNullable<ParseArgsConfig['options']>
 
+type Parsed<O extends OptionsConfig> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: O; allowPositionals: true; strict: true }>
+>
+
 /** Strict node:util parsing whose errors name the nearest known option. */
-export function readOptions<O extends OptionsConfig>(argv: readonly string[], options: O, positionals = 0) {
+export function readOptions<O extends OptionsConfig>(argv: readonly string[], options: O, positionals = 0): Parsed<O> {
   for (const arg of argv) {
     const name = /^--([^=]+)/.exec(arg)?.[1]
     if (name !== undefined && !(name in options)) {
       throw new UsageError(`unknown option --${name}${suggest(name, Object.keys(options))}`)
     }
   }
-  let parsed: ReturnType<typeof parseArgs<{ args: string[]; options: O; allowPositionals: true; strict: true }>>
+  let parsed: Parsed<O>
   try {
     parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true })
   } catch (error) {

@@ -10,7 +10,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     load: async () => (await import('./quickstart.ts')).command,
   },
   score: { summary: 'score the steps of solutions in a JSONL file', load: async () => (await import('./score.ts')).command },
-  select: { summary: 'choose among scored candidates: Best-of-N, votes, intervals', load: async () => (await import('./select.ts')).command },
+  select: {
+    summary: 'choose among scored candidates: Best-of-N, votes, intervals',
+    load: async () => (await import('./select.ts')).command,
+  },
   verify: { summary: 'whether predicted answers equal gold ones', load: async () => (await import('./verify.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
   doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },

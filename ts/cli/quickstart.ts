@@ -39,10 +39,16 @@ async function run(argv: readonly string[]): Promise<number> {
   const { architecture, isa, threads, scoring, weights } = engine.info()
   const times = { openMs: start - opening, scoreMs: end - start }
   if (values.json) {
-    process.stdout.write(`${JSON.stringify({ model, architecture, scoring, isa, threads, weights, image, ...EXAMPLE, scores, ...times })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ model, architecture, scoring, isa, threads, weights, image, ...EXAMPLE, scores, ...times })}\n`,
+    )
     return EXIT.ok
   }
-  const lines = [`model     ${architecture}, ${weights}, scored as ${scoring}`, `machine   ${isa}, ${threads} threads`, `picture   ${image}`]
+  const lines = [
+    `model     ${architecture}, ${weights}, scored as ${scoring}`,
+    `machine   ${isa}, ${threads} threads`,
+    `picture   ${image}`,
+  ]
   lines.push(`question  ${EXAMPLE.question}`, '')
   EXAMPLE.solutions.forEach((steps, s) => {
     lines.push(`solution ${s + 1}`)
@@ -53,7 +59,8 @@ async function run(argv: readonly string[]): Promise<number> {
     lines.push('')
   })
   lines.push(`opened in ${times.openMs.toFixed(0)} ms, scored in ${times.scoreMs.toFixed(0)} ms`)
-  if (values.model === undefined) lines.push('(The weights of this test checkpoint are random: the scores show the machinery, not a judgement.)')
+  if (values.model === undefined)
+    lines.push('(The weights of this test checkpoint are random: the scores show the machinery, not a judgement.)')
   process.stdout.write(`${lines.join('\n')}\n`)
   return EXIT.ok
 }

@@ -83,7 +83,8 @@ export class CheckpointFolder {
 export async function readCheckpointFolder(folder: string): Promise<CheckpointFolder> {
   const path = resolve(folder)
   const info = await stat(path).catch(() => undefined)
-  if (!info?.isDirectory()) throw invalidModel(`${path}: ${info ? 'not a folder' : 'no such folder'}; a checkpoint folder is expected`)
+  if (!info?.isDirectory())
+    throw invalidModel(`${path}: ${info ? 'not a folder' : 'no such folder'}; a checkpoint folder is expected`)
   const config = await readJson(path, 'config.json', configSchema)
   if (!config) throw invalidModel(`${path}: config.json is missing`)
   const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorSchema)

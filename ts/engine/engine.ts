@@ -192,7 +192,7 @@ export class Engine implements AsyncDisposable {
     return this.#family
   }
 
-  async #score(r: ReturnType<typeof readScoreRequest> & { solutions: string[][] }): Promise<ScoredSteps[]> {
+  async #score(r: Omit<ReturnType<typeof readScoreRequest>, 'steps'> & { solutions: string[][] }): Promise<ScoredSteps[]> {
     const native = this.#open()
     const family = this.#scoringFamily()
     const images = r.image === undefined ? [] : [await this.#tiles(r.image, r.maxTiles, r.signal)]
