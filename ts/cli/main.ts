@@ -15,6 +15,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     load: async () => (await import('./select.ts')).command,
   },
   verify: { summary: 'whether predicted answers equal gold ones', load: async () => (await import('./verify.ts')).command },
+  curate: { summary: 'keep the problems that are fit to be searched', load: async () => (await import('./curate.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
   doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },
 }

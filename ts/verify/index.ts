@@ -5,7 +5,7 @@ import { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 import { extractAnswer } from './extract.ts'
 import { type AskJudge, type JudgeOptions, judge } from './judge.ts'
 
-export { type VerifyOptions, verifyAnswer } from './equivalent.ts'
+export { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 export { type ExtractKind, extractAnswer } from './extract.ts'
 export { type AskJudge, type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'
 

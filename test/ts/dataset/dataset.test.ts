@@ -1,0 +1,138 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EngineError } from '../../../ts/contracts/errors.ts'
+import type { Counts, ProblemTree, TreeNode } from '../../../ts/contracts/records.ts'
+import { buildDataset, FORMAT_NAMES, type LabelKind, markerLabels, processText, traverse } from '../../../ts/dataset/index.ts'
+
+const counts = (correct: number, total: number): Counts => ({ correct, total, unparsed: 0, truncated: 0 })
+const node = (step: string, c: Counts | null, ...children: TreeNode[]): TreeNode => ({
+  steps: step === '' ? [] : [step],
+  counts: c,
+  firstError: false,
+  terminal: false,
+  visits: 0,
+  rollouts: [],
+  children,
+})
+
+const long = (text: string) => `${text} with a dozen words so that the path is not dropped as too short`
+/** a(6/8) -> b(no evidence) -> c(0/8);  a -> d(8/8) */
+const tree = (id: string): ProblemTree => ({
+  problem: { id, question: 'How many?', answer: '3', image: 'a.png' },
+  root: node('', counts(4, 8), node(long('a'), counts(6, 8), node('b', null, node('c', counts(0, 8), node('never', counts(0, 1)))), node('d', counts(8, 8)))),
+})
+const options = { label: 'soft', maxShortWords: 10, balance: 'none', seed: 0 } as const
+
+test('paths end at the first step without a right rollout, or at a right leaf', () => {
+  const { samples } = traverse(tree('p'), options)
+  assert.equal(
+    samples.map((s) => [s.kind, s.steps.map((x) => x.label)]),
+    [
+      ['negative', [0.75, null, 0]],
+      ['positive', [0.75, 1]],
+    ],
+  )
+  assert.is(processText(samples[0]?.steps ?? []), `${long('a')}<prm>\n\nb\n\nc<prm>`)
+  assert.equal(markerLabels(samples[0]?.steps ?? []), [0.75, 0])
+})
+
+test('shared prefixes weigh once in all', () => {
+  const { samples } = traverse(tree('p'), options)
+  const total = samples.flatMap((s) => s.steps.filter((x) => x.text === long('a'))).reduce((sum, x) => sum + x.weight, 0)
+  assert.is(total, 1)
+})
+
+test('label kinds', () => {
+  const labels = (label: LabelKind) => traverse(tree('p'), { ...options, label }).samples.map((s) => markerLabels(s.steps))
+  assert.equal(labels('hard'), [[1, 0], [1, 1]]) // biome-ignore format: short
+  assert.equal(labels('advantage'), [[0.625, 0.125], [0.625, 0.625]]) // biome-ignore format: short
+  assert.equal(labels('relative'), [[1, 0], [1, 1]]) // biome-ignore format: short
+})
+
+test('unsolved, always solved, unjudged and short paths are dropped and counted', () => {
+  const of = (root: TreeNode) => traverse({ problem: { id: 'p', question: 'q', answer: '1' }, root }, options)
+  assert.is(of(node('', counts(0, 8))).dropped.unsolved, 1)
+  assert.is(of(node('', counts(8, 8))).dropped.alwaysSolved, 1)
+  assert.is(of(node('', null)).samples.length, 0)
+  assert.is(of(node('', counts(1, 2), node('short', counts(0, 2)))).dropped.short, 1)
+  // Nothing but truncated rollouts: no evidence that the step is wrong.
+  assert.is(of(node('', counts(1, 2), node(long('x'), { correct: 0, total: 0, unparsed: 0, truncated: 8 }))).samples.length, 0)
+})
+
+const folder = () => mkdtempSync(join(tmpdir(), 'mm-prm-dataset-'))
+async function* many(count: number): AsyncGenerator<ProblemTree> {
+  for (let i = 0; i < count; i++) yield tree(`problem ${i}`)
+}
+const readRows = (path: string) =>
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+
+test('every format is written, hashed and split by problem, the same in every build', async () => {
+  const built = [folder(), folder()]
+  for (const out of built) await buildDataset(() => many(200), out, { formats: FORMAT_NAMES, validation: 0.1, test: 0.1, seed: 7 })
+  const [a, b] = built.map((out) => JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')))
+  assert.equal(a, b)
+  assert.is(a.files.length, 3 * FORMAT_NAMES.length)
+  const ids = ['train', 'validation', 'test'].map((s) => new Set(readRows(join(built[0] as string, `${s}.steps.jsonl`)).map((r) => r.problemId)))
+  assert.is(
+    ids.reduce((n, s) => n + s.size, 0),
+    200,
+    'no problem in two splits',
+  )
+  assert.ok((ids[1]?.size ?? 0) > 5 && (ids[2]?.size ?? 0) > 5)
+  assert.is(
+    a.labels.histogram.reduce((x: number, y: number) => x + y),
+    a.labels.count,
+  )
+})
+
+test('parquet holds what the JSON lines hold', async () => {
+  const out = folder()
+  await buildDataset(() => many(5), out, { formats: ['steps', 'parquet'] })
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(join(out, 'train.parquet.parquet')) })
+  const pick = (r: Record<string, unknown>) => ({ id: r['id'], steps: r['steps'], labels: r['labels'], image: r['image'] })
+  assert.equal(rows.map(pick), readRows(join(out, 'train.steps.jsonl')).map(pick))
+})
+
+test('efficiency keeps a share and counts the rest', async () => {
+  const manifest = await buildDataset(() => many(100), folder(), { balance: 'none', keep: 0.5 })
+  assert.is(manifest.kinds.negative + manifest.kinds.positive + manifest.dropped.efficiency, 200)
+  assert.ok(manifest.kinds.negative > manifest.kinds.positive, 'mixed samples score higher')
+})
+
+test('bad options name what is wrong', async () => {
+  for (const [bad, message] of [
+    [{ label: 'softt' }, /label/],
+    [{ formats: ['trll'] }, /did you mean "trl"/],
+    [{ lable: 'soft' }, /did you mean "label"/],
+    [{ validation: 0.6, test: 0.5 }, /below 1/],
+  ] as const) {
+    try {
+      await buildDataset(() => many(1), folder(), bad as never)
+    } catch (error) {
+      assert.instance(error, EngineError)
+      assert.match((error as Error).message, message)
+      continue
+    }
+    assert.unreachable()
+  }
+  const file = join(folder(), 'file')
+  writeFileSync(file, '')
+  const error = await buildDataset(() => many(1), join(file, 'out')).catch((e: unknown) => e)
+  assert.is((error as EngineError).code, 'ERR_ENGINE_STORE')
+})
+
+test('memory stays bounded over many trees', async () => {
+  const before = process.memoryUsage().heapUsed
+  const manifest = await buildDataset(() => many(20_000), folder(), { balance: 'none' })
+  assert.is(manifest.labels.count, 80_000)
+  assert.ok(process.memoryUsage().heapUsed - before < 200e6)
+})
+
+test.run()

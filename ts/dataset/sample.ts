@@ -1,0 +1,34 @@
+/** One training sample: a path through a search tree, one entry per step, labels where there is evidence. */
+import type { Problem } from '../contracts/problem.ts'
+import type { Counts } from '../contracts/records.ts'
+
+export interface LabelledStep {
+  readonly text: string
+  /** null: the search has no evidence at this step (it was jumped over); the trainer takes no loss there. */
+  readonly label: number | null
+  /** What the label was made from. */
+  readonly counts: Counts | null
+  /** Share of this label that the sample carries: below 1 where other samples hold the same prefix and step. */
+  readonly weight: number
+}
+
+export interface Sample {
+  /** Problem id and number of the path: unique in a data set, the same in every build. */
+  readonly id: string
+  readonly problem: Problem
+  /** `negative`: ends at its first step without any right rollout; `positive`: ends in a right answer. */
+  readonly kind: 'negative' | 'positive'
+  readonly steps: readonly LabelledStep[]
+}
+
+export const MARKER = '<prm>'
+
+/** `s1<prm>\n\ns2<prm>`: the reference's process text, a marker behind every labelled step. */
+export function processText(steps: readonly LabelledStep[]): string {
+  return steps.map((s) => (s.label === null ? s.text : `${s.text}${MARKER}`)).join('\n\n')
+}
+
+/** The labels that belong to the markers of processText. */
+export function markerLabels(steps: readonly LabelledStep[]): number[] {
+  return steps.flatMap((s) => (s.label === null ? [] : [s.label]))
+}

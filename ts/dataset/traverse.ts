@@ -1,0 +1,107 @@
+/**
+ * From a search tree to samples (rules of the MM-PRM data pipeline): a problem counts where 0 < MC(root) < 1; a
+ * path ends at its first node with MC = 0 (negative) or at a leaf with MC > 0 (positive); equal texts once; paths
+ * of up to `maxShortWords` words dropped; positives cut to the number of negatives, seeded.
+ */
+import { seededRandom } from '../contracts/random.ts'
+import { type Counts, mcValue, type ProblemTree, type TreeNode } from '../contracts/records.ts'
+import { type LabelKind, type LabelOptions, labelOf } from './labels.ts'
+import type { LabelledStep, Sample } from './sample.ts'
+
+export interface TraverseOptions extends LabelOptions {
+  label: LabelKind
+  /** Paths with this many words or fewer are dropped. Reference: 10. */
+  maxShortWords: number
+  /** `negatives`: at most as many positives as negatives per problem (the reference's rule); `none`: all. */
+  balance: 'negatives' | 'none'
+  seed: string | number
+}
+
+export interface Traversal {
+  samples: Sample[]
+  dropped: { unsolved: number; alwaysSolved: number; duplicates: number; short: number; surplusPositives: number }
+}
+
+type Step = Omit<LabelledStep, 'weight'>
+interface Path {
+  kind: Sample['kind']
+  steps: readonly Step[]
+}
+
+/** Paths in depth-first order. A node without counts passes through; a leaf without counts is no evidence. */
+function* paths(node: TreeNode, above: readonly Step[], parent: Counts, o: TraverseOptions): Generator<Path> {
+  const { counts } = node
+  const steps = [...above]
+  node.steps.forEach((text, i) => {
+    const isLast = i === node.steps.length - 1
+    const label = isLast && counts ? labelOf(o.label, { counts, parent }, o) : null
+    steps.push({ text, label, counts: isLast ? counts : null })
+  })
+  if (counts && mcValue(counts) === 0 && judged(counts)) {
+    if (steps.length > 0) yield { kind: 'negative', steps }
+    return
+  }
+  if (node.children.length === 0) {
+    if (counts && mcValue(counts) > 0 && steps.length > 0) yield { kind: 'positive', steps }
+    return
+  }
+  for (const child of node.children) yield* paths(child, steps, counts ?? parent, o)
+}
+
+/** MC = 0 needs rollouts that were judged: unparsed and truncated ones prove nothing. */
+const judged = (counts: Counts) => counts.total > 0
+
+const textOf = (steps: readonly Step[]) => steps.map((s) => s.text).join('\n\n')
+const countWords = (text: string) => text.split(/\s+/).filter((w) => w !== '').length
+
+/** Same path, same labels: a node of several steps and one of each are different samples. */
+const keyOf = (path: Path) => `${textOf(path.steps)}\n${path.steps.map((s) => s.label !== null).join()}`
+
+function keepSome<T>(items: readonly T[], count: number, seed: string): T[] {
+  if (items.length <= count) return [...items]
+  const random = seededRandom(seed)
+  const order = items.map((item, i) => ({ item, i, at: random() })).sort((a, b) => a.at - b.at)
+  return order
+    .slice(0, count)
+    .sort((a, b) => a.i - b.i)
+    .map((o) => o.item)
+}
+
+/** Each (prefix, step) label counts once in all: samples that share it share its weight. */
+function weigh(kept: readonly Path[]): LabelledStep[][] {
+  const uses = new Map<string, number>()
+  const keys = kept.map(({ steps }) => {
+    let prefix = ''
+    return steps.map((s) => {
+      prefix += `\n\n${s.text}`
+      uses.set(prefix, (uses.get(prefix) ?? 0) + (s.label === null ? 0 : 1))
+      return prefix
+    })
+  })
+  return kept.map(({ steps }, i) => steps.map((s, j) => ({ ...s, weight: 1 / Math.max(1, uses.get(keys[i]?.[j] as string) as number) })))
+}
+
+export function traverse({ problem, root }: ProblemTree, o: TraverseOptions): Traversal {
+  const dropped = { unsolved: 0, alwaysSolved: 0, duplicates: 0, short: 0, surplusPositives: 0 }
+  const rate = root.counts ? mcValue(root.counts) : 0
+  if (rate === 0 || rate === 1 || !root.counts) {
+    dropped[rate === 1 ? 'alwaysSolved' : 'unsolved']++
+    return { samples: [], dropped }
+  }
+  const seen = new Set<string>()
+  const kept: Path[] = []
+  for (const path of paths(root, [], root.counts, o)) {
+    const key = keyOf(path)
+    if (seen.has(key)) dropped.duplicates++
+    else if (countWords(textOf(path.steps)) <= o.maxShortWords) dropped.short++
+    else kept.push(path)
+    seen.add(key)
+  }
+  const negatives = kept.filter((p) => p.kind === 'negative')
+  const positives = kept.filter((p) => p.kind === 'positive')
+  const fewer = o.balance === 'none' ? positives : keepSome(positives, negatives.length, `${o.seed} ${problem.id}`)
+  dropped.surplusPositives = positives.length - fewer.length
+  const chosen = [...negatives, ...fewer]
+  const samples = weigh(chosen).map((steps, i) => ({ id: `${problem.id}#${i}`, problem, kind: (chosen[i] as Path).kind, steps }))
+  return { samples, dropped }
+}
