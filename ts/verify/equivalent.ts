@@ -68,6 +68,11 @@ function sameWithUnits(gold: string, pred: string, precision: number): boolean {
   return compareValues(parseValue(g?.number ?? gold, true), parseValue(p?.number ?? pred, true), options) === 'numeric'
 }
 
+/** 2:10 and 1:05 are equal ratios, but different times. */
+const TIME = /^(\d{1,2}):([0-5]\d)\s*([ap]\.?m\.?)?$/i
+const sameTime = (a: RegExpExecArray, b: RegExpExecArray) =>
+  Number(a[1]) === Number(b[1]) && a[2] === b[2] && (!a[3] || !b[3] || a[3][0]?.toLowerCase() === b[3][0]?.toLowerCase())
+
 const LETTER = /^\(?\s*([A-J])\s*\)?(?:[.:)\s]|$)/
 
 /** (B), B. or B: 12 as B; a content as its letter. */
@@ -87,6 +92,8 @@ export function verifyAnswer(gold: string, pred: string, options: VerifyOptions 
   if (!goldSide || !predSide) return { match: false, method: 'no-answer' }
   const folded = foldText(goldSide.text)
   if (folded !== '' && goldSide.text.trim() === predSide.text.trim()) return { match: true, method: 'exact' }
+  const times = [goldSide, predSide].map((side) => TIME.exec(side.text.trim()))
+  if (times[0] && times[1]) return { match: sameTime(times[0], times[1]), method: 'words' }
   const method = compareValues(goldSide.value, predSide.value, o)
   if (method) return { match: true, method }
   if (folded !== '' && folded === foldText(predSide.text) && /[a-z]/i.test(folded)) return { match: true, method: 'words' }

@@ -1,0 +1,57 @@
+/**
+ * A family of problems: draws latent values, a picture of them, a question, and the one plan of steps that solves
+ * it, in varying words. Which step of a written solution is truly wrong is decided here, from the latent values.
+ */
+import type { Canvas } from './canvas.ts'
+
+/** Seeded choices of one problem. */
+export interface Dice {
+  /** Whole number from low to high, both included. */
+  int(low: number, high: number): number
+  pick<T>(list: readonly T[]): T
+  shuffle<T>(list: readonly T[]): T[]
+  chance(probability: number): boolean
+}
+
+export type Level = 1 | 2 | 3
+
+export interface PlannedStep {
+  /** In the drawn wording. */
+  text: string
+  /** What the step claims: numbers and names in the order in which any wording says them. */
+  claim: readonly (string | number)[]
+}
+
+export interface Draft {
+  question: string
+  steps: PlannedStep[]
+  answer: string
+  draw(canvas: Canvas): void
+  /** Values that the picture shows, for the test that text, picture and answer agree. */
+  facts: Record<string, number>
+}
+
+export interface Family {
+  name: string
+  /** Kept out of all training: for out-of-domain tests. */
+  outOfDomain?: true
+  /** Words that a claim may name, beside numbers. */
+  names: readonly string[]
+  draft(dice: Dice, level: Level): Draft
+}
+
+/** One of several wordings with its values in place. */
+export function say(dice: Dice, claim: readonly (string | number)[], wordings: readonly string[]): PlannedStep {
+  let at = 0
+  const text = dice.pick(wordings).replace(/#/g, () => String(claim[at++]))
+  if (at !== claim.length) throw new RangeError(`"${text}" has ${at} places for ${claim.length} values`)
+  return { text, claim }
+}
+
+const sign = { '+': (a: number, b: number) => a + b, '-': (a: number, b: number) => a - b, '*': (a: number, b: number) => a * b } as const
+
+/** `a + b = c`, the step of arithmetic that all families share. */
+export function calculate(dice: Dice, a: number, op: keyof typeof sign, b: number): PlannedStep & { value: number } {
+  const value = sign[op](a, b)
+  return { ...say(dice, [a, b, value], [`# ${op} # = #.`, `Compute # ${op} # = #.`, `So # ${op} # = #.`]), value }
+}
