@@ -1,7 +1,7 @@
 /** `mm-prm curate`: keeps the problems that are fit to be searched and reports the others. */
 import { createHash } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import sharp from 'sharp'
 import { invalidArgument, storeError } from '../contracts/errors.ts'
@@ -53,13 +53,17 @@ async function* goodProblems(path: string, bad: BadRow[]): AsyncGenerator<Proble
 
 /** Hash of the decoded pixels: the same picture in two files is one picture. */
 async function hashImage(image: ProblemImage): Promise<string> {
-  const input = typeof image === 'string' && /^data:/i.test(image) ? Buffer.from(image.slice(image.indexOf(',') + 1), 'base64') : image
+  const input =
+    typeof image === 'string' && /^data:/i.test(image) ? Buffer.from(image.slice(image.indexOf(',') + 1), 'base64') : image
   const { data, info } = await sharp(input).raw().toBuffer({ resolveWithObject: true })
   return createHash('sha256').update(`${info.width} ${info.height} ${info.channels}`).update(data).digest('hex')
 }
 
 function outputRow({ id, question, answer, image, meta }: Problem): object {
-  const field = image === undefined || typeof image === 'string' ? image : `data:application/octet-stream;base64,${Buffer.from(image).toString('base64')}`
+  const field =
+    image === undefined || typeof image === 'string'
+      ? image
+      : `data:application/octet-stream;base64,${Buffer.from(image).toString('base64')}`
   return { ...meta, id, question, answer, ...(field !== undefined && { image: field }) }
 }
 
@@ -119,7 +123,14 @@ async function run(argv: readonly string[]): Promise<number> {
   progress.finish(`${kept} kept, ${dropped.length} dropped`)
   for (const b of bad) process.stderr.write(`${b.file}: row ${b.row}${b.id === null ? '' : ` (id ${b.id})`}: ${b.error}\n`)
   if (values.json) process.stdout.write(`${JSON.stringify(summary)}\n`)
-  else process.stdout.write(formatColumns([['kept', String(kept)], ...Object.entries(summary.dropped).map(([r, n]) => [`dropped: ${r}`, String(n)]), ['unreadable', String(bad.length)]]))
+  else
+    process.stdout.write(
+      formatColumns([
+        ['kept', String(kept)],
+        ...Object.entries(summary.dropped).map(([r, n]) => [`dropped: ${r}`, String(n)]),
+        ['unreadable', String(bad.length)],
+      ]),
+    )
   return bad.length > 0 ? EXIT.someLinesBad : EXIT.ok
 }
 

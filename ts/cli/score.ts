@@ -1,13 +1,14 @@
 /** `mm-prm score`: step scores for every line of a JSONL file, in input order. */
-import { createWriteStream } from 'node:fs'
+
 import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { Engine } from '../engine/engine.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required } from './command.ts'
-import { type JsonLine, inputBytes, readJsonLines } from './jsonl.ts'
+import { inputBytes, type JsonLine, readJsonLines } from './jsonl.ts'
 import { badLine, lineId, writeLine } from './lines.ts'
 import { Progress } from './progress.ts'
 
@@ -59,19 +60,22 @@ function readScoreLine(value: Record<string, unknown>, folder: string): ScoreLin
   const { id, question, image, steps, solutions } = value
   if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
   if (typeof question !== 'string') throw invalidArgument('"question" must be a string')
-  if (image !== undefined && image !== null && typeof image !== 'string') throw invalidArgument('"image" must be a path or a data URI')
+  if (image !== undefined && image !== null && typeof image !== 'string')
+    throw invalidArgument('"image" must be a path or a data URI')
   for (const key of Object.keys(value)) {
     const hint = KEYS.includes(key) ? '' : suggest(key, KEYS)
     if (hint.startsWith(' (did')) throw invalidArgument(`unknown key "${key}"${hint}`)
   }
-  if ((steps === undefined) === (solutions === undefined)) throw invalidArgument('exactly one of "steps" and "solutions" is needed')
+  if ((steps === undefined) === (solutions === undefined))
+    throw invalidArgument('exactly one of "steps" and "solutions" is needed')
   const line: ScoreLine = { id, question }
   if (typeof image === 'string') line.image = /^data:/i.test(image) || isAbsolute(image) ? image : resolve(folder, image)
   if (steps !== undefined) {
     if (!isSteps(steps)) throw invalidArgument('"steps" must be a list of strings')
     line.steps = steps
   } else {
-    if (!Array.isArray(solutions) || !solutions.every(isSteps)) throw invalidArgument('"solutions" must be a list of lists of strings')
+    if (!Array.isArray(solutions) || !solutions.every(isSteps))
+      throw invalidArgument('"solutions" must be a list of lists of strings')
     line.solutions = solutions
   }
   return line
@@ -85,7 +89,11 @@ async function scoreLine(engine: Engine, input: JsonLine, folder: string): Promi
     const { steps, solutions, ...common } = readScoreLine(input.value, folder)
     const scores = steps
       ? await engine.scoreSteps({ question: common.question, ...(common.image && { image: common.image }), steps })
-      : await engine.scoreSteps({ question: common.question, ...(common.image && { image: common.image }), solutions: solutions ?? [] })
+      : await engine.scoreSteps({
+          question: common.question,
+          ...(common.image && { image: common.image }),
+          solutions: solutions ?? [],
+        })
     return { text: JSON.stringify({ id, scores }), bad: false }
   } catch (error) {
     return { text: JSON.stringify(badLine(input, error)), bad: true }

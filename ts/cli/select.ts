@@ -1,6 +1,14 @@
 /** `mm-prm select`: Best-of-N choices from scored candidates. */
 import { invalidArgument } from '../contracts/errors.ts'
-import { AGGREGATIONS, aggregationOf, type ScoredItem, type SelectionRow, selectBest, selectionTable, sweepN } from '../select/index.ts'
+import {
+  AGGREGATIONS,
+  aggregationOf,
+  type ScoredItem,
+  type SelectionRow,
+  selectBest,
+  selectionTable,
+  sweepN,
+} from '../select/index.ts'
 import { type Command, EXIT, readOptions, required } from './command.ts'
 import { inputBytes, readJsonLines } from './jsonl.ts'
 import { type BadLine, badLine } from './lines.ts'
@@ -40,7 +48,8 @@ export function readItem(value: Record<string, unknown>): ScoredItem {
   })
   const perCandidate = (name: string, list: unknown, good: (v: unknown) => boolean, what: string) => {
     if (list === undefined || list === null) return
-    if (!Array.isArray(list) || list.length !== scores.length) throw invalidArgument(`"${name}" must have one entry per candidate, ${scores.length}`)
+    if (!Array.isArray(list) || list.length !== scores.length)
+      throw invalidArgument(`"${name}" must have one entry per candidate, ${scores.length}`)
     const bad = list.findIndex((v) => !good(v))
     if (bad >= 0) throw invalidArgument(`"${name}"[${bad}] must be ${what}`)
   }
@@ -92,12 +101,17 @@ function report(items: readonly ScoredItem[], names: readonly string[], seed: st
 function printTable(table: ReturnType<typeof report>, items: readonly ScoredItem[], names: readonly string[]): void {
   if (table.rows.length === 0) {
     process.stdout.write(
-      formatColumns([['id', ...names], ...items.map((item) => [String(item.id), ...names.map((n) => selectBest(item, n).join(' or '))])]),
+      formatColumns([
+        ['id', ...names],
+        ...items.map((item) => [String(item.id), ...names.map((n) => selectBest(item, n).join(' or '))]),
+      ]),
     )
     return
   }
   process.stdout.write(`${items.length} problems; accuracy in %, 95 % bootstrap interval\n\n`)
-  process.stdout.write(formatColumns([['choice', 'accuracy', 'interval'], ...table.rows.map((r) => [r.name, ...interval(r.estimate)])]))
+  process.stdout.write(
+    formatColumns([['choice', 'accuracy', 'interval'], ...table.rows.map((r) => [r.name, ...interval(r.estimate)])]),
+  )
   const sizes = table.sweep[0]?.sizes ?? []
   if (sizes.length === 0) return
   process.stdout.write('\nby N\n')
@@ -114,8 +128,13 @@ async function run(argv: readonly string[]): Promise<number> {
   const table = report(items, names, values.seed ?? '0')
   for (const b of bad) process.stderr.write(`${input}: line ${b.error.line}: ${b.error.message}\n`)
   if (values.json) {
-    const chosen = items.map((item) => ({ id: item.id, selected: Object.fromEntries(names.map((n) => [n, selectBest(item, n)])) }))
-    process.stdout.write(`${JSON.stringify({ ...(values['per-item'] && { items: chosen }), table, ...(bad.length > 0 && { errors: bad }) })}\n`)
+    const chosen = items.map((item) => ({
+      id: item.id,
+      selected: Object.fromEntries(names.map((n) => [n, selectBest(item, n)])),
+    }))
+    process.stdout.write(
+      `${JSON.stringify({ ...(values['per-item'] && { items: chosen }), table, ...(bad.length > 0 && { errors: bad }) })}\n`,
+    )
   } else if (items.length > 0) printTable(table, items, names)
   return bad.length > 0 ? EXIT.someLinesBad : EXIT.ok
 }

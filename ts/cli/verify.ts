@@ -33,7 +33,8 @@ const isStrings = (v: unknown) => Array.isArray(v) && v.every((s) => typeof s ==
 
 function readLine(value: Record<string, unknown>): VerifyLine {
   const { id, gold, pred } = value
-  if (id !== undefined && id !== null && typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
+  if (id !== undefined && id !== null && typeof id !== 'string' && typeof id !== 'number')
+    throw invalidArgument('"id" must be a string or a number')
   if (typeof gold !== 'string') throw invalidArgument('"gold" must be a string')
   if (typeof pred !== 'string') throw invalidArgument('"pred" must be a string')
   const isKinds = (v: unknown) => isStrings(v) && (v as string[]).every((k) => k === 'latex' || k === 'expr')
@@ -43,7 +44,12 @@ function readLine(value: Record<string, unknown>): VerifyLine {
     pred,
     options: {
       extract: optional(value['extract'], 'extract', isKinds, 'a list of "latex" and "expr"'),
-      precision: optional(value['precision'], 'precision', (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 15, 'a whole number from 0 to 15'),
+      precision: optional(
+        value['precision'],
+        'precision',
+        (v) => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= 15,
+        'a whole number from 0 to 15',
+      ),
       strict: optional(value['strict'], 'strict', isBoolean, 'true or false'),
       allowSetRelation: optional(value['allowSetRelation'], 'allowSetRelation', isBoolean, 'true or false'),
       choices: optional(value['choices'], 'choices', isStrings, 'a list of strings'),

@@ -148,7 +148,9 @@ export async function buildDataset(
     throw storeError(`${folder}: ${error.message}`, error)
   })
   const wholeView = o.keep < 1 || o.balanceBy.length > 0
-  const { threshold, shares } = wholeView ? await survey(trees(), o, extra.onProgress) : { threshold: Number.NEGATIVE_INFINITY, shares: new Map() }
+  const { threshold, shares } = wholeView
+    ? await survey(trees(), o, extra.onProgress)
+    : { threshold: Number.NEGATIVE_INFINITY, shares: new Map() }
   const manifest = emptyManifest(o, extra.source ?? null)
   const output = new Output(folder, o.formats)
   for await (const tree of trees()) {
@@ -160,7 +162,8 @@ export async function buildDataset(
     const split = splitOf(tree.problem.id, o, o.seed)
     for (const sample of samples) {
       if (efficiencyScore(sample) < threshold) manifest.dropped.efficiency++
-      else if (lot(`${o.seed} level`, sample.id) >= (shares.get(binOf(o.balanceBy, sample, rate)) ?? 1)) manifest.dropped.levelled++
+      else if (lot(`${o.seed} level`, sample.id) >= (shares.get(binOf(o.balanceBy, sample, rate)) ?? 1))
+        manifest.dropped.levelled++
       else {
         await output.write(split, sample)
         count(manifest, sample, split)

@@ -1,6 +1,6 @@
 /** From search trees to training data. */
 export { type BuildProgress, buildDataset, type DatasetManifest, type DatasetOptions, FORMAT_NAMES } from './build.ts'
 export { LABEL_KINDS, type LabelKind, type LabelOptions } from './labels.ts'
-export { MARKER, markerLabels, processText, type LabelledStep, type Sample } from './sample.ts'
+export { type LabelledStep, MARKER, markerLabels, processText, type Sample } from './sample.ts'
 export { BALANCE_KEYS, efficiencyScore, splitOf } from './selection.ts'
 export { type Traversal, type TraverseOptions, traverse } from './traverse.ts'

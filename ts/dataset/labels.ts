@@ -22,7 +22,8 @@ const KINDS = {
   hard: ({ counts }: Evidence, o: LabelOptions) => (mcValue(counts) > (o.tau ?? 0) ? 1 : 0),
   /** MC(s, a) - MC(s), in [-1, 1], moved to [0, 1]: one half is no change. */
   advantage: ({ counts, parent }: Evidence) => (1 + mcValue(counts) - mcValue(parent)) / 2,
-  relative: ({ counts, parent }: Evidence, o: LabelOptions) => (mcValue(counts) >= (o.epsilon ?? 0.8) * mcValue(parent) && mcValue(counts) > 0 ? 1 : 0),
+  relative: ({ counts, parent }: Evidence, o: LabelOptions) =>
+    mcValue(counts) >= (o.epsilon ?? 0.8) * mcValue(parent) && mcValue(counts) > 0 ? 1 : 0,
 } as const
 
 export type LabelKind = keyof typeof KINDS

@@ -47,7 +47,8 @@ const BINS = {
   /** Quarters of the policy's pass rate. */
   difficulty: (_: Sample, rootRate: number) => String(Math.min(3, Math.floor(rootRate * 4))),
   /** Number of steps, longer ones by twos. */
-  length: (s: Sample, _rootRate: number) => String(s.steps.length <= 6 ? s.steps.length : Math.min(12, 2 * Math.ceil(s.steps.length / 2))),
+  length: (s: Sample, _rootRate: number) =>
+    String(s.steps.length <= 6 ? s.steps.length : Math.min(12, 2 * Math.ceil(s.steps.length / 2))),
 } as const
 
 export type BalanceBy = keyof typeof BINS

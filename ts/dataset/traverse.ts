@@ -78,7 +78,9 @@ function weigh(kept: readonly Path[]): LabelledStep[][] {
       return prefix
     })
   })
-  return kept.map(({ steps }, i) => steps.map((s, j) => ({ ...s, weight: 1 / Math.max(1, uses.get(keys[i]?.[j] as string) as number) })))
+  return kept.map(({ steps }, i) =>
+    steps.map((s, j) => ({ ...s, weight: 1 / Math.max(1, uses.get(keys[i]?.[j] as string) as number) })),
+  )
 }
 
 export function traverse({ problem, root }: ProblemTree, o: TraverseOptions): Traversal {

@@ -48,7 +48,11 @@ const NGRAM = 8
 
 /** Letters and digits only, case and spacing folded. */
 export function normalizeQuestion(text: string): string {
-  return text.normalize('NFKC').toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim()
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim()
 }
 
 export function questionType(problem: Problem, isVerifiable: (answer: string) => boolean): QuestionType {
@@ -99,7 +103,13 @@ class LeakIndex {
 /** Pass rate over judged rollouts; null where none could be judged. */
 async function passRate(problem: Problem, o: CurateOptions, salt: string): Promise<number | null> {
   const policy = o.policy as Policy
-  const request = { problem, prefix: [], seed: hash32(`${o.seed ?? 0} ${salt} ${problem.id}`), from: 0, count: o.rolloutsPerProblem ?? 8 }
+  const request = {
+    problem,
+    prefix: [],
+    seed: hash32(`${o.seed ?? 0} ${salt} ${problem.id}`),
+    from: 0,
+    count: o.rolloutsPerProblem ?? 8,
+  }
   const [rollouts] = await policy.rollouts([request], o.signal)
   const verdicts = new Map<string, boolean>()
   let judged = 0
@@ -137,7 +147,8 @@ class Curator {
   async #hash(problem: Problem): Promise<string | undefined> {
     if (problem.image === undefined) return undefined
     if (this.#o.hashImage) return this.#o.hashImage(problem.image)
-    const bytes = typeof problem.image === 'string' && !/^data:/i.test(problem.image) ? await readFile(problem.image) : problem.image
+    const bytes =
+      typeof problem.image === 'string' && !/^data:/i.test(problem.image) ? await readFile(problem.image) : problem.image
     return createHash('sha256').update(bytes).digest('hex')
   }
 
@@ -151,7 +162,8 @@ class Curator {
       return { reason: 'image', detail: (error as Error).message }
     }
     const type = questionType(problem, this.#o.isVerifiable)
-    if (!(this.#o.types ?? DEFAULT_TYPES).includes(type)) return { reason: type === 'words' ? 'unverifiable' : 'type', detail: type }
+    if (!(this.#o.types ?? DEFAULT_TYPES).includes(type))
+      return { reason: type === 'words' ? 'unverifiable' : 'type', detail: type }
     if (type === 'expression' && !this.#o.isVerifiable(problem.answer)) return { reason: 'unverifiable', detail: problem.answer }
     const key = `${normalizeQuestion(problem.question)}\n${imageHash ?? ''}`
     const before = this.#seen.get(key)
@@ -167,7 +179,8 @@ class Curator {
     if (maxTextOnlyRate !== undefined && problem.image !== undefined) {
       const { image: _, ...blind } = problem
       const rate = await passRate(blind, this.#o, 'text-only')
-      if (rate !== null && rate >= maxTextOnlyRate) return { reason: 'text-only', detail: `solved without its image at a rate of ${rate}` }
+      if (rate !== null && rate >= maxTextOnlyRate)
+        return { reason: 'text-only', detail: `solved without its image at a rate of ${rate}` }
     }
     const rate = await passRate(problem, this.#o, 'pass-rate')
     if (rate !== null && rate > bounds.above && rate < bounds.below) return undefined
@@ -187,7 +200,8 @@ export async function* curate(
   await curator.prepare()
   let done = 0
   for await (const problem of problems) {
-    if (options.signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'curation was aborted', { cause: options.signal.reason })
+    if (options.signal?.aborted)
+      throw new EngineError('ERR_ENGINE_ABORTED', 'curation was aborted', { cause: options.signal.reason })
     const dropped = await curator.judge(problem)
     options.onProgress?.(++done)
     yield dropped ? { problem, dropped: { id: problem.id, ...dropped } } : { problem }

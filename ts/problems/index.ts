@@ -1,3 +1,11 @@
 /** Problems: read from files, curated. */
-export { type CurateOptions, curate, type Dropped, type DropReason, normalizeQuestion, QUESTION_TYPES, questionType } from './curate.ts'
+export {
+  type CurateOptions,
+  curate,
+  type Dropped,
+  type DropReason,
+  normalizeQuestion,
+  QUESTION_TYPES,
+  questionType,
+} from './curate.ts'
 export { type ProblemRow, readProblems } from './read.ts'

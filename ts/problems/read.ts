@@ -5,8 +5,8 @@
  */
 import { createReadStream } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import { dirname, extname, isAbsolute, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
 
@@ -29,7 +29,8 @@ function pick(fields: Fields, key: keyof typeof NAMES): unknown {
   return undefined
 }
 
-const asText = (value: unknown) => (typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'bigint' ? String(value) : undefined)
+const asText = (value: unknown) =>
+  typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'bigint' ? String(value) : undefined
 
 /** A path (relative to the file), a data URI, bytes, or {bytes, path} as data sets embed them. */
 function asImage(value: unknown, folder: string): Problem['image'] | { error: string } {
@@ -54,7 +55,8 @@ function toProblem(fields: Fields, folder: string): Problem | { error: string } 
   const question = asText(pick(fields, 'question'))
   if (question === undefined || question.trim() === '') return { error: '"question" is missing, empty or not a string' }
   const answer = asText(pick(fields, 'answer'))
-  if (answer === undefined || answer.trim() === '') return { error: '"answer" (or "correct_answer") is missing, empty or not a string' }
+  if (answer === undefined || answer.trim() === '')
+    return { error: '"answer" (or "correct_answer") is missing, empty or not a string' }
   const image = asImage(pick(fields, 'image'), folder)
   if (typeof image === 'object' && 'error' in image) return { error: `"image": ${image.error}` }
   const meta = Object.fromEntries(Object.entries(fields).filter(([key]) => !KNOWN.has(key)))
@@ -94,7 +96,8 @@ async function* csvRows(path: string): AsyncGenerator<RawRow> {
   const { parse } = await import('csv-parse')
   const parser = createReadStream(path).pipe(parse({ columns: true, bom: true, info: true, skip_empty_lines: true }))
   try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: Fields; info: { lines: number } }>) yield { row: info.lines, fields: record }
+    for await (const { record, info } of parser as AsyncIterable<{ record: Fields; info: { lines: number } }>)
+      yield { row: info.lines, fields: record }
   } catch (error) {
     throw invalidArgument(`${path}: ${(error as Error).message}`, error)
   }
@@ -111,7 +114,8 @@ async function* parquetRows(path: string): AsyncGenerator<RawRow> {
     for (let first = 0; first < total; first += PARQUET_ROWS) {
       // WHY utf8 off: embedded images are byte arrays, and would be garbled as text.
       const options = { file, metadata, rowStart: first, rowEnd: Math.min(total, first + PARQUET_ROWS), utf8: false }
-      for (const [i, record] of (await parquetReadObjects(options)).entries()) yield { row: first + i + 1, fields: decodeTexts(record) }
+      for (const [i, record] of (await parquetReadObjects(options)).entries())
+        yield { row: first + i + 1, fields: decodeTexts(record) }
     }
   } catch (error) {
     throw invalidArgument(`${path}: ${(error as Error).message}`, error)
@@ -122,7 +126,10 @@ async function* parquetRows(path: string): AsyncGenerator<RawRow> {
 function decodeTexts(record: Fields): Fields {
   const isImage = new Set<string>(NAMES.image)
   return Object.fromEntries(
-    Object.entries(record).map(([key, v]) => [key, v instanceof Uint8Array && !isImage.has(key) ? Buffer.from(v).toString('utf8') : v]),
+    Object.entries(record).map(([key, v]) => [
+      key,
+      v instanceof Uint8Array && !isImage.has(key) ? Buffer.from(v).toString('utf8') : v,
+    ]),
   )
 }
 

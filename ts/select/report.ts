@@ -45,12 +45,19 @@ function labelled(items: readonly ScoredItem[]): Labelled[] {
 }
 
 /** One row per choice. `items` need labels; votes appear when all of them have answers. */
-export function selectionTable(items: readonly ScoredItem[], names: readonly string[], seed: string | number = 0): SelectionRow[] {
+export function selectionTable(
+  items: readonly ScoredItem[],
+  names: readonly string[],
+  seed: string | number = 0,
+): SelectionRow[] {
   names.forEach(aggregationOf)
   const all = labelled(items)
   if (all.length === 0) throw invalidArgument('no items to select from')
   const most = Math.min(...all.map((item) => item.labels.length))
-  const row = (name: string, value: (item: Labelled) => number): SelectionRow => ({ name, estimate: estimate(all.map(value), seed) })
+  const row = (name: string, value: (item: Labelled) => number): SelectionRow => ({
+    name,
+    estimate: estimate(all.map(value), seed),
+  })
   const rows = [row('pass@1', (item) => mean(item.labels))]
   for (let k = 2; k <= most; k *= 2) rows.push(row(`pass@${k}`, (item) => passAtK(item.labels, k)))
   if (all.every((item) => item.answers !== undefined)) {

@@ -2,15 +2,9 @@
  * A grey picture and the few shapes that the mini tasks need, anti-aliased by distance. Own code and own font:
  * system fonts and renderers differ, and the same seed must give the same pixels everywhere.
  */
-import { readFileSync } from 'node:fs'
+import { FONT } from './font.ts'
 
-interface Font {
-  width: number
-  height: number
-  glyphs: Record<string, string[]>
-}
-const font: Font = JSON.parse(readFileSync(new URL('./font.json', import.meta.url), 'utf8'))
-const ADVANCE = font.width + 1
+const ADVANCE = FONT.width + 1
 
 export type Point = readonly [x: number, y: number]
 
@@ -50,7 +44,11 @@ export class Canvas {
       const t = Math.max(0, Math.min(1, ((x - x0) * dx + (y - y0) * dy) / length2))
       return Math.hypot(x - x0 - t * dx, y - y0 - t * dy) - half
     }
-    this.#fill([Math.min(x0, x1) - half, Math.min(y0, y1) - half, Math.max(x0, x1) + half, Math.max(y0, y1) + half], distance, ink)
+    this.#fill(
+      [Math.min(x0, x1) - half, Math.min(y0, y1) - half, Math.max(x0, x1) + half, Math.max(y0, y1) + half],
+      distance,
+      ink,
+    )
   }
 
   polyline(points: readonly Point[], closed = false, thickness = 1, ink = 1): void {
@@ -69,7 +67,11 @@ export class Canvas {
 
   circle([cx, cy]: Point, radius: number, thickness = 1, ink = 1): void {
     const outer = radius + thickness
-    this.#fill([cx - outer, cy - outer, cx + outer, cy + outer], (x, y) => Math.abs(Math.hypot(x - cx, y - cy) - radius) - thickness / 2, ink)
+    this.#fill(
+      [cx - outer, cy - outer, cx + outer, cy + outer],
+      (x, y) => Math.abs(Math.hypot(x - cx, y - cy) - radius) - thickness / 2,
+      ink,
+    )
   }
 
   /** Width of a text in pixels. */
@@ -80,15 +82,16 @@ export class Canvas {
   /** Text centred at a point, on whole pixels; `paper` clears the box behind it, so that lines do not cross it. */
   text(text: string, [cx, cy]: Point, { ink = 1, paper = true } = {}): void {
     const left = Math.round(cx - this.textWidth(text) / 2)
-    const top = Math.round(cy - font.height / 2)
+    const top = Math.round(cy - FONT.height / 2)
     if (paper) {
-      for (let y = -1; y <= font.height; y++) for (let x = -1; x <= this.textWidth(text); x++) this.#blend(left + x, top + y, 1, 0)
+      for (let y = -1; y <= FONT.height; y++)
+        for (let x = -1; x <= this.textWidth(text); x++) this.#blend(left + x, top + y, 1, 0)
     }
     ;[...text].forEach((char, i) => {
-      const glyph = font.glyphs[char]
+      const glyph = FONT.glyphs[char]
       if (!glyph) throw new RangeError(`the font has no "${char}"`)
       glyph.forEach((row, y) => {
-        for (let x = 0; x < font.width; x++) if (row[x] === '1') this.#blend(left + i * ADVANCE + x, top + y, 1, ink)
+        for (let x = 0; x < FONT.width; x++) if (row[x] === '1') this.#blend(left + i * ADVANCE + x, top + y, 1, ink)
       })
     })
   }

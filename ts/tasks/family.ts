@@ -48,7 +48,11 @@ export function say(dice: Dice, claim: readonly (string | number)[], wordings: r
   return { text, claim }
 }
 
-const sign = { '+': (a: number, b: number) => a + b, '-': (a: number, b: number) => a - b, '*': (a: number, b: number) => a * b } as const
+const sign = {
+  '+': (a: number, b: number) => a + b,
+  '-': (a: number, b: number) => a - b,
+  '*': (a: number, b: number) => a * b,
+} as const
 
 /** `a + b = c`, the step of arithmetic that all families share. */
 export function calculate(dice: Dice, a: number, op: keyof typeof sign, b: number): PlannedStep & { value: number } {

@@ -65,7 +65,12 @@ export function findFamily(name: string): Family {
 }
 
 /** Problem number `index` of a family; the level is drawn from `levels`. */
-export function makeProblem(family: Family, seed: string | number, index: number, levels: readonly Level[] = [1, 2, 3]): MiniProblem {
+export function makeProblem(
+  family: Family,
+  seed: string | number,
+  index: number,
+  levels: readonly Level[] = [1, 2, 3],
+): MiniProblem {
   const id = `${family.name}/${seed}/${index}`
   const dice = diceOf(id)
   const level = dice.pick(levels)
@@ -77,7 +82,12 @@ export function makeProblem(family: Family, seed: string | number, index: number
 }
 
 /** `count` problems, families in turn. */
-export function* makeProblems(families: readonly Family[], seed: string | number, count: number, levels?: readonly Level[]): Generator<MiniProblem> {
+export function* makeProblems(
+  families: readonly Family[],
+  seed: string | number,
+  count: number,
+  levels?: readonly Level[],
+): Generator<MiniProblem> {
   for (let i = 0; i < count; i++) yield makeProblem(families[i % families.length] as Family, seed, i, levels)
 }
 

@@ -1,6 +1,6 @@
 /** Equality of two parsed answers. `gold` and `pred` are not interchangeable: see relations and sets. */
 import type { Expression } from './expression.ts'
-import { type Equation, constant, proportion, sameExpression } from './numeric.ts'
+import { constant, type Equation, proportion, sameExpression } from './numeric.ts'
 import type { Value } from './value.ts'
 
 export interface CompareOptions {
@@ -92,7 +92,9 @@ function sameMultiset(gold: readonly Value[], pred: readonly Value[], o: Compare
 function isName(left: string): boolean {
   const name = String.raw`\\?[a-zA-Z]+(?:_(?:\{[^{}]*\}|\w))?'?`
   const list = String.raw`${name}(?:\s*[,;]\s*${name})*`
-  return new RegExp(String.raw`^(?:${name}\s*(?:\(\s*${list}\s*\))?|\(\s*${list}\s*\)|${name}(?:\s*:\s*${name})+)$`).test(left.trim())
+  return new RegExp(String.raw`^(?:${name}\s*(?:\(\s*${list}\s*\))?|\(\s*${list}\s*\)|${name}(?:\s*:\s*${name})+)$`).test(
+    left.trim(),
+  )
 }
 
 interface Reduced {
@@ -127,7 +129,8 @@ function equationOf(left: Value, right: Value): Reduced {
   return left.kind === 'expression' && right.kind === 'expression' ? { equation: { left, right } } : {}
 }
 
-const isUnknown = (v: Value): v is Of<'expression'> => v.kind === 'expression' && v.symbols.length === 1 && v.code === v.symbols[0]
+const isUnknown = (v: Value): v is Of<'expression'> =>
+  v.kind === 'expression' && v.symbols.length === 1 && v.code === v.symbols[0]
 const FLIP: Record<string, string> = { '<': '>', '>': '<', '≤': '≥', '≥': '≤' }
 
 function intervalOf(r: Of<'relation'>): Interval | undefined {
@@ -177,7 +180,10 @@ function compareInequalities(gold: Of<'relation'>, pred: Of<'relation'>): Method
   const [g, p] = [gold, pred].map((r) => {
     const sign = r.signs[0] as string
     const sides = (sign === '>' || sign === '≥' ? r.sides.toReversed() : r.sides) as Value[]
-    return { sign: sign === '>' || sign === '≥' ? (FLIP[sign] as string) : sign, ...equationOf(sides[0] as Value, sides[1] as Value) }
+    return {
+      sign: sign === '>' || sign === '≥' ? (FLIP[sign] as string) : sign,
+      ...equationOf(sides[0] as Value, sides[1] as Value),
+    }
   }) as [{ sign: string } & Reduced, { sign: string } & Reduced]
   if (g.sign !== p.sign || !g.equation || !p.equation) return null
   const factor = proportion(g.equation, p.equation)
@@ -195,8 +201,13 @@ function isInterval(interval: Interval, value: Value, o: CompareOptions): boolea
   if (value.kind !== 'tuple' || value.items.length !== 2) return false
   const [low, high] = value.items as [Value, Value]
   if (low.kind !== 'expression' || high.kind !== 'expression') return false
-  const bound = (e: Of<'expression'>, closed: boolean) => (Math.abs(constant(e) ?? 0) === Number.POSITIVE_INFINITY ? undefined : { at: e, closed })
+  const bound = (e: Of<'expression'>, closed: boolean) =>
+    Math.abs(constant(e) ?? 0) === Number.POSITIVE_INFINITY ? undefined : { at: e, closed }
   const lowBound = bound(low, value.open === '[')
   const highBound = bound(high, value.close === ']')
-  return sameInterval(interval, { unknown: interval.unknown, ...(lowBound && { low: lowBound }), ...(highBound && { high: highBound }) }, o)
+  return sameInterval(
+    interval,
+    { unknown: interval.unknown, ...(lowBound && { low: lowBound }), ...(highBound && { high: highBound }) },
+    o,
+  )
 }

@@ -45,7 +45,9 @@ function read(text: string, kinds: readonly ExtractKind[] | undefined): Side | u
     return answer === '' || answer.length > MAX_ANSWER ? undefined : { text: answer, value: parseValue(answer, isNumber) }
   }
   const best = extractCandidates(text, kinds)[0]
-  return best && best.text.length <= MAX_ANSWER ? { text: best.text, value: parseValue(best.text, best.kind === 'expr') } : undefined
+  return best && best.text.length <= MAX_ANSWER
+    ? { text: best.text, value: parseValue(best.text, best.kind === 'expr') }
+    : undefined
 }
 
 const UNIT =
@@ -57,7 +59,15 @@ const WITH_UNIT = new RegExp(`^([-+]?[\\d.,\\s/]*\\d)\\s*(${UNIT}|[°€£%])$`,
 /** 12 cm -> 12 and cm; undefined without a unit. */
 function splitUnit(text: string): { number: string; unit: string } | undefined {
   const match = WITH_UNIT.exec(text.replace(/\\(?:text|mathrm|mbox)\s*\{\s*([^{}]*)\}/g, '$1').replace(/[.\s]+$/, ''))
-  return match ? { number: match[1] as string, unit: (match[2] as string).toLowerCase().replace(/[\s.^]/g, '').replace(/s$/, '') } : undefined
+  return match
+    ? {
+        number: match[1] as string,
+        unit: (match[2] as string)
+          .toLowerCase()
+          .replace(/[\s.^]/g, '')
+          .replace(/s$/, ''),
+      }
+    : undefined
 }
 
 /** Numbers with units: equal where the numbers are and no two different units stand beside them. */
@@ -86,8 +96,13 @@ function choiceOf(text: string, choices: readonly string[] | undefined): string 
 
 /** Verdict on `pred` (an answer, or a whole solution) against `gold`. Never throws for what the texts hold. */
 export function verifyAnswer(gold: string, pred: string, options: VerifyOptions = {}): Verdict {
-  const o = { precision: options.precision ?? 6, strict: options.strict ?? true, allowSetRelation: options.allowSetRelation ?? false }
-  const goldSide = read(gold, options.extract) ?? (gold.trim() === '' ? undefined : { text: gold, value: parseValue(gold, false) })
+  const o = {
+    precision: options.precision ?? 6,
+    strict: options.strict ?? true,
+    allowSetRelation: options.allowSetRelation ?? false,
+  }
+  const goldSide =
+    read(gold, options.extract) ?? (gold.trim() === '' ? undefined : { text: gold, value: parseValue(gold, false) })
   const predSide = read(pred, options.extract)
   if (!goldSide || !predSide) return { match: false, method: 'no-answer' }
   const folded = foldText(goldSide.text)
@@ -106,6 +121,7 @@ export function verifyAnswer(gold: string, pred: string, options: VerifyOptions 
 
 /** Whether both answers are within the rules' reach: formulas and single letters are, words are not. */
 export function canDecide(gold: string, pred: string): boolean {
-  const decidable = (side: Side | undefined) => side !== undefined && (side.value.kind !== 'words' || side.value.text.length === 1)
+  const decidable = (side: Side | undefined) =>
+    side !== undefined && (side.value.kind !== 'words' || side.value.text.length === 1)
   return decidable(read(gold, undefined)) && decidable(read(pred, undefined))
 }

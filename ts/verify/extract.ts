@@ -21,7 +21,8 @@ const ANCHORED = 50
 const ANYWHERE = 100
 
 const PERCENT_BEHIND = /^\s*(?:\\?%|percent(?:age)?\b|pct\b)/i
-const NUMBER = /(?<![\w.,/])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:,\d+)?|(?=\.\d))(?:\.\d+)?(?:\s*\/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\?%|percent(?:age)?\b|pct\b))?/gi
+const NUMBER =
+  /(?<![\w.,/])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:,\d+)?|(?=\.\d))(?:\.\d+)?(?:\s*\/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\?%|percent(?:age)?\b|pct\b))?/gi
 const BARE_FRACTION = /-?\\[dtc]?frac\s*(?:\{[^{}]*\}\s*\{[^{}]*\}|\d\s*\d)/g
 const ANCHOR = /(final answer is|final answer|answer is|answer)\s*:?\s*\**\s*:?\s*/gi
 /** What may stand between two formulas that together are one list. */
@@ -53,7 +54,13 @@ function boxes(text: string): Found[] {
       end = text.length // never closed: up to the end of the formula
       inner = text.slice(open + 1).split(/\$|\n/)[0] as string
     }
-    found.push({ text: withPercent(inner, text.slice(end).replace(/^\s*\$/, '')), kind: 'latex', priority: ANCHORED, start: match.index, end })
+    found.push({
+      text: withPercent(inner, text.slice(end).replace(/^\s*\$/, '')),
+      kind: 'latex',
+      priority: ANCHORED,
+      start: match.index,
+      end,
+    })
   }
   return joinBoxes(text, found)
 }

@@ -39,12 +39,19 @@ export function readJudgement(text: string): boolean | undefined {
 }
 
 /** @throws EngineError POLICY naming the problem after the last attempt, ABORTED */
-export async function judge(ask: AskJudge, problem: Problem, answer: string, options: JudgeOptions = {}, signal?: AbortSignal): Promise<Verdict> {
+export async function judge(
+  ask: AskJudge,
+  problem: Problem,
+  answer: string,
+  options: JudgeOptions = {},
+  signal?: AbortSignal,
+): Promise<Verdict> {
   const attempts = options.attempts ?? 3
   let why = ''
   let cause: unknown
   for (let attempt = 0; attempt < attempts; attempt++) {
-    if (attempt > 0) await sleep((options.backOffMs ?? 1000) * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
+    if (attempt > 0)
+      await sleep((options.backOffMs ?? 1000) * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
     if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
     try {
       const raw = await ask(judgePrompt(problem.question, problem.answer, answer), signal)
@@ -57,5 +64,7 @@ export async function judge(ask: AskJudge, problem: Problem, answer: string, opt
       why = (error as Error).message
     }
   }
-  throw new EngineError('ERR_ENGINE_POLICY', `problem ${problem.id}: the judge gave no verdict in ${attempts} attempts: ${why}`, { cause })
+  throw new EngineError('ERR_ENGINE_POLICY', `problem ${problem.id}: the judge gave no verdict in ${attempts} attempts: ${why}`, {
+    cause,
+  })
 }

@@ -129,7 +129,8 @@ function multiply(a: Value[][], b: Value[][]): Value[][] {
 }
 
 /** Words of a language rather than a product of letters: a long one, or several in a row. */
-const WORDS = /(?<![\\a-zA-Z])(?!(?:arcsin|arccos|arctan|sqrt|sinh|cosh|tanh)\b)[a-zA-Z]{4,}|(?<![\\a-zA-Z])[a-zA-Z]{2,} [a-zA-Z]{2,}(?![a-zA-Z])/
+const WORDS =
+  /(?<![\\a-zA-Z])(?!(?:arcsin|arccos|arctan|sqrt|sinh|cosh|tanh)\b)[a-zA-Z]{4,}|(?<![\\a-zA-Z])[a-zA-Z]{2,} [a-zA-Z]{2,}(?![a-zA-Z])/
 
 function parseExpression(side: string): Value {
   if (WORDS.test(side.replace(/\\[a-zA-Z]+/g, ' \\ '))) return { kind: 'words', text: foldText(side) }

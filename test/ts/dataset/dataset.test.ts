@@ -23,7 +23,11 @@ const long = (text: string) => `${text} with a dozen words so that the path is n
 /** a(6/8) -> b(no evidence) -> c(0/8);  a -> d(8/8) */
 const tree = (id: string): ProblemTree => ({
   problem: { id, question: 'How many?', answer: '3', image: 'a.png' },
-  root: node('', counts(4, 8), node(long('a'), counts(6, 8), node('b', null, node('c', counts(0, 8), node('never', counts(0, 1)))), node('d', counts(8, 8)))),
+  root: node(
+    '',
+    counts(4, 8),
+    node(long('a'), counts(6, 8), node('b', null, node('c', counts(0, 8), node('never', counts(0, 1)))), node('d', counts(8, 8))),
+  ),
 })
 const options = { label: 'soft', maxShortWords: 10, balance: 'none', seed: 0 } as const
 
@@ -75,11 +79,14 @@ const readRows = (path: string) =>
 
 test('every format is written, hashed and split by problem, the same in every build', async () => {
   const built = [folder(), folder()]
-  for (const out of built) await buildDataset(() => many(200), out, { formats: FORMAT_NAMES, validation: 0.1, test: 0.1, seed: 7 })
+  for (const out of built)
+    await buildDataset(() => many(200), out, { formats: FORMAT_NAMES, validation: 0.1, test: 0.1, seed: 7 })
   const [a, b] = built.map((out) => JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')))
   assert.equal(a, b)
   assert.is(a.files.length, 3 * FORMAT_NAMES.length)
-  const ids = ['train', 'validation', 'test'].map((s) => new Set(readRows(join(built[0] as string, `${s}.steps.jsonl`)).map((r) => r.problemId)))
+  const ids = ['train', 'validation', 'test'].map(
+    (s) => new Set(readRows(join(built[0] as string, `${s}.steps.jsonl`)).map((r) => r.problemId)),
+  )
   assert.is(
     ids.reduce((n, s) => n + s.size, 0),
     200,

@@ -42,7 +42,7 @@ test('parquet with embedded images, and columns of the user', async () => {
     ],
   })
   const [first] = (await problems(path)) as Problem[]
-  assert.equal([...(first?.image as Uint8Array)], [137, 80, 255])
+  assert.equal(first?.image, Uint8Array.of(137, 80, 255))
   assert.equal(first?.meta, { level: 3 })
 })
 
@@ -53,7 +53,9 @@ test('bad rows name line and field, the others go on', async () => {
   ) // biome-ignore format: one line per row
   const all = await rows(path)
   assert.equal(
-    all.map((r) => ('problem' in r ? 'ok' : `${r.row} ${/valid JSON|"question"|object|"id"|"answer"|"image"/.exec(r.error)?.[0]}`)),
+    all.map((r) =>
+      'problem' in r ? 'ok' : `${r.row} ${/valid JSON|"question"|object|"id"|"answer"|"image"/.exec(r.error)?.[0]}`,
+    ),
     ['ok', '2 valid JSON', '3 "question"', '4 object', '5 "id"', '6 "id"', '7 "answer"', '8 "image"', 'ok'],
   )
 })
@@ -78,7 +80,12 @@ async function droppedOf(list: Problem[], options: object = {}): Promise<(Droppe
   for await (const { dropped } of curate(list, { ...base, ...options } as never)) out.push(dropped?.reason ?? 'kept')
   return out
 }
-const p = (id: string, question: string, answer = '5', image?: string): Problem => ({ id, question, answer, ...(image && { image }) })
+const p = (id: string, question: string, answer = '5', image?: string): Problem => ({
+  id,
+  question,
+  answer,
+  ...(image && { image }),
+})
 
 test('duplicates, broken images, unverifiable answers, proofs and leaks are dropped', async () => {
   const hashImage = async (image: unknown) => {
@@ -91,7 +98,16 @@ test('duplicates, broken images, unverifiable answers, proofs and leaks are drop
     p('5', 'Prove that 2 is even', 'it is'), p('6', 'Which animal is shown?', 'a large grey elephant'), p('7', question), p('8', 'Other', '7', 'leaked.png'),
   ] // biome-ignore format: one problem per cell
   const testSet = [p('t1', question.replace('nine', 'nine')), p('t2', 'Unlike', '1', 'leaked.png')]
-  assert.equal(await droppedOf(list, { hashImage, testSet }), ['kept', 'duplicate', 'kept', 'image', 'type', 'unverifiable', 'leak', 'leak'])
+  assert.equal(await droppedOf(list, { hashImage, testSet }), [
+    'kept',
+    'duplicate',
+    'kept',
+    'image',
+    'type',
+    'unverifiable',
+    'leak',
+    'leak',
+  ])
 })
 
 test('a policy tells which problems are too easy, too hard, or need no image', async () => {
@@ -101,12 +117,23 @@ test('a policy tells which problems are too easy, too hard, or need no image', a
     rollouts: async ([request]: { problem: Problem; count: number }[]) => {
       const { id, image } = (request as { problem: Problem }).problem
       const right = id === 'blind' && !image ? 8 : image ? (rates[id] as number) : 0
-      return [Array.from({ length: 8 }, (_, i) => ({ outcome: 'complete', steps: [`<answer>${i < right ? 5 : 6}</answer>`], text: '' }))]
+      return [
+        Array.from({ length: 8 }, (_, i) => ({
+          outcome: 'complete',
+          steps: [`<answer>${i < right ? 5 : 6}</answer>`],
+          text: '',
+        })),
+      ]
     },
   }
   const list = Object.keys(rates).map((id) => p(id, `Question ${id}`, '5', `${id}.png`))
   const hashImage = async (image: unknown) => String(image)
-  assert.equal(await droppedOf(list, { policy, hashImage, maxTextOnlyRate: 0.5 }), ['pass-rate', 'pass-rate', 'kept', 'text-only'])
+  assert.equal(await droppedOf(list, { policy, hashImage, maxTextOnlyRate: 0.5 }), [
+    'pass-rate',
+    'pass-rate',
+    'kept',
+    'text-only',
+  ])
   const error = await droppedOf(list, { maxTextOnlyRate: 0.5 }).catch((e: unknown) => e)
   assert.match((error as Error).message, /need a policy/)
 })

@@ -1,10 +1,22 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
-import { aggregate, estimate, majorityVote, passAtK, selectBest, selectionTable, sweepN, weightedVote } from '../../../ts/select/index.ts'
+import {
+  aggregate,
+  estimate,
+  majorityVote,
+  passAtK,
+  selectBest,
+  selectionTable,
+  sweepN,
+  weightedVote,
+} from '../../../ts/select/index.ts'
 
 const close = (actual: number | null, expected: number, message?: string) =>
-  assert.ok(actual !== null && Math.abs(actual - expected) <= 1e-12 * Math.max(1, Math.abs(expected)), `${message ?? ''} ${actual} is not ${expected}`)
+  assert.ok(
+    actual !== null && Math.abs(actual - expected) <= 1e-12 * Math.max(1, Math.abs(expected)),
+    `${message ?? ''} ${actual} is not ${expected}`,
+  )
 
 test('logits and probabilities agree, and logits keep what probabilities lose', () => {
   const logits = [0.3, -1.2, 2.5]
@@ -19,8 +31,32 @@ test('logits and probabilities agree, and logits keep what probabilities lose', 
 test('certain steps neither fail nor hide the others', () => {
   assert.is(aggregate([0, 0.5], 'sum_logprob'), Number.NEGATIVE_INFINITY)
   assert.ok(Number.isFinite(aggregate([0, 1], 'sum_logit')))
-  assert.equal(selectBest({ id: 1, scores: [[1, 0.2], [1, 0.9]] }, 'mean_odds'), [1])
-  assert.equal(selectBest({ id: 1, scores: [[0.5, 0], [0.1, 0.1]] }, 'sum_logprob'), [1])
+  assert.equal(
+    selectBest(
+      {
+        id: 1,
+        scores: [
+          [1, 0.2],
+          [1, 0.9],
+        ],
+      },
+      'mean_odds',
+    ),
+    [1],
+  )
+  assert.equal(
+    selectBest(
+      {
+        id: 1,
+        scores: [
+          [0.5, 0],
+          [0.1, 0.1],
+        ],
+      },
+      'sum_logprob',
+    ),
+    [1],
+  )
 })
 
 test('candidates without steps rank last, ties are all named', () => {
@@ -67,12 +103,21 @@ test('intervals contain the mean, shrink with more problems and follow the seed'
 
 test('the sweep uses every block of candidates', () => {
   const item = { id: 1, scores: [[0.9], [0.1], [0.2], [0.8]], labels: [1, 0, 1, 0] }
-  assert.equal(sweepN([item], 'min', [2, 4]).map((s) => s.estimate.value), [0.5, 1])
-  assert.throws(() => sweepN([item], 'min', [8]), (e: unknown) => e instanceof EngineError && /fewer than 8/.test(e.message))
+  assert.equal(
+    sweepN([item], 'min', [2, 4]).map((s) => s.estimate.value),
+    [0.5, 1],
+  )
+  assert.throws(
+    () => sweepN([item], 'min', [8]),
+    (e: unknown) => e instanceof EngineError && /fewer than 8/.test(e.message),
+  )
 })
 
 test('an unknown aggregation is named with the nearest', () => {
-  assert.throws(() => aggregate([0.5], 'mean_ods'), (e: unknown) => e instanceof EngineError && /mean_odds/.test(e.message))
+  assert.throws(
+    () => aggregate([0.5], 'mean_ods'),
+    (e: unknown) => e instanceof EngineError && /mean_odds/.test(e.message),
+  )
 })
 
 test.run()

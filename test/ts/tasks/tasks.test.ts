@@ -1,33 +1,42 @@
 /** Text, picture and answer of every problem agree; the same seed gives the same pixels; the truth about steps. */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
-import { checkSteps, FAMILIES, findFamily, IMAGE_SIZE, makeProblem, makeProblems, type MiniProblem, OUT_OF_DOMAIN, solutionText } from '../../../ts/tasks/index.ts'
+import { FONT } from '../../../ts/tasks/font.ts'
+import {
+  checkSteps,
+  FAMILIES,
+  findFamily,
+  IMAGE_SIZE,
+  type MiniProblem,
+  makeProblem,
+  makeProblems,
+  OUT_OF_DOMAIN,
+  solutionText,
+} from '../../../ts/tasks/index.ts'
 
 const PER_FAMILY = 150
 const all = FAMILIES.flatMap((family) => Array.from({ length: PER_FAMILY }, (_, i) => makeProblem(family, 'test', i)))
-const font: { width: number; height: number; glyphs: Record<string, string[]> } = JSON.parse(
-  readFileSync(new URL('../../../ts/tasks/font.json', import.meta.url), 'utf8'),
-)
-
-const isDark = (p: MiniProblem, x: number, y: number) => x >= 0 && y >= 0 && x < IMAGE_SIZE && y < IMAGE_SIZE && (p.pixels[y * IMAGE_SIZE + x] as number) < 128
+const isDark = (p: MiniProblem, x: number, y: number) =>
+  x >= 0 && y >= 0 && x < IMAGE_SIZE && y < IMAGE_SIZE && (p.pixels[y * IMAGE_SIZE + x] as number) < 128
 
 /** Numbers that stand in the picture, read glyph by glyph. */
 function readNumbers(p: MiniProblem): number[] {
   const found: { x: number; y: number; digit: string }[] = []
-  for (let y = 0; y + font.height <= IMAGE_SIZE; y++) {
-    for (let x = 0; x + font.width <= IMAGE_SIZE; x++) {
+  for (let y = 0; y + FONT.height <= IMAGE_SIZE; y++) {
+    for (let x = 0; x + FONT.width <= IMAGE_SIZE; x++) {
       for (let d = 0; d <= 9; d++) {
-        const matches = (font.glyphs[d] as string[]).every((row, dy) => [...row].every((bit, dx) => isDark(p, x + dx, y + dy) === (bit === '1')))
+        const matches = (FONT.glyphs[d] as readonly string[]).every((row, dy) =>
+          [...row].every((bit, dx) => isDark(p, x + dx, y + dy) === (bit === '1')),
+        )
         if (matches) found.push({ x, y, digit: String(d) })
       }
     }
   }
   const numbers: number[] = []
   for (const start of found) {
-    const behind = (at: { x: number; y: number }) => found.find((f) => f.y === at.y && f.x === at.x + font.width + 1)
+    const behind = (at: { x: number; y: number }) => found.find((f) => f.y === at.y && f.x === at.x + FONT.width + 1)
     if (found.some((f) => behind(f) === start)) continue
     let text = start.digit
     for (let next = behind(start); next; next = behind(next)) text += next.digit
@@ -73,14 +82,18 @@ test('shapes in the picture are the facts', () => {
         assert.ok(isDark(p, 12 + x * 9, 82 - y * 9), `${p.id}: point at ${x}, ${y}`)
       } // biome-ignore format: pairs
     } else if (p.family === 'clock') {
-      const at = (turn: number, r: number) => isDark(p, Math.floor(48 + r * Math.sin(2 * Math.PI * turn)), Math.floor(48 - r * Math.cos(2 * Math.PI * turn)))
+      const at = (turn: number, r: number) =>
+        isDark(p, Math.floor(48 + r * Math.sin(2 * Math.PI * turn)), Math.floor(48 - r * Math.cos(2 * Math.PI * turn)))
       const minute = p.facts['minute'] as number
       assert.ok(at(minute / 60, 15) && at(minute / 60, 26), `${p.id}: minute hand`)
       assert.ok(at(((p.facts['hour'] as number) + minute / 60) / 12, 14), `${p.id}: hour hand`)
     } else if (p.family === 'number-line') {
       const most = { 1: 10, 2: 15, 3: 20 }[p.level]
       const x = Math.round(8 + (80 * (p.facts['start'] as number)) / most)
-      assert.ok([x - 1, x, x + 1].some((c) => isDark(p, c, 50)), `${p.id}: mark`)
+      assert.ok(
+        [x - 1, x, x + 1].some((c) => isDark(p, c, 50)),
+        `${p.id}: mark`,
+      )
     }
   }
 })
@@ -88,7 +101,9 @@ test('shapes in the picture are the facts', () => {
 /** The answer from the facts alone, by other arithmetic than the family's plan. */
 const independent: Record<string, (p: MiniProblem) => number | string | undefined> = {
   areas: ({ facts: f }) => (f['w1'] as number) * (f['h1'] as number) + (f['w2'] as number) * (f['h2'] as number),
-  angles: ({ facts: f, question }) => (/exterior|outer/.test(question) ? 0 : 180) + (/exterior|outer/.test(question) ? 1 : -1) * ((f['a'] as number) + (f['b'] as number)),
+  angles: ({ facts: f, question }) =>
+    (/exterior|outer/.test(question) ? 0 : 180) +
+    (/exterior|outer/.test(question) ? 1 : -1) * ((f['a'] as number) + (f['b'] as number)),
   balance: ({ facts: f }) => ((f['right'] as number) - (f['left'] as number)) / (f['boxes'] as number),
   table: ({ facts: f }) => (f['K'] as number) + (f['L'] as number) + (f['M'] as number),
   clock: ({ facts: f, question }) => {
@@ -100,9 +115,12 @@ const independent: Record<string, (p: MiniProblem) => number | string | undefine
     const [dx, dy] = [Math.abs((f['ax'] as number) - (f['bx'] as number)), Math.abs((f['ay'] as number) - (f['by'] as number))]
     return /path|Walk/.test(question) ? dx + dy : dx
   },
-  'number-line': ({ facts: f, question }) => (f['start'] as number) + (question.match(/\d+/g) ?? []).reduce((sum, n) => sum + Number(n), 0),
+  'number-line': ({ facts: f, question }) =>
+    (f['start'] as number) + (question.match(/\d+/g) ?? []).reduce((sum, n) => sum + Number(n), 0),
   bars: ({ facts: f, question }) => {
-    const named = [...question.matchAll(/\b[Bb]ars? ([A-E])(?: and (?:bar )?([A-E]))?/g)].flatMap((m) => [m[1], m[2]]).filter((n) => n !== undefined)
+    const named = [...question.matchAll(/\b[Bb]ars? ([A-E])(?: and (?:bar )?([A-E]))?/g)]
+      .flatMap((m) => [m[1], m[2]])
+      .filter((n) => n !== undefined)
     const [a, b, c] = named.map((n) => f[n] as number)
     if (/sum|Add bar/.test(question)) return (a as number) + (b as number)
     return (a as number) - (b as number) + (c ?? 0)
@@ -137,7 +155,10 @@ test('problems vary in picture, words and length', () => {
   for (const family of FAMILIES) {
     const mine = all.filter((p) => p.family === family.name)
     assert.ok(new Set(mine.map((p) => Buffer.from(p.pixels).toString('base64'))).size > 15, `${family.name}: pictures`)
-    assert.ok(new Set(mine.map((p) => p.question)).size > 1 && new Set(mine.map((p) => p.steps[0]?.text.replace(/\d+/g, '#'))).size > 1, `${family.name}: words`)
+    assert.ok(
+      new Set(mine.map((p) => p.question)).size > 1 && new Set(mine.map((p) => p.steps[0]?.text.replace(/\d+/g, '#'))).size > 1,
+      `${family.name}: words`,
+    )
   }
   assert.is(OUT_OF_DOMAIN.length, 2)
   assert.is([...makeProblems(FAMILIES, 0, 16)].filter((p) => p.family === 'bars').length, 2)
@@ -151,14 +172,20 @@ test('the truth about steps', () => {
       const wrong = right.map((s, j) => (j === i ? s.replace(/\d+(?=\D*$)/, (n) => String(Number(n) + 1)) : s))
       const verdicts = checkSteps(p, wrong, p.answer)
       assert.is(verdicts.indexOf(false), i, `${p.id}: first error`)
-      assert.ok(verdicts.slice(i).every((v) => !v), `${p.id}: nothing is right behind an error`)
+      assert.ok(
+        verdicts.slice(i).every((v) => !v),
+        `${p.id}: nothing is right behind an error`,
+      )
     }
     assert.equal(checkSteps(p, ['I do not know'], '0'), [false, false])
   }
 })
 
 test('an unknown family is named with the nearest', () => {
-  assert.throws(() => findFamily('barss'), (e: unknown) => e instanceof EngineError && /did you mean "bars"/.test(e.message))
+  assert.throws(
+    () => findFamily('barss'),
+    (e: unknown) => e instanceof EngineError && /did you mean "bars"/.test(e.message),
+  )
 })
 
 test.run()

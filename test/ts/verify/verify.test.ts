@@ -47,7 +47,16 @@ test('the answer of a solution', () => {
 
 test('hostile texts end in a verdict, soon', () => {
   const start = performance.now()
-  for (const pred of ['('.repeat(5000), '9'.repeat(3000), '\\frac{'.repeat(500), '9!!!!!!!!', '9^{9^{9^{9}}}', '$'.repeat(999), '\u0000\ud800', 'x^'.repeat(99)]) {
+  for (const pred of [
+    '('.repeat(5000),
+    '9'.repeat(3000),
+    '\\frac{'.repeat(500),
+    '9!!!!!!!!',
+    '9^{9^{9^{9}}}',
+    '$'.repeat(999),
+    '\u0000\ud800',
+    'x^'.repeat(99),
+  ]) {
     assert.is(verifyAnswer('42', pred).match, false, pred.slice(0, 20))
   }
   assert.ok(performance.now() - start < 10_000)
@@ -57,7 +66,14 @@ const problem = { id: 'p1', question: 'Which shape?', answer: 'a regular hexagon
 
 test('the judge is asked only about words, and its words are kept', async () => {
   const asked: string[] = []
-  const verifier = ruleVerifier({ judge: { ask: async (prompt) => (asked.push(prompt), 'Yes.') } })
+  const verifier = ruleVerifier({
+    judge: {
+      ask: async (prompt) => {
+        asked.push(prompt)
+        return 'Yes.'
+      },
+    },
+  })
   assert.equal(await verifier.verify(problem, 'hexagon with equal sides'), { match: true, method: 'judge', raw: 'Yes.' })
   assert.is((await verifier.verify({ ...problem, answer: '42' }, '43')).match, false)
   assert.is(asked.length, 1)
@@ -77,7 +93,9 @@ test('a judge without a verdict is an error that names the problem', async () =>
     }
   }
   let calls = 0
-  const recovering = ruleVerifier({ judge: { ask: async () => (calls++ === 0 ? Promise.reject(new Error('503')) : 'no'), backOffMs: 1 } })
+  const recovering = ruleVerifier({
+    judge: { ask: async () => (calls++ === 0 ? Promise.reject(new Error('503')) : 'no'), backOffMs: 1 },
+  })
   assert.is((await recovering.verify(problem, 'a square')).match, false)
   assert.is(readJudgement('**No**, because'), false)
 })

@@ -10,7 +10,10 @@ export function mmPrmRow(sample: Sample): object {
     ...rest,
     conversations: [
       { from: 'human', value: '' },
-      { from: 'gpt', value: `${image === undefined ? '' : '<image>\n'}Question: ${sample.problem.question}\nProcess: ${processText(sample.steps)}` },
+      {
+        from: 'gpt',
+        value: `${image === undefined ? '' : '<image>\n'}Question: ${sample.problem.question}\nProcess: ${processText(sample.steps)}`,
+      },
     ],
     labels: markerLabels(sample.steps),
   }

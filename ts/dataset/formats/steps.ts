@@ -5,7 +5,9 @@ import type { Sample } from '../sample.ts'
 export function imageField(sample: Sample): { image?: string } {
   const { image } = sample.problem
   if (image === undefined) return {}
-  return { image: typeof image === 'string' ? image : `data:application/octet-stream;base64,${Buffer.from(image).toString('base64')}` }
+  return {
+    image: typeof image === 'string' ? image : `data:application/octet-stream;base64,${Buffer.from(image).toString('base64')}`,
+  }
 }
 
 export function stepsRow(sample: Sample): object {

@@ -41,9 +41,19 @@ function draft(dice: Dice, level: Level): Draft {
   const third = calculate(dice, 180, '-', sum.value)
   const common = { facts: { a, b }, draw: (canvas: Canvas) => draw(canvas, a, b) }
   if (level === 3 && dice.chance(0.4)) {
-    return { ...common, question: dice.pick(['What is the exterior angle at x?', 'Find the outer angle at x.']), steps: [read, sum], answer: String(sum.value) }
+    return {
+      ...common,
+      question: dice.pick(['What is the exterior angle at x?', 'Find the outer angle at x.']),
+      steps: [read, sum],
+      answer: String(sum.value),
+    }
   }
-  return { ...common, question: dice.pick(['What is the angle x?', 'Find x in the triangle.']), steps: [read, sum, third], answer: String(third.value) }
+  return {
+    ...common,
+    question: dice.pick(['What is the angle x?', 'Find x in the triangle.']),
+    steps: [read, sum, third],
+    answer: String(third.value),
+  }
 }
 
 export const angles: Family = { name: 'angles', names: [], draft }

@@ -35,7 +35,11 @@ function draft(dice: Dice, level: Level): Draft {
   const sides = { w1: side(), h1: side(), w2: side(), h2: side() }
   const left = calculate(dice, sides.w1, '*', sides.h1)
   const right = calculate(dice, sides.w2, '*', sides.h2)
-  const read = say(dice, [sides.w1, sides.h1, sides.w2, sides.h2], ['The parts are # by # and # by #.', 'Left # by #, right # by #.'])
+  const read = say(
+    dice,
+    [sides.w1, sides.h1, sides.w2, sides.h2],
+    ['The parts are # by # and # by #.', 'Left # by #, right # by #.'],
+  )
   const total = calculate(dice, left.value, '+', right.value)
   return {
     question: dice.pick(['What is the area of the figure?', 'Find the total area.']),

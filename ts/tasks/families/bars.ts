@@ -25,16 +25,25 @@ function draft(dice: Dice, level: Level): Draft {
   const value = (n: number) => values[n] as number
   const name = (n: number) => names[n] as string
   const [big, small] = value(i) >= value(j) ? [i, j] : [j, i]
-  const read = (a: number, b: number) => say(dice, [name(a), value(a), name(b), value(b)], ['Bar # is # and bar # is #.', 'Read bar # = # and bar # = #.'])
+  const read = (a: number, b: number) =>
+    say(dice, [name(a), value(a), name(b), value(b)], ['Bar # is # and bar # is #.', 'Read bar # = # and bar # = #.'])
   const facts = Object.fromEntries(names.map((n, at) => [n, value(at)]))
   const common = { facts, draw: (canvas: Canvas) => draw(canvas, names, values, true) }
   if (level === 1 && dice.chance(0.5)) {
     const sum = calculate(dice, value(i), '+', value(j))
-    return { ...common, question: dice.pick([`What is the sum of bars ${name(i)} and ${name(j)}?`, `Add bar ${name(i)} and bar ${name(j)}.`]), steps: [read(i, j), sum], answer: String(sum.value) }
+    return {
+      ...common,
+      question: dice.pick([`What is the sum of bars ${name(i)} and ${name(j)}?`, `Add bar ${name(i)} and bar ${name(j)}.`]),
+      steps: [read(i, j), sum],
+      answer: String(sum.value),
+    }
   }
   const difference = calculate(dice, value(big), '-', value(small))
   if (level < 3) {
-    const question = dice.pick([`How much more is bar ${name(big)} than bar ${name(small)}?`, `What is bar ${name(big)} minus bar ${name(small)}?`])
+    const question = dice.pick([
+      `How much more is bar ${name(big)} than bar ${name(small)}?`,
+      `What is bar ${name(big)} minus bar ${name(small)}?`,
+    ])
     return { ...common, question, steps: [read(big, small), difference], answer: String(difference.value) }
   }
   const third = say(dice, [name(k), value(k)], ['Bar # is #.', 'Read bar # = #.'])

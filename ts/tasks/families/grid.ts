@@ -32,15 +32,29 @@ function draft(dice: Dice, level: Level): Draft {
   let b = [coordinate(), coordinate()] as const
   while (Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) < 2) b = [coordinate(), coordinate()]
   const points = { A: a, B: b }
-  const read = say(dice, ['A', a[0], a[1], 'B', b[0], b[1]], ['# is (#, #) and # is (#, #).', 'Point # = (#, #), point # = (#, #).'])
+  const read = say(
+    dice,
+    ['A', a[0], a[1], 'B', b[0], b[1]],
+    ['# is (#, #) and # is (#, #).', 'Point # = (#, #), point # = (#, #).'],
+  )
   const common = { facts: { ax: a[0], ay: a[1], bx: b[0], by: b[1] }, draw: (canvas: Canvas) => draw(canvas, size, points) }
   const across = calculate(dice, Math.max(a[0], b[0]), '-', Math.min(a[0], b[0]))
   if (level === 1) {
-    return { ...common, question: dice.pick(['How far apart are A and B from left to right?', 'What is the difference of x between A and B?']), steps: [read, across], answer: String(across.value) }
+    return {
+      ...common,
+      question: dice.pick(['How far apart are A and B from left to right?', 'What is the difference of x between A and B?']),
+      steps: [read, across],
+      answer: String(across.value),
+    }
   }
   const up = calculate(dice, Math.max(a[1], b[1]), '-', Math.min(a[1], b[1]))
   const path = calculate(dice, across.value, '+', up.value)
-  return { ...common, question: dice.pick(['How long is the path from A to B along the grid?', 'Walk along the grid from A to B: how many units?']), steps: [read, across, up, path], answer: String(path.value) }
+  return {
+    ...common,
+    question: dice.pick(['How long is the path from A to B along the grid?', 'Walk along the grid from A to B: how many units?']),
+    steps: [read, across, up, path],
+    answer: String(path.value),
+  }
 }
 
 export const grid: Family = { name: 'grid', names: ['A', 'B'], draft }

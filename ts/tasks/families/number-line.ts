@@ -29,7 +29,10 @@ function draft(dice: Dice, level: Level): Draft {
   }
   const way = jumps.map((j) => `${j}`).join(' and then ')
   return {
-    question: dice.pick([`From A jump ${way} to the right: where do you land?`, `Start at A and move ${way} to the right. Where are you?`]),
+    question: dice.pick([
+      `From A jump ${way} to the right: where do you land?`,
+      `Start at A and move ${way} to the right. Where are you?`,
+    ]),
     steps,
     answer: String(at),
     facts: { start },

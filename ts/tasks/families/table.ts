@@ -13,7 +13,9 @@ function draw(canvas: Canvas, cells: readonly (readonly number[])[]): void {
   }
   ROWS.forEach((name, r) => canvas.text(name, [12, top + (r + 0.5) * height]))
   COLUMNS.forEach((name, c) => canvas.text(name, [left + (c + 0.5) * width, 11]))
-  cells.forEach((row, r) => row.forEach((value, c) => canvas.text(String(value), [left + (c + 0.5) * width, top + (r + 0.5) * height])))
+  cells.forEach((row, r) =>
+    row.forEach((value, c) => canvas.text(String(value), [left + (c + 0.5) * width, top + (r + 0.5) * height])),
+  )
 }
 
 function draft(dice: Dice, level: Level): Draft {
