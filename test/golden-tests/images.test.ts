@@ -22,10 +22,47 @@ interface Rgb {
 }
 
 const KNOWN = {
-  'images.json': ['about', 'reference', 'resize', 'normalization', 'lossyTolerance', 'cases', 'rawCases', 'resizeCases', 'aspectRatios'],
-  case: ['name', 'file', 'bytes', 'fileSha256', 'format', 'pilMode', 'exactDecode', 'content', 'exifOrientation', 'iccProfile', 'frames', 'note', 'decoded', 'tilings'],
+  'images.json': [
+    'about',
+    'reference',
+    'resize',
+    'normalization',
+    'lossyTolerance',
+    'cases',
+    'rawCases',
+    'resizeCases',
+    'aspectRatios',
+  ],
+  case: [
+    'name',
+    'file',
+    'bytes',
+    'fileSha256',
+    'format',
+    'pilMode',
+    'exactDecode',
+    'content',
+    'exifOrientation',
+    'iccProfile',
+    'frames',
+    'note',
+    'decoded',
+    'tilings',
+  ],
   decoded: ['width', 'height', 'channels', 'sha256', 'tensor'],
-  tiling: ['imageSize', 'minTiles', 'maxTiles', 'useThumbnail', 'ratio', 'tiles', 'tileSha256', 'normalizedSha256', 'samples', 'tilesTensor', 'normalizedTensor'],
+  tiling: [
+    'imageSize',
+    'minTiles',
+    'maxTiles',
+    'useThumbnail',
+    'ratio',
+    'tiles',
+    'tileSha256',
+    'normalizedSha256',
+    'samples',
+    'tilesTensor',
+    'normalizedTensor',
+  ],
   rawCase: ['name', 'width', 'height', 'tensor', 'sha256', 'tilings'],
   resizeCase: ['name', 'from', 'to', 'input', 'output', 'sha256'],
   aspectRatio: ['width', 'height', 'imageSize', 'minTiles', 'maxTiles', 'ratio', 'tie', 'note'],
@@ -55,7 +92,10 @@ function compareLossy(actual: Uint8Array, expected: Uint8Array, where: string): 
     sum += difference
   }
   const { maxAbsDiff, meanAbsDiff } = golden.lossyTolerance
-  assert.ok(largest <= maxAbsDiff && sum / expected.length <= meanAbsDiff, `${where}: off by ${largest}, ${sum / expected.length} on average`)
+  assert.ok(
+    largest <= maxAbsDiff && sum / expected.length <= meanAbsDiff,
+    `${where}: off by ${largest}, ${sum / expected.length} on average`,
+  )
 }
 
 /** Normalised planes [3, S, S] back to the pixels [S, S, 3] they were made from. */
@@ -96,7 +136,10 @@ async function checkTiling(image: Rgb, tiling: Case, exact: boolean, where: stri
   if (tiling.tilesTensor) assert.is(sha256(Buffer.concat(tiles)), sha256(bytesOf(tiling.tilesTensor)), where)
   if (tiling.normalizedTensor) {
     const expected = tensors.get(tiling.normalizedTensor)?.data as Float32Array
-    assert.ok(pixels.every((value, i) => Math.abs(value - (expected[i] as number)) <= 1e-6), `${where}: normalised tensor`)
+    assert.ok(
+      pixels.every((value, i) => Math.abs(value - (expected[i] as number)) <= 1e-6),
+      `${where}: normalised tensor`,
+    )
   }
 }
 

@@ -24,9 +24,10 @@ const claimedLength = (length: bigint) => (folder: string) => {
   const { header, data } = readSafetensors(folder)
   writeSafetensors(folder, header, data, length)
 }
-const header = (edit: (header: Header, data: Buffer) => object | void) => (folder: string) => {
+const header = (edit: (header: Header) => void) => (folder: string) => {
   const file = readSafetensors(folder)
-  writeSafetensors(folder, edit(file.header, file.data) ?? file.header, file.data)
+  edit(file.header)
+  writeSafetensors(folder, file.header, file.data)
 }
 /** Changes the entry whose bytes come first. */
 const firstEntry = (change: (entry: HeaderEntry) => object) =>
@@ -35,9 +36,11 @@ const firstEntry = (change: (entry: HeaderEntry) => object) =>
     Object.assign(first, change(first))
   })
 const file = (name: string, text: string) => (folder: string) => writeFileSync(join(folder, name), text)
-const without = (...names: string[]) => (folder: string) => {
-  for (const name of names) rmSync(join(folder, name), { force: true })
-}
+const without =
+  (...names: string[]) =>
+  (folder: string) => {
+    for (const name of names) rmSync(join(folder, name), { force: true })
+  }
 /** Sets a key of config.json; undefined takes it away. */
 const config = (key: string, value: unknown) => (folder: string) =>
   editJson(folder, 'config.json', (json) => {
@@ -63,7 +66,11 @@ function renameTwo(h: Header): void {
 
 function addLeftovers(folder: string): void {
   const { header: h, data } = readSafetensors(folder)
-  const names = ['model.layers.0.self_attn.rotary_emb.inv_freq', 'model.rotary_emb.cos_cached', 'vision_model.embeddings.position_ids']
+  const names = [
+    'model.layers.0.self_attn.rotary_emb.inv_freq',
+    'model.rotary_emb.cos_cached',
+    'vision_model.embeddings.position_ids',
+  ]
   names.forEach((name, i) => {
     h[name] = { dtype: 'F32', shape: [8], data_offsets: [data.length + 32 * i, data.length + 32 * (i + 1)] }
   })
@@ -90,43 +97,122 @@ const inIndex = (name: string, shard?: string) => (folder: string) => {
   })
 }
 
+const bad = (name: string, spoil: BadModel['spoil'], says: RegExp[], more: Partial<BadModel> = {}): BadModel => ({
+  name,
+  spoil,
+  says,
+  ...more,
+})
+
 const HEADERS: BadModel[] = [
-  { name: 'an empty file', spoil: (f) => truncateSync(join(f, WEIGHTS), 0), says: [/model\.safetensors: has 0 bytes/] },
-  { name: 'a file shorter than its length field', spoil: (f) => truncateSync(join(f, WEIGHTS), 5), says: [/has 5 bytes/] },
-  { name: 'an end inside the header', spoil: (f) => truncateSync(join(f, WEIGHTS), 100), says: [/claims a header of \d+ bytes, but only 92/] },
-  { name: 'an end inside the data', spoil: shortenData, says: [/model\.safetensors: tensor "/, /truncated/] },
-  { name: 'an oversized header', spoil: claimedLength(2n ** 40n), says: [/claims a header of 1099511627776 bytes; at most/] },
-  { name: 'an absurd header length', spoil: claimedLength(2n ** 64n - 1n), says: [/claims a header of 18446744073709551615/] },
-  { name: 'a header that is not UTF-8', spoil: headerText('{"a\xff":{}}'), says: [/header.*line 1, column 4: not valid UTF-8/] },
-  { name: 'a header of overlong UTF-8', spoil: headerText('{"\xc0\x80":{}}'), says: [/not valid UTF-8/] },
-  { name: 'a header that is not JSON', spoil: headerText('hello'), says: [/model\.safetensors.*not valid JSON/] },
-  { name: 'a header that is an array', spoil: headerText('[]'), says: [/must be an object, not an array/] },
-  { name: 'a header nested a million deep', spoil: headerText('['.repeat(1_000_000)), says: [/nested deeper/] },
-  { name: 'a header of nothing', spoil: headerText('{}'), says: [/belong to no tensor/] },
-  { name: 'a name twice', spoil: headerText('{"a":1,"a":2}'), says: [/"a" stands here a second time/] },
-  { name: 'text behind the header', spoil: headerText('{}x'), says: [/after the end/] },
-  { name: 'metadata that are no strings', spoil: header((h) => ({ __metadata__: { format: 1 }, ...h })), says: [/"__metadata__".*"format"/] },
-  { name: 'a tensor that is a number', spoil: header((h) => ({ ghost: 7, ...h })), says: [/tensor "ghost": must be an object/] },
-  { name: 'tensors that overlap', spoil: firstEntry((e) => ({ data_offsets: [0, e.data_offsets[1] + 2], dtype: 'X' })), says: [/its data overlap/] },
-  { name: 'a hole between tensors', spoil: firstEntry((e) => ({ data_offsets: [2, e.data_offsets[1]], dtype: 'X' })), says: [/2 bytes before its data/] },
-  { name: 'offsets past the end', spoil: firstEntry(() => ({ data_offsets: [0, 1e12] })), says: [/tensor ".*end at byte 1000000000000, but the file/] },
-  { name: 'offsets that fall', spoil: firstEntry(() => ({ data_offsets: [8, 4] })), says: [/must rise from 0/] },
-  { name: 'negative offsets', spoil: firstEntry(() => ({ data_offsets: [-4, 4] })), says: [/must rise from 0/] },
-  { name: 'broken offsets', spoil: firstEntry(() => ({ data_offsets: [0.5, 1e300] })), says: [/two integers/] },
-  { name: 'one offset', spoil: firstEntry(() => ({ data_offsets: [0] })), says: [/two integers/] },
-  { name: 'a shape too large to count', spoil: firstEntry(() => ({ shape: [2 ** 40, 2 ** 40] })), says: [/more elements/] },
-  { name: 'a negative shape', spoil: firstEntry(() => ({ shape: [-1, 2] })), says: [/"shape" must hold integers/] },
-  { name: 'a shape of text', spoil: firstEntry(() => ({ shape: 'wide' })), says: [/"shape" must be an array/] },
-  { name: 'a shape against the bytes', spoil: firstEntry((e) => ({ shape: [...e.shape, 2] })), says: [/need \d+ bytes, its data_offsets span/] },
-  { name: 'a dtype against the bytes', spoil: firstEntry(() => ({ dtype: 'F64' })), says: [/need \d+ bytes/] },
-  { name: 'no dtype', spoil: firstEntry(() => ({ dtype: undefined })), says: [/"dtype" must be a string/] },
-  { name: 'an unknown field', spoil: firstEntry(() => ({ stride: 1 })), says: [/unknown field "stride"/] },
+  bad('an empty file', (f) => truncateSync(join(f, WEIGHTS), 0), [/model\.safetensors: has 0 bytes/]),
+  bad('a file shorter than its length field', (f) => truncateSync(join(f, WEIGHTS), 5), [/has 5 bytes/]),
+  bad('an end inside the header', (f) => truncateSync(join(f, WEIGHTS), 100), [/claims a header of \d+ bytes, but only 92/]),
+  bad('an end inside the data', shortenData, [/model\.safetensors: tensor "/, /truncated/]),
+  bad('an oversized header', claimedLength(2n ** 40n), [/claims a header of 1099511627776 bytes; at most/]),
+  bad('an absurd header length', claimedLength(2n ** 64n - 1n), [/claims a header of 18446744073709551615/]),
+  bad('a header that is not UTF-8', headerText('{"a\xff":{}}'), [/header.*line 1, column 4: not valid UTF-8/]),
+  bad('a header of overlong UTF-8', headerText('{"\xc0\x80":{}}'), [/not valid UTF-8/]),
+  bad('a header that is not JSON', headerText('hello'), [/model\.safetensors.*not valid JSON/]),
+  bad('a header that is an array', headerText('[]'), [/must be an object, not an array/]),
+  bad('a header nested a million deep', headerText('['.repeat(1_000_000)), [/nested deeper/]),
+  bad('a header of nothing', headerText('{}'), [/belong to no tensor/]),
+  bad('a name twice', headerText('{"a":1,"a":2}'), [/"a" stands here a second time/]),
+  bad('text behind the header', headerText('{}x'), [/after the end/]),
+  bad(
+    'metadata that are no strings',
+    header((h) => void Object.assign(h, { __metadata__: { format: 1 } })),
+    [/"__metadata__".*"format"/],
+  ),
+  bad(
+    'a tensor that is a number',
+    header((h) => void Object.assign(h, { ghost: 7 })),
+    [/tensor "ghost": must be an object/],
+  ),
+  bad(
+    'tensors that overlap',
+    firstEntry((e) => ({ data_offsets: [0, e.data_offsets[1] + 2], dtype: 'X' })),
+    [/its data overlap/],
+  ),
+  bad(
+    'a hole between tensors',
+    firstEntry((e) => ({ data_offsets: [2, e.data_offsets[1]], dtype: 'X' })),
+    [/2 bytes before its data/],
+  ),
+  bad(
+    'offsets past the end',
+    firstEntry(() => ({ data_offsets: [0, 1e12] })),
+    [/tensor ".*end at byte 1000000000000, but the file/],
+  ),
+  bad(
+    'offsets that fall',
+    firstEntry(() => ({ data_offsets: [8, 4] })),
+    [/must rise from 0/],
+  ),
+  bad(
+    'negative offsets',
+    firstEntry(() => ({ data_offsets: [-4, 4] })),
+    [/must rise from 0/],
+  ),
+  bad(
+    'broken offsets',
+    firstEntry(() => ({ data_offsets: [0.5, 1e300] })),
+    [/two integers/],
+  ),
+  bad(
+    'one offset',
+    firstEntry(() => ({ data_offsets: [0] })),
+    [/two integers/],
+  ),
+  bad(
+    'a shape too large to count',
+    firstEntry(() => ({ shape: [2 ** 40, 2 ** 40] })),
+    [/more elements/],
+  ),
+  bad(
+    'a negative shape',
+    firstEntry(() => ({ shape: [-1, 2] })),
+    [/"shape" must hold integers/],
+  ),
+  bad(
+    'a shape of text',
+    firstEntry(() => ({ shape: 'wide' })),
+    [/"shape" must be an array/],
+  ),
+  bad(
+    'a shape against the bytes',
+    firstEntry((e) => ({ shape: [...e.shape, 2] })),
+    [/need \d+ bytes, its data_offsets span/],
+  ),
+  bad(
+    'a dtype against the bytes',
+    firstEntry(() => ({ dtype: 'F64' })),
+    [/need \d+ bytes/],
+  ),
+  bad(
+    'no dtype',
+    firstEntry(() => ({ dtype: undefined })),
+    [/"dtype" must be a string/],
+  ),
+  bad(
+    'an unknown field',
+    firstEntry(() => ({ stride: 1 })),
+    [/unknown field "stride"/],
+  ),
 ]
 
 const TENSORS: BadModel[] = [
-  { name: 'integers', spoil: firstEntry((e) => ({ dtype: e.dtype === 'F32' ? 'I32' : 'I16' })), says: [/is stored as I\d+; BF16, F16 and F32/] },
-  { name: 'an unknown dtype', spoil: firstEntry(() => ({ dtype: 'Q4_K' })), says: [/is stored as Q4_K; BF16, F16 and F32 can be read/] },
-  { name: 'a transposed matrix', spoil: header(transposeOne), says: [/wrong \(1\):\n.* is \[\d+, \d+\], the config asks for \[\d+, \d+\]/] },
+  bad(
+    'integers',
+    firstEntry((e) => ({ dtype: e.dtype === 'F32' ? 'I32' : 'I16' })),
+    [/is stored as I\d+; BF16, F16 and F32/],
+  ),
+  bad(
+    'an unknown dtype',
+    firstEntry(() => ({ dtype: 'Q4_K' })),
+    [/is stored as Q4_K; BF16, F16 and F32 can be read/],
+  ),
+  bad('a transposed matrix', header(transposeOne), [/wrong \(1\):\n.* is \[\d+, \d+\], the config asks for \[\d+, \d+\]/]),
   {
     name: 'missing, wrong and unexpected tensors at once',
     spoil: header((h) => {
@@ -135,33 +221,40 @@ const TENSORS: BadModel[] = [
     }),
     says: [/missing \(2\):\n/, /wrong \(1\):\n/, /unexpected \(2\):\n {2}extra\..*\n {2}extra\./],
   },
-  { name: 'rotary tables and position ids of old versions', spoil: addLeftovers, says: [] },
+  bad('rotary tables and position ids of old versions', addLeftovers, []),
 ]
 
 const more = (by: number) => (value: number) => value + by
 
 const CONFIGS: BadModel[] = [
-  { name: 'no config', spoil: without('config.json'), says: [/config\.json/] },
-  { name: 'an empty config', spoil: file('config.json', ''), says: [/config\.json/] },
-  { name: 'a config that is not JSON', spoil: file('config.json', '{"hidden_size": }'), says: [/config\.json/] },
-  { name: 'a config that is an array', spoil: file('config.json', '[1]'), says: [/config\.json/] },
-  { name: 'another width', spoil: config('hidden_size', more(64)), says: [/do not fit config\.json/, /wrong \(/] },
-  { name: 'fewer layers', spoil: config('num_hidden_layers', more(-1)), says: [/do not fit config\.json/, /unexpected \(/] },
-  { name: 'more layers', spoil: config('num_hidden_layers', more(1)), says: [/do not fit config\.json/, /missing \(/] },
-  { name: 'another vocabulary', spoil: config('vocab_size', more(1)), says: [/"vocab_size" is \d+/] },
-  { name: 'a million layers', spoil: config('num_hidden_layers', 1e6), says: [/config\.json: "num_hidden_layers" is .*; it must lie between/] },
-  { name: 'no layer', spoil: config('num_hidden_layers', 0), says: [/config\.json: "num_hidden_layers" is 0/] },
-  { name: 'a negative width', spoil: config('hidden_size', -64), says: [/config\.json: "hidden_size" is -64/] },
-  { name: 'half a head', spoil: config('num_attention_heads', 2.5), says: [/"num_attention_heads" must be a whole number/] },
-  { name: 'a width of text', spoil: config('hidden_size', '64'), says: [/"hidden_size" must be a number, not a string/] },
-  { name: 'heads that do not divide', spoil: config('num_key_value_heads', 3), says: [/"num_key_value_heads" must divide/] },
-  { name: 'no width', spoil: config('hidden_size', undefined), says: [/"hidden_size" is missing/] },
-  { name: 'no positions', spoil: config('max_position_embeddings', undefined), says: [/"max_position_embeddings" is missing/] },
-  { name: 'an unknown architecture', spoil: config('architectures', ['GPT5']), code: 'UNSUPPORTED', says: [/"GPT5"; supported: .*InternVLChatModel.*LlamaForCausalLM/] },
-  { name: 'architectures of numbers', spoil: config('architectures', [7]), says: [/"architectures" must hold strings/] },
-  { name: 'another activation', spoil: config('hidden_act', 'relu'), code: 'UNSUPPORTED', says: [/"hidden_act" is "relu"; silu/] },
-  { name: 'quantised weights', spoil: config('quantization_config', { bits: 4 }), code: 'UNSUPPORTED', says: [/"quantization_config" is set/] },
-  { name: 'unknown rope scaling', spoil: config('rope_scaling', { type: 'yarn', factor: 4 }), code: 'UNSUPPORTED', says: [/"rope_scaling\.type" is "yarn"/] },
+  bad('no config', without('config.json'), [/config\.json/]),
+  bad('an empty config', file('config.json', ''), [/config\.json/]),
+  bad('a config that is not JSON', file('config.json', '{"hidden_size": }'), [/config\.json/]),
+  bad('a config that is an array', file('config.json', '[1]'), [/config\.json/]),
+  bad('another width', config('hidden_size', more(64)), [/do not fit config\.json/, /wrong \(/]),
+  bad('fewer layers', config('num_hidden_layers', more(-1)), [/do not fit config\.json/, /unexpected \(/]),
+  bad('more layers', config('num_hidden_layers', more(1)), [/do not fit config\.json/, /missing \(/]),
+  bad('another vocabulary', config('vocab_size', more(1)), [/"vocab_size" is \d+/]),
+  bad('a million layers', config('num_hidden_layers', 1e6), [/config\.json: "num_hidden_layers" is .*; it must lie between/]),
+  bad('no layer', config('num_hidden_layers', 0), [/config\.json: "num_hidden_layers" is 0/]),
+  bad('a negative width', config('hidden_size', -64), [/config\.json: "hidden_size" is -64/]),
+  bad('half a head', config('num_attention_heads', 2.5), [/"num_attention_heads" must be a whole number/]),
+  bad('a width of text', config('hidden_size', '64'), [/"hidden_size" must be a number, not a string/]),
+  bad('heads that do not divide', config('num_key_value_heads', 3), [/"num_key_value_heads" must divide/]),
+  bad('no width', config('hidden_size', undefined), [/"hidden_size" is missing/]),
+  bad('no positions', config('max_position_embeddings', undefined), [/"max_position_embeddings" is missing/]),
+  bad(
+    'an unknown architecture',
+    config('architectures', ['GPT5']),
+    [/"GPT5"; supported: .*InternVLChatModel.*LlamaForCausalLM/],
+    { code: 'UNSUPPORTED' },
+  ),
+  bad('architectures of numbers', config('architectures', [7]), [/"architectures" must hold strings/]),
+  bad('another activation', config('hidden_act', 'relu'), [/"hidden_act" is "relu"; silu/], { code: 'UNSUPPORTED' }),
+  bad('quantised weights', config('quantization_config', { bits: 4 }), [/"quantization_config" is set/], { code: 'UNSUPPORTED' }),
+  bad('unknown rope scaling', config('rope_scaling', { type: 'yarn', factor: 4 }), [/"rope_scaling\.type" is "yarn"/], {
+    code: 'UNSUPPORTED',
+  }),
   {
     name: 'an unknown decoder',
     from: 'vision',
@@ -169,12 +262,17 @@ const CONFIGS: BadModel[] = [
     code: 'UNSUPPORTED',
     says: [/_config\.architectures" is "Phi"; supported: .*Qwen2ForCausalLM/],
   },
-  { name: 'another vision width', from: 'vision', spoil: inside(['vision_config'], { intermediate_size: 7 }), says: [/do not fit config\.json/, /vision/] },
-  { name: 'patches that do not shuffle', from: 'vision', spoil: config('downsample_ratio', 0.3), code: 'UNSUPPORTED', says: [/"downsample_ratio"/] },
+  bad('another vision width', inside(['vision_config'], { intermediate_size: 7 }), [/do not fit config\.json/, /vision/], {
+    from: 'vision',
+  }),
+  bad('patches that do not shuffle', config('downsample_ratio', 0.3), [/"downsample_ratio"/], {
+    from: 'vision',
+    code: 'UNSUPPORTED',
+  }),
 ]
 
 const FOLDERS: BadModel[] = [
-  { name: 'no weights', spoil: without(WEIGHTS), says: [/neither model\.safetensors nor/] },
+  bad('no weights', without(WEIGHTS), [/neither model\.safetensors nor/]),
   {
     name: 'pickled weights',
     spoil: (f) => {
@@ -191,21 +289,31 @@ const FOLDERS: BadModel[] = [
     },
     says: [/model\.safetensors: is not a regular file/],
   },
-  { name: 'an absent shard', from: 'sharded', spoil: (f) => rmSync(join(f, firstShard(f))), says: [/index\.json: these files are named but absent:\n {2}model-0/] },
-  { name: 'a truncated shard', from: 'sharded', spoil: (f) => truncateSync(join(f, firstShard(f)), 50), says: [/model-0.*truncated/] },
-  { name: 'an index of a ghost', from: 'sharded', spoil: inIndex('ghost'), says: [/index\.json: these tensors are named but absent:\n {2}"ghost" in model-0/] },
-  { name: 'an index that leaves the folder', from: 'sharded', spoil: inIndex('ghost', '../x.safetensors'), says: [/"ghost" must be a plain file name/] },
-  { name: 'an index without a map', from: 'sharded', spoil: file(INDEX, '{}'), says: [/index\.json: "weight_map" must be an object/] },
-  { name: 'an index of numbers', from: 'sharded', spoil: file(INDEX, '{"weight_map": {"a": 1}}'), says: [/"weight_map" entry "a" must be a file name/] },
+  bad('an absent shard', (f) => rmSync(join(f, firstShard(f))), [/index\.json: these files are named but absent:\n {2}model-0/], {
+    from: 'sharded',
+  }),
+  bad('a truncated shard', (f) => truncateSync(join(f, firstShard(f)), 50), [/model-0.*truncated/], { from: 'sharded' }),
+  bad('an index of a ghost', inIndex('ghost'), [/index\.json: these tensors are named but absent:\n {2}"ghost" in model-0/], {
+    from: 'sharded',
+  }),
+  bad('an index that leaves the folder', inIndex('ghost', '../x.safetensors'), [/"ghost" must be a plain file name/], {
+    from: 'sharded',
+  }),
+  bad('an index without a map', file(INDEX, '{}'), [/index\.json: "weight_map" must be an object/], { from: 'sharded' }),
+  bad('an index of numbers', file(INDEX, '{"weight_map": {"a": 1}}'), [/"weight_map" entry "a" must be a file name/], {
+    from: 'sharded',
+  }),
 ]
 
 const TOKENIZER = ['tokenizer.json', 'tokenizer.model', 'vocab.json', 'merges.txt']
 
 const SETTINGS: BadModel[] = [
-  { name: 'no tokenizer', spoil: without(...TOKENIZER), says: [/tokenizer\.json/, /tokenizer\.model/], inspectsWell: true },
-  { name: 'a tokenizer that is not JSON', from: 'vision', spoil: file('tokenizer.json', '{'), says: [/tokenizer\.json/], inspectsWell: true },
-  { name: 'an empty tokenizer', from: 'vision', spoil: file('tokenizer.json', '{}'), says: [/tokenizer\.json/], inspectsWell: true },
-  { name: 'image settings that are not JSON', from: 'vision', spoil: file('preprocessor_config.json', '{'), says: [/preprocessor_config\.json/] },
+  bad('no tokenizer', without(...TOKENIZER), [/tokenizer\.json/, /tokenizer\.model/], { inspectsWell: true }),
+  bad('a tokenizer that is not JSON', file('tokenizer.json', '{'), [/tokenizer\.json/], { from: 'vision', inspectsWell: true }),
+  bad('an empty tokenizer', file('tokenizer.json', '{}'), [/tokenizer\.json/], { from: 'vision', inspectsWell: true }),
+  bad('image settings that are not JSON', file('preprocessor_config.json', '{'), [/preprocessor_config\.json/], {
+    from: 'vision',
+  }),
   {
     name: 'a spread of zero',
     from: 'vision',

@@ -63,8 +63,8 @@ function cutFrame(bytes: Buffer): GifFrame {
   const tableAt = at + DESCRIPTOR_BYTES
   const dataAt = tableAt + tableBytes(flags)
   const data = bytes.subarray(dataAt, endOfBlocks(bytes, dataAt + 1))
-  const table = hasTable(flags) ? bytes.subarray(tableAt, dataAt) : bytes.subarray(HEADER_BYTES, HEADER_BYTES + tableBytes(screenFlags))
-  const palette = fullPalette(table)
+  const screenTable = bytes.subarray(HEADER_BYTES, HEADER_BYTES + tableBytes(screenFlags))
+  const palette = fullPalette(hasTable(flags) ? bytes.subarray(tableAt, dataAt) : screenTable)
 
   const screen = Buffer.from('GIF89a\0\0\0\0\0\0\0', 'latin1')
   screen.writeUInt16LE(width, 6)

@@ -42,13 +42,13 @@ interface Layout {
 const SUPPORTED: [Format, RegExp][] = [
   ['PNG', /^\x89PNG\r\n\x1a\n/],
   ['JPEG', /^\xff\xd8\xff/],
-  ['WebP', /^RIFF[^]{4}WEBP/],
+  ['WebP', /^RIFF[\s\S]{4}WEBP/],
   ['GIF', /^GIF8[79]a/],
 ]
 const KNOWN: [string, RegExp][] = [
   ['a TIFF picture', /^(II\*\0|MM\0\*)/],
   ['a BMP picture', /^BM/],
-  ['an AVIF or HEIC picture', /^[^]{4}ftyp/],
+  ['an AVIF or HEIC picture', /^[\s\S]{4}ftyp/],
   ['an SVG drawing or other XML', /^\s*</],
   ['a PDF document', /^%PDF/],
 ]
@@ -134,8 +134,9 @@ function fromRaw({ data, info }: Awaited<ReturnType<typeof raw>>): DecodedImage 
 const isGrey16 = (bytes: Buffer) => bytes[24] === 16 && bytes[25] === 0
 
 function checkSize({ width, height }: { width: number; height: number }, maxPixels: number): void {
-  if (width * height > maxPixels) throw new TooLarge(`is ${width} x ${height} pixels; at most ${maxPixels} are allowed (option maxPixels)`)
-  if (width * height === 0) throw new Error(`it is ${width} x ${height} pixels`)
+  const size = `is ${width} x ${height} pixels`
+  if (width * height > maxPixels) throw new TooLarge(`${size}; at most ${maxPixels} are allowed (option maxPixels)`)
+  if (width * height === 0) throw new Error(`it ${size}`)
 }
 
 function refuse(name: string, what: string, cause?: unknown): EngineError {
@@ -178,7 +179,7 @@ async function readSource(image: string, maxPixels: number): Promise<Source> {
     const { code, message } = error as NodeJS.ErrnoException
     if (code?.startsWith('ERR_ENGINE_')) throw error
     if (code === 'ENOENT') throw refuse(name, 'no such file', error)
-    if (code === 'ENAMETOOLONG') throw refuse(name, 'is too long for a path; encoded bytes are given as data:image/png;base64,…', error)
+    if (code === 'ENAMETOOLONG') throw refuse(name, 'is too long for a path (a data URI without data:image/png;base64,?)', error)
     throw refuse(name, `cannot be read: ${message}`, error)
   }
 }

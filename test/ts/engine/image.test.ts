@@ -114,7 +114,7 @@ test('what is no readable file is named', async () => {
   assert.match(await rejection(directory), /directory: is a folder/)
   assert.match(await rejection('/dev/zero'), /\/dev\/zero: is not a regular file/)
   assert.match(await rejection('a\0b.png'), /cannot be read/)
-  assert.match(await rejection('x'.repeat(100_000)), /too long for a path.*data:image/)
+  assert.match(await rejection('x'.repeat(100_000)), /too long for a path .*data URI/)
   for (const url of ['http://example.org/a.png', 'HTTPS://example.org/a.png', 'file:///tmp/a.png', 's3://bucket/a.png']) {
     assert.match(await rejection(url), /URLs are not fetched/)
   }
@@ -125,13 +125,14 @@ test('bad data URIs say what is wrong', async () => {
   assert.match(await rejection('data:image/png;base64,iVBOR!w0KGgo'), /character 5 is no base64/)
   assert.match(await rejection('data:image/png;base64,'), /empty/)
   assert.match(await rejection('data:image/png,%zz'), /hexadecimal/)
-  assert.match(await rejection(`data:text/plain;base64,${Buffer.from('hello').toString('base64')}`), /does not begin like a picture/)
+  assert.match(await rejection('data:text/plain,hello'), /does not begin like a picture/)
 })
 
 test('empty files and foreign formats', async () => {
   assert.match(await rejection(await stored('empty.png', new Uint8Array())), /empty\.png: is empty/)
   assert.match(await rejection(new Uint8Array()), /empty/)
-  assert.match(await rejection(await stored('text.png', Buffer.from('not a picture'))), /text\.png.*supported are PNG, JPEG, WebP, GIF/)
+  const text = await stored('text.png', Buffer.from('not a picture'))
+  assert.match(await rejection(text), /text\.png.*supported are PNG, JPEG, WebP, GIF/)
   const foreign: [Buffer, RegExp][] = [
     [await figure().tiff().toBuffer(), /TIFF/],
     [await figure().avif().toBuffer(), /AVIF/],
@@ -156,7 +157,8 @@ test('pictures of too many pixels are refused before they are decoded', async ()
   const bomb = await stored('bomb.png', png(60_000, 60_000, new Uint8Array(100)))
   assert.match(await rejection(bomb), /bomb\.png: is 60000 x 60000 pixels; at most 100000000/)
   assert.match(await rejection(png(2 ** 31 - 1, 2 ** 31 - 1, new Uint8Array(1))), /2147483647/)
-  for (const bytes of [await figure().jpeg().toBuffer(), await figure().webp().toBuffer(), await figure().gif().toBuffer()]) {
+  for (const encoded of [figure().jpeg(), figure().webp(), figure().gif()]) {
+    const bytes = await encoded.toBuffer()
     assert.match(await rejection(bytes, { maxPixels: 599 }), /30 x 20 pixels; at most 599/)
     assert.is((await decodeImage(bytes, { maxPixels: 600 })).width, 30)
   }
@@ -201,7 +203,7 @@ test('bytes behind the picture and before its end marker are harmless', async ()
 })
 
 test('random damage gives pixels or a typed error, never a crash', async () => {
-  const kinds = [await figure().png().toBuffer(), await figure().jpeg().toBuffer(), await figure().webp().toBuffer(), await figure().gif().toBuffer()]
+  const kinds = await Promise.all([figure().png(), figure().jpeg(), figure().webp(), figure().gif()].map((f) => f.toBuffer()))
   let state = 12345
   const random = (n: number) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
