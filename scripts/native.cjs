@@ -51,6 +51,18 @@ function listInputs() {
   console.log(out.join('\n'))
 }
 
+/** Where node_api.h lies: with Node itself, or in an npm package. */
+function nodeHeaders() {
+  const beside = path.join(option('--node-root-dir') ?? path.resolve(process.execPath, '../..'), 'include', 'node')
+  const apiHeaders = resolveOr('node-api-headers/package.json')
+  const found = [beside, apiHeaders && path.join(path.dirname(apiHeaders), 'include')].find(
+    (folder) => folder && fs.existsSync(path.join(folder, 'node_api.h')),
+  )
+  if (found) return found
+  console.error(`mm-prm: no node_api.h in ${beside}: install Node's headers, or the npm package node-api-headers`)
+  return process.exit(1)
+}
+
 function cmake(work, target, definitions) {
   run('cmake', ['-S', root, '-B', work, ...Object.entries(definitions).map(([k, v]) => `-D${k}=${v}`)])
   run('cmake', ['--build', work, '--target', target, '--parallel', JOBS])
@@ -73,10 +85,7 @@ function build(target) {
     run(process.execPath, [cmakeJs, 'build', ...place, ...(arch ? ['-a', arch] : []), ...more])
     return
   }
-  const nodeRoot = option('--node-root-dir') ?? path.resolve(process.execPath, '../..')
-  // WHY not node-addon-api's include_dir: it is relative to the current folder.
-  const addonApi = path.dirname(require.resolve('node-addon-api/package.json'))
-  const headers = [path.join(nodeRoot, 'include', 'node'), addonApi]
+  const headers = [nodeHeaders(), path.dirname(require.resolve('node-addon-api/package.json'))]
   cmake(work, target, { ...definitions, CMAKE_JS_INC: headers.join(';'), CMAKE_BUILD_TYPE: config })
 }
 

@@ -65,7 +65,7 @@ function readUvu(output) {
   const numbers = /\n {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)/.exec(output)
   if (!numbers) return { passed: 0, failed: 0, skipped: 0, problem: 'ended without a summary' }
   const [total, passed, skipped] = numbers.slice(1).map(Number)
-  return { passed, failed: total - passed, skipped, problem: total === 0 ? 'no test ran' : '' }
+  return { passed, failed: total - passed, skipped, problem: total + skipped === 0 ? 'no test ran' : '' }
 }
 
 function readNative(output) {

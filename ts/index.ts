@@ -1,1 +1,19 @@
-export * from './contracts/errors.ts'
+/** The public surface of the package. */
+export { EngineError, ERROR_CODES, type ErrorCode } from './contracts/errors.ts'
+export type { SearchEvent, StopReason } from './contracts/events.ts'
+export type { Policy, Rollout, RolloutRequest, Sampling } from './contracts/policy.ts'
+export type { Problem } from './contracts/problem.ts'
+export type { ProblemTree, TreeNode } from './contracts/records.ts'
+export type { ScoreRequest, StepScorer, StepScores } from './contracts/scorer.ts'
+export type { Verdict, Verifier } from './contracts/verifier.ts'
+export { Engine, type EngineInfo, type ScoredSteps } from './engine/engine.ts'
+export type {
+  EmbedImageRequest,
+  LogitsRequest,
+  OpenOptions,
+  OpenProgress,
+  ScoreManyRequest,
+  ScoreOneRequest,
+} from './engine/options.ts'
+export * as select from './select/index.ts'
+export * as verify from './verify/index.ts'

@@ -18,6 +18,7 @@ constexpr int kStatVersion = 0;
 #define BIND_OLD(name, symbol) __asm__(".symver " #name "," symbol "@" OLD_VERSION)
 
 BIND_OLD(old_exp, "exp");
+BIND_OLD(old_log, "log");
 BIND_OLD(old_pow, "pow");
 BIND_OLD(old_stat, "__xstat");
 BIND_OLD(old_fstat, "__fxstat");
@@ -27,6 +28,7 @@ BIND_OLD(old_pthread_detach, "pthread_detach");
 
 extern "C" {
 double old_exp(double x);
+double old_log(double x);
 double old_pow(double x, double y);
 int old_stat(int version, const char* path, struct stat* out);
 int old_fstat(int version, int fd, struct stat* out);
@@ -36,6 +38,7 @@ int old_pthread_join(pthread_t thread, void** result);
 int old_pthread_detach(pthread_t thread);
 
 double exp(double x) noexcept { return old_exp(x); }
+double log(double x) noexcept { return old_log(x); }
 double pow(double x, double y) noexcept { return old_pow(x, y); }
 int stat(const char* path, struct stat* out) noexcept { return old_stat(kStatVersion, path, out); }
 int fstat(int fd, struct stat* out) noexcept { return old_fstat(kStatVersion, fd, out); }

@@ -74,7 +74,7 @@ function checkKeys(kind: keyof typeof KNOWN, value: Case): void {
   assert.equal(unknown, [], `${kind}: the test does not know these keys`)
 }
 
-const sha256 = (bytes: ArrayBufferView) => createHash('sha256').update(bytes).digest('hex')
+const sha256 = (bytes: Uint8Array | Float32Array) => createHash('sha256').update(bytes).digest('hex')
 
 function bytesOf(name: string): Uint8Array {
   const data = tensors.get(name)?.data

@@ -46,6 +46,12 @@ for (const [name, content] of Object.entries(FAILING)) {
   })
 }
 
+test('a file whose only test is skipped passes, but as skipped', () => {
+  const { code, output } = runnerOn(`${UVU}test.skip('a', () => {})\ntest.run()`)
+  assert.match(output, /0 passed, 0 failed, 1 skipped/)
+  assert.is(code, 0)
+})
+
 test('passing and skipped tests are counted', () => {
   const { code, last, output } = runnerOn(`${UVU}test('a', () => {})\ntest('b', () => {})\ntest.skip('c', () => {})\ntest.run()`)
   assert.is(last, '2 passed, 0 failed')
