@@ -85,6 +85,7 @@ function build(target) {
     run(process.execPath, [cmakeJs, 'build', ...place, ...(arch ? ['-a', arch] : []), ...more])
     return
   }
+  // WHY not node-addon-api's include_dir: it is relative to the current folder.
   const headers = [nodeHeaders(), path.dirname(require.resolve('node-addon-api/package.json'))]
   cmake(work, target, { ...definitions, CMAKE_JS_INC: headers.join(';'), CMAKE_BUILD_TYPE: config })
 }
