@@ -1,0 +1,68 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Counts, TreeNode } from '../../../ts/contracts/records.ts'
+import { linear } from '../../../ts/report/charts.ts'
+import { histogram, imageHtml, intervals, lines, page, scoredStepsHtml, tableHtml, treeHtml } from '../../../ts/report/index.ts'
+
+const counts = (correct: number, total: number): Counts => ({ correct, total, unparsed: 1, truncated: 2 })
+const node = (steps: string[], c: Counts | null, children: TreeNode[] = [], firstError = false): TreeNode => ({
+  steps,
+  counts: c,
+  firstError,
+  terminal: false,
+  visits: 0,
+  rollouts: [],
+  children,
+})
+const hostile = '<script>alert("1")</script>'
+
+test('nothing in a page comes from elsewhere, and hostile text stays text', () => {
+  const tree = treeHtml({
+    problem: { id: hostile, question: hostile, answer: hostile, image: hostile },
+    root: node([], counts(1, 2), [node([hostile], counts(0, 4), [], true)]),
+  })
+  const html = page(hostile, hostile, [
+    { title: hostile, note: hostile, html: tree },
+    { title: 'charts', html: histogram([1, 2, 0], hostile) + lines([{ name: hostile, points: [[0, 1], [1, 2]] }], hostile) + intervals([{ name: hostile, value: 0.5, low: 0.4, high: 0.6 }], 'x') }, // biome-ignore format: short
+    { title: 'table', html: tableHtml([[hostile], [hostile]]) + scoredStepsHtml([{ text: hostile, score: 0.5 }]) },
+  ])
+  assert.not.ok(html.includes('<script'))
+  assert.not.ok(/(?:src|href)="https?:/.test(html))
+  assert.ok(html.includes('first error') && html.includes('--p:0.500') && html.includes('1 unparsed, 2 truncated'))
+})
+
+test('a node without judged rollouts shows no value', () => {
+  const html = treeHtml({
+    problem: { id: 'a', question: 'q', answer: '1' },
+    root: node([], { correct: 0, total: 0, unparsed: 3, truncated: 0 }),
+  })
+  assert.ok(html.includes('class="mc none"'))
+})
+
+test('large trees are cut and say so', () => {
+  const html = treeHtml({
+    problem: { id: 'a', question: 'q', answer: '1' },
+    root: node(
+      [],
+      counts(1, 2),
+      Array.from({ length: 1000 }, (_, i) => node([`${i}`], counts(1, 2))),
+    ),
+  })
+  assert.match(html, /601 more branches/)
+})
+
+test('pictures are embedded by their type', () => {
+  assert.match(imageHtml(Uint8Array.of(0x89, 0x50, 1)), /data:image\/png;base64,iVAB/)
+  assert.match(imageHtml('/some/where.png'), /where\.png/)
+  assert.is(imageHtml(undefined), '')
+})
+
+test('scales have round ticks that cover the range', () => {
+  const scale = linear(0.13, 0.92, 0, 100)
+  assert.equal(scale.ticks, [0, 0.2, 0.4, 0.6, 0.8, 1])
+  assert.is(scale(0), 0)
+  assert.is(scale(1), 100)
+  assert.ok(linear(3, 3, 0, 1).ticks.every(Number.isFinite))
+})
+
+test.run()
