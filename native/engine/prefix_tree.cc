@@ -1,129 +1,73 @@
 #include "engine/prefix_tree.h"
 
 #include <algorithm>
-#include <map>
+#include <numeric>
 
 namespace mmprm {
 namespace {
 
-struct Node {
-  int parent = -1;
-  int start = 0;                // position of its first token
-  std::vector<int32_t> tokens;  // as planned: image tokens are already negative
-  std::map<int32_t, int> children;
-  int first_row = 0;
+std::vector<int> cached_lengths(const std::vector<CachedPrefix>& cached) {
+  std::vector<int> lengths;
+  for (const CachedPrefix& c : cached) lengths.push_back(c.num_tokens);
+  return lengths;
+}
 
-  int end() const { return start + static_cast<int>(tokens.size()); }
-};
+int pages_of(int num_tokens) { return (num_tokens + kPageTokens - 1) / kPageTokens; }
 
-class Tree {
- public:
-  Tree() : nodes_(1) {}
+}  // namespace
 
-  void insert(const std::vector<int32_t>& tokens) {
-    int node = 0;
-    size_t at = 0;
-    while (at < tokens.size()) {
-      const auto child = nodes_[node].children.find(tokens[at]);
-      if (child == nodes_[node].children.end()) {
-        add_leaf(node, std::vector<int32_t>(tokens.begin() + at, tokens.end()));
-        return;
-      }
-      node = child->second;
-      const std::vector<int32_t>& run = nodes_[node].tokens;
-      const size_t most = std::min(run.size(), tokens.size() - at);
-      const size_t same =
-          std::mismatch(run.begin(), run.begin() + most, tokens.begin() + at).first - run.begin();
-      at += same;
-      if (same < run.size()) {
-        // A sequence that ends here needs no split: its rows are the node's first ones.
-        if (at == tokens.size()) return;
-        split(node, same);
-      }
-    }
+PrefixPacker::PrefixPacker(const std::vector<std::vector<TokenKey>>& sequences,
+                           const std::vector<std::vector<int32_t>>& wanted,
+                           const std::vector<CachedPrefix>& cached)
+    : wanted_(wanted), cached_(cached), trie_(sequences, cached_lengths(cached)) {
+  for (int index : trie_.order()) {
+    const TokenTrie::Node& node = trie_.node(index);
+    num_new_pages_ += end_page(node) - first_new_page(node);
   }
+}
 
-  // Parents come before children, and a node's rows follow one another.
-  std::vector<Node>& number_rows() {
-    std::vector<int> order{0};
-    int row = 0;
-    for (size_t i = 0; i < order.size(); ++i) {
-      Node& node = nodes_[order[i]];
-      node.first_row = row;
-      row += static_cast<int>(node.tokens.size());
-      for (const auto& [token, child] : node.children) order.push_back(child);
-    }
-    order_ = order;
-    num_rows_ = row;
-    return nodes_;
-  }
+// The page in which a node starts is its own, unless the cache holds all of it.
+int PrefixPacker::first_new_page(const TokenTrie::Node& node) const {
+  return std::max(node.start, node.cached) / kPageTokens;
+}
 
-  const std::vector<int>& order() const { return order_; }
-  int num_rows() const { return num_rows_; }
+// A node of which nothing is computed needs no page for a last, partly cached one: its children copy it.
+int PrefixPacker::end_page(const TokenTrie::Node& node) const {
+  return node.first_computed() == node.end() ? first_new_page(node) : pages_of(node.end());
+}
 
-  // Row of the token at `position` on the path that ends in `node`.
-  int row_at(int node, int position) const {
-    while (position < nodes_[node].start) node = nodes_[node].parent;
-    return nodes_[node].first_row + position - nodes_[node].start;
-  }
+int32_t PrefixPacker::cached_page(const TokenTrie::Node& node, int index) const {
+  return cached_[node.sequence].pages[index];
+}
 
-  // Rows of a whole sequence, in order.
-  std::vector<int32_t> rows_of(const std::vector<int32_t>& tokens) const {
-    std::vector<int32_t> rows;
-    int node = 0;
-    while (rows.size() < tokens.size()) {
-      node = nodes_[node].children.at(tokens[rows.size()]);
-      const size_t count = std::min(nodes_[node].tokens.size(), tokens.size() - rows.size());
-      for (size_t i = 0; i < count; ++i) rows.push_back(nodes_[node].first_row + static_cast<int32_t>(i));
-    }
-    return rows;
-  }
+PackedTree PrefixPacker::place(std::span<const int32_t> new_pages) const {
+  PackedTree out;
+  place_pages(new_pages, out);
+  place_rows(out);
+  place_outputs(out);
+  return out;
+}
 
- private:
-  void add_leaf(int parent, std::vector<int32_t> tokens) {
-    Node leaf;
-    leaf.parent = parent;
-    leaf.start = nodes_[parent].end();
-    leaf.tokens = std::move(tokens);
-    nodes_[parent].children[leaf.tokens[0]] = static_cast<int>(nodes_.size());
-    nodes_.push_back(std::move(leaf));
-  }
-
-  // The node keeps its first `keep` tokens; the rest moves into a new child that takes over its children.
-  void split(int index, size_t keep) {
-    const int lower_index = static_cast<int>(nodes_.size());
-    Node lower;
-    Node& upper = nodes_[index];
-    lower.parent = index;
-    lower.start = upper.start + static_cast<int>(keep);
-    lower.tokens.assign(upper.tokens.begin() + keep, upper.tokens.end());
-    lower.children = std::move(upper.children);
-    upper.tokens.resize(keep);
-    upper.children = {{lower.tokens[0], lower_index}};
-    for (const auto& [token, child] : lower.children) nodes_[child].parent = lower_index;
-    nodes_.push_back(std::move(lower));
-  }
-
-  std::vector<Node> nodes_;
-  std::vector<int> order_;
-  int num_rows_ = 0;
-};
-
-// Full pages of the parent are shared; the page in which a node starts is its own, with copies of what lies
-// before it on the path.
-void plan_pages(const Tree& tree, const std::vector<Node>& nodes, StepPlan& plan) {
-  std::vector<std::vector<KvSlot>> slots_of_row(tree.num_rows());
-  plan.page_lists.resize(nodes.size());
-  for (int index : tree.order()) {
-    const Node& node = nodes[index];
-    if (node.tokens.empty()) continue;
+void PrefixPacker::place_pages(std::span<const int32_t> new_pages, PackedTree& out) const {
+  StepPlan& plan = out.plan;
+  std::vector<std::vector<KvSlot>> slots_of_row(trie_.num_rows());
+  plan.page_lists.resize(trie_.num_nodes());
+  for (int index : trie_.order()) {
+    const TokenTrie::Node& node = trie_.node(index);
+    if (node.keys.empty()) continue;
     std::vector<int32_t>& pages = plan.page_lists[index];
-    const int first_page = node.start / kPageTokens;
-    const std::vector<int32_t>& above = plan.page_lists[node.parent];
-    pages.assign(above.begin(), above.begin() + first_page);
-    for (int position = first_page * kPageTokens; position < node.end(); ++position) {
-      if (position % kPageTokens == 0) pages.push_back(plan.num_pages++);
-      slots_of_row[tree.row_at(index, position)].push_back({pages.back(), position % kPageTokens});
+    const int first = first_new_page(node), end = end_page(node), num_cached = node.cached / kPageTokens;
+    for (int p = 0; p < first; ++p) {
+      pages.push_back(p < num_cached ? cached_page(node, p) : plan.page_lists[node.parent][p]);
+    }
+    for (int p = first; p < end; ++p) {
+      const int32_t page = new_pages[plan.num_pages++];
+      pages.push_back(page);
+      const int begin = p * kPageTokens;
+      if (begin < node.cached) out.copies.push_back({cached_page(node, p), page});
+      for (int i = std::max(begin, node.cached); i < std::min(begin + kPageTokens, node.end()); ++i) {
+        slots_of_row[trie_.row_at(index, i)].push_back({page, i - begin});
+      }
     }
   }
   plan.slot_begin_T1.push_back(0);
@@ -133,41 +77,24 @@ void plan_pages(const Tree& tree, const std::vector<Node>& nodes, StepPlan& plan
   }
 }
 
-void plan_rows(const Tree& tree, const std::vector<Node>& nodes, StepPlan& plan) {
-  for (int index : tree.order()) {
-    const Node& node = nodes[index];
-    for (size_t i = 0; i < node.tokens.size(); ++i) {
-      const int position = node.start + static_cast<int>(i);
-      plan.tokens_T.push_back(node.tokens[i]);
-      plan.positions_T.push_back(position);
-      plan.rows_T.push_back({plan.page_lists[index].data(), position + 1});
+void PrefixPacker::place_rows(PackedTree& out) const {
+  for (int index : trie_.order()) {
+    const TokenTrie::Node& node = trie_.node(index);
+    for (int position = node.first_computed(); position < node.end(); ++position) {
+      out.keys_T.push_back(node.keys[position - node.start]);
+      out.node_T.push_back(index);
+      out.plan.positions_T.push_back(position);
+      out.plan.rows_T.push_back({out.plan.page_lists[index].data(), position + 1});
     }
   }
 }
 
-}  // namespace
-
-PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
-                            const std::vector<std::vector<int32_t>>& wanted, int32_t image_token) {
-  std::vector<std::vector<int32_t>> planned = sequences;
-  for (std::vector<int32_t>& tokens : planned) {
-    int32_t image_row = 0;
-    for (int32_t& token : tokens) {
-      if (image_token >= 0 && token == image_token) token = -1 - image_row++;
-    }
-  }
-  Tree tree;
-  for (const std::vector<int32_t>& tokens : planned) tree.insert(tokens);
-  const std::vector<Node>& nodes = tree.number_rows();
-
-  PackedTree out;
-  plan_pages(tree, nodes, out.plan);
-  plan_rows(tree, nodes, out.plan);
-
-  for (size_t i = 0; i < planned.size(); ++i) {
-    const std::vector<int32_t> rows = tree.rows_of(planned[i]);
+void PrefixPacker::place_outputs(PackedTree& out) const {
+  for (size_t i = 0; i < wanted_.size(); ++i) {
+    out.leaf_of.push_back(trie_.leaf_of(i));
     out.outputs.emplace_back();
-    for (int32_t position : wanted[i]) out.outputs.back().push_back(rows[position]);
+    for (int32_t position : wanted_[i])
+      out.outputs.back().push_back(trie_.row_at(out.leaf_of.back(), position));
   }
   std::vector<int32_t>& output_rows = out.plan.output_rows;
   for (const std::vector<int32_t>& rows : out.outputs)
@@ -180,7 +107,28 @@ PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
                                  output_rows.begin());
     }
   }
-  return out;
+}
+
+PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
+                            const std::vector<std::vector<int32_t>>& wanted, int32_t image_token) {
+  std::vector<std::vector<TokenKey>> keys;
+  for (const std::vector<int32_t>& tokens : sequences) {
+    keys.emplace_back();
+    uint32_t image_row = 0;
+    for (int32_t token : tokens) {
+      const bool image = image_token >= 0 && token == image_token;
+      keys.back().push_back(image ? image_key(0, image_row++) : text_key(token));
+    }
+  }
+  const std::vector<CachedPrefix> nothing(sequences.size());
+  const PrefixPacker packer(keys, wanted, nothing);
+  std::vector<int32_t> new_pages(packer.num_new_pages());
+  std::iota(new_pages.begin(), new_pages.end(), 0);
+  PackedTree tree = packer.place(new_pages);
+  for (TokenKey key : tree.keys_T) {
+    tree.plan.tokens_T.push_back(is_image(key) ? -1 - int32_t(image_row_of(key)) : token_of(key));
+  }
+  return tree;
 }
 
 }  // namespace mmprm

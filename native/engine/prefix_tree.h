@@ -1,25 +1,70 @@
-// Packs token sequences that share beginnings into one tree, so that every shared token is computed once.
+// Packs token sequences that share beginnings into one tree, so that every shared token is computed once, and
+// what a cache holds already not at all.
 //
 // A node is a run of tokens; a sequence is a path from the root. Positions restart nowhere: a token's
 // position is its index in its sequence, so keys keep their absolute places and a packed sequence has the
-// same bits as the same sequence alone. Branches that part inside a page each own a copy of that page. Pure:
-// no weights, no memory of earlier calls.
+// same bits as the same sequence alone. Full pages are shared; branches that part inside a page each own a
+// copy of that page. Pure: no weights, no memory of earlier calls.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "engine/token_trie.h"
 #include "models/step_plan.h"
 
 namespace mmprm {
 
+// The first num_tokens tokens of a sequence lie in these pages (as many as they need).
+struct CachedPrefix {
+  int num_tokens = 0;
+  std::vector<int32_t> pages;
+};
+
+struct PageCopy {
+  int32_t from = 0, to = 0;
+};
+
 struct PackedTree {
-  StepPlan plan;
+  StepPlan plan;                 // without tokens_T: see keys_T
+  std::vector<TokenKey> keys_T;  // one per row
+  std::vector<int32_t> node_T;   // the trie node of each row, index into plan.page_lists
+  std::vector<PageCopy> copies;  // to be made before the first row is computed
+  std::vector<int32_t> leaf_of;  // per sequence: the node of its last token
   // For each sequence and each of its requested positions: index into plan.output_rows.
   std::vector<std::vector<int32_t>> outputs;
 };
 
-// sequences[i]: tokens. wanted[i]: positions in sequence i whose outputs are read. image_token: tokens equal
-// to it take the rows of the image features in order; -1: none.
+class PrefixPacker {
+ public:
+  // wanted[i]: positions of sequence i whose outputs are read; none may lie among its cached tokens.
+  // Refers to its arguments until it is gone.
+  PrefixPacker(const std::vector<std::vector<TokenKey>>& sequences,
+               const std::vector<std::vector<int32_t>>& wanted, const std::vector<CachedPrefix>& cached);
+
+  int num_new_pages() const { return num_new_pages_; }
+
+  // new_pages: ids for the pages that are written.
+  PackedTree place(std::span<const int32_t> new_pages) const;
+
+  const TokenTrie& trie() const { return trie_; }
+
+ private:
+  int first_new_page(const TokenTrie::Node& node) const;
+  int end_page(const TokenTrie::Node& node) const;
+  int32_t cached_page(const TokenTrie::Node& node, int index) const;
+  void place_pages(std::span<const int32_t> new_pages, PackedTree& out) const;
+  void place_rows(PackedTree& out) const;
+  void place_outputs(PackedTree& out) const;
+
+  const std::vector<std::vector<int32_t>>& wanted_;
+  const std::vector<CachedPrefix>& cached_;
+  TokenTrie trie_;
+  int num_new_pages_ = 0;
+};
+
+// One forward pass over whole sequences, nothing cached, pages numbered from 0. image_token: tokens equal to
+// it take the rows of the image features in order; -1: none.
 PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
                             const std::vector<std::vector<int32_t>>& wanted, int32_t image_token);
 

@@ -1,0 +1,54 @@
+// One step of the engine: a forward pass over rows of many requests, and what to do with its output rows.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "engine/token_key.h"
+#include "models/step_plan.h"
+
+namespace mmprm {
+
+using GroupId = int64_t;
+
+// Pages are prepared strictly in this order before any row is computed.
+struct PageOp {
+  int32_t from = -1;  // -1: the page is cleared
+  int32_t to = 0;
+};
+
+struct StepOutput {
+  GroupId group = 0;
+  std::vector<int> samples;  // samples that take their next token here; empty for scores
+  int score = -1;            // which output of a score group
+};
+
+struct Step {
+  StepPlan plan;
+  std::vector<PageOp> page_ops;
+  std::vector<TokenKey> image_rows;  // row r is meant by token -1 - r of the plan
+  std::vector<StepOutput> outputs;   // one per plan.output_rows
+
+  struct Slice {
+    GroupId group;
+    int num_rows;
+  };
+  std::vector<Slice> prefill;
+  int num_decode_rows = 0;
+
+  bool empty() const { return plan.tokens_T.empty(); }
+
+  void add_row(TokenKey key, int position, RowKeys seen) {
+    if (is_image(key)) image_rows.push_back(key);
+    plan.tokens_T.push_back(is_image(key) ? -static_cast<int32_t>(image_rows.size()) : token_of(key));
+    plan.positions_T.push_back(position);
+    plan.rows_T.push_back(seen);
+    if (plan.slot_begin_T1.empty()) plan.slot_begin_T1.push_back(0);
+    plan.slot_begin_T1.push_back(static_cast<int32_t>(plan.slots.size()));
+  }
+  void add_slot(KvSlot slot) {  // of the row added last
+    plan.slots.push_back(slot);
+    ++plan.slot_begin_T1.back();
+  }
+};
+
+}  // namespace mmprm
