@@ -1,0 +1,84 @@
+/** `mm-prm tasks`: Mini-K12 problems with pictures, made by seed. */
+
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import {
+  FAMILIES,
+  findFamily,
+  IMAGE_SIZE,
+  IN_DOMAIN,
+  type Level,
+  type MiniProblem,
+  makeProblems,
+  OUT_OF_DOMAIN,
+} from '../tasks/index.ts'
+import { type Command, EXIT, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { writeLine } from './lines.ts'
+import { Progress } from './progress.ts'
+
+const USAGE = `usage: mm-prm tasks --out DIR [options]
+
+Writes problems.jsonl ({"id","question","answer","image","family","level","steps"}; steps: a worked solution) and one PNG
+per problem. The same seed gives the same problems and pixels everywhere.
+
+  --out DIR          where files go
+  --count N          problems (default 100)
+  --families LIST    in-domain (default), out-of-domain, all, or names: ${FAMILIES.map((f) => f.name).join(', ')}
+  --levels LIST      1, 2, 3 (default all)
+  --seed S           default 0`
+
+const OPTIONS = {
+  out: { type: 'string' },
+  count: { type: 'string' },
+  families: { type: 'string' },
+  levels: { type: 'string' },
+  seed: { type: 'string' },
+} as const
+
+const SETS = { 'in-domain': IN_DOMAIN, 'out-of-domain': OUT_OF_DOMAIN, all: FAMILIES } as const
+
+function readFamilies(list = 'in-domain') {
+  if (Object.hasOwn(SETS, list)) return SETS[list as keyof typeof SETS]
+  return list.split(',').map((name) => findFamily(name.trim()))
+}
+
+function readLevels(list: string | undefined): Level[] | undefined {
+  return list?.split(',').map((text) => {
+    const level = Number(text)
+    if (level !== 1 && level !== 2 && level !== 3) throw new UsageError(`--levels: 1, 2 or 3, got "${text}"`)
+    return level
+  })
+}
+
+async function writeImage(problem: MiniProblem, path: string): Promise<void> {
+  const raw = { width: IMAGE_SIZE, height: IMAGE_SIZE, channels: 1 } as const
+  await sharp(problem.pixels, { raw }).png().toFile(path)
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const out = required(values.out, 'out')
+  const count = positiveInteger(values.count, 'count') ?? 100
+  const families = readFamilies(values.families)
+  const levels = readLevels(values.levels)
+  await mkdir(join(out, 'images'), { recursive: true })
+  const file = createWriteStream(join(out, 'problems.jsonl'))
+  const progress = new Progress('tasks')
+  let done = 0
+  for (const problem of makeProblems(families, values.seed ?? '0', count, levels)) {
+    const image = `images/${problem.id.replaceAll('/', '-')}.png`
+    await writeImage(problem, join(out, image))
+    const { id, question, answer, family, level } = problem
+    await writeLine(file, JSON.stringify({ id, question, answer, image, family, level, steps: problem.steps.map((s) => s.text) }))
+    progress.update(`${++done} of ${count}`, done / count)
+  }
+  file.end()
+  await once(file, 'finish')
+  progress.finish(`${done} problems in ${out}`)
+  return EXIT.ok
+}
+
+export const command: Command = { usage: USAGE, run }
