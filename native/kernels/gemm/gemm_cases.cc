@@ -1,0 +1,412 @@
+// gemm, cases. Tolerance: every partial sum of a_m · w_n is at most ‖a_m‖·‖w_n‖, its rounding at most u =
+// 2^-24 of that, and K such roundings of random sign add up like √K; the epilogue adds its Lipschitz
+// constant, its own error (4 u) and the rounding of y. Beyond values: NaN in everything that must not be
+// read, guards around everything that must not be written, and equal bits for a repeat, any order of units,
+// and every row alone.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <random>
+
+#include "base/aligned_buffer.h"
+#include "base/float_types.h"
+#include "kernels/kernel_case.h"
+
+namespace mmprm {
+namespace {
+
+constexpr int kSwigluGroup = 8;
+constexpr double kRounding = 0x1p-24;
+
+struct Shape {
+  int M, N, K;
+  DType weights;
+  Epilogue epilogue = Epilogue::kStore;
+  DType y_dtype = DType::kF32;
+  bool bias = false, column_scale = false;
+  int y_cols = 0;  // 0: all
+
+  int columns() const { return y_cols ? y_cols : epilogue == Epilogue::kSwiglu ? N / 2 : N; }
+};
+
+const char* dtype_name(DType dtype) { return dtype == DType::kF32 ? "f32" : "bf16"; }
+
+std::string name_of(const Shape& s) {
+  static const char* const epilogues[] = {"store", "accumulate", "gelu", "relu", "swiglu"};
+  std::string name = std::string("gemm ") + dtype_name(s.weights) + " M=" + std::to_string(s.M) +
+                     " N=" + std::to_string(s.N) + " K=" + std::to_string(s.K) + " " +
+                     epilogues[int(s.epilogue)] + " " + dtype_name(s.y_dtype);
+  if (s.bias) name += " bias";
+  if (s.column_scale) name += " scale";
+  if (s.y_cols) name += " y_cols=" + std::to_string(s.y_cols);
+  return name;
+}
+
+// A block that is NaN in every dtype until written to, between guards that must stay as they are.
+class GuardedBlock {
+ public:
+  explicit GuardedBlock(size_t bytes) : bytes_(bytes), storage_(bytes + 2 * kGuard) {
+    std::memset(storage_.data(), kPoison, bytes + 2 * kGuard);
+  }
+  std::byte* data() const { return storage_.data() + kGuard; }
+  size_t size_bytes() const { return bytes_; }
+  void require_guards(const std::string& what) const {
+    for (size_t i = 0; i < kGuard; ++i) {
+      require(storage_.data()[i] == std::byte(kPoison), what + " was written to before its beginning");
+      require(data()[bytes_ + i] == std::byte(kPoison), what + " was written to behind its end");
+    }
+  }
+
+ private:
+  static constexpr size_t kGuard = 128;
+  static constexpr int kPoison = 0xff;
+  size_t bytes_;
+  AlignedBuffer storage_;
+};
+
+struct Problem {
+  Shape shape;
+  const KernelTable& kernels;
+  DType a_dtype;
+  int64_t a_stride, y_stride;
+  std::vector<std::byte> source;  // rows of w, one byte off any alignment
+  std::vector<RowRef> rows_N;
+  GuardedBlock packed, a, bias, column_scale, y_before;
+  PackedMatrix w;
+
+  Problem(const Shape& s, const KernelTable& table, bool mixed_sources)
+      : shape(s),
+        kernels(table),
+        a_dtype(activation_dtype(table.isa, s.weights)),
+        a_stride(activation_stride(s.K, a_dtype)),
+        y_stride(s.columns() + 3),
+        source(size_t(s.N) * s.K * 4 + 1),
+        packed(table.gemm.packed_bytes(s.weights, s.N, s.K)),
+        a(size_t(s.M) * a_stride * dtype_bytes(a_dtype)),
+        bias(size_t(s.N) * 4),
+        column_scale(size_t(s.N) * 4),
+        y_before(size_t(s.M) * y_stride * dtype_bytes(s.y_dtype)),
+        w{packed.data(), s.weights, s.N, s.K} {
+    fill_weights(mixed_sources);
+    for (int m = 0; m < s.M; ++m) {
+      for (int k = 0; k < s.K; ++k) store_from_f32(a.data(), a_dtype, m * a_stride + k, random());
+      if (s.K % 2) store_from_f32(a.data(), a_dtype, m * a_stride + s.K, 0.0f);
+      for (int j = 0; j < s.columns(); ++j)
+        store_from_f32(y_before.data(), s.y_dtype, m * y_stride + j, random());
+    }
+    for (int n = 0; n < s.N; ++n) {
+      store_from_f32(bias.data(), DType::kF32, n, random());
+      store_from_f32(column_scale.data(), DType::kF32, n, random());
+    }
+    const PackArgs pack{rows_N.data(), packed.data(), s.weights, s.N, s.K};
+    const int64_t units = kernels.gemm.pack_units(pack);
+    for (int64_t u = units; u-- > 0;) kernels.gemm.pack(pack, u, u + 1);
+    packed.require_guards("the packed matrix");
+  }
+
+  // In [-1, 1), of 16 bits: quick, and enough for a sum.
+  float random() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return float(int32_t(state_ >> 32) >> 16) * 0x1p-15f;
+  }
+
+  void fill_weights(bool mixed_sources) {
+    static constexpr DType kinds[] = {DType::kF32, DType::kBF16, DType::kF16};
+    for (int n = 0; n < shape.N; ++n) {
+      std::byte* row = source.data() + 1 + size_t(n) * shape.K * 4;
+      const DType dtype = mixed_sources ? kinds[n % 3] : DType::kBF16;
+      for (int k = 0; k < shape.K; ++k) {
+        const float f = random();
+        // An F16 number from the sign and the upper bits of f's mantissa: exponents of 1/4 to 2.
+        const uint16_t half = uint16_t((std::bit_cast<uint32_t>(f) >> 16 & 0x83ffu) | 0x3800u);
+        const uint16_t bits = dtype == DType::kF16 ? half : f32_to_bf16(f);
+        if (dtype == DType::kF32) {
+          std::memcpy(row + size_t(k) * 4, &f, 4);
+        } else {
+          std::memcpy(row + size_t(k) * 2, &bits, 2);
+        }
+      }
+      rows_N.push_back({mixed_sources && n == shape.N / 2 ? nullptr : row, dtype});
+    }
+  }
+
+  double weight(int n, int k) const {
+    const RowRef& row = rows_N[n];
+    if (!row.data) return 0;
+    const float f = load_as_f32(row.data, row.dtype, k);
+    return shape.weights == DType::kBF16 ? bf16_to_f32(f32_to_bf16(f)) : f;
+  }
+
+  GemmArgs args(const GuardedBlock& y, int first_row, int rows) const {
+    GemmArgs args;
+    args.w = &w;
+    args.a_MK = a.data() + first_row * a_stride * int64_t(dtype_bytes(a_dtype));
+    args.a_dtype = a_dtype;
+    args.a_stride = a_stride;
+    args.M = rows;
+    args.y = y.data() + first_row * y_stride * int64_t(dtype_bytes(shape.y_dtype));
+    args.y_dtype = shape.y_dtype;
+    args.y_stride = y_stride;
+    args.y_cols = shape.columns();
+    if (shape.bias) args.bias_N = reinterpret_cast<const float*>(bias.data());
+    if (shape.column_scale) args.column_scale_N = reinterpret_cast<const float*>(column_scale.data());
+    args.epilogue = shape.epilogue;
+    return args;
+  }
+
+  GuardedBlock fresh_y() const {
+    GuardedBlock y(y_before.size_bytes());
+    std::memcpy(y.data(), y_before.data(), y.size_bytes());
+    return y;
+  }
+
+ private:
+  uint64_t state_ = 1;
+};
+
+void run_units(const GemmKernel& gemm, const GemmArgs& args, int64_t begin, int64_t end) {
+  if (begin < end) gemm.run(args, begin, end);
+}
+
+// A value with a bound of its error.
+struct Bounded {
+  double value, error;
+};
+
+// (a_m · w_n + bias) · scale in double.
+Bounded plain_column(const Problem& p, int m, int n) {
+  double sum = 0, a_squares = 0, w_squares = 0;
+  for (int k = 0; k < p.shape.K; ++k) {
+    const double a = load_as_f32(p.a.data(), p.a_dtype, m * p.a_stride + k), w = p.weight(n, k);
+    sum += a * w;
+    a_squares += a * a;
+    w_squares += w * w;
+  }
+  double error = (std::sqrt(double(p.shape.K)) + 4) * kRounding * std::sqrt(a_squares * w_squares);
+  if (p.shape.bias) {
+    sum += load_as_f32(p.bias.data(), DType::kF32, n);
+    error += kRounding * std::fabs(sum);
+  }
+  if (p.shape.column_scale) {
+    const double scale = load_as_f32(p.column_scale.data(), DType::kF32, n);
+    return {sum * scale, std::fabs(scale) * error + kRounding * std::fabs(sum * scale)};
+  }
+  return {sum, error};
+}
+
+Bounded plain_result(const Problem& p, int m, int j) {
+  const double function_error = 4 * kRounding;
+  Bounded y{};
+  if (p.shape.epilogue == Epilogue::kSwiglu) {
+    const int n = j / kSwigluGroup * 2 * kSwigluGroup + j % kSwigluGroup;
+    const Bounded gate = plain_column(p, m, n), up = plain_column(p, m, n + kSwigluGroup);
+    const double silu = gate.value / (1 + std::exp(-gate.value));
+    const double silu_error = 1.1 * gate.error + function_error * std::fabs(gate.value);
+    y = {silu * up.value, silu_error * std::fabs(up.value) + std::fabs(silu) * up.error};
+  } else {
+    const Bounded v = plain_column(p, m, j);
+    y = v;
+    if (p.shape.epilogue == Epilogue::kAccumulate) {
+      y.value += load_as_f32(p.y_before.data(), p.shape.y_dtype, m * p.y_stride + j);
+    }
+    if (p.shape.epilogue == Epilogue::kRelu) y.value = std::max(v.value, 0.0);
+    if (p.shape.epilogue == Epilogue::kGelu) {
+      y = {0.5 * v.value * (1 + std::erf(v.value / std::sqrt(2.0))),
+           1.13 * v.error + function_error * std::fabs(v.value)};
+    }
+  }
+  const double y_rounding = p.shape.y_dtype == DType::kBF16 ? 0x1p-8 : 2 * kRounding;
+  return {y.value, y.error + y_rounding * std::fabs(y.value)};
+}
+
+// Row m of y by the reference table, not rounded to the dtype of y.
+std::vector<float> reference_row(const Problem& p, const PackedMatrix& reference_w, int m) {
+  std::vector<float> row(p.shape.columns());
+  for (size_t j = 0; j < row.size(); ++j) {
+    row[j] = load_as_f32(p.y_before.data(), p.shape.y_dtype, m * p.y_stride + j);
+  }
+  GemmArgs args = p.args(p.y_before, m, 1);
+  args.w = &reference_w;
+  args.y = row.data();
+  args.y_dtype = DType::kF32;
+  const GemmKernel& reference = kernel_table(Isa::kReference).gemm;
+  reference.run(args, 0, reference.units(args));
+  return row;
+}
+
+void require_row(const Problem& p, const GuardedBlock& y, const std::vector<float>& reference, int m) {
+  for (int j = 0; j < p.shape.columns(); ++j) {
+    const Bounded expected = plain_result(p, m, j);
+    const double wanted = p.kernels.isa == Isa::kReference ? expected.value : double(reference[j]);
+    const double got = load_as_f32(y.data(), p.shape.y_dtype, m * p.y_stride + j);
+    require(std::fabs(got - wanted) <= expected.error,  // also false for a NaN
+            "row " + std::to_string(m) + ", column " + std::to_string(j) + " is " + std::to_string(got) +
+                ", expected " + std::to_string(wanted) + " within " + std::to_string(expected.error));
+  }
+}
+
+void require_equal(const GuardedBlock& y, const GuardedBlock& other, const std::string& what) {
+  other.require_guards("y (" + what + ")");
+  require(std::memcmp(y.data(), other.data(), y.size_bytes()) == 0, what + " gives other bits");
+}
+
+void require_same_bits(const Problem& p, const GuardedBlock& y) {
+  const GemmKernel& gemm = p.kernels.gemm;
+  const GuardedBlock again = p.fresh_y(), split = p.fresh_y(), alone = p.fresh_y(), tail = p.fresh_y();
+  const int M = p.shape.M;
+  const int64_t units = gemm.units(p.args(y, 0, M));
+  run_units(gemm, p.args(again, 0, M), 0, units);
+  require_equal(y, again, "a second run");
+
+  run_units(gemm, p.args(split, 0, M), units - units / 3, units);
+  for (int64_t u = units - units / 3; u-- > 0;) run_units(gemm, p.args(split, 0, M), u, u + 1);
+  require_equal(y, split, "another order of units");
+
+  for (int m = 0; m < M; ++m) run_units(gemm, p.args(alone, m, 1), 0, gemm.units(p.args(alone, m, 1)));
+  require_equal(y, alone, "every row alone");
+
+  run_units(gemm, p.args(tail, 0, 1), 0, gemm.units(p.args(tail, 0, 1)));
+  if (M > 1) run_units(gemm, p.args(tail, 1, M - 1), 0, gemm.units(p.args(tail, 1, M - 1)));
+  require_equal(y, tail, "a cut behind the first row");
+}
+
+void require_untouched_padding(const Problem& p, const GuardedBlock& y) {
+  const size_t width = dtype_bytes(p.shape.y_dtype), used = p.shape.columns() * width,
+               stride = p.y_stride * width;
+  for (int m = 0; m < p.shape.M; ++m) {
+    const size_t at = m * stride + used;
+    require(std::memcmp(y.data() + at, p.y_before.data() + at, stride - used) == 0,
+            "row " + std::to_string(m) + " was written to behind y_cols");
+  }
+}
+
+// `rows` of y are compared with the reference; all of them where it is empty.
+void check(Shape shape, const KernelTable& kernels, std::vector<int> rows) {
+  const bool large = !rows.empty();
+  if (large && kernels.isa == Isa::kReference) {  // rows are independent: two stand for all
+    shape.M = std::min(shape.M, 2);
+    std::erase_if(rows, [&](int m) { return m >= shape.M; });
+  }
+  const Problem p(shape, kernels, !large);
+  if (!large) {
+    for (int m = 0; m < shape.M; ++m) rows.push_back(m);
+  }
+  const GuardedBlock y = p.fresh_y();
+  const GemmArgs args = p.args(y, 0, shape.M);
+  run_units(kernels.gemm, args, 0, kernels.gemm.units(args));
+  y.require_guards("y");
+  require_untouched_padding(p, y);
+
+  const GemmKernel& reference = kernel_table(Isa::kReference).gemm;
+  GuardedBlock reference_packed(reference.packed_bytes(shape.weights, shape.N, shape.K));
+  const PackArgs pack{p.rows_N.data(), reference_packed.data(), shape.weights, shape.N, shape.K};
+  reference.pack(pack, 0, reference.pack_units(pack));
+  const PackedMatrix w{reference_packed.data(), shape.weights, shape.N, shape.K};
+  for (int m : rows) require_row(p, y, reference_row(p, w, m), m);
+  if (!large) require_same_bits(p, y);
+}
+
+// WHY several matrices: in a model every matrix is read once per step and none is still in a cache.
+struct BenchData {
+  std::vector<std::unique_ptr<Problem>> problems;
+  std::vector<GuardedBlock> ys;
+  size_t next = 0;
+};
+
+BenchRun prepare(const Shape& shape, const KernelTable& kernels, ThreadPool& pool) {
+  constexpr double kBeyondCaches = 192e6;
+  constexpr int kComputeBoundRows = 16;
+  const auto data = std::make_shared<BenchData>();
+  BenchRun bench;
+  bench.flops = 2.0 * shape.M * shape.N * shape.K;
+  double total = 0;
+  do {
+    data->problems.push_back(std::make_unique<Problem>(shape, kernels, false));
+    const Problem& p = *data->problems.back();
+    data->ys.push_back(p.fresh_y());
+    bench.bytes = double(p.packed.size_bytes() + p.a.size_bytes() + data->ys.back().size_bytes());
+    total += bench.bytes;
+    // Only the packed form is used from here on.
+    data->problems.back()->source = {};
+  } while (shape.M < kComputeBoundRows && total < kBeyondCaches);
+  const bool bf16 = activation_dtype(kernels.isa, shape.weights) == DType::kBF16;
+  bench.roof = shape.M < kComputeBoundRows ? Roof::kReadBandwidth : bf16 ? Roof::kBf16Flops : Roof::kF32Flops;
+  bench.run = [d = data.get(), gemm = kernels.gemm, &pool, M = shape.M] {
+    const size_t i = d->next++ % d->problems.size();
+    const GemmArgs args = d->problems[i]->args(d->ys[i], 0, M);
+    pool.run(gemm.units(args), 1, [&](int64_t begin, int64_t end) { gemm.run(args, begin, end); });
+  };
+  bench.data = data;
+  return bench;
+}
+
+KernelCase small_case(const Shape& shape) {
+  return {name_of(shape), [shape](const KernelTable& kernels) { check(shape, kernels, {}); }, {}};
+}
+
+KernelCase benched_case(const Shape& shape) {
+  std::vector<int> rows{0};
+  if (shape.M > 1) rows.insert(rows.end(), {1, shape.M - 1});
+  return {name_of(shape), [shape, rows](const KernelTable& kernels) { check(shape, kernels, rows); },
+          [shape](const KernelTable& kernels, ThreadPool& pool) { return prepare(shape, kernels, pool); }};
+}
+
+// Sizes on both sides of every granule: vectors of 8 and 16, panels of 16 and 48, blocks of 6, 8 and 64 rows,
+// blocks of k of 128 and 256 steps.
+constexpr std::array<std::array<int, 3>, 14> kSizes = {{{1, 1, 1},
+                                                        {1, 17, 33},
+                                                        {2, 8, 2},
+                                                        {3, 31, 7},
+                                                        {5, 48, 129},
+                                                        {6, 49, 64},
+                                                        {7, 95, 300},
+                                                        {8, 16, 31},
+                                                        {9, 33, 515},
+                                                        {13, 47, 3},
+                                                        {16, 97, 128},
+                                                        {17, 15, 1025},
+                                                        {33, 64, 77},
+                                                        {131, 50, 19}}};
+
+void add_small_cases(DType weights, std::vector<KernelCase>& cases) {
+  for (const auto& [M, N, K] : kSizes) {
+    const int groups = (N + 15) / 16;
+    for (DType y : {DType::kF32, DType::kBF16}) {
+      cases.push_back(small_case({M, N, K, weights, Epilogue::kStore, y}));
+      cases.push_back(small_case({M, N, K, weights, Epilogue::kGelu, y, true}));
+      cases.push_back(small_case({M, N, K, weights, Epilogue::kRelu, y, true, true}));
+      cases.push_back(small_case({M, groups * 16, K, weights, Epilogue::kSwiglu, y, M % 2 == 0}));
+    }
+    cases.push_back(small_case({M, N, K, weights, Epilogue::kAccumulate, DType::kF32, true, true}));
+    cases.push_back(small_case({M, groups * 16, K, weights, Epilogue::kSwiglu, DType::kBF16, true, false,
+                                groups * 8 - 3}));  // a feed-forward width that is no multiple of 8
+    if (N > 1) {
+      cases.push_back(
+          small_case({M, N, K, weights, Epilogue::kAccumulate, DType::kF32, false, false, N - 1}));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<KernelCase> gemm_cases() {
+  std::vector<KernelCase> cases;
+  for (DType weights : {DType::kF32, DType::kBF16}) {
+    add_small_cases(weights, cases);
+    for (int M : {1, 4, 8, 16, 64, 512}) cases.push_back(benched_case({M, 4096, 4096, weights}));
+  }
+  // The matrices of a decoder of half a billion parameters, and of a vision tower.
+  constexpr DType kBF16 = DType::kBF16;
+  for (int M : {1, 16, 512}) {
+    cases.push_back(benched_case({M, 1152, 896, kBF16, Epilogue::kStore, DType::kF32, true}));
+    cases.push_back(benched_case({M, 896, 896, kBF16, Epilogue::kAccumulate}));
+    cases.push_back(benched_case({M, 9728, 896, kBF16, Epilogue::kSwiglu, kBF16}));
+    cases.push_back(benched_case({M, 896, 4864, kBF16, Epilogue::kAccumulate}));
+  }
+  cases.push_back(benched_case({512, 4096, 1024, kBF16, Epilogue::kGelu, kBF16, true}));
+  cases.push_back(benched_case({512, 1024, 4096, kBF16, Epilogue::kAccumulate, DType::kF32, true, true}));
+  cases.push_back(benched_case({1, 151936, 896, kBF16}));
+  return cases;
+}
+
+}  // namespace mmprm
