@@ -1,0 +1,42 @@
+/** SentencePiece `tokenizer.model` with added tokens beside it, as InternLM2 checkpoints come. */
+import { join } from 'node:path'
+import { readAddedTokens, readChatTemplate, readOptional, type TokenizerConfig } from './files.ts'
+import { SentencePiece } from './sentencepiece.ts'
+import { readSentencePieceModel } from './sentencepiece-model.ts'
+import { AddedTokens, decodeBytes, type Tokenizer } from './tokenizer.ts'
+
+/** InternLM2's own tokenizer drops blanks before signs and contractions when it decodes a whole text. */
+function cleanUp(text: string): string {
+  return text
+    .replace(/ (?=[.?!,])/g, '')
+    .replace(/ ' /g, "'")
+    .replace(/ (?=n't|'m|'s|'ve|'re)/g, '')
+}
+
+export async function openSentencePieceTokenizer(folder: string, config: TokenizerConfig): Promise<Tokenizer | undefined> {
+  const bytes = await readOptional(folder, 'tokenizer.model')
+  if (!bytes) return undefined
+  const model = new SentencePiece(readSentencePieceModel(bytes, join(folder, 'tokenizer.model')))
+  const added = new AddedTokens(await readAddedTokens(folder, config))
+  const pieceId = (piece: string) => added.ids.get(piece) ?? model.pieceId(piece)
+  const bos = config.bos_token ?? '<s>'
+  const eos = config.eos_token ?? '</s>'
+  const bosId = config.add_bos_token === false ? undefined : pieceId(bos)
+  const tokenizer: Tokenizer = {
+    vocabSize: Math.max(model.vocabSize - 1, ...added.ids.values()) + 1,
+    prefixIds: bosId === undefined ? [] : [bosId],
+    eosId: pieceId(eos),
+    encode: (text) => added.split(text, (part) => model.encode(part)),
+    encodePlain: (text) => model.encode(text),
+    pieceId,
+    isSpecial: (id) => added.names.has(id) || model.isControl(id),
+    bytes: (id) => (added.names.has(id) ? new Uint8Array() : model.bytes(id)),
+    decode: (ids, { skipSpecial = false } = {}) => {
+      const text = decodeBytes(tokenizer, ids, (id) => (skipSpecial ? '' : (added.names.get(id) ?? model.piece(id) ?? '')))
+      const clean = config.tokenizer_class === 'InternLM2Tokenizer' ? cleanUp(text) : text
+      return model.addDummyPrefix ? clean.replace(/^ /, '') : clean
+    },
+    chat: { template: await readChatTemplate(folder, config), bosToken: bos, eosToken: eos },
+  }
+  return tokenizer
+}
