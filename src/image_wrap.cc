@@ -43,8 +43,19 @@ class PixelWorker : public Napi::AsyncWorker {
     }
   }
   void OnOK() override {
-    if (error_) return deferred_.Reject(to_js_error(Env(), error_));
-    deferred_.Resolve(to_js(Env(), result_));
+    try {
+      settle();
+    } catch (...) {
+      // Nobody is left to tell: rejecting fails only while the environment is being torn down.
+    }
+  }
+  void settle() {
+    try {
+      if (!error_) return deferred_.Resolve(to_js(Env(), result_));
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    deferred_.Reject(to_js_error(Env(), error_));
   }
 
   Napi::Promise::Deferred deferred_;

@@ -1,0 +1,87 @@
+/** Image work in the addon: off the event loop, safe when its environment goes away, and strict about arguments. */
+import { Worker } from 'node:worker_threads'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EngineError } from '../../ts/contracts/errors.ts'
+import { loadNative, nativePath, type TileOptions } from '../../ts/engine/native.ts'
+
+const native = loadNative()
+const OPTIONS: TileOptions = {
+  imageSize: 448,
+  minTiles: 1,
+  maxTiles: 12,
+  useThumbnail: true,
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+}
+const [WIDTH, HEIGHT] = [2000, 1500]
+const large = () => new Uint8Array(WIDTH * HEIGHT * 3).fill(100)
+
+test('the event loop goes on while pixels are worked on', async () => {
+  let turns = 0
+  const timer = setInterval(() => turns++, 1)
+  const began = performance.now()
+  await Promise.all([1, 2, 3].map(() => native.preprocessImage(large(), WIDTH, HEIGHT, OPTIONS)))
+  const elapsed = performance.now() - began
+  clearInterval(timer)
+  assert.ok(turns >= 5, `${turns} turns of the event loop in ${elapsed} ms`)
+})
+
+test('the same call gives the same bits however many run at once', async () => {
+  const picture = Uint8Array.from({ length: 301 * 207 * 3 }, (_, i) => (Math.imul(i, 2654435761) >>> 20) & 255)
+  const alone = await native.preprocessImage(picture, 301, 207, OPTIONS)
+  const together = await Promise.all(Array.from({ length: 8 }, () => native.preprocessImage(picture, 301, 207, OPTIONS)))
+  for (const result of together) {
+    assert.is(result.numTiles, alone.numTiles)
+    assert.is(Buffer.compare(Buffer.from(result.pixels.buffer), Buffer.from(alone.pixels.buffer)), 0)
+  }
+})
+
+test('a worker may end while its pixels are worked on', async () => {
+  const script = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    const native = require(workerData.addon)
+    const pixels = new Uint8Array(workerData.width * workerData.height * 3)
+    for (let i = 0; i < 4; i++) native.preprocessImage(pixels, workerData.width, workerData.height, workerData.options)
+    parentPort.postMessage('busy')`
+  for (let round = 0; round < 2; round++) {
+    const worker = new Worker(script, {
+      eval: true,
+      workerData: { addon: nativePath(), width: WIDTH, height: HEIGHT, options: OPTIONS },
+    })
+    await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+    await worker.terminate()
+  }
+})
+
+test('arguments that do not fit are refused', async () => {
+  const pixel = Uint8Array.of(1, 2, 3)
+  const bad: [() => unknown, RegExp][] = [
+    [() => native.preprocessImage(pixel, 2, 1, OPTIONS), /3 bytes; 2 x 1 pixels need 6/],
+    [() => native.preprocessImage(pixel, 2 ** 31 - 1, 2 ** 31 - 1, OPTIONS), /need/],
+    [() => native.preprocessImage(pixel, 0, 0, OPTIONS), /at least 1/],
+    [() => native.preprocessImage(pixel, -1, -1, OPTIONS), /at least 1/],
+    [() => native.preprocessImage('rgb' as never, 1, 1, OPTIONS), /rgb must be a Uint8Array/],
+    [() => native.preprocessImage(new Float32Array(3) as never, 1, 1, OPTIONS), /Uint8Array/],
+    [() => native.preprocessImage(pixel, 1, 1, { ...OPTIONS, mean: [1] }), /mean must hold 3 numbers/],
+    [() => native.preprocessImage(pixel, 1, 1, undefined as never), /options/],
+    [() => native.preprocessImage(pixel, 1, 1, { ...OPTIONS, minTiles: 13 }), /13 and 12/],
+    [() => native.tileGrid(1, 1, { ...OPTIONS, imageSize: 0 }), /imageSize/],
+    [() => native.resizeImage(pixel, 1, 1, 0, 5), /at least 1/],
+    [() => native.cmykToRgb(pixel), /4 bytes per pixel/],
+    [() => native.inspectModel(7 as never), /model must be the path/],
+  ]
+  for (const [call, message] of bad) {
+    try {
+      await call()
+    } catch (error) {
+      assert.instance(error, EngineError)
+      assert.is((error as EngineError).code, 'ERR_ENGINE_INVALID_ARGUMENT')
+      assert.match((error as EngineError).message, message)
+      continue
+    }
+    assert.unreachable(`no error like ${message}`)
+  }
+})
+
+test.run()
