@@ -15,7 +15,10 @@ const IMAGENET_MEAN = [0.485, 0.456, 0.406]
 const IMAGENET_STD = [0.229, 0.224, 0.225]
 const IMAGE_CONTEXT = '<IMG_CONTEXT>'
 
-const configSchema = z.looseObject({ image_token_id: z.number().int().nonnegative().optional() })
+const configSchema = z.looseObject({
+  image_token_id: z.number().int().nonnegative().optional(),
+  system_message: z.string().optional(),
+})
 const preprocessorSchema = z.looseObject({
   image_mean: z.array(z.number()).length(3).default(IMAGENET_MEAN),
   image_std: z.array(z.number().positive()).length(3).default(IMAGENET_STD),

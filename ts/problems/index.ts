@@ -6,6 +6,7 @@ export {
   type DropReason,
   normalizeQuestion,
   QUESTION_TYPES,
+  type QuestionType,
   questionType,
 } from './curate.ts'
 export { type ProblemRow, readProblems } from './read.ts'

@@ -4,7 +4,7 @@ import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { invalidModel } from '../../contracts/errors.ts'
 import { readChatTemplate, readJsonFile, type TokenizerConfig } from './files.ts'
-import { decodeBytes, type Tokenizer } from './tokenizer.ts'
+import { AddedTokens, decodeBytes, type Tokenizer } from './tokenizer.ts'
 
 const addedToken = z.looseObject({ id: z.number().int().nonnegative(), content: z.string(), special: z.boolean().default(false) })
 const schema = z.looseObject({
@@ -62,6 +62,8 @@ export async function openHubTokenizer(folder: string, config: TokenizerConfig):
   const tokenizer: Tokenizer = {
     vocabSize: Math.max(...vocab.values(), ...added.keys()) + 1,
     prefixIds: whole('a').slice(0, whole('a').length - without('a').length),
+    prefixEverySegment: true,
+    added: new AddedTokens(new Map(json.added_tokens.map((t) => [t.content, t.id]))),
     eosId: config.eos_token ? all.token_to_id(config.eos_token) : undefined,
     encode: without,
     encodePlain: (text) => plain.encode(text, { add_special_tokens: false }).ids,

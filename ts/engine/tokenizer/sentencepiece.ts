@@ -119,7 +119,7 @@ export class SentencePiece {
   }
 
   #normalize(text: string): string {
-    let s = text.toWellFormed?.() ?? text
+    let s = Buffer.from(text).toString('utf8') // lone surrogates become U+FFFD
     if (this.#model.removeExtraWhitespaces) s = s.replace(/ +/g, ' ').replace(/^ | $/g, '')
     if (s === '') return ''
     return (this.addDummyPrefix ? SPACE : '') + s.replaceAll(' ', SPACE)

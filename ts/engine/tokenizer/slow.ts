@@ -25,7 +25,9 @@ export async function openSentencePieceTokenizer(folder: string, config: Tokeniz
   const tokenizer: Tokenizer = {
     vocabSize: Math.max(model.vocabSize - 1, ...added.ids.values()) + 1,
     prefixIds: bosId === undefined ? [] : [bosId],
+    prefixEverySegment: false,
     eosId: pieceId(eos),
+    added,
     encode: (text) => added.split(text, (part) => model.encode(part)),
     encodePlain: (text) => model.encode(text),
     pieceId,

@@ -5,7 +5,11 @@ export interface Tokenizer {
   readonly vocabSize: number
   /** Ids that are put in front of a whole text by default; empty where the tokenizer adds none. */
   readonly prefixIds: readonly number[]
+  /** Whether texts that are tokenised apart and joined each get `prefixIds` (fast tokenizers), or the first alone. */
+  readonly prefixEverySegment: boolean
   readonly eosId: number | undefined
+  /** Special and other added tokens by name. */
+  readonly added: AddedTokens
   /** Text of our own: names of special tokens in it become these tokens. Nothing is put in front. */
   encode(text: string): number[]
   /** Text from users: nothing in it is a special token, whatever it spells. */
@@ -73,6 +77,11 @@ export class AddedTokens {
     }
     append(text.slice(from))
     return out
+  }
+
+  /** `text` with `char` put into every name of a token, so that it spells none of them any more. */
+  guard(text: string, char: string): string {
+    return this.#pattern ? text.replace(this.#pattern, (name) => name.slice(0, 1) + char + name.slice(1)) : text
   }
 }
 

@@ -1,0 +1,102 @@
+/** Ids of every prompt that the golden checkpoints were run on: named templates, chat templates, scoring families. */
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { readCheckpointFolder } from '../../ts/engine/checkpoint.ts'
+import { resolveFamily } from '../../ts/engine/families/index.ts'
+import { renderChat } from '../../ts/engine/template/chat.ts'
+import { chatPrompt, prmTrainPrompt } from '../../ts/engine/template/internvl.ts'
+import { openTokenizer, type Tokenizer } from '../../ts/engine/tokenizer/index.ts'
+import { goldenFolders, readJson } from '../helpers/golden.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: cases are plain data, see the golden README
+type Case = any
+interface Context {
+  tokenizer: Tokenizer
+  folder: Awaited<ReturnType<typeof readCheckpointFolder>>
+  scoring: string
+  architecture: string
+}
+
+/** Image tokens in the expected ids: how many there are follows from the image, which other tests check. */
+const imageTokens = (c: Context, ids: number[]) => ids.filter((id) => id === c.folder.imageToken(c.tokenizer)).length
+
+function scorePrompt(c: Context, golden: Case, steps: string[], ids: number[]) {
+  const family = resolveFamily(c.scoring, {
+    architecture: c.architecture,
+    hasRewardHead: /reward/i.test(c.architecture),
+    pieceId: (piece) => c.tokenizer.pieceId(piece),
+    config: c.folder.config as { system_message?: string },
+    recorded: undefined,
+  })
+  return family.prompt(c.tokenizer, { question: golden.question, steps, numImageTokens: golden.image ? imageTokens(c, ids) : 0 })
+}
+
+const RUNNERS: Record<string, (c: Context, golden: Case) => void> = {
+  logits: (c, golden) => {
+    if (golden.prompt !== undefined)
+      assert.equal([...c.tokenizer.prefixIds, ...c.tokenizer.encode(golden.prompt)], golden.inputIds)
+  },
+  chat: (c, golden) => {
+    const rendered = renderChat(c.tokenizer, golden.messages, golden.addGenerationPrompt)
+    assert.is(rendered.text, golden.text)
+    assert.equal(rendered.ids, golden.inputIds)
+  },
+  chatImage: (c, golden) => {
+    assert.is(golden.template, 'internvl2_5')
+    const numImageTokens = imageTokens(c, golden.inputIds)
+    assert.equal(chatPrompt(c.tokenizer, { question: golden.question, numImageTokens }), golden.inputIds)
+  },
+  trainIds: (c, golden) => {
+    const { ids, markers } = prmTrainPrompt(c.tokenizer, { ...golden, numImageTokens: imageTokens(c, golden.inputIds) })
+    assert.equal(ids, golden.inputIds)
+    assert.ok(markers.length === golden.steps.length && markers.every((m) => ids[m] === golden.marker))
+  },
+  score: (c, golden) => {
+    const prompt = scorePrompt(c, golden, golden.steps, golden.inputIds)
+    assert.equal(prompt.ids, golden.inputIds)
+    assert.ok(prompt.markers.length === golden.steps.length && prompt.markers.every((m) => prompt.ids[m] === golden.marker))
+    if (golden.rewardIds && prompt.reward.kind === 'pair') assert.equal([prompt.reward.yes, prompt.reward.no], golden.rewardIds)
+  },
+  scoreSolutions: (c, golden) => {
+    golden.solutions.forEach((steps: string[], i: number) => {
+      assert.equal(scorePrompt(c, golden, steps, golden.inputIds[i]).ids, golden.inputIds[i], `solution ${i}`)
+    })
+  },
+  logitsRows: () => {},
+  greedy: () => {},
+  vision: () => {},
+}
+
+let ran = 0
+for (const { name, path } of goldenFolders('models')) {
+  test(`prompts of models/${name}`, async () => {
+    const tokenizer = await openTokenizer(path)
+    const folder = await readCheckpointFolder(path)
+    const { architectures } = readJson(join(path, 'config.json'))
+    const context = {
+      tokenizer,
+      folder,
+      scoring: name.includes('math-shepherd') ? 'math-shepherd' : 'auto',
+      architecture: architectures?.[0] ?? '',
+    }
+    readJson(join(path, 'golden.json')).cases.forEach((c: Case, i: number) => {
+      const runner = RUNNERS[c.kind]
+      assert.ok(runner, `case ${i}: unknown kind ${c.kind}`)
+      try {
+        runner(context, c)
+      } catch (error) {
+        ;(error as Error).message = `case ${i} ${c.kind}: ${(error as Error).message}`
+        throw error
+      }
+      ran++
+    })
+  })
+}
+
+test('some cases ran', () => {
+  console.log(`golden/models prompts: ${ran} cases ran`)
+  assert.ok(ran > 0)
+})
+
+test.run()

@@ -1,0 +1,42 @@
+/** What a scoring family is: how a solution becomes a prompt with one marker per step, and what is read there. */
+import type { Tokenizer } from '../tokenizer/index.ts'
+
+export interface ScoringRequest {
+  question: string
+  steps: readonly string[]
+  /** Rows of the image in the language model; 0 without an image. */
+  numImageTokens: number
+}
+
+/** `pair`: softmax over two vocabulary logits; `classes`: softmax over a reward head. */
+export type Reward = { kind: 'pair'; yes: number; no: number } | { kind: 'classes'; positive: number }
+
+export interface ScoringPrompt {
+  ids: number[]
+  /** Positions whose logits are read, one per step. */
+  markers: number[]
+  reward: Reward
+}
+
+export interface ScoringFamily {
+  readonly name: string
+  /** @throws EngineError INVALID_ARGUMENT */
+  prompt(tokenizer: Tokenizer, request: ScoringRequest): ScoringPrompt
+}
+
+/** What is known of an open checkpoint. */
+export interface CheckpointTraits {
+  architecture: string
+  hasRewardHead: boolean
+  pieceId(piece: string): number | undefined
+  config: { system_message?: string | undefined }
+  recorded: { scoring: string; template?: string | undefined } | undefined
+}
+
+/** One file per family exports one of these; families/index.ts lists them. */
+export interface FamilyDefinition {
+  readonly name: string
+  /** Whether a checkpoint shows by itself that it is of this family. */
+  recognise(traits: CheckpointTraits): boolean
+  create(traits: CheckpointTraits): ScoringFamily
+}

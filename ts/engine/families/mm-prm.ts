@@ -1,0 +1,31 @@
+/** MM-PRM: InternVL with a `<prm>` marker behind each step; softmax of the exact pieces Yes and No at the marker. */
+import { invalidModel } from '../../contracts/errors.ts'
+import { suggest } from '../../contracts/suggest.ts'
+import { prmScorePrompt, prmTrainPrompt } from '../template/internvl.ts'
+import type { CheckpointTraits, FamilyDefinition } from './family.ts'
+
+const TEMPLATES = { 'internvl2_5-prm-score': prmScorePrompt, 'internvl2_5-prm-train': prmTrainPrompt } as const
+const DEFAULT_TEMPLATE = 'internvl2_5-prm-score'
+
+function templateOf(traits: CheckpointTraits) {
+  const name = traits.recorded?.template ?? DEFAULT_TEMPLATE
+  if (Object.hasOwn(TEMPLATES, name)) return TEMPLATES[name as keyof typeof TEMPLATES]
+  throw invalidModel(`mm-prm.json: no scoring template "${name}"${suggest(name, Object.keys(TEMPLATES))}`)
+}
+
+export const mmPrm: FamilyDefinition = {
+  name: 'mm-prm',
+  recognise: (traits) => !traits.hasRewardHead && traits.pieceId('<prm>') !== undefined,
+  create(traits) {
+    const template = templateOf(traits)
+    const [yes, no] = [traits.pieceId('Yes'), traits.pieceId('No')]
+    if (yes === undefined || no === undefined) throw invalidModel('mm-prm scoring needs the pieces Yes and No in the tokenizer')
+    return {
+      name: 'mm-prm',
+      prompt: (tokenizer, request) => ({
+        ...template(tokenizer, { ...request, systemMessage: traits.config.system_message }),
+        reward: { kind: 'pair', yes, no },
+      }),
+    }
+  },
+}

@@ -1,0 +1,48 @@
+/** The folder's own chat template (Jinja), with users' text kept apart from special tokens. */
+import { Template } from '@huggingface/jinja'
+import { invalidArgument, invalidModel } from '../../contracts/errors.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { PromptText } from './prompt-text.ts'
+
+export interface ChatMessage {
+  role: string
+  content: string
+}
+
+export interface RenderedChat {
+  text: string
+  ids: number[]
+}
+
+/**
+ * Text and ids of a conversation. The template writes its own BOS where it wants one; none is added.
+ * @throws EngineError INVALID_MODEL (no template, or a broken one), INVALID_ARGUMENT (the template refuses the messages)
+ */
+export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[], addGenerationPrompt: boolean): RenderedChat {
+  const { template, bosToken, eosToken } = tokenizer.chat
+  if (template === undefined) throw invalidModel('this model folder has no chat template')
+  const prompt = new PromptText(
+    tokenizer,
+    messages.map((m) => m.content),
+  )
+  const render = (content: (text: string) => string) => {
+    let compiled: Template
+    try {
+      compiled = new Template(template)
+    } catch (error) {
+      throw invalidModel(`chat template: ${(error as Error).message}`, error)
+    }
+    try {
+      const guarded = messages.map((m) => ({ role: m.role, content: content(m.content) }))
+      return compiled.render({
+        messages: guarded,
+        add_generation_prompt: addGenerationPrompt,
+        bos_token: bosToken,
+        eos_token: eosToken,
+      })
+    } catch (error) {
+      throw invalidArgument(`the chat template refuses these messages: ${(error as Error).message}`, error)
+    }
+  }
+  return { text: render((text) => text), ids: prompt.encode(render((text) => prompt.user(text))) }
+}
