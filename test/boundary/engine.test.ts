@@ -110,23 +110,10 @@ test('several engines and worker threads in one process', async () => {
   await using one = await Engine.open({ model: MODEL })
   await using two = await Engine.open({ model: join(GOLDEN_ROOT, 'models/qwen2-reward-head') })
   const expected = await one.scoreSteps({ question: QUESTION, steps: STEPS })
-  const script = `
-    import { parentPort, workerData } from 'node:worker_threads'
-    import { register } from 'tsx/esm/api'
-    register()
-    const { Engine } = await import(workerData.module)
-    const engine = await Engine.open({ model: workerData.model })
-    parentPort.postMessage(await engine.scoreSteps(workerData.request))
-    if (workerData.close) await engine.close()`
   const inWorker = (close: boolean) =>
     new Promise<number[]>((resolve, reject) => {
-      const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`), {
-        workerData: {
-          module: new URL('../../ts/engine/engine.ts', import.meta.url).href,
-          model: MODEL,
-          close,
-          request: { question: QUESTION, steps: STEPS },
-        },
+      const worker = new Worker(new URL('../helpers/score-worker.mjs', import.meta.url), {
+        workerData: { model: MODEL, close, request: { question: QUESTION, steps: STEPS } },
       })
       worker.once('message', resolve)
       worker.once('error', reject)

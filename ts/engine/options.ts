@@ -11,7 +11,8 @@ const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).
 const image = z.union([z.string().min(1), z.instanceof(Uint8Array)], {
   message: 'must be a path, a data URI or a Buffer',
 })
-const steps = z.array(z.string()).min(1, { message: 'needs at least one step' })
+const step = z.string().refine((text) => text.trim() !== '', { message: 'is empty: a step needs text' })
+const steps = z.array(step).min(1, { message: 'needs at least one step' })
 const positive = z.number().int().positive()
 const maxTiles = positive.max(1024).optional()
 
