@@ -1,4 +1,5 @@
-// One thread that runs jobs in order. A job is told whether to run or to fail (the queue has closed).
+// One thread that runs jobs in order, and between them one step at a time of its background work. A job is
+// told whether to run or to fail (the queue has closed).
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -8,11 +9,20 @@
 
 namespace mmprm {
 
+// All of it is called on the queue's thread.
+class BackgroundWork {
+ public:
+  virtual ~BackgroundWork() = default;
+  virtual bool has_work() const = 0;  // asked again after every job and step
+  virtual void step() = 0;            // must not throw
+  virtual void closed() = 0;          // the last call
+};
+
 class JobQueue {
  public:
   using Job = std::function<void(bool closed)>;
 
-  JobQueue() : thread_([this] { work(); }) {}
+  explicit JobQueue(BackgroundWork& background) : background_(background), thread_([this] { work(); }) {}
   ~JobQueue() {
     close();
     if (thread_.joinable()) thread_.join();
@@ -41,20 +51,25 @@ class JobQueue {
  private:
   void work() {
     for (;;) {
+      const bool busy = background_.has_work();
       Job job;
       bool closed;
       {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return closed_ || !jobs_.empty(); });
-        if (jobs_.empty()) return;
-        job = std::move(jobs_.front());
-        jobs_.pop_front();
+        wake_.wait(lock, [&] { return closed_ || busy || !jobs_.empty(); });
+        if (!jobs_.empty()) {
+          job = std::move(jobs_.front());
+          jobs_.pop_front();
+        }
         closed = closed_;
       }
-      job(closed);
+      if (job) job(closed);
+      if (!closed && background_.has_work()) background_.step();
+      if (closed && !job) return background_.closed();
     }
   }
 
+  BackgroundWork& background_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> jobs_;

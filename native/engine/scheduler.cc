@@ -242,7 +242,9 @@ int Scheduler::num_waiting() const {
 
 int Scheduler::num_running() const {
   int running = 0;
-  for (const auto& [id, group] : groups_) running += group->holds_pages() ? group->num_live_samples() : 0;
+  for (const auto& [id, group] : groups_) {
+    if (group->holds_pages() && !group->paused) running += group->num_live_samples();
+  }
   return running;
 }
 

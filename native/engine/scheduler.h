@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/prefill.h"
+#include "include/engine/engine.h"
 
 namespace mmprm {
 
@@ -36,8 +37,6 @@ struct ScoreGroup {
   std::vector<std::vector<int32_t>> wanted;  // rising positions
   ReadoutId readout;
 };
-
-enum class FinishReason : uint8_t { kNone, kStop, kLength };
 
 struct SchedulerCounts {
   int64_t steps = 0, decode_rows = 0, prefill_rows = 0, reused_tokens = 0, preemptions = 0;
@@ -75,7 +74,7 @@ class Scheduler {
 
   const SchedulerCounts& counts() const { return counts_; }
   int num_waiting() const;
-  int num_running() const;
+  int num_running() const;  // samples of groups that hold pages and are not paused
 
  private:
   struct Sample;

@@ -23,31 +23,60 @@ Decoder::Decoder(const PackedDecoder& model, DType activation_dtype)
 
 DecoderOutput Decoder::forward(const StepPlan& plan, const float* image_rows, const Readout& readout,
                                const KernelRunner& run) {
+  reserve_own_pages(plan);
+  const DecoderSpec& s = model_.spec;
+  const KvLayers kv{{own_pages_.data(), dtype_, s.kv_heads_G, s.head_dim_D}, 0};
+  DecoderOutput hidden;
+  compute(plan, kv, image_rows, run, readout.hidden ? &hidden : nullptr);
+  std::vector<int32_t> outputs(plan.output_rows.size());
+  std::iota(outputs.begin(), outputs.end(), 0);
+  DecoderOutput out;
+  if (readout.kind == ReadoutKind::kLogits) {
+    out.width = s.vocab_V;
+    out.values.resize(outputs.size() * s.vocab_V);
+    read_logits(outputs, out.values.data(), run);
+  } else {
+    out = read_scores(outputs, readout, run);
+  }
+  out.hidden = std::move(hidden.hidden);
+  return out;
+}
+
+void Decoder::step(const StepPlan& plan, const KvLayers& kv, const float* image_rows,
+                   const KernelRunner& run) {
+  compute(plan, kv, image_rows, run, nullptr);
+}
+
+void Decoder::compute(const StepPlan& plan, const KvLayers& kv, const float* image_rows,
+                      const KernelRunner& run, DecoderOutput* hidden) {
   reserve(plan);
   embed(plan, image_rows);
-  DecoderOutput out;
   const int num_outputs = static_cast<int>(plan.output_rows.size());
   const int last = static_cast<int>(model_.layers.size()) - 1;
   std::vector<int32_t> kept = plan.output_rows;  // where the output rows stand in x_
   for (int l = 0; l <= last; ++l) {
     run.check_cancelled();
     const PackedDecoderLayer& layer = model_.layers[l];
-    if (readout.hidden) capture_hidden(kept, out);
-    write_qkv(layer, plan, run);
+    const KvPages pages = kv.layer(l);
+    if (hidden) capture_hidden(kept, *hidden);
+    write_qkv(layer, plan, pages, run);
     if (l < last) {
-      attend(plan.rows_T, nullptr, run);
+      attend(plan.rows_T, nullptr, pages, run);
       project_and_mlp(layer, plan.num_rows(), run);
-    } else {
+    } else if (num_outputs > 0) {
       std::vector<RowKeys> rows;
       for (int32_t r : plan.output_rows) rows.push_back(plan.rows_T[r]);
-      attend(rows, plan.output_rows.data(), run);
+      attend(rows, plan.output_rows.data(), pages, run);
       keep_output_rows(plan);
       std::iota(kept.begin(), kept.end(), 0);
       project_and_mlp(layer, num_outputs, run);
     }
   }
-  read_out(num_outputs, readout, run, out);
-  return out;
+  if (!hidden) return;
+  norm_outputs(kept, output_, run);
+  for (int r = 0; r < num_outputs; ++r) {
+    hidden->hidden.insert(hidden->hidden.end(), output_.row_f32(r), output_.row_f32(r) + output_.cols());
+  }
 }
 
 void Decoder::reserve(const StepPlan& plan) {
@@ -55,18 +84,20 @@ void Decoder::reserve(const StepPlan& plan) {
   int num_positions = 0;
   for (int32_t p : plan.positions_T) num_positions = std::max(num_positions, p + 1);
   rope_.grow(num_positions);
-  const DecoderSpec& s = model_.spec;
-  const size_t page_bytes = KvPages{nullptr, dtype_, s.kv_heads_G, s.head_dim_D}.page_bytes();
-  kv_.reserve(plan.num_pages * page_bytes);
+  for (RowBuffer* all : {&x_, &q_, &attended_}) all->reserve(T);
+  for (RowBuffer* part : {&qkv_, &normed_, &mlp_}) part->reserve(block);
+  output_.reserve(static_cast<int>(plan.output_rows.size()));
+}
+
+void Decoder::reserve_own_pages(const StepPlan& plan) {
+  const size_t page_bytes = KvStore::page_bytes(1, model_.spec.kv_heads_G, model_.spec.head_dim_D, dtype_);
+  own_pages_.reserve(plan.num_pages * page_bytes);
   // INVARIANT: slots that no row fills hold finite numbers, whatever an earlier call left there.
   std::vector<int> filled(plan.num_pages);
   for (const KvSlot& slot : plan.slots) ++filled[slot.page];
   for (int p = 0; p < plan.num_pages; ++p) {
-    if (filled[p] < kPageTokens) std::memset(kv_.data() + p * page_bytes, 0, page_bytes);
+    if (filled[p] < kPageTokens) std::memset(own_pages_.data() + p * page_bytes, 0, page_bytes);
   }
-  for (RowBuffer* all : {&x_, &q_, &attended_}) all->reserve(T);
-  for (RowBuffer* part : {&qkv_, &normed_, &mlp_}) part->reserve(block);
-  output_.reserve(static_cast<int>(plan.output_rows.size()));
 }
 
 void Decoder::embed(const StepPlan& plan, const float* image_rows) {
@@ -84,7 +115,8 @@ void Decoder::embed(const StepPlan& plan, const float* image_rows) {
   }
 }
 
-void Decoder::write_qkv(const PackedDecoderLayer& layer, const StepPlan& plan, const KernelRunner& run) {
+void Decoder::write_qkv(const PackedDecoderLayer& layer, const StepPlan& plan, const KvPages& kv,
+                        const KernelRunner& run) {
   const DecoderSpec& s = model_.spec;
   KernelRunner::for_row_blocks(plan.num_rows(), [&](int first, int rows) {
     run.rmsnorm({x_.row_f32(first), x_.stride(), nullptr, layer.attention_norm.data(), normed_.row(0), dtype_,
@@ -100,14 +132,15 @@ void Decoder::write_qkv(const PackedDecoderLayer& layer, const StepPlan& plan, c
     rope.q_scale = float(1.0 / std::sqrt(double(s.head_dim_D)));
     rope.T = rows;
     rope.num_heads_H = s.heads_H;
-    rope.kv = {kv_.data(), dtype_, s.kv_heads_G, s.head_dim_D};
+    rope.kv = kv;
     rope.slots = plan.slots.data();
     rope.slot_begin_T1 = plan.slot_begin_T1.data() + first;
     run.rope(rope);
   });
 }
 
-void Decoder::attend(const std::vector<RowKeys>& rows, const int32_t* q_rows, const KernelRunner& run) {
+void Decoder::attend(const std::vector<RowKeys>& rows, const int32_t* q_rows, const KvPages& kv,
+                     const KernelRunner& run) {
   const DecoderSpec& s = model_.spec;
   AttentionArgs args;
   args.q = q_.row(0);
@@ -118,7 +151,7 @@ void Decoder::attend(const std::vector<RowKeys>& rows, const int32_t* q_rows, co
   args.rows_T = rows.data();
   args.T = static_cast<int>(rows.size());
   args.num_heads_H = s.heads_H;
-  args.kv = {kv_.data(), dtype_, s.kv_heads_G, s.head_dim_D};
+  args.kv = kv;
   run.attention(args);
 }
 
@@ -145,33 +178,52 @@ void Decoder::capture_hidden(const std::vector<int32_t>& rows, DecoderOutput& ou
   for (int32_t r : rows) out.hidden.insert(out.hidden.end(), x_.row_f32(r), x_.row_f32(r) + x_.cols());
 }
 
-void Decoder::read_out(int rows_T, const Readout& readout, const KernelRunner& run, DecoderOutput& out) {
-  const DecoderSpec& s = model_.spec;
-  run.rmsnorm({x_.row_f32(0), x_.stride(), nullptr, model_.final_norm.data(), output_.row(0), DType::kF32,
-               output_.stride(), rows_T, s.hidden_C, s.rms_eps});
-  if (readout.hidden) {
-    for (int r = 0; r < rows_T; ++r) {
-      out.hidden.insert(out.hidden.end(), output_.row_f32(r), output_.row_f32(r) + s.hidden_C);
-    }
-  }
-  if (readout.kind == ReadoutKind::kPair) return read_pair(rows_T, readout.pair, out);
+void Decoder::norm_outputs(std::span<const int32_t> outputs, const RowBuffer& y, const KernelRunner& run) {
+  run.rmsnorm({x_.row_f32(0), x_.stride(), outputs.data(), model_.final_norm.data(), y.row(0), y.dtype(),
+               y.stride(), static_cast<int>(outputs.size()), model_.spec.hidden_C, model_.spec.rms_eps});
+}
 
-  const bool classes = readout.kind == ReadoutKind::kClasses;
-  const Linear& head = classes ? model_.reward_fc2 : model_.head;
-  out.width = classes ? s.num_classes : s.vocab_V;
-  out.values.resize(size_t(rows_T) * out.width);
-  RowBuffer inner(classes ? s.hidden_C : 0, dtype_);
-  if (classes) inner.reserve(std::min(rows_T, KernelRunner::kRowBlock));
-  KernelRunner::for_row_blocks(rows_T, [&](int first, int rows) {
-    run.rmsnorm({x_.row_f32(first), x_.stride(), nullptr, model_.final_norm.data(), normed_.row(0), dtype_,
-                 normed_.stride(), rows, s.hidden_C, s.rms_eps});
-    if (classes) run.gemm(linear_args(model_.reward_fc1, normed_, 0, rows, inner, 0, Epilogue::kRelu));
-    GemmArgs args = linear_args(head, classes ? inner : normed_, 0, rows, output_, 0, Epilogue::kStore);
-    args.y = out.values.data() + size_t(first) * out.width;
-    args.y_stride = args.y_cols = out.width;
-    args.y_dtype = DType::kF32;
-    run.gemm(args);
+void Decoder::read_logits(std::span<const int32_t> outputs, float* logits, const KernelRunner& run) {
+  const int V = model_.spec.vocab_V;
+  KernelRunner::for_row_blocks(static_cast<int>(outputs.size()), [&](int first, int rows) {
+    norm_outputs(outputs.subspan(first, rows), normed_, run);
+    read_head(model_.head, normed_, rows, logits + size_t(first) * V, V, run);
   });
+}
+
+DecoderOutput Decoder::read_scores(std::span<const int32_t> outputs, const Readout& readout,
+                                   const KernelRunner& run) {
+  DecoderOutput out;
+  if (readout.kind == ReadoutKind::kClasses) {
+    read_classes(outputs, out, run);
+  } else {
+    norm_outputs(outputs, output_, run);
+    read_pair(static_cast<int>(outputs.size()), readout.pair, out);
+  }
+  return out;
+}
+
+void Decoder::read_classes(std::span<const int32_t> outputs, DecoderOutput& out, const KernelRunner& run) {
+  const DecoderSpec& s = model_.spec;
+  out.width = s.num_classes;
+  out.values.resize(outputs.size() * s.num_classes);
+  RowBuffer inner(s.hidden_C, dtype_);
+  inner.reserve(std::min(static_cast<int>(outputs.size()), KernelRunner::kRowBlock));
+  KernelRunner::for_row_blocks(static_cast<int>(outputs.size()), [&](int first, int rows) {
+    norm_outputs(outputs.subspan(first, rows), normed_, run);
+    run.gemm(linear_args(model_.reward_fc1, normed_, 0, rows, inner, 0, Epilogue::kRelu));
+    read_head(model_.reward_fc2, inner, rows, out.values.data() + size_t(first) * s.num_classes,
+              s.num_classes, run);
+  });
+}
+
+void Decoder::read_head(const Linear& head, const RowBuffer& a, int rows, float* values, int width,
+                        const KernelRunner& run) {
+  GemmArgs args = linear_args(head, a, 0, rows, output_, 0, Epilogue::kStore);
+  args.y = values;
+  args.y_stride = args.y_cols = width;
+  args.y_dtype = DType::kF32;
+  run.gemm(args);
 }
 
 // Two dot products in double on the head's rows as stored, instead of the whole vocabulary.

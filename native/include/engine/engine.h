@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "error.h"
+#include "sampling.h"
 #include "types.h"
 
 namespace mmprm {
@@ -23,6 +24,8 @@ struct EngineOptions {
   DType weights = DType::kBF16;  // F32 or BF16
   int num_threads = 0;           // 0: one per usable core
   std::string isa;               // empty: the best this processor has
+  uint64_t kv_cache_bytes = 0;   // for keys and values of all sequences together; a budget, not an allocation
+  uint64_t image_cache_bytes = 0;
 };
 
 struct DecoderInfo {
@@ -73,6 +76,50 @@ struct ForwardResult {
   double milliseconds = 0;                 // on the runner thread
 };
 
+struct GenerateRequest {
+  std::vector<int32_t> prompt;
+  std::vector<ImageTiles> images;  // in the order of their image tokens
+  int32_t image_token = -1;
+  int num_samples = 1;
+  uint32_t first_sample = 0;  // sample i draws from stream first_sample + i of the seed
+  int max_tokens = 1;         // fewer where the model's positions end
+  SamplingParams sampling;
+  uint64_t seed = 0;
+  std::vector<int32_t> stop_ids;  // end a sample; part of its tokens
+  bool want_logprobs = false;
+  bool stream = false;  // tell tokens as they come
+};
+
+enum class FinishReason : uint8_t { kNone, kStop, kLength };
+
+struct TokenEvent {
+  int32_t sample = 0, token = 0;
+  FinishReason finish = FinishReason::kNone;
+};
+
+struct SampleResult {
+  std::vector<int32_t> tokens;
+  std::vector<float> logprobs;                // of the unfiltered distribution, when asked for
+  FinishReason finish = FinishReason::kNone;  // kNone: stopped from outside
+};
+
+struct GenerateResult {
+  std::vector<SampleResult> samples;
+  int64_t num_prompt_tokens = 0, num_reused_tokens = 0, num_prefilled_tokens = 0;
+  double milliseconds = 0, first_token_milliseconds = 0;  // since the engine took the request up
+};
+
+// Counters since the engine was opened, and what it holds now.
+struct EngineStats {
+  int64_t num_requests_waiting = 0, num_requests_running = 0, num_samples_running = 0;
+  int64_t num_pages = 0, num_used_pages = 0, num_cached_pages = 0;  // used ones include cached ones
+  int64_t tokens_per_page = 0, bytes_per_page = 0;
+  int64_t num_steps = 0, num_decoded_tokens = 0, num_prefilled_tokens = 0, num_reused_tokens = 0;
+  int64_t num_preemptions = 0, num_evicted_pages = 0;
+  int64_t num_images_embedded = 0, num_images_reused = 0, image_bytes = 0;
+  double model_ms = 0, sampling_ms = 0, scheduling_ms = 0;
+};
+
 struct VisionResult {
   std::vector<float> embeds;  // [tiles, tokens_per_tile, C of the language model]
   std::vector<float> hidden;  // [states, tiles, 1 + patches, C of vision], when asked for
@@ -92,9 +139,22 @@ class Engine {
   template <typename Result>
   using Callback = std::function<void(std::exception_ptr error, Result result)>;
 
-  // Both check the request before it is queued and throw kInvalidArgument; a closed engine throws kClosed.
+  // All check the request before it is queued and throw kInvalidArgument; a closed engine throws kClosed.
+  // Scores (pairs and classes without hidden states) are computed in the engine's steps beside generation and
+  // reuse what is cached; other passes run alone, between two steps.
   void forward(ForwardRequest request, CancelFlag cancelled, Callback<ForwardResult> callback);
   void embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled, Callback<VisionResult> callback);
+
+  // Starts n samples of one prompt. on_tokens, with request.stream only, is told the new tokens of each step.
+  // Returns a handle for the two calls below, which do nothing once the request has ended.
+  uint64_t generate(GenerateRequest request, CancelFlag cancelled,
+                    std::function<void(std::vector<TokenEvent>)> on_tokens,
+                    Callback<GenerateResult> callback);
+  void set_paused(uint64_t handle, bool paused);  // keeps its tokens, computes nothing
+  void stop_sample(uint64_t handle, int sample);  // ended by the caller: a stop string was found
+  void wake();                                    // look at cancel flags now
+
+  EngineStats stats() const;
 
   // Rejects what waits, stops what runs, frees the weights. Idempotent, callable from any thread.
   void close();

@@ -1,0 +1,276 @@
+#include "engine/batcher.h"
+
+#include <algorithm>
+
+#include "engine/batcher_task.h"
+
+namespace mmprm {
+namespace {
+
+std::exception_ptr aborted_error() {
+  return std::make_exception_ptr(Error(ErrorCode::kAborted, "the call was aborted"));
+}
+
+ReadoutId readout_id(const ForwardRequest& request) {
+  const bool pair = request.output == Output::kPair;
+  return {static_cast<int>(request.output), {pair ? request.pair[0] : 0, pair ? request.pair[1] : 0}};
+}
+
+}  // namespace
+
+std::vector<TokenKey> to_keys(const std::vector<int32_t>& tokens, int32_t image_token,
+                              const Batcher::Images& images, int width) {
+  std::vector<TokenKey> keys;
+  size_t image = 0;
+  uint32_t row = 0;
+  for (int32_t token : tokens) {
+    if (images.empty() || token != image_token) {
+      keys.push_back(text_key(token));
+      continue;
+    }
+    keys.push_back(image_key(images.at(image)->id, row));
+    if (++row == images[image]->rows.size() / width) {
+      ++image;
+      row = 0;
+    }
+  }
+  return keys;
+}
+
+Batcher::Batcher(Decoder& decoder, const DecoderSpec& spec, DType kv_dtype, int num_pages)
+    : decoder_(decoder),
+      kv_(spec.layers_L, spec.kv_heads_G, spec.head_dim_D, kv_dtype, num_pages),
+      pool_(num_pages),
+      cache_(pool_),
+      scheduler_(pool_, cache_, {}),
+      bytes_per_page_(page_bytes(spec, kv_dtype)) {}
+
+Batcher::~Batcher() = default;
+
+size_t Batcher::page_bytes(const DecoderSpec& spec, DType kv_dtype) {
+  return KvStore::page_bytes(spec.layers_L, spec.kv_heads_G, spec.head_dim_D, kv_dtype);
+}
+
+void Batcher::add(uint64_t handle, std::shared_ptr<const GenerateRequest> request, Images images,
+                  CancelFlag cancelled, std::function<void(std::vector<TokenEvent>)> on_tokens,
+                  Callback<GenerateResult> callback) {
+  const GenerateRequest& r = *request;
+  const GroupId id = scheduler_.add(GenerateGroup{to_keys(r.prompt, r.image_token, images, decoder_.width()),
+                                                  r.num_samples, r.max_tokens, r.stop_ids});
+  tasks_[id] = std::make_unique<GenerateTask>(handle, std::move(request), std::move(cancelled),
+                                              std::move(images), std::move(on_tokens), std::move(callback));
+  stalled_ = false;
+}
+
+bool Batcher::try_add(std::shared_ptr<const ForwardRequest> request, Images images, CancelFlag cancelled,
+                      Callback<ForwardResult> callback) {
+  const ForwardRequest& r = *request;
+  ScoreGroup group;
+  for (const std::vector<int32_t>& tokens : r.sequences) {
+    group.sequences.push_back(to_keys(tokens, r.image_token, images, decoder_.width()));
+  }
+  group.wanted = r.wanted;
+  group.readout = readout_id(r);
+  if (!scheduler_.fits(group)) return false;
+  const int width = r.output == Output::kPair ? 2 : decoder_.num_classes();
+  const GroupId id = scheduler_.add(std::move(group));
+  tasks_[id] = std::make_unique<ScoreTask>(std::move(request), width, std::move(cancelled), std::move(images),
+                                           std::move(callback));
+  stalled_ = false;
+  return true;
+}
+
+void Batcher::set_paused(uint64_t handle, bool paused) {
+  for (auto& [id, task] : tasks_) {
+    const auto* generate = dynamic_cast<GenerateTask*>(task.get());
+    if (generate && generate->handle == handle) scheduler_.set_paused(id, paused);
+  }
+  stalled_ = false;
+}
+
+void Batcher::stop_sample(uint64_t handle, int sample) {
+  for (auto& [id, task] : tasks_) {
+    const auto* generate = dynamic_cast<GenerateTask*>(task.get());
+    if (generate && generate->handle == handle) scheduler_.stop_sample(id, sample);
+  }
+  stalled_ = false;
+  collect_finished();
+}
+
+bool Batcher::has_work() const {
+  const auto cancelled = [](const auto& entry) {
+    return entry.second->cancelled && entry.second->cancelled->load();
+  };
+  return (!stalled_ && scheduler_.has_work()) || std::any_of(tasks_.begin(), tasks_.end(), cancelled);
+}
+
+void Batcher::step(const KernelRunner& run) {
+  const auto start = std::chrono::steady_clock::now();
+  const double busy_before = model_ms_ + sampling_ms_;
+  drop_cancelled();
+  const Step step = scheduler_.plan();
+  stalled_ = step.empty();
+  if (!step.empty()) {
+    try {
+      compute(step, run);
+      scheduler_.commit(step);
+      draw_tokens(step, run);
+      read_scores(step, run);
+    } catch (...) {
+      // Nothing of the step counts: whoever took part fails with it.
+      for (const StepOutput& output : step.outputs) fail(output.group, std::current_exception());
+      for (const Step::Slice& slice : step.prefill) fail(slice.group, std::current_exception());
+    }
+  }
+  collect_finished();
+  scheduling_ms_ += milliseconds_since(start) - (model_ms_ + sampling_ms_ - busy_before);
+}
+
+void Batcher::drop_cancelled() {
+  std::vector<GroupId> cancelled;
+  for (const auto& [id, task] : tasks_) {
+    if (task->cancelled && task->cancelled->load()) cancelled.push_back(id);
+  }
+  for (GroupId id : cancelled) fail(id, aborted_error());
+}
+
+void Batcher::compute(const Step& step, const KernelRunner& run) {
+  for (const PageOp& op : step.page_ops) {
+    if (op.from < 0) {
+      kv_.clear_page(op.to);
+    } else {
+      kv_.copy_page(op.from, op.to);
+    }
+  }
+  const std::vector<float> image_rows = gather_image_rows(step);
+  const auto start = std::chrono::steady_clock::now();
+  decoder_.step(step.plan, kv_.layers(), image_rows.data(), run);
+  model_ms_ += milliseconds_since(start);
+}
+
+std::vector<float> Batcher::gather_image_rows(const Step& step) const {
+  std::vector<float> rows;
+  if (step.image_rows.empty()) return rows;
+  std::map<uint32_t, const EmbeddedImage*> by_id;
+  for (const auto& [id, task] : tasks_) {
+    for (const auto& image : task->images) by_id[image->id] = image.get();
+  }
+  const size_t C = decoder_.width();
+  for (TokenKey key : step.image_rows) {
+    const auto row = by_id.at(image_of(key))->rows.begin() + image_row_of(key) * C;
+    rows.insert(rows.end(), row, row + C);
+  }
+  return rows;
+}
+
+void Batcher::draw_tokens(const Step& step, const KernelRunner& run) {
+  std::vector<int32_t> rows;
+  std::vector<std::pair<GroupId, int>> samples;
+  draws_.clear();
+  for (size_t i = 0; i < step.outputs.size(); ++i) {
+    const StepOutput& output = step.outputs[i];
+    if (output.samples.empty()) continue;
+    const auto& task = static_cast<const GenerateTask&>(*tasks_.at(output.group));
+    for (int sample : output.samples) {
+      draws_.push_back(task.draw_for(sample, static_cast<int>(rows.size())));
+      samples.push_back({output.group, sample});
+    }
+    rows.push_back(static_cast<int32_t>(i));
+  }
+  if (rows.empty()) return;
+
+  const int V = decoder_.vocab();
+  logits_.reserve(rows.size() * V * sizeof(float));
+  auto start = std::chrono::steady_clock::now();
+  decoder_.read_logits(rows, logits_.as<float>(), run);
+  model_ms_ += milliseconds_since(start);
+  start = std::chrono::steady_clock::now();
+  draw_all(draws_, logits_.as<float>(), V, run.pool);
+  sampling_ms_ += milliseconds_since(start);
+
+  for (size_t i = 0; i < draws_.size(); ++i) {
+    const auto [group, sample] = samples[i];
+    const auto found = tasks_.find(group);
+    if (found == tasks_.end()) continue;  // failed by a sibling's draw
+    if (draws_[i].error) {
+      fail(group, draws_[i].error);
+      continue;
+    }
+    const FinishReason finish = scheduler_.append(group, sample, draws_[i].token);
+    static_cast<GenerateTask&>(*found->second).append(sample, draws_[i], finish);
+  }
+  for (const auto& [id, task] : tasks_) {
+    if (auto* generate = dynamic_cast<GenerateTask*>(task.get())) generate->send_events();
+  }
+}
+
+void Batcher::read_scores(const Step& step, const KernelRunner& run) {
+  for (size_t i = 0; i < step.outputs.size();) {
+    const GroupId group = step.outputs[i].group;
+    const size_t first = i;
+    std::vector<int32_t> rows;
+    for (; i < step.outputs.size() && step.outputs[i].group == group; ++i)
+      rows.push_back(static_cast<int32_t>(i));
+    if (step.outputs[first].score < 0) continue;
+    const ForwardRequest& r = *static_cast<const ScoreTask&>(*tasks_.at(group)).request;
+    const Readout readout{static_cast<ReadoutKind>(r.output), {r.pair[0], r.pair[1]}, false};
+    const auto start = std::chrono::steady_clock::now();
+    const DecoderOutput out = decoder_.read_scores(rows, readout, run);
+    model_ms_ += milliseconds_since(start);
+    for (size_t k = 0; k < rows.size(); ++k) {
+      const auto value = out.values.begin() + k * out.width;
+      scheduler_.set_score(group, step.outputs[first + k].score,
+                           std::vector<float>(value, value + out.width));
+    }
+  }
+}
+
+void Batcher::fail(GroupId id, std::exception_ptr error) {
+  const auto found = tasks_.find(id);
+  if (found == tasks_.end()) return;
+  const std::unique_ptr<Task> task = std::move(found->second);
+  tasks_.erase(found);
+  scheduler_.remove(id);
+  stalled_ = false;
+  task->fail(error);
+}
+
+void Batcher::fail_all(std::exception_ptr error) {
+  while (!tasks_.empty()) fail(tasks_.begin()->first, error);
+}
+
+void Batcher::collect_finished() {
+  for (auto it = tasks_.begin(); it != tasks_.end();) {
+    if (!scheduler_.finished(it->first)) {
+      ++it;
+      continue;
+    }
+    it->second->finish(scheduler_, it->first);
+    scheduler_.remove(it->first);
+    it = tasks_.erase(it);
+    stalled_ = false;
+  }
+}
+
+void Batcher::fill(EngineStats& stats) const {
+  stats.num_requests_waiting = scheduler_.num_waiting();
+  stats.num_requests_running = static_cast<int64_t>(tasks_.size()) - stats.num_requests_waiting;
+  stats.num_samples_running = scheduler_.num_running();
+  stats.num_pages = pool_.num_pages();
+  stats.num_used_pages = pool_.num_pages() - pool_.num_free();
+  stats.num_cached_pages = cache_.num_cached_pages();
+  stats.tokens_per_page = kPageTokens;
+  stats.bytes_per_page = static_cast<int64_t>(bytes_per_page_);
+  const SchedulerCounts& counts = scheduler_.counts();
+  stats.num_steps = counts.steps;
+  stats.num_decoded_tokens = counts.decode_rows;
+  stats.num_prefilled_tokens = counts.prefill_rows;
+  stats.num_reused_tokens = counts.reused_tokens;
+  stats.num_preemptions = counts.preemptions;
+  stats.num_evicted_pages = cache_.num_evicted_pages();
+  stats.model_ms = model_ms_;
+  stats.sampling_ms = sampling_ms_;
+  stats.scheduling_ms = scheduling_ms_;
+}
+
+}  // namespace mmprm
