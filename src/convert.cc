@@ -33,24 +33,31 @@ Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
 EngineOptions to_engine_options(Napi::Object object) {
   const std::string weights = get_string(object, "weights");
   if (weights != "bf16" && weights != "f32") reject_field("weights", "bf16 or f32");
-  return {get_string(object, "model"), weights == "f32" ? DType::kF32 : DType::kBF16,
-          get_int(object, "threads"), get_string(object, "isa")};
+  return {get_string(object, "model"),       weights == "f32" ? DType::kF32 : DType::kBF16,
+          get_int(object, "threads"),        get_string(object, "isa"),
+          get_bytes(object, "kvCacheBytes"), get_bytes(object, "imageCacheBytes")};
 }
 
 ImageTiles to_image_tiles(Napi::Object object) {
   return {copy_floats(object.Get("pixels"), "pixels"), get_int(object, "numTiles")};
 }
 
-ForwardRequest to_forward_request(Napi::Object object) {
-  ForwardRequest request;
-  request.sequences = int_lists(object, "sequences");
-  request.wanted = int_lists(object, "wanted");
+std::vector<ImageTiles> to_images(Napi::Object object) {
+  std::vector<ImageTiles> tiles;
   const Napi::Array images = get_array(object, "images");
   for (uint32_t i = 0; i < images.Length(); ++i) {
     const Napi::Value image = images.Get(i);
     if (!image.IsObject()) reject_field("images", "a list of { pixels, numTiles }");
-    request.images.push_back(to_image_tiles(image.As<Napi::Object>()));
+    tiles.push_back(to_image_tiles(image.As<Napi::Object>()));
   }
+  return tiles;
+}
+
+ForwardRequest to_forward_request(Napi::Object object) {
+  ForwardRequest request;
+  request.sequences = int_lists(object, "sequences");
+  request.wanted = int_lists(object, "wanted");
+  request.images = to_images(object);
   request.image_token = get_int(object, "imageToken");
   request.output = parse_output(get_string(object, "output"));
   if (request.output == Output::kPair) {

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "convert.h"
+#include "generate_wrap.h"
 #include "guard.h"
 #include "main_thread.h"
 
@@ -116,6 +117,15 @@ Napi::Value EngineWrap::embed_image(const Napi::CallbackInfo& info) {
                         settle<VisionResult>(pending));
     return job_object(info.Env(), pending->promise(), cancelled);
   });
+}
+
+Napi::Value EngineWrap::generate(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(),
+                 [&] { return addon::generate(info.Env(), open_or_throw(), info[0].As<Napi::Object>()); });
+}
+
+Napi::Value EngineWrap::stats(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] { return to_js(info.Env(), open_or_throw()->stats()); });
 }
 
 Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {

@@ -22,7 +22,9 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);      // -> { promise, abort() }
   Napi::Value embed_image(const Napi::CallbackInfo& info);  // -> { promise, abort() }
-  Napi::Value close(const Napi::CallbackInfo& info);        // -> promise
+  Napi::Value generate(const Napi::CallbackInfo& info);     // see generate_wrap.h
+  Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);  // -> promise
 
   std::shared_ptr<Engine> open_or_throw() const;
 

@@ -44,6 +44,13 @@ float get_float(Napi::Object object, const char* key) {
   return value.As<Napi::Number>().FloatValue();
 }
 
+uint64_t get_bytes(Napi::Object object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  const double bytes = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(bytes >= 0 && bytes < 0x1p63)) reject_field(key, "a number of bytes");
+  return static_cast<uint64_t>(bytes);
+}
+
 uint64_t get_uint64(Napi::Object object, const char* key) {
   const Napi::Value value = object.Get(key);
   bool lossless = false;

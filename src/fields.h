@@ -16,6 +16,7 @@ namespace mmprm::addon {
 std::string get_string(Napi::Object object, const char* key);
 int32_t get_int(Napi::Object object, const char* key);
 float get_float(Napi::Object object, const char* key);
+uint64_t get_bytes(Napi::Object object, const char* key);   // a number, not negative
 uint64_t get_uint64(Napi::Object object, const char* key);  // a bigint
 Napi::Array get_array(Napi::Object object, const char* key);
 std::vector<float> copy_floats(Napi::Value value, const char* key);

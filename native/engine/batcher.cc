@@ -104,13 +104,14 @@ bool Batcher::has_work() const {
   return (!stalled_ && scheduler_.has_work()) || std::any_of(tasks_.begin(), tasks_.end(), cancelled);
 }
 
-void Batcher::step(const KernelRunner& run) {
+void Batcher::step(KernelRunner run) {
   const auto start = std::chrono::steady_clock::now();
   const double busy_before = model_ms_ + sampling_ms_;
   drop_cancelled();
   const Step step = scheduler_.plan();
   stalled_ = step.empty();
   if (!step.empty()) {
+    run.abandoned = when_all_cancelled(step);
     try {
       compute(step, run);
       scheduler_.commit(step);
@@ -132,6 +133,16 @@ void Batcher::drop_cancelled() {
     if (task->cancelled && task->cancelled->load()) cancelled.push_back(id);
   }
   for (GroupId id : cancelled) fail(id, aborted_error());
+}
+
+std::function<bool()> Batcher::when_all_cancelled(const Step& step) const {
+  std::vector<CancelFlag> flags;
+  const auto add = [&](GroupId id) { flags.push_back(tasks_.at(id)->cancelled); };
+  for (const StepOutput& output : step.outputs) add(output.group);
+  for (const Step::Slice& slice : step.prefill) add(slice.group);
+  return [flags] {
+    return std::all_of(flags.begin(), flags.end(), [](const CancelFlag& f) { return f && f->load(); });
+  };
 }
 
 void Batcher::compute(const Step& step, const KernelRunner& run) {

@@ -36,7 +36,7 @@ class Batcher {
   void stop_sample(uint64_t handle, int sample);
 
   bool has_work() const;
-  void step(const KernelRunner& run);
+  void step(KernelRunner run);
   void fail_all(std::exception_ptr error);
 
   void fill(EngineStats& stats) const;
@@ -48,6 +48,7 @@ class Batcher {
 
   void drop_cancelled();
   std::vector<float> gather_image_rows(const Step& step) const;
+  std::function<bool()> when_all_cancelled(const Step& step) const;
   void compute(const Step& step, const KernelRunner& run);
   void draw_tokens(const Step& step, const KernelRunner& run);
   void read_scores(const Step& step, const KernelRunner& run);

@@ -1,5 +1,7 @@
 // What the batcher remembers of one request. Private to engine/batcher.cc.
 #pragma once
+#include <utility>
+
 #include "engine/batcher.h"
 
 namespace mmprm {

@@ -1,5 +1,8 @@
 // A model spec in the words that leave the native floor.
 #pragma once
+#include <string>
+
+#include "base/cpu_features.h"
 #include "include/engine/engine.h"
 #include "models/model_spec.h"
 
@@ -13,6 +16,21 @@ inline DecoderInfo describe(const DecoderSpec& d) {
 inline VisionInfo describe(const VisionSpec& v) {
   return {v.hidden_C,          v.layers_L,  v.heads_H,   v.image_size,    v.patch_size,
           v.tokens_per_tile(), v.min_tiles, v.max_tiles, v.use_thumbnail, v.dynamic_tiles};
+}
+
+inline EngineInfo describe(const ModelSpec& spec, Isa isa, DType weights, int num_threads,
+                           size_t packed_bytes) {
+  EngineInfo info;
+  info.architecture = spec.architecture;
+  info.family = spec.family;
+  info.isa = std::string(isa_name(isa));
+  info.weights = weights;
+  info.num_threads = num_threads;
+  info.packed_bytes = packed_bytes;
+  info.decoder = describe(spec.decoder);
+  info.has_vision = spec.vision.has_value();
+  if (spec.vision) info.vision = describe(*spec.vision);
+  return info;
 }
 
 }  // namespace mmprm

@@ -15,7 +15,7 @@ class BackgroundWork {
   virtual ~BackgroundWork() = default;
   virtual bool has_work() const = 0;  // asked again after every job and step
   virtual void step() = 0;            // must not throw
-  virtual void closed() = 0;          // the last call
+  virtual void closed_down() = 0;     // the last call
 };
 
 class JobQueue {
@@ -65,7 +65,7 @@ class JobQueue {
       }
       if (job) job(closed);
       if (!closed && background_.has_work()) background_.step();
-      if (closed && !job) return background_.closed();
+      if (closed && !job) return background_.closed_down();
     }
   }
 

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "engine/scheduler.h"
+
 namespace mmprm {
 namespace {
 
 [[noreturn]] void reject(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
 
-void check_tokens(const std::vector<int32_t>& tokens, size_t index, const EngineInfo& info) {
-  const std::string where = "sequence " + std::to_string(index);
+void check_tokens(const std::vector<int32_t>& tokens, const std::string& where, const EngineInfo& info) {
   if (tokens.empty()) reject(where + " has no tokens");
   if (tokens.size() > size_t(info.decoder.max_positions)) {
     reject(where + " has " + std::to_string(tokens.size()) + " tokens; the model has " +
@@ -19,6 +20,25 @@ void check_tokens(const std::vector<int32_t>& tokens, size_t index, const Engine
     reject(where + ": token " + std::to_string(tokens[i]) + " at position " + std::to_string(i) +
            " is not in the vocabulary of " + std::to_string(info.decoder.embed_rows));
   }
+}
+
+// Returns how many rows all of them have.
+size_t check_images(const std::vector<ImageTiles>& images, const EngineInfo& info) {
+  size_t rows = 0;
+  for (const ImageTiles& image : images) {
+    check_image(image, info);
+    rows += size_t(image.num_tiles) * info.vision.tokens_per_tile;
+  }
+  return rows;
+}
+
+void check_image_tokens(const std::vector<int32_t>& tokens, int32_t image_token, size_t image_rows,
+                        const std::string& where) {
+  if (image_rows == 0) return;
+  const size_t found = std::count(tokens.begin(), tokens.end(), image_token);
+  if (found == image_rows) return;
+  reject(where + " has " + std::to_string(found) + " image tokens, its images have " +
+         std::to_string(image_rows) + " rows");
 }
 
 void check_wanted(const std::vector<int32_t>& wanted, size_t num_tokens, size_t index) {
@@ -58,21 +78,42 @@ void check_forward(const ForwardRequest& request, const EngineInfo& info) {
   if (request.wanted.size() != request.sequences.size())
     reject("one list of positions per sequence is needed");
   check_readout(request, info);
-  size_t image_rows = 0;
-  for (const ImageTiles& image : request.images) {
-    check_image(image, info);
-    image_rows += size_t(image.num_tiles) * info.vision.tokens_per_tile;
-  }
+  const size_t image_rows = check_images(request.images, info);
   for (size_t i = 0; i < request.sequences.size(); ++i) {
-    const std::vector<int32_t>& tokens = request.sequences[i];
-    check_tokens(tokens, i, info);
-    check_wanted(request.wanted[i], tokens.size(), i);
-    if (request.images.empty()) continue;
-    const size_t found = std::count(tokens.begin(), tokens.end(), request.image_token);
-    if (found != image_rows) {
-      reject("sequence " + std::to_string(i) + " has " + std::to_string(found) +
-             " image tokens, its images have " + std::to_string(image_rows) + " rows");
+    const std::string where = "sequence " + std::to_string(i);
+    check_tokens(request.sequences[i], where, info);
+    check_wanted(request.wanted[i], request.sequences[i].size(), i);
+    check_image_tokens(request.sequences[i], request.image_token, image_rows, where);
+  }
+}
+
+void check_generate(const GenerateRequest& request, const EngineInfo& info, int num_pages) {
+  if (info.decoder.num_classes > 0)
+    reject("this model has a reward head and no vocabulary head: it writes nothing");
+  check_tokens(request.prompt, "the prompt", info);
+  check_image_tokens(request.prompt, request.image_token, check_images(request.images, info), "the prompt");
+  check_sampling(request.sampling);
+  for (int32_t id : request.stop_ids) {
+    if (id < 0 || id >= info.decoder.vocab) {
+      reject("stop id " + std::to_string(id) + " is not in the vocabulary of " +
+             std::to_string(info.decoder.vocab));
     }
+  }
+  const int num_tokens = static_cast<int>(request.prompt.size());
+  const int positions_left = info.decoder.max_positions - num_tokens;
+  if (positions_left == 0) {
+    reject("the prompt takes all " + std::to_string(num_tokens) +
+           " positions of the model: none is left to write");
+  }
+  if (request.num_samples < 1) reject("n must be at least 1");
+  if (request.max_tokens < 1) reject("maxTokens must be at least 1");
+  const int max_tokens = std::min(request.max_tokens, positions_left);
+  const int most = Scheduler::max_samples(num_pages, num_tokens, max_tokens);
+  if (request.num_samples > most) {
+    reject("n = " + std::to_string(request.num_samples) + ": the cache for keys and values holds " +
+           std::to_string(int64_t{num_pages} * kPageTokens) + " tokens, so " + std::to_string(most) +
+           " samples of a prompt of " + std::to_string(num_tokens) + " tokens and up to " +
+           std::to_string(max_tokens) + " new ones fit; lower n or maxTokens, or raise kvCacheBytes");
   }
 }
 

@@ -5,6 +5,8 @@
 namespace mmprm {
 
 void check_forward(const ForwardRequest& request, const EngineInfo& info);
+// num_pages: of the engine, see Scheduler::max_samples().
+void check_generate(const GenerateRequest& request, const EngineInfo& info, int num_pages);
 void check_image(const ImageTiles& image, const EngineInfo& info);
 
 }  // namespace mmprm

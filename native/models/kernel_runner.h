@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
+#include <functional>
 
 #include "base/thread_pool.h"
 #include "include/engine/error.h"
@@ -14,6 +15,7 @@ struct KernelRunner {
   ThreadPool& pool;
   const std::atomic<bool>* cancelled = nullptr;  // these two are looked at between layers
   const std::atomic<bool>* closing = nullptr;
+  std::function<bool()> abandoned;  // so is this: whether everyone who waits for the work has gone
 
   void gemm(const GemmArgs& args) const {
     pool.run(kernels.gemm.units(args), 1, [&](int64_t b, int64_t e) { kernels.gemm.run(args, b, e); });
@@ -34,7 +36,8 @@ struct KernelRunner {
 
   void check_cancelled() const {
     if (closing && closing->load()) throw Error(ErrorCode::kClosed, "the engine was closed");
-    if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "the call was aborted");
+    const bool stop = (cancelled && cancelled->load()) || (abandoned && abandoned());
+    if (stop) throw Error(ErrorCode::kAborted, "the call was aborted");
   }
 
   // WHY blocks of rows: activations between two matrices stay in cache, and M = 512 already amortises the

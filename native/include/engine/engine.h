@@ -24,8 +24,8 @@ struct EngineOptions {
   DType weights = DType::kBF16;  // F32 or BF16
   int num_threads = 0;           // 0: one per usable core
   std::string isa;               // empty: the best this processor has
-  uint64_t kv_cache_bytes = 0;   // for keys and values of all sequences together; a budget, not an allocation
-  uint64_t image_cache_bytes = 0;
+  uint64_t kv_cache_bytes = uint64_t{1} << 30;   // for keys and values of all sequences together; a budget, not an allocation
+  uint64_t image_cache_bytes = uint64_t{256} << 20;
 };
 
 struct DecoderInfo {
