@@ -72,7 +72,9 @@ Napi::Function EngineWrap::define(Napi::Env env) {
   return DefineClass(
       env, "NativeEngine",
       {InstanceMethod<&EngineWrap::info>("info"), InstanceMethod<&EngineWrap::forward>("forward"),
-       InstanceMethod<&EngineWrap::embed_image>("embedImage"), InstanceMethod<&EngineWrap::close>("close")});
+       InstanceMethod<&EngineWrap::embed_image>("embedImage"),
+       InstanceMethod<&EngineWrap::generate>("generate"), InstanceMethod<&EngineWrap::stats>("stats"),
+       InstanceMethod<&EngineWrap::close>("close")});
 }
 
 Napi::Value EngineWrap::create(Napi::Env env, std::shared_ptr<Engine> engine) {

@@ -9,6 +9,7 @@ import { resolveFamily, type ScoringFamily, type ScoringPrompt } from './familie
 import { type DecodeOptions, decodeImage } from './image.ts'
 import { type ImageTiles, loadNative, type NativeEngine, type NativeInfo, type NativeJob } from './native.ts'
 import {
+  defaultKvCacheBytes,
   type EmbedImageRequest,
   embedImageSchema,
   type LogitsRequest,
@@ -77,7 +78,14 @@ export class Engine implements AsyncDisposable {
     throwIfAborted(o.signal)
     const folder = await readCheckpointFolder(o.model)
     const tokenizer = await openTokenizer(o.model)
-    const job = loadNative().openEngine({ model: o.model, weights: o.weights, threads: o.threads ?? 0, isa: o.isa ?? '' })
+    const job = loadNative().openEngine({
+      model: o.model,
+      weights: o.weights,
+      threads: o.threads ?? 0,
+      isa: o.isa ?? '',
+      kvCacheBytes: o.kvCacheBytes ?? defaultKvCacheBytes(),
+      imageCacheBytes: o.imageCacheBytes,
+    })
     const report = () => {
       const progress = job.progress()
       if (progress.totalBytes > 0) o.onProgress?.(progress)

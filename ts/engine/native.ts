@@ -50,6 +50,17 @@ export interface NativeJob<T> {
   abort(): void
 }
 
+export interface NativeOpenOptions {
+  model: string
+  weights: 'bf16' | 'f32'
+  /** 0: one per usable core. */
+  threads: number
+  /** Empty: the best there is. */
+  isa: string
+  kvCacheBytes: number
+  imageCacheBytes: number
+}
+
 export interface NativeOpenJob extends NativeJob<NativeEngine> {
   /** Bytes of weights; totalBytes is 0 until the headers are read. */
   progress(): { doneBytes: number; totalBytes: number }
@@ -106,8 +117,76 @@ export interface NativeVisionResult {
   numStates: number
 }
 
+export interface NativeGenerateRequest {
+  prompt: Int32Array
+  images: ImageTiles[]
+  imageToken: number
+  numSamples: number
+  /** Sample i draws from stream firstSample + i of the seed. */
+  firstSample: number
+  maxTokens: number
+  sampling: NativeSampling
+  seed: bigint
+  stopIds: Int32Array
+  logprobs: boolean
+  /** Whether `next` of the job tells tokens as they come. */
+  stream: boolean
+}
+
+export interface NativeSample {
+  /** The stop id included. */
+  tokens: Int32Array
+  /** Empty unless asked for. */
+  logprobs: Float32Array
+  /** `stopped`: by stopSample. */
+  finish: 'stop' | 'length' | 'stopped'
+}
+
+export interface NativeGenerateResult {
+  samples: NativeSample[]
+  numPromptTokens: number
+  numReusedTokens: number
+  numPrefilledTokens: number
+  milliseconds: number
+  firstTokenMilliseconds: number
+}
+
+export interface NativeGenerateJob extends NativeJob<NativeGenerateResult> {
+  stopSample(sample: number): void
+  /** Triples (sample, token, finish: 0 goes on, 1 stop id, 2 length) since the last call; empty at the end. */
+  next(): Promise<Int32Array>
+}
+
+/** Counters since the engine was opened, and what it holds now. */
+export interface NativeStats {
+  requestsWaiting: number
+  requestsRunning: number
+  samplesRunning: number
+  /** Pages of keys and values: in all, in use, and of these kept for reuse. */
+  pages: number
+  usedPages: number
+  cachedPages: number
+  tokensPerPage: number
+  bytesPerPage: number
+  steps: number
+  decodedTokens: number
+  prefilledTokens: number
+  /** Prompt tokens found in the cache instead of computed. */
+  reusedTokens: number
+  preemptions: number
+  evictedPages: number
+  imagesEmbedded: number
+  imagesReused: number
+  imageBytes: number
+  modelMilliseconds: number
+  samplingMilliseconds: number
+  schedulingMilliseconds: number
+}
+
 export interface NativeEngine {
   info(): NativeInfo
+  generate(request: NativeGenerateRequest): NativeGenerateJob
+  stats(): NativeStats
   forward(request: NativeForwardRequest): NativeJob<NativeForwardResult>
   embedImage(request: ImageTiles & { hidden: boolean }): NativeJob<NativeVisionResult>
   close(): Promise<void>
@@ -145,7 +224,7 @@ export interface Native {
   setErrorClass(errorClass: typeof EngineError): void
   /** Instruction sets in rising order, the one in use, and the threads an engine takes by default. */
   probe(): { isa: string; isas: string[]; threads: number }
-  openEngine(options: { model: string; weights: 'bf16' | 'f32'; threads: number; isa: string }): NativeOpenJob
+  openEngine(options: NativeOpenOptions): NativeOpenJob
   /** [columns, rows] of the tiles that an image of this size is cut into. */
   tileGrid(width: number, height: number, options: TileOptions): [number, number]
   // Pixels are worked on by other threads and must not change before the promise settles.

@@ -2,6 +2,7 @@
  * Schemas of everything a caller hands to the engine. Unknown keys are refused, with the nearest known one:
  * a misspelt option that is silently dropped costs more than an error.
  */
+import { totalmem } from 'node:os'
 import { z } from 'zod'
 import { type EngineError, invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
@@ -15,6 +16,16 @@ const step = z.string().refine((text) => text.trim() !== '', { message: 'is empt
 const steps = z.array(step).min(1, { message: 'needs at least one step' })
 const positive = z.number().int().positive()
 const maxTiles = positive.max(1024).optional()
+
+const DEFAULT_IMAGE_CACHE_BYTES = 256 * 2 ** 20
+const DEFAULT_KV_SHARE = 0.25
+const MAX_DEFAULT_KV_BYTES = 16 * 2 ** 30
+
+/** A quarter of the memory this process may use; taken only as it is needed. */
+export function defaultKvCacheBytes(): number {
+  const available = Math.min(totalmem(), process.constrainedMemory?.() || Number.POSITIVE_INFINITY)
+  return Math.min(Math.floor(available * DEFAULT_KV_SHARE), MAX_DEFAULT_KV_BYTES)
+}
 
 /** Weights read so far while an engine opens. */
 export interface OpenProgress {
@@ -31,6 +42,8 @@ export const openSchema = z.strictObject({
   maxTiles,
   exifOrientation: z.enum(['ignore', 'apply']).default('ignore'),
   maxPixels: positive.default(DEFAULT_MAX_PIXELS),
+  kvCacheBytes: positive.optional(),
+  imageCacheBytes: positive.default(DEFAULT_IMAGE_CACHE_BYTES),
   onProgress: z.custom<(p: OpenProgress) => void>((f) => typeof f === 'function', 'must be a function').optional(),
   signal,
 })

@@ -21,10 +21,10 @@ using CancelFlag = std::shared_ptr<std::atomic<bool>>;
 
 struct EngineOptions {
   std::string model_folder;
-  DType weights = DType::kBF16;  // F32 or BF16
-  int num_threads = 0;           // 0: one per usable core
-  std::string isa;               // empty: the best this processor has
-  uint64_t kv_cache_bytes = uint64_t{1} << 30;   // for keys and values of all sequences together; a budget, not an allocation
+  DType weights = DType::kBF16;                 // F32 or BF16
+  int num_threads = 0;                          // 0: one per usable core
+  std::string isa;                              // empty: the best this processor has
+  uint64_t kv_cache_bytes = uint64_t{1} << 30;  // keys and values of all sequences; not allocated at once
   uint64_t image_cache_bytes = uint64_t{256} << 20;
 };
 
