@@ -13,7 +13,7 @@ import { copyCheckpoint, pickCheckpoint } from '../helpers/checkpoint-files.ts'
 
 const SOURCES = {
   text: pickCheckpoint({ sharded: false, vision: false }),
-  vision: pickCheckpoint({ sharded: false, vision: true }),
+  vision: pickCheckpoint({ sharded: false, vision: true, file: 'tokenizer.json' }),
   sharded: pickCheckpoint({ sharded: true, vision: true }),
 }
 const CHILD = join(import.meta.dirname, '../helpers/open-models.ts')

@@ -307,9 +307,14 @@ const FOLDERS: BadModel[] = [
 
 const TOKENIZER = ['tokenizer.json', 'tokenizer.model', 'vocab.json', 'merges.txt']
 
+/** Gives the first piece an id that no vocabulary reaches. */
+const absurdId = (folder: string) =>
+  editJson(folder, 'tokenizer.json', ({ model }) => void (model.vocab[Object.keys(model.vocab)[0] as string] = 1e9))
+
 const SETTINGS: BadModel[] = [
   bad('no tokenizer', without(...TOKENIZER), [/tokenizer\.json/, /tokenizer\.model/], { inspectsWell: true }),
   bad('a tokenizer that is not JSON', file('tokenizer.json', '{'), [/tokenizer\.json/], { from: 'vision', inspectsWell: true }),
+  bad('a piece with an absurd id', absurdId, [/tokenizer\.json: model\.vocab/], { from: 'vision', inspectsWell: true }),
   bad('an empty tokenizer', file('tokenizer.json', '{}'), [/tokenizer\.json/], { from: 'vision', inspectsWell: true }),
   bad('image settings that are not JSON', file('preprocessor_config.json', '{'), [/preprocessor_config\.json/], {
     from: 'vision',

@@ -13,11 +13,12 @@ export interface HeaderEntry {
 }
 export type Header = Record<string, HeaderEntry>
 
-/** The first golden checkpoint that is sharded or not, sees or not. */
-export function pickCheckpoint(wanted: { sharded: boolean; vision: boolean }): string {
+/** The first golden checkpoint that is sharded or not, sees or not, and holds a file. */
+export function pickCheckpoint(wanted: { sharded: boolean; vision: boolean; file?: string }): string {
   const found = goldenFolders('models').find(({ path }) => {
     const vision = 'vision_config' in readJson(join(path, 'config.json'))
-    return existsSync(join(path, WEIGHTS)) !== wanted.sharded && vision === wanted.vision
+    const fits = existsSync(join(path, WEIGHTS)) !== wanted.sharded && vision === wanted.vision
+    return fits && existsSync(join(path, wanted.file ?? 'config.json'))
   })
   if (!found) throw new Error(`no golden checkpoint with ${JSON.stringify(wanted)}`)
   return found.path

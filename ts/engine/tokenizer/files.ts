@@ -6,7 +6,9 @@ import { invalidModel } from '../../contracts/errors.ts'
 
 const token = z.union([z.string(), z.looseObject({ content: z.string() }).transform((t) => t.content)])
 const optionalToken = token.nullish()
-const id = z.number().int().nonnegative()
+// No vocabulary comes near it; without a bound one wrong id would make tables of any size.
+const MAX_ID = 2 ** 24
+export const tokenId = z.number().int().nonnegative().max(MAX_ID)
 
 const configSchema = z.looseObject({
   tokenizer_class: z.string().nullish(),
@@ -56,7 +58,7 @@ export async function readTokenizerConfig(folder: string): Promise<TokenizerConf
 
 /** Added tokens by name: added_tokens.json, overruled by the config's decoder. */
 export async function readAddedTokens(folder: string, config: TokenizerConfig): Promise<Map<string, number>> {
-  const ids = new Map(Object.entries((await readJsonFile(folder, 'added_tokens.json', z.record(z.string(), id))) ?? {}))
+  const ids = new Map(Object.entries((await readJsonFile(folder, 'added_tokens.json', z.record(z.string(), tokenId))) ?? {}))
   for (const [key, { content }] of Object.entries(config.added_tokens_decoder ?? {})) ids.set(content, Number(key))
   return ids
 }
