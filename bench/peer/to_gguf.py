@@ -1,0 +1,79 @@
+"""Converts a random Qwen2 checkpoint of bench/engine/random-checkpoint.ts to GGUF, weights as stored (BF16).
+
+    pip install gguf && python to_gguf.py CHECKPOINT_FOLDER OUT.gguf
+
+The tokenizer written with it is a placeholder: the peer's benchmark feeds token ids.
+"""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+NAMES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+TOP = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
+
+
+def gguf_name(name: str) -> str:
+    if name in TOP:
+        return TOP[name]
+    _, _, layer, rest = name.split(".", 3)
+    stem, suffix = rest.rsplit(".", 1)
+    return f"blk.{layer}.{NAMES[stem]}.{suffix}"
+
+
+def main(folder: Path, out: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    bits = np.memmap(folder / "model.safetensors", mode="r")
+    header_bytes = struct.unpack("<Q", bits[:8].tobytes())[0]
+    header = json.loads(bits[8 : 8 + header_bytes].tobytes())
+
+    writer = gguf.GGUFWriter(out, "qwen2")
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
+    vocab = config["vocab_size"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([f"t{i}" for i in range(vocab)])
+    writer.add_token_types([gguf.TokenType.NORMAL] * vocab)
+    writer.add_token_merges(["t 0"])
+    writer.add_eos_token_id(vocab - 1)
+    writer.add_add_bos_token(False)
+
+    for name, entry in header.items():
+        begin, end = (8 + header_bytes + at for at in entry["data_offsets"])
+        stored = bits[begin:end].view(np.uint16).reshape(entry["shape"])
+        if len(entry["shape"]) == 1:
+            wide = (stored.astype(np.uint32) << 16).view(np.float32)
+            writer.add_tensor(gguf_name(name), wide)
+        else:
+            writer.add_tensor(
+                gguf_name(name), np.ascontiguousarray(stored).view(np.uint8), raw_dtype=gguf.GGMLQuantizationType.BF16
+            )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+main(Path(sys.argv[1]), Path(sys.argv[2]))
