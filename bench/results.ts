@@ -20,7 +20,10 @@ export interface Measurement {
   samples: number
   /** Share of the machine's roof measured in the same process, 0..1. */
   ofRoof?: number
-  /** The same work by another way, measured in the same run. */
+  /** Shown in the README. */
+  headline?: boolean
+  details?: Record<string, unknown>
+  /** This median over that of the same work done another way, in the same run. */
   ratios?: Record<string, number>
 }
 
@@ -54,6 +57,7 @@ export function writeResults(bench: string, recipe: Record<string, unknown>, mea
 }
 
 export function readResults(): Results[] {
+  mkdirSync(FOLDER, { recursive: true })
   const names = readdirSync(FOLDER).filter((name) => name.endsWith('.json'))
   return names.sort().map((name) => JSON.parse(readFileSync(join(FOLDER, name), 'utf8')))
 }
