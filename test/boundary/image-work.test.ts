@@ -1,9 +1,12 @@
 /** Image work in the addon: off the event loop, safe when its environment goes away, and strict about arguments. */
 import { Worker } from 'node:worker_threads'
+import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
+import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative, nativePath, type TileOptions } from '../../ts/engine/native.ts'
+import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
 
 const native = loadNative()
 const OPTIONS: TileOptions = {
@@ -81,6 +84,26 @@ test('arguments that do not fit are refused', async () => {
       continue
     }
     assert.unreachable(`no error like ${message}`)
+  }
+})
+
+test('how an engine reads pictures is said when it opens', async () => {
+  const model = pickCheckpoint({ sharded: false, vision: true })
+  const shape = { width: 40, height: 20, channels: 3 as const }
+  const rows = Buffer.from(Array.from({ length: 40 * 20 * 3 }, (_, i) => (i * 7) % 256))
+  const rotated = await sharp(rows, { raw: shape }).withMetadata({ orientation: 6 }).png().toBuffer()
+  const upright = await sharp(rotated).autoOrient().png().toBuffer()
+  await using ignoring = await Engine.open({ model, maxPixels: 800 })
+  await using applying = await Engine.open({ model, exifOrientation: 'apply' })
+  const seen = (engine: Engine, image: Buffer) => engine.embedImage({ image, maxTiles: 2 })
+  assert.equal((await seen(applying, rotated)).pixels, (await seen(applying, upright)).pixels)
+  assert.not.equal((await seen(ignoring, rotated)).pixels, (await seen(ignoring, upright)).pixels)
+  const larger = await sharp(rotated).resize(41, 20, { fit: 'fill' }).png().toBuffer()
+  try {
+    await seen(ignoring, larger)
+    assert.unreachable('one pixel column too many')
+  } catch (error) {
+    assert.match((error as EngineError).message, /41 x 20 pixels; at most 800/)
   }
 })
 
