@@ -9,7 +9,9 @@ import { suggest } from '../contracts/suggest.ts'
 import { DEFAULT_MAX_PIXELS } from './image.ts'
 
 const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
-const image = z.union([z.string().min(1), z.instanceof(Uint8Array)], {
+// WHY not z.instanceof: its type leaves out the Buffers that node:fs returns.
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
+const image = z.union([z.string().min(1), bytes], {
   message: 'must be a path, a data URI or a Buffer',
 })
 const step = z.string().refine((text) => text.trim() !== '', { message: 'is empty: a step needs text' })
