@@ -6,7 +6,10 @@ export type { Problem } from './contracts/problem.ts'
 export type { ProblemTree, TreeNode } from './contracts/records.ts'
 export type { ScoreRequest, StepScorer, StepScores } from './contracts/scorer.ts'
 export type { Verdict, Verifier } from './contracts/verifier.ts'
-export { Engine, type EngineInfo, type ScoredSteps } from './engine/engine.ts'
+export type { Completion, Finish } from './engine/completion.ts'
+export { Engine, type EngineInfo, type EngineStats, type ScoredSteps } from './engine/engine.ts'
+export type { GenerateRequest, SamplingOptions } from './engine/generate-options.ts'
+export type { StreamEvent } from './engine/generation.ts'
 export type {
   EmbedImageRequest,
   LogitsRequest,

@@ -14,11 +14,14 @@ import type { Tokenizer } from './tokenizer/index.ts'
 const IMAGENET_MEAN = [0.485, 0.456, 0.406]
 const IMAGENET_STD = [0.229, 0.224, 0.225]
 const IMAGE_CONTEXT = '<IMG_CONTEXT>'
+const END_OF_TURN = '<|im_end|>'
 
 const configSchema = z.looseObject({
   image_token_id: z.number().int().nonnegative().optional(),
   system_message: z.string().optional(),
 })
+const tokenId = z.number().int().nonnegative()
+const generationSchema = z.looseObject({ eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish() })
 const preprocessorSchema = z.looseObject({
   image_mean: z.array(z.number()).length(3).default(IMAGENET_MEAN),
   image_std: z.array(z.number().positive()).length(3).default(IMAGENET_STD),
@@ -50,17 +53,26 @@ export class CheckpointFolder {
   readonly config: z.output<typeof configSchema>
   readonly recorded: RecordedScoring | undefined
   readonly #preprocessor: z.output<typeof preprocessorSchema>
+  readonly #eosIds: readonly number[]
 
   constructor(
     path: string,
     config: z.output<typeof configSchema>,
     preprocessor: z.output<typeof preprocessorSchema>,
     recorded: RecordedScoring | undefined,
+    eosIds: readonly number[],
   ) {
     this.path = path
     this.config = config
     this.#preprocessor = preprocessor
     this.recorded = recorded
+    this.#eosIds = eosIds
+  }
+
+  /** Tokens that end what the model writes: those its files name, and the end of a turn in our own templates. */
+  endTokens(tokenizer: Tokenizer): number[] {
+    const ids = [...this.#eosIds, tokenizer.eosId, tokenizer.added.ids.get(END_OF_TURN)]
+    return [...new Set(ids.filter((id) => id !== undefined))]
   }
 
   /** Id of the token that stands for one row of an image, or -1 where the tokenizer has none. */
@@ -91,5 +103,8 @@ export async function readCheckpointFolder(folder: string): Promise<CheckpointFo
   const config = await readJson(path, 'config.json', configSchema)
   if (!config) throw invalidModel(`${path}: config.json is missing`)
   const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorSchema)
-  return new CheckpointFolder(path, config, preprocessor ?? preprocessorSchema.parse({}), await readRecordedScoring(path))
+  const generation = await readJson(path, 'generation_config.json', generationSchema)
+  const eosIds = [generation?.eos_token_id ?? []].flat()
+  const recorded = await readRecordedScoring(path)
+  return new CheckpointFolder(path, config, preprocessor ?? preprocessorSchema.parse({}), recorded, eosIds)
 }

@@ -4,10 +4,15 @@
  * the two-way softmax.
  */
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { settle, throwIfAborted } from './abort.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
+import type { Completion } from './completion.ts'
 import { resolveFamily, type ScoringFamily, type ScoringPrompt } from './families/index.ts'
+import type { GenerateRequest } from './generate-options.ts'
+import type { StreamEvent } from './generation.ts'
+import { Generator } from './generator.ts'
 import { type DecodeOptions, decodeImage } from './image.ts'
-import { type ImageTiles, loadNative, type NativeEngine, type NativeInfo, type NativeJob } from './native.ts'
+import { type ImageTiles, loadNative, type NativeEngine, type NativeInfo, type NativeStats } from './native.ts'
 import {
   defaultKvCacheBytes,
   type EmbedImageRequest,
@@ -22,9 +27,12 @@ import {
   scoreOneSchema,
   validate,
 } from './options.ts'
+import { Slots } from './slots.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 
 const PROGRESS_INTERVAL_MS = 100
+/** Requests with the native engine at once; more wait here, without their images in memory. */
+const MAX_SUBMITTED = 256
 
 /** Logits behind a step's score: [against, for] is `[No, Yes]`-like for pairs, all classes for a reward head. */
 export interface ScoredSteps {
@@ -40,6 +48,12 @@ export interface EngineInfo extends NativeInfo {
   scoring: string | null
 }
 
+/** Counters since the engine was opened, and what it holds now. */
+export interface EngineStats extends NativeStats {
+  /** Calls that wait because MAX_SUBMITTED are with the engine already. */
+  callsWaiting: number
+}
+
 type ImageOptions = DecodeOptions & { maxTiles?: number | undefined }
 type Plain<R> = Omit<R, 'returnLogits'> & { returnLogits?: false }
 type WithLogits<R> = Omit<R, 'returnLogits'> & { returnLogits: true }
@@ -51,6 +65,8 @@ export class Engine implements AsyncDisposable {
   readonly #folder: CheckpointFolder
   readonly #scoring: string
   readonly #images: ImageOptions
+  readonly #slots = new Slots(MAX_SUBMITTED)
+  readonly #generator: Generator
   #family: ScoringFamily | undefined
   #closed = false
 
@@ -67,6 +83,14 @@ export class Engine implements AsyncDisposable {
     this.tokenizer = parts.tokenizer
     this.#scoring = parts.scoring
     this.#images = parts.images
+    this.#generator = new Generator({
+      info: this.#info,
+      tokenizer: this.tokenizer,
+      folder: this.#folder,
+      slots: this.#slots,
+      native: () => this.#open(),
+      tiles: (image, maxTiles, signal) => this.#tiles(image, maxTiles, signal),
+    })
   }
 
   /**
@@ -125,9 +149,33 @@ export class Engine implements AsyncDisposable {
   scoreSteps(request: WithLogits<ScoreManyRequest>): Promise<ScoredSteps[]>
   async scoreSteps(request: ScoreOneRequest | ScoreManyRequest): Promise<unknown> {
     const { steps, solutions, ...r } = readScoreRequest(request)
-    const scored = await this.#score({ ...r, solutions: solutions ?? [steps ?? []] })
+    const release = await this.#slots.take(r.signal)
+    const scored = await this.#score({ ...r, solutions: solutions ?? [steps ?? []] }).finally(release)
     const results = r.returnLogits ? scored : scored.map((s) => s.scores)
     return solutions ? results : results[0]
+  }
+
+  /**
+   * n samples of one prompt. A sample depends on the prompt, the sampling, the seed and its index alone: not on n,
+   * on what else runs, or on what is cached. Beginnings that earlier calls have computed are found and reused.
+   * @throws EngineError INVALID_ARGUMENT (bad options, too many positions, n beyond what the cache holds), CLOSED, ABORTED
+   */
+  generate(request: GenerateRequest): Promise<Completion[]> {
+    return this.#generator.generate(request)
+  }
+
+  /**
+   * The same, told as it is written: events of all samples interleaved, each with the text that is new (never part
+   * of a stop text, never half a character). Leaving the loop stops the generation. A slow reader pauses its own.
+   * The generator returns the completions. Throws like generate, at the first step.
+   */
+  stream(request: GenerateRequest): AsyncGenerator<StreamEvent, Completion[]> {
+    return this.#generator.stream(request)
+  }
+
+  /** @throws EngineError CLOSED */
+  stats(): EngineStats {
+    return { ...this.#open().stats(), callsWaiting: this.#slots.numWaiting }
   }
 
   /**
@@ -168,6 +216,7 @@ export class Engine implements AsyncDisposable {
   /** Rejects what waits, stops what runs, frees the weights. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#slots.close()
     await this.#native.close()
   }
 
@@ -254,21 +303,4 @@ function toScores(values: Float32Array, width: number, positive: number): Scored
   for (let at = 0; at < values.length; at += width) logits.push([...values.subarray(at, at + width)])
   const scores = logits.map((row) => 1 / row.reduce((sum, l) => sum + Math.exp(l - (row[positive] as number)), 0))
   return { scores, logits }
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
-}
-
-/** Awaits a native job; an abort stops it between two layers and rejects with ERR_ENGINE_ABORTED. */
-async function settle<T>(job: NativeJob<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return job.promise
-  const abort = () => job.abort()
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  try {
-    return await job.promise
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }

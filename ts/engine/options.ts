@@ -8,16 +8,16 @@ import { type EngineError, invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { DEFAULT_MAX_PIXELS } from './image.ts'
 
-const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
+export const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
 // WHY not z.instanceof: its type leaves out the Buffers that node:fs returns.
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
-const image = z.union([z.string().min(1), bytes], {
+export const image = z.union([z.string().min(1), bytes], {
   message: 'must be a path, a data URI or a Buffer',
 })
 const step = z.string().refine((text) => text.trim() !== '', { message: 'is empty: a step needs text' })
 const steps = z.array(step).min(1, { message: 'needs at least one step' })
-const positive = z.number().int().positive()
-const maxTiles = positive.max(1024).optional()
+export const positive = z.number().int().positive()
+export const maxTiles = positive.max(1024).optional()
 
 const DEFAULT_IMAGE_CACHE_BYTES = 256 * 2 ** 20
 const DEFAULT_KV_SHARE = 0.25

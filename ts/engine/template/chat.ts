@@ -15,16 +15,18 @@ export interface RenderedChat {
 }
 
 /**
- * Text and ids of a conversation. The template writes its own BOS where it wants one; none is added.
+ * Text and ids of a conversation, followed by `answer`, the beginning of the assistant's next turn. The template writes its own BOS where it wants one; none is added.
  * @throws EngineError INVALID_MODEL (no template, or a broken one), INVALID_ARGUMENT (the template refuses the messages)
  */
-export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[], addGenerationPrompt: boolean): RenderedChat {
+export function renderChat(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  addGenerationPrompt: boolean,
+  answer = '',
+): RenderedChat {
   const { template, bosToken, eosToken } = tokenizer.chat
   if (template === undefined) throw invalidModel('this model folder has no chat template')
-  const prompt = new PromptText(
-    tokenizer,
-    messages.map((m) => m.content),
-  )
+  const prompt = new PromptText(tokenizer, [...messages.map((m) => m.content), answer])
   const render = (content: (text: string) => string) => {
     let compiled: Template
     try {
@@ -44,5 +46,8 @@ export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[
       throw invalidArgument(`the chat template refuses these messages: ${(error as Error).message}`, error)
     }
   }
-  return { text: render((text) => text), ids: prompt.encode(render((text) => prompt.user(text))) }
+  return {
+    text: render((text) => text) + answer,
+    ids: prompt.encode(render((text) => prompt.user(text)) + prompt.user(answer)),
+  }
 }

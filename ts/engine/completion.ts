@@ -1,0 +1,56 @@
+/** A sample as callers see it: its text up to where it was stopped, and the steps and answer written in it. */
+import type { NativeSample } from './native.ts'
+import { type StopRules, StopText } from './stop-text.ts'
+import type { Tokenizer } from './tokenizer/index.ts'
+
+/** `stop`: an end token or a stop of the request; `length`: maxTokens or the model's positions; `steps`: maxSteps. */
+export type Finish = 'stop' | 'length' | 'steps'
+
+export interface Completion {
+  /** Index of the sample's random stream. */
+  sample: number
+  /** Without the stop token or text that ended it. */
+  text: string
+  /** Ids as drawn, up to and including what ended the sample. */
+  tokens: number[]
+  /** Contents of the closed `<step>` blocks. */
+  steps: string[]
+  /** Content of the first closed `<answer>` block. */
+  answer: string | null
+  finish: Finish
+  /** One per token, when asked for. */
+  logprobs?: number[]
+}
+
+const STEP = /<step>([\s\S]*?)<\/step>/g
+const ANSWER = /<answer>([\s\S]*?)<\/answer>/
+
+export function parseSteps(text: string): { steps: string[]; answer: string | null } {
+  const steps = [...text.matchAll(STEP)].map((match) => (match[1] as string).trim())
+  return { steps, answer: ANSWER.exec(text)?.[1]?.trim() ?? null }
+}
+
+/** Reads a finished sample. What the engine wrote beyond a stop text, before it learned of it, is cut off. */
+export function toCompletion(tokenizer: Tokenizer, rules: StopRules, native: NativeSample, sample: number): Completion {
+  const reader = new StopText(tokenizer, rules)
+  // A stop id ends the sample and is no part of its text.
+  const numTextTokens = native.tokens.length - (native.finish === 'stop' ? 1 : 0)
+  let numTokens = native.tokens.length
+  let finish: Finish = native.finish === 'length' ? 'length' : 'stop'
+  for (let i = 0; i < numTextTokens; i++) {
+    reader.push(native.tokens[i] as number)
+    if (!reader.stopped) continue
+    finish = reader.stopped
+    numTokens = i + 1
+    break
+  }
+  reader.finish()
+  return {
+    sample,
+    text: reader.text,
+    tokens: [...native.tokens.subarray(0, numTokens)],
+    ...parseSteps(reader.text),
+    finish,
+    ...(native.logprobs.length > 0 && { logprobs: [...native.logprobs.subarray(0, numTokens)] }),
+  }
+}

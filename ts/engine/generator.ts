@@ -1,0 +1,132 @@
+/** `engine.generate` and `engine.stream`: from a request to a native job and back to texts. */
+import { invalidArgument } from '../contracts/errors.ts'
+import { settle } from './abort.ts'
+import type { CheckpointFolder } from './checkpoint.ts'
+import { type Completion, toCompletion } from './completion.ts'
+import { type GenerateRequest, generateSchema, type ParsedGenerateRequest } from './generate-options.ts'
+import { readStream, type StreamEvent } from './generation.ts'
+import type { ImageTiles, NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo } from './native.ts'
+import { validate } from './options.ts'
+import { checkPromptForm, promptIds } from './prompt.ts'
+import type { Slots } from './slots.ts'
+import type { StopRules } from './stop-text.ts'
+import type { Tokenizer } from './tokenizer/index.ts'
+
+/** What an open engine lends. */
+export interface GeneratorContext {
+  info: NativeInfo
+  tokenizer: Tokenizer
+  folder: CheckpointFolder
+  slots: Slots
+  /** @throws EngineError CLOSED */
+  native(): NativeEngine
+  tiles(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<ImageTiles>
+}
+
+interface Started {
+  job: NativeGenerateJob
+  rules: StopRules
+  request: ParsedGenerateRequest
+}
+
+export class Generator {
+  readonly #engine: GeneratorContext
+
+  constructor(engine: GeneratorContext) {
+    this.#engine = engine
+  }
+
+  async generate(request: GenerateRequest): Promise<Completion[]> {
+    const r = this.#read(request, 'engine.generate')
+    const release = await this.#engine.slots.take(r.signal)
+    try {
+      const started = await this.#start(r, stopRules(r), false)
+      if (needsText(started.rules)) await this.#follow(started)
+      return this.#completions(started, await settle(started.job, r.signal))
+    } finally {
+      release()
+    }
+  }
+
+  async *stream(request: GenerateRequest): AsyncGenerator<StreamEvent, Completion[]> {
+    const r = this.#read(request, 'engine.stream')
+    const release = await this.#engine.slots.take(r.signal)
+    let job: NativeGenerateJob | undefined
+    try {
+      const started = await this.#start(r, stopRules(r), true)
+      job = started.job
+      const result = settle(job, r.signal)
+      result.catch(() => {}) // awaited below, once the tokens have been read
+      yield* readStream(job, this.#engine.tokenizer, started.rules, r.firstSample)
+      return this.#completions(started, await result)
+    } finally {
+      job?.abort() // a reader that leaves early frees the pages at once
+      release()
+    }
+  }
+
+  #read(request: GenerateRequest, where: string): ParsedGenerateRequest {
+    const r = validate(generateSchema, request, where)
+    checkPromptForm(r, where)
+    const { vocabSize } = this.#engine.tokenizer
+    for (const stop of r.stop) {
+      if (typeof stop === 'number' && stop >= Math.max(vocabSize, this.#engine.info.decoder.vocab)) {
+        throw invalidArgument(`${where}: stop: no token has the id ${stop}; the vocabulary has ${vocabSize}`)
+      }
+    }
+    return r
+  }
+
+  async #start(r: ParsedGenerateRequest, rules: StopRules, stream: boolean): Promise<Started> {
+    const { tokenizer, folder, info } = this.#engine
+    const images = r.image === undefined ? [] : [await this.#engine.tiles(r.image, r.maxTiles, r.signal)]
+    const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
+    const ids = promptIds(r, {
+      tokenizer,
+      numImageTokens,
+      systemMessage: folder.config.system_message,
+      recorded: folder.recorded,
+    })
+    const limit = info.decoder.maxPositions
+    if (ids.length > limit) throw invalidArgument(`the prompt has ${ids.length} tokens, the model has ${limit} positions`)
+    const native: NativeGenerateRequest = {
+      prompt: Int32Array.from(ids),
+      images,
+      imageToken: folder.imageToken(tokenizer),
+      numSamples: r.n,
+      firstSample: r.firstSample,
+      maxTokens: Math.min(r.maxTokens, limit),
+      sampling: r.sampling,
+      seed: BigInt(r.seed),
+      stopIds: Int32Array.from(this.#stopIds(r)),
+      logprobs: r.logprobs,
+      stream: stream || needsText(rules),
+    }
+    return { job: this.#engine.native().generate(native), rules, request: r }
+  }
+
+  #stopIds(r: ParsedGenerateRequest): number[] {
+    const own = r.stopAtEnd ? this.#engine.folder.endTokens(this.#engine.tokenizer) : []
+    const known = own.filter((id) => id < this.#engine.info.decoder.vocab)
+    return [...known, ...r.stop.filter((stop) => typeof stop === 'number')]
+  }
+
+  /** Reads along, so that samples whose text has ended are stopped. */
+  async #follow({ job, rules, request }: Started): Promise<void> {
+    const done = settle(job, request.signal)
+    done.catch(() => {}) // awaited by the caller
+    for await (const _ of readStream(job, this.#engine.tokenizer, rules, request.firstSample));
+  }
+
+  #completions({ rules, request }: Started, result: Awaited<NativeGenerateJob['promise']>): Completion[] {
+    return result.samples.map((sample, i) => toCompletion(this.#engine.tokenizer, rules, sample, request.firstSample + i))
+  }
+}
+
+function stopRules(r: ParsedGenerateRequest): StopRules {
+  return { strings: r.stop.filter((stop) => typeof stop === 'string'), maxSteps: r.maxSteps }
+}
+
+function needsText(rules: StopRules): boolean {
+  return rules.strings.length > 0 || rules.maxSteps !== undefined
+}

@@ -1,0 +1,68 @@
+/** The token ids of a generate request, in whichever of its three forms it came. */
+import { invalidArgument } from '../contracts/errors.ts'
+import type { ParsedGenerateRequest } from './generate-options.ts'
+import { renderChat } from './template/chat.ts'
+import { chatPrompt } from './template/internvl.ts'
+import { ROLLOUT_TEMPLATES, rolloutPrompt } from './template/rollout.ts'
+import type { Tokenizer } from './tokenizer/index.ts'
+
+export interface PromptContext {
+  tokenizer: Tokenizer
+  /** Rows of the image in the language model; 0 without an image. */
+  numImageTokens: number
+  systemMessage: string | undefined
+  recorded: { template?: string | undefined } | undefined
+}
+
+const FORMS = ['messages', 'question', 'tokens'] as const
+
+/** Exactly one form, and nothing that belongs to another. @throws EngineError INVALID_ARGUMENT */
+export function checkPromptForm(r: ParsedGenerateRequest, where: string): void {
+  const given = FORMS.filter((form) => r[form] !== undefined)
+  if (given.length !== 1) {
+    const found = given.length === 0 ? 'none is there' : `${given.join(' and ')} are there`
+    throw invalidArgument(`${where}: exactly one of ${FORMS.join(', ')} is needed, ${found}`)
+  }
+  if (r.question !== undefined) return
+  if (r.steps.length > 0) throw invalidArgument(`${where}: "steps" go with "question"`)
+  if (r.template !== undefined) throw invalidArgument(`${where}: "template" goes with "question"`)
+}
+
+/**
+ * The template a checkpoint records; else the one this project trains with for checkpoints it has trained, and the
+ * published one for others.
+ */
+export function defaultRolloutTemplate(recorded: PromptContext['recorded']): string {
+  if (recorded?.template !== undefined && ROLLOUT_TEMPLATES.includes(recorded.template)) return recorded.template
+  return recorded ? 'prefill' : 'mm-prm-v1'
+}
+
+export function promptIds(r: ParsedGenerateRequest, context: PromptContext): number[] {
+  const { tokenizer, numImageTokens, systemMessage } = context
+  if (r.tokens) return r.tokens
+  if (r.question !== undefined) {
+    const template = r.template ?? defaultRolloutTemplate(context.recorded)
+    return rolloutPrompt(template, tokenizer, {
+      question: r.question,
+      steps: r.steps,
+      numImageTokens,
+      ...(systemMessage && { systemMessage }),
+    })
+  }
+  const messages = [...(r.messages ?? [])]
+  const answer = messages.at(-1)?.role === 'assistant' ? (messages.pop()?.content ?? '') : ''
+  if (numImageTokens === 0 && tokenizer.chat.template !== undefined) return renderChat(tokenizer, messages, true, answer).ids
+  const system = messages[0]?.role === 'system' ? messages.shift()?.content : systemMessage
+  const [user, ...more] = messages
+  if (user?.role !== 'user' || more.length > 0) {
+    throw invalidArgument(
+      'messages with an image, or for a model without a chat template: one user message, perhaps between a system message and the beginning of an answer',
+    )
+  }
+  return chatPrompt(tokenizer, {
+    question: user.content,
+    answer,
+    numImageTokens,
+    ...(system !== undefined && { systemMessage: system }),
+  })
+}
