@@ -1,6 +1,7 @@
 #include "engine/batcher.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/batcher_task.h"
 
@@ -243,7 +244,11 @@ void Batcher::fail(GroupId id, std::exception_ptr error) {
   tasks_.erase(found);
   scheduler_.remove(id);
   stalled_ = false;
-  task->fail(error);
+  outbox_.push_back(task->fail(error));
+}
+
+void Batcher::deliver() {
+  for (const std::function<void()>& call : std::exchange(outbox_, {})) call();
 }
 
 void Batcher::fail_all(std::exception_ptr error) {
@@ -256,7 +261,7 @@ void Batcher::collect_finished() {
       ++it;
       continue;
     }
-    it->second->finish(scheduler_, it->first);
+    outbox_.push_back(it->second->finish(scheduler_, it->first));
     scheduler_.remove(it->first);
     it = tasks_.erase(it);
     stalled_ = false;

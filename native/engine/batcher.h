@@ -39,6 +39,9 @@ class Batcher {
   void step(KernelRunner run);
   void fail_all(std::exception_ptr error);
 
+  // Calls the callbacks of what has ended. Apart from the rest, so that statistics are up to date before.
+  void deliver();
+
   void fill(EngineStats& stats) const;
 
  private:
@@ -61,6 +64,7 @@ class Batcher {
   PrefixCache cache_;
   Scheduler scheduler_;
   std::map<GroupId, std::unique_ptr<Task>> tasks_;
+  std::vector<std::function<void()>> outbox_;
   std::vector<TokenDraw> draws_;
   AlignedBuffer logits_;
   size_t bytes_per_page_;

@@ -13,8 +13,9 @@ inline double milliseconds_since(std::chrono::steady_clock::time_point start) {
 struct Batcher::Task {
   Task(CancelFlag flag, Images held) : cancelled(std::move(flag)), images(std::move(held)) {}
   virtual ~Task() = default;
-  virtual void fail(std::exception_ptr error) = 0;
-  virtual void finish(Scheduler& scheduler, GroupId id) = 0;
+  // Both return the call of the callback, to be made once the books are closed.
+  virtual std::function<void()> fail(std::exception_ptr error) = 0;
+  virtual std::function<void()> finish(Scheduler& scheduler, GroupId id) = 0;
 
   CancelFlag cancelled;
   Images images;  // alive while their rows may have to be computed again
@@ -62,12 +63,15 @@ struct Batcher::GenerateTask : Task {
     if (!events.empty()) on_tokens(std::exchange(events, {}));
   }
 
-  void fail(std::exception_ptr error) override { callback(error, {}); }
-  void finish(Scheduler& scheduler, GroupId id) override {
+  std::function<void()> fail(std::exception_ptr error) override {
+    return [callback = callback, error] { callback(error, {}); };
+  }
+  std::function<void()> finish(Scheduler& scheduler, GroupId id) override {
     result.num_reused_tokens = scheduler.num_reused_tokens(id);
     result.num_prefilled_tokens = scheduler.num_computed_tokens(id);
     result.milliseconds = milliseconds_since(start);
-    callback(nullptr, std::move(result));
+    auto shared = std::make_shared<GenerateResult>(std::move(result));
+    return [callback = callback, shared] { callback(nullptr, std::move(*shared)); };
   }
 
   uint64_t handle;
@@ -87,8 +91,10 @@ struct Batcher::ScoreTask : Task {
         width(width),
         callback(std::move(callback)) {}
 
-  void fail(std::exception_ptr error) override { callback(error, {}); }
-  void finish(Scheduler& scheduler, GroupId id) override {
+  std::function<void()> fail(std::exception_ptr error) override {
+    return [callback = callback, error] { callback(error, {}); };
+  }
+  std::function<void()> finish(Scheduler& scheduler, GroupId id) override {
     ForwardResult result;
     result.width = width;
     for (const auto& positions : scheduler.take_scores(id)) {
@@ -98,7 +104,8 @@ struct Batcher::ScoreTask : Task {
     for (const std::vector<int32_t>& tokens : request->sequences) result.num_tokens += tokens.size();
     result.num_computed_tokens = scheduler.num_computed_tokens(id);
     result.milliseconds = milliseconds_since(start);
-    callback(nullptr, std::move(result));
+    auto shared = std::make_shared<ForwardResult>(std::move(result));
+    return [callback = callback, shared] { callback(nullptr, std::move(*shared)); };
   }
 
   std::shared_ptr<const ForwardRequest> request;

@@ -138,16 +138,23 @@ uint64_t Engine::Impl::generate(GenerateRequest request, CancelFlag cancelled,
 
 void Engine::Impl::control(std::function<void(Batcher&)> change) {
   queue_.push([this, change = std::move(change)](bool closed) {
-    if (!closed) change(batcher_);
+    if (closed) return;
+    change(batcher_);
+    publish_stats();
+    batcher_.deliver();
   });
 }
 
 void Engine::Impl::step() {
   batcher_.step(runner(nullptr));
   publish_stats();
+  batcher_.deliver();
 }
 
-void Engine::Impl::closed_down() { batcher_.fail_all(closed_error()); }
+void Engine::Impl::closed_down() {
+  batcher_.fail_all(closed_error());
+  batcher_.deliver();
+}
 
 Batcher::Images Engine::Impl::embed_all(const std::vector<ImageTiles>& images, const KernelRunner& run) {
   Batcher::Images embedded;

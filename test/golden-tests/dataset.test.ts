@@ -22,7 +22,8 @@ function toNode(tree: any): TreeNode {
   }
 }
 
-const sorted = (list: { process: string; labels: number[] }[]) => list.map((s) => JSON.stringify([s.process, s.labels.map((l) => l.toFixed(5))])).sort()
+const sorted = (list: { process: string; labels: number[] }[]) =>
+  list.map((s) => JSON.stringify([s.process, s.labels.map((l) => l.toFixed(5))])).sort()
 const folder = join(GOLDEN_ROOT, 'omega')
 
 test('samples of every tree', () => {

@@ -90,18 +90,20 @@ function compareScores(actual: Outcome['scores'], expected: Outcome['scores'], t
   }
 }
 
-/** Greedy continuation by scoring the whole sequence again for every token: slow, and independent of any cache. */
+/** Greedy continuations as the engine generates them: three siblings, which must agree. */
 async function greedy(engine: Engine, ids: number[], golden: Case, extra: object): Promise<number[]> {
-  const out: number[] = []
-  const stops = new Set<number>(golden.stopIds)
-  while (out.length < (golden.maxTokens ?? golden.greedy.length)) {
-    const tokens = [...ids, ...out]
-    const { logits } = await engine.logits({ tokens, rows: [tokens.length - 1], ...extra })
-    const best = logits.reduce((b, value, i) => (value > (logits[b] as number) ? i : b), 0)
-    out.push(best)
-    if (stops.has(best)) break
-  }
-  return out
+  const completions = await engine.generate({
+    tokens: ids,
+    ...extra,
+    n: 3,
+    maxTokens: golden.maxTokens ?? golden.greedy.length,
+    sampling: { temperature: 0 },
+    stopAtEnd: false,
+    stop: golden.stopIds ?? [],
+  })
+  const [first, ...siblings] = completions.map((c) => c.tokens)
+  for (const sibling of siblings) assert.equal(sibling, first)
+  return first as number[]
 }
 
 let ran = 0

@@ -19,7 +19,10 @@ if (existsSync(path)) {
     for (const c of cases) {
       const verdict = verifyAnswer(c.gold, c.pred, c)
       if (verdict.match === c.expected) agree++
-      else console.log(`differs (${c.suite}): gold ${c.gold.slice(-60)} pred ${c.pred.slice(-60)}: expected ${c.expected}, ${verdict.method}`)
+      else
+        console.log(
+          `differs (${c.suite}): gold ${c.gold.slice(-60)} pred ${c.pred.slice(-60)}: expected ${c.expected}, ${verdict.method}`,
+        )
     }
     console.log(`golden/verify: ${cases.length} cases ran, ${agree} agree`)
     assert.ok(cases.length > 0 && agree >= REQUIRED * cases.length)
