@@ -9,7 +9,7 @@ export type StopReason = 'exhausted' | 'searches' | 'rollouts' | 'tokens' | 'com
 
 export type SearchEvent =
   | { readonly type: 'verdict'; readonly verdict: VerdictRecord }
-  | { readonly type: 'evaluated'; readonly evaluation: EvaluationRecord }
+  | { readonly type: 'evaluated'; readonly evaluation: EvaluationRecord; readonly elapsedMs: number }
   | {
       readonly type: 'selected'
       /** How many were selected before. */

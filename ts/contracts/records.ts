@@ -40,6 +40,8 @@ export interface EvaluationRecord {
   readonly prefix: readonly string[]
   /** Number of earlier evaluations of the same prefix: always 0, but in compat trees, which evaluate anew. */
   readonly occurrence: number
+  /** Key of the random stream its rollouts come from. */
+  readonly seed: number
   readonly counts: Counts
   /** Empty where the verdict on the final answer itself is the evidence (a terminal node). */
   readonly rollouts: readonly RolloutRecord[]
@@ -80,6 +82,8 @@ export interface TreeNode {
   /** N(s): how often the search selected it. */
   readonly visits: number
   readonly rollouts: readonly RolloutRecord[]
+  /** Which evaluation of its prefix the rollouts are from, where a compat tree has several. */
+  readonly occurrence?: number
   readonly children: readonly TreeNode[]
 }
 

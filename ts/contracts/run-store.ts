@@ -1,7 +1,20 @@
-/** What a search needs of the place where its results are kept. */
+/** What a search needs of the place where its results are kept, and what the dataset builder reads back from it. */
 import type { SearchEvent } from './events.ts'
+import type { PolicyIdentity } from './policy.ts'
 import type { Problem } from './problem.ts'
-import type { EvaluationRecord, ProblemTree, SearchStatus, VerdictRecord } from './records.ts'
+import type { CandidateRecord, EvaluationRecord, ProblemTree, SearchStatus, VerdictRecord } from './records.ts'
+
+/** Everything that a run's results depend on. A changed value is another run. */
+export interface RunIdentity {
+  readonly seed: number
+  readonly strategy: string
+  readonly options: Readonly<Record<string, unknown>>
+  readonly budget: Readonly<Record<string, number>>
+  readonly policy: PolicyIdentity
+  readonly verifier: string
+  /** Name of the step scorer; null where the strategy uses none. */
+  readonly scorer: string | null
+}
 
 /** What an earlier, interrupted search of a problem left behind: a resumed one replays it instead of asking again. */
 export interface KnownWork {
@@ -10,13 +23,35 @@ export interface KnownWork {
 }
 
 export interface RunStore {
-  /** Registers the problem, or returns what is known of it. @throws EngineError STORE where it differs from the stored one */
+  /** Registers a problem, or returns what is known of it. @throws EngineError STORE where it differs from the stored one */
   begin(problem: Problem): { status: SearchStatus; known: KnownWork }
   /** Resolves when the event is durable. @throws EngineError STORE */
   append(problemId: string, event: SearchEvent): Promise<void>
-  /** Marks the problem as unfinished, with the reason. */
+  /** Marks a problem as unfinished, with the reason. */
   fail(problemId: string, reason: string): Promise<void>
-  /** Finished problems in their order of registration, one tree in memory at a time. */
-  trees(): AsyncIterable<ProblemTree>
   close(): Promise<void>
+}
+
+export interface RunReader {
+  readonly identity: RunIdentity
+  /** Hash of the identity. */
+  readonly runId: string
+  /** Trees of finished problems in their order of registration, one in memory at a time. */
+  trees(): AsyncIterable<ProblemTree>
+  /** Candidates of finished problems, problem by problem. */
+  candidates(): AsyncIterable<{ problem: Problem; candidates: CandidateRecord[] }>
+  summary(): RunSummary
+  close(): void
+}
+
+export interface RunSummary {
+  readonly problems: Readonly<Record<SearchStatus, number>>
+  readonly evaluations: number
+  readonly rollouts: number
+  readonly correct: number
+  readonly unparsed: number
+  readonly truncated: number
+  readonly tokens: number
+  /** Unfinished problems with their reasons. */
+  readonly failures: readonly { id: string; reason: string }[]
 }

@@ -47,6 +47,7 @@ export class Evaluator {
     const known = this.#known.get(keyOf(prefix, occurrence))
     if (known) return known
     const seed = this.#context.rng(prefix, occurrence)
+    const start = performance.now()
     const rollouts: RolloutRecord[] = []
     let counts: Counts
     do {
@@ -56,8 +57,8 @@ export class Evaluator {
       rollouts.push(...(await Promise.all(judged)))
       counts = countOutcomes(rollouts)
     } while (options.undecided?.(counts))
-    const evaluation = { problemId: this.#context.problem.id, prefix, occurrence, counts, rollouts }
-    await this.#emit({ type: 'evaluated', evaluation })
+    const evaluation = { problemId: this.#context.problem.id, prefix, occurrence, seed, counts, rollouts }
+    await this.#emit({ type: 'evaluated', evaluation, elapsedMs: performance.now() - start })
     return evaluation
   }
 

@@ -28,6 +28,7 @@ interface State {
   mc: number
   visits: number
   rollouts: readonly RolloutRecord[]
+  occurrence: number
   open: Steps[]
   readonly children: State[]
 }
@@ -41,6 +42,7 @@ function newState(prefix: Steps, steps: Steps, verdict?: boolean): State {
     mc: verdict ? 1 : 0,
     visits: 0,
     rollouts: [],
+    occurrence: 0,
     open: [],
     children: [],
   }
@@ -142,6 +144,7 @@ class CompatSearch {
     const judge = (rollout: Rollout) => this.#judge(rollout.steps)
     const evaluation = await this.#evaluator.evaluate(state.prefix, { numRollouts, occurrence, judge })
     state.rollouts = evaluation.rollouts
+    state.occurrence = occurrence
     state.counts = evaluation.counts
     state.mc = state.counts.correct / state.counts.total
     this.#rollouts += numRollouts
@@ -195,8 +198,9 @@ class CompatSearch {
   }
 }
 
-function toRecord({ steps, counts, mc, terminal, visits, rollouts, children }: State): TreeNode {
-  return { steps, counts, firstError: mc === 0, terminal, visits, rollouts, children: children.map(toRecord) }
+function toRecord({ mc, children, occurrence, steps, counts, terminal, visits, rollouts }: State): TreeNode {
+  const node = { steps, counts, firstError: mc === 0, terminal, visits, rollouts, children: children.map(toRecord) }
+  return occurrence > 0 ? { ...node, occurrence } : node
 }
 
 export function runCompat(

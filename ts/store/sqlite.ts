@@ -1,0 +1,192 @@
+/**
+ * A run directory: `run.db` with everything, `manifest.json` with the run's identity for people and tools.
+ * The writer holds `run.lock`. An event is durable when `append` resolves.
+ */
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { storeError } from '../contracts/errors.ts'
+import type { SearchEvent } from '../contracts/events.ts'
+import type { Problem } from '../contracts/problem.ts'
+import type { SearchStatus } from '../contracts/records.ts'
+import type { KnownWork, RunIdentity, RunStore } from '../contracts/run-store.ts'
+import { CommitQueue } from './commit-queue.ts'
+import { type Database, findDoor, guarded, type Row, type Statement } from './driver.ts'
+import { canonicalJson, differences, runId } from './identity.ts'
+import { lockRun } from './lock.ts'
+import { imageColumns, RowWriter, toEvaluation, toRollout, toVerdict } from './rows.ts'
+import { MIGRATIONS, migrate } from './schema.ts'
+
+const NOTHING: KnownWork = { evaluations: [], verdicts: [] }
+
+export interface OpenRunOptions {
+  /** Goes on with the run that the directory holds; without it, a directory that holds one is refused. */
+  resume: boolean
+}
+
+export class SqliteRunStore implements RunStore {
+  readonly #folder: string
+  readonly #db: Database
+  readonly #path: string
+  readonly #lock: { release: () => void }
+  readonly #queue: CommitQueue
+  readonly #rows: RowWriter
+  readonly #ordinals = new Map<string, number>()
+  readonly #select: Record<'problem' | 'evaluations' | 'rollouts' | 'verdicts', Statement>
+  #nextOrdinal: number
+  #closed = false
+
+  private constructor(folder: string, path: string, db: Database, lock: { release: () => void }) {
+    this.#folder = folder
+    this.#path = path
+    this.#db = db
+    this.#lock = lock
+    this.#queue = new CommitQueue(db, path)
+    this.#rows = new RowWriter(db)
+    this.#select = {
+      problem: db.prepare('SELECT * FROM problems WHERE id = ?'),
+      evaluations: db.prepare('SELECT * FROM evaluations WHERE problem = ?'),
+      rollouts: db.prepare('SELECT * FROM rollouts WHERE problem = ? AND evaluation = ? ORDER BY idx'),
+      verdicts: db.prepare('SELECT * FROM verdicts WHERE problem = ?'),
+    }
+    this.#nextOrdinal = Number(db.prepare('SELECT coalesce(max(ordinal), -1) + 1 AS n FROM problems').get()?.['n'])
+  }
+
+  /**
+   * Opens a run for writing, making the directory where it is missing.
+   * @throws EngineError STORE: it holds a run and `resume` is not set, a run of another identity (names what differs),
+   * another process writes it, its schema is newer, a page is corrupt, the disk is full
+   */
+  static open(folder: string, identity: RunIdentity, { resume }: OpenRunOptions): SqliteRunStore {
+    const door = findDoor()
+    makeFolder(folder)
+    const path = join(folder, 'run.db')
+    const lock = lockRun(folder)
+    let db: Database | undefined
+    try {
+      db = guarded(path, () => door.open(path))
+      const opened = db
+      guarded(path, () => opened.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL'))
+      migrate(db, path)
+      claim(db, folder, path, identity, resume)
+      return new SqliteRunStore(folder, path, db, lock)
+    } catch (error) {
+      db?.close()
+      lock.release()
+      throw error
+    }
+  }
+
+  begin(problem: Problem): { status: SearchStatus; known: KnownWork } {
+    const row = guarded(this.#path, () => this.#select.problem.get(problem.id))
+    if (!row) {
+      const ordinal = this.#nextOrdinal++
+      this.#ordinals.set(problem.id, ordinal)
+      // A failure of this write also fails every later one, whose promises are awaited.
+      this.#queue.push(() => this.#rows.problem(ordinal, problem)).catch(() => {})
+      return { status: 'running', known: NOTHING }
+    }
+    this.#compare(problem, row)
+    const ordinal = row['ordinal'] as number
+    this.#ordinals.set(problem.id, ordinal)
+    const status = row['status'] as SearchStatus
+    return { status, known: status === 'done' ? NOTHING : this.#known(problem.id, ordinal) }
+  }
+
+  append(problemId: string, event: SearchEvent): Promise<void> {
+    const ordinal = this.#ordinal(problemId)
+    const rows = this.#rows
+    switch (event.type) {
+      case 'selected':
+        return Promise.resolve()
+      case 'verdict':
+        return this.#queue.push(() => rows.verdict(ordinal, event.verdict))
+      case 'evaluated':
+        return this.#queue.push(() => rows.evaluation(ordinal, event.evaluation, event.elapsedMs))
+      case 'candidate':
+        return this.#queue.push(() => rows.candidate(ordinal, event.candidate))
+      case 'finished':
+        return this.#queue.push(() => {
+          if (event.tree) rows.tree(ordinal, event.tree.root)
+          rows.status(ordinal, 'done', event.reason, event.searches, event.rollouts)
+        })
+    }
+  }
+
+  fail(problemId: string, reason: string): Promise<void> {
+    const ordinal = this.#ordinal(problemId)
+    return this.#queue.push(() => this.#rows.status(ordinal, 'failed', reason, null, null))
+  }
+
+  /** Commits what waits and lets go of the run. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#queue.end()
+    this.#db.close()
+    this.#lock.release()
+  }
+
+  #ordinal(problemId: string): number {
+    const ordinal = this.#ordinals.get(problemId)
+    if (ordinal === undefined) throw storeError(`${this.#folder}: problem "${problemId}" was not begun`)
+    return ordinal
+  }
+
+  #known(problemId: string, ordinal: number): KnownWork {
+    return guarded(this.#path, () => ({
+      evaluations: this.#select.evaluations.all(ordinal).map((row) => {
+        const rollouts = this.#select.rollouts.all(ordinal, row['key'] as Uint8Array)
+        return toEvaluation(problemId, row, rollouts.map(toRollout))
+      }),
+      verdicts: this.#select.verdicts.all(ordinal).map((row) => toVerdict(problemId, row)),
+    }))
+  }
+
+  #compare(problem: Problem, row: Row): void {
+    const { path, hash } = imageColumns(problem.image)
+    const wanted = { question: problem.question, answer: problem.answer, image_path: path, image_hash: hash }
+    for (const [key, value] of Object.entries(wanted)) {
+      if (row[key] === value) continue
+      throw storeError(
+        `${this.#folder}: problem "${problem.id}" has another ${key.replace('_', ' ')} than in this run; use a new id or another run directory`,
+      )
+    }
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (error) {
+    throw storeError(`${folder}: the run directory cannot be made: ${(error as Error).message}`, error)
+  }
+}
+
+/** Writes the identity into a new run, compares it in an old one. */
+function claim(db: Database, folder: string, path: string, identity: RunIdentity, resume: boolean): void {
+  guarded(path, () => {
+    const stored = db.prepare("SELECT value FROM run WHERE key = 'identity'").get()?.['value']
+    if (stored === undefined) {
+      db.prepare("INSERT INTO run (key, value) VALUES ('identity', ?)").run(canonicalJson(identity))
+    } else {
+      if (!resume) throw storeError(`${folder}: this directory holds a run already; resume it or choose another directory`)
+      const changed = differences(JSON.parse(String(stored)), identity)
+      if (changed.length > 0) throw storeError(`${folder}: this run was made otherwise (stored → asked for): ${changed.join('; ')}`)
+      const sound = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check']
+      if (sound !== 'ok') throw storeError(`${path}: the database is corrupt (${String(sound)}); restore the file from a backup`)
+    }
+  })
+  writeManifest(folder, identity)
+}
+
+function writeManifest(folder: string, identity: RunIdentity): void {
+  const manifest = { format: 'mm-prm-run', schemaVersion: MIGRATIONS.length, runId: runId(identity), ...identity }
+  const path = join(folder, 'manifest.json')
+  if (existsSync(path)) return
+  try {
+    writeFileSync(`${path}.new`, `${JSON.stringify(manifest, null, 2)}\n`)
+    renameSync(`${path}.new`, path)
+  } catch (error) {
+    throw storeError(`${path}: cannot be written: ${(error as Error).message}`, error)
+  }
+}
