@@ -36,7 +36,7 @@ export function parseTagged(text: string, options: ParseOptions): { outcome: Out
   return { outcome: complete ? 'complete' : 'unparsed', steps }
 }
 
-/** Blocks as a policy writes them, one a line. */
+/** Steps as blocks, as the policy wrote them and reads them again. */
 export function renderSteps(steps: readonly string[]): string {
-  return steps.map((step) => `<step>${step}</step>\n`).join('')
+  return steps.map((step) => `<step>${step.trim()}</step>`).join('')
 }

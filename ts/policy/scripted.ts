@@ -18,7 +18,9 @@ export function scriptedPolicy(script: Script, identity: Partial<PolicyIdentity>
     async rollouts(requests, signal) {
       signal?.throwIfAborted()
       return Promise.all(
-        requests.map((request) => Promise.all(Array.from({ length: request.count }, (_, i) => script(request, request.from + i)))),
+        requests.map((request) =>
+          Promise.all(Array.from({ length: request.count }, (_, i) => script(request, request.from + i))),
+        ),
       )
     },
   }

@@ -26,14 +26,14 @@ Problem: `
 
 /** The steps so far stand in the user turn; the policy goes on in a new assistant turn. */
 const inUserTurn = (task: string, question: string, prefix: readonly string[], intro: string): PolicyPrompt => ({
-  user: `${task}${question}${prefix.length > 0 ? `${intro}${prefix.map((step) => `<step>${step.trim()}</step>`).join('')}` : ''}`,
+  user: `${task}${question}${prefix.length > 0 ? `${intro}${renderSteps(prefix)}` : ''}`,
   assistant: '',
 })
 
 export const TEMPLATES: readonly PolicyTemplate[] = [
   { name: 'mm-prm-v1', render: (question, prefix) => inUserTurn(MM_PRM_TASK, question, prefix, '\nPrevious Steps:') },
   // Prefix and continuation are one token sequence: neighbouring prefixes share their whole cache.
-  { name: 'prefill', render: (question, prefix) => ({ user: `${MM_PRM_TASK}${question}`, assistant: renderSteps(prefix) }) },
+  { name: 'prefill', render: (question, prefix) => ({ user: `Question: ${question}`, assistant: renderSteps(prefix) }) },
   {
     name: 'instruct',
     render: (question, prefix) =>

@@ -71,7 +71,8 @@ export class Evaluator {
     )
     for (const [i, { count }] of requests.entries()) {
       const given = results[i]?.length ?? 0
-      if (given !== count) throw policyError(`problem "${problem.id}": ${count} rollouts were asked for, the policy gave ${given}`)
+      if (given !== count)
+        throw policyError(`problem "${problem.id}": ${count} rollouts were asked for, the policy gave ${given}`)
     }
     return results
   }

@@ -11,7 +11,10 @@ export interface PriorityOptions {
 const PYTHON_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/
 
 export function countWords(rollout: readonly string[]): number {
-  return rollout.join('\n').split(PYTHON_SPACE).filter((word) => word !== '').length
+  return rollout
+    .join('\n')
+    .split(PYTHON_SPACE)
+    .filter((word) => word !== '').length
 }
 
 /** Q(s, r) = α^(1 − MC(s)) · β^(words(r) / L) */

@@ -145,7 +145,9 @@ class Runner {
   #throwIfAborted(): void {
     if (!this.#signal.aborted) return
     const { reason } = this.#signal
-    throw reason instanceof EngineError ? reason : new EngineError('ERR_ENGINE_ABORTED', 'the search was aborted', { cause: reason })
+    throw reason instanceof EngineError
+      ? reason
+      : new EngineError('ERR_ENGINE_ABORTED', 'the search was aborted', { cause: reason })
   }
 }
 

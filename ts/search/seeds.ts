@@ -6,7 +6,9 @@ export type Streams = (prefix: readonly string[], occurrence?: number) => number
 
 export function streamsOf(runSeed: number, problemId: string): Streams {
   return (prefix, occurrence = 0) => {
-    const digest = createHash('sha256').update(JSON.stringify([runSeed, problemId, prefix, occurrence])).digest()
+    const digest = createHash('sha256')
+      .update(JSON.stringify([runSeed, problemId, prefix, occurrence]))
+      .digest()
     return digest.readUIntBE(0, 6) * 32 + ((digest[6] as number) >> 3)
   }
 }

@@ -81,7 +81,11 @@ const EXPLANATIONS: readonly { code: string; number: number; text: string }[] = 
 export function isSqlite(error: unknown, code: string): boolean {
   const { code: name, errcode } = error as { code?: string; errcode?: number }
   const known = EXPLANATIONS.find((e) => e.code === code)
-  return name === code || name?.startsWith(`${code}_`) === true || (known !== undefined && errcode !== undefined && (errcode & 0xff) === known.number)
+  return (
+    name === code ||
+    name?.startsWith(`${code}_`) === true ||
+    (known !== undefined && errcode !== undefined && (errcode & 0xff) === known.number)
+  )
 }
 
 /** Runs `work`; a fault of SQLite becomes an EngineError STORE that names the file and what to do. */

@@ -102,7 +102,9 @@ export function openRun(folder: string): RunReader {
     return guarded(path, () => {
       const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version'])
       if (version !== MIGRATIONS.length) {
-        throw storeError(`${path}: schema version ${version}, this mm-prm reads ${MIGRATIONS.length}; resume the run once to bring it up to date`)
+        throw storeError(
+          `${path}: schema version ${version}, this mm-prm reads ${MIGRATIONS.length}; resume the run once to bring it up to date`,
+        )
       }
       const identity = db.prepare("SELECT value FROM run WHERE key = 'identity'").get()?.['value']
       if (identity === undefined) throw storeError(`${folder}: the run was never started; resume it`)

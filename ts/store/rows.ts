@@ -7,7 +7,10 @@ import type { Database, Row, Statement, Value } from './driver.ts'
 
 /** Key of an evaluation within its problem. */
 export function evaluationKey(prefix: readonly string[], occurrence: number): Buffer {
-  return createHash('sha256').update(JSON.stringify([prefix, occurrence])).digest().subarray(0, 16)
+  return createHash('sha256')
+    .update(JSON.stringify([prefix, occurrence]))
+    .digest()
+    .subarray(0, 16)
 }
 
 const flag = (value: boolean | null): Value => (value === null ? null : Number(value))
@@ -21,7 +24,11 @@ function insert(db: Database, table: string, columns: readonly string[]): Statem
 }
 
 /** Image as columns: a path stays a path, bytes and data URIs are stored once by hash. */
-export function imageColumns(image: ProblemImage | undefined): { path: string | null; hash: string | null; bytes: Uint8Array | null } {
+export function imageColumns(image: ProblemImage | undefined): {
+  path: string | null
+  hash: string | null
+  bytes: Uint8Array | null
+} {
   if (image === undefined) return { path: null, hash: null, bytes: null }
   if (typeof image === 'string' && !/^data:/i.test(image)) return { path: image, hash: null, bytes: null }
   const bytes = typeof image === 'string' ? Buffer.from(image, 'utf8') : image

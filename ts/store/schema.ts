@@ -58,10 +58,14 @@ export function migrate(db: Database, path: string, migrations = MIGRATIONS): vo
     const isEmpty = db.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n'] === 0
     if (!isEmpty && owner !== APPLICATION_ID) throw storeError(`${path}: this is not the database of a run`)
     if (version > migrations.length) {
-      throw storeError(`${path}: schema version ${version} was written by a newer mm-prm; this one knows up to ${migrations.length}`)
+      throw storeError(
+        `${path}: schema version ${version} was written by a newer mm-prm; this one knows up to ${migrations.length}`,
+      )
     }
     for (let v = version; v < migrations.length; v++) {
-      db.exec(`BEGIN IMMEDIATE; ${migrations[v]} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${v + 1}; COMMIT`)
+      db.exec(
+        `BEGIN IMMEDIATE; ${migrations[v]} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${v + 1}; COMMIT`,
+      )
     }
   })
 }

@@ -171,7 +171,8 @@ function claim(db: Database, folder: string, path: string, identity: RunIdentity
     } else {
       if (!resume) throw storeError(`${folder}: this directory holds a run already; resume it or choose another directory`)
       const changed = differences(JSON.parse(String(stored)), identity)
-      if (changed.length > 0) throw storeError(`${folder}: this run was made otherwise (stored → asked for): ${changed.join('; ')}`)
+      if (changed.length > 0)
+        throw storeError(`${folder}: this run was made otherwise (stored → asked for): ${changed.join('; ')}`)
       const sound = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check']
       if (sound !== 'ok') throw storeError(`${path}: the database is corrupt (${String(sound)}); restore the file from a backup`)
     }

@@ -160,8 +160,9 @@ class OmegaSearch {
     return node.evaluation.counts
   }
 
-  #isError(counts: Counts): boolean {
-    return counts.correct <= (this.#options.maxDoublings > 0 ? 1 : 0)
+  /** No rollout came right, or just one of more than k. */
+  #isError({ correct, total }: Counts): boolean {
+    return correct === 0 || (this.#options.maxDoublings > 0 && correct === 1 && total > this.#options.numRollouts)
   }
 
   /** Counts a node's rollouts once, and opens its wrong ones where the node itself is right. */
@@ -173,7 +174,12 @@ class OmegaSearch {
     this.#rollouts += rollouts.length
     for (const rollout of rollouts) this.#tokens += rollout.numTokens ?? 0
     const isOpen = node === this.#root ? counts.correct > 0 : !this.#isError(counts)
-    if (isOpen) this.#pool.add(node, mcValue(counts), distinctSteps(rollouts, (r) => r.correct === false))
+    if (isOpen)
+      this.#pool.add(
+        node,
+        mcValue(counts),
+        distinctSteps(rollouts, (r) => r.correct === false),
+      )
   }
 }
 
