@@ -58,3 +58,24 @@ export function oneOf<T extends string>(value: string | undefined, name: string,
   if ((known as readonly string[]).includes(value)) return value as T
   throw new UsageError(`--${name} must be one of ${known.join(', ')}, got "${value}"`)
 }
+
+/** A number within limits, or undefined where the option was not given. */
+export function numberIn(
+  value: string | undefined,
+  name: string,
+  limits: { min?: number; above?: number; max?: number; whole?: boolean },
+): number | undefined {
+  if (value === undefined) return undefined
+  const { min, above, max, whole } = limits
+  const n = value.trim() === '' ? Number.NaN : Number(value)
+  const fits = n >= (min ?? -Infinity) && n > (above ?? -Infinity) && n <= (max ?? Number.MAX_VALUE)
+  if (fits && (!whole || Number.isInteger(n))) return n
+  const bounds = [
+    min !== undefined && `at least ${min}`,
+    above !== undefined && `above ${above}`,
+    max !== undefined && `at most ${max}`,
+  ]
+  throw new UsageError(
+    `--${name} must be a ${whole ? 'whole ' : ''}number ${bounds.filter(Boolean).join(' and ')}, got "${value}"`,
+  )
+}

@@ -9,6 +9,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'score a worked example with its picture',
     load: async () => (await import('./quickstart.ts')).command,
   },
+  generate: {
+    summary: 'write completions for questions in a JSONL file',
+    load: async () => (await import('./generate.ts')).command,
+  },
   score: { summary: 'score the steps of solutions in a JSONL file', load: async () => (await import('./score.ts')).command },
   select: {
     summary: 'choose among scored candidates: Best-of-N, votes, intervals',

@@ -1,0 +1,151 @@
+/**
+ * What commands share that run a model over a JSONL file: options, opening, lines worked on ahead of their turn,
+ * answers in input order, a bad line reported in its place, progress, exit code.
+ */
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { dirname, isAbsolute, resolve } from 'node:path'
+import type { Writable } from 'node:stream'
+import { invalidArgument } from '../contracts/errors.ts'
+import { suggest } from '../contracts/suggest.ts'
+import { Engine } from '../engine/engine.ts'
+import { EXIT, oneOf, positiveInteger, required } from './command.ts'
+import { inputBytes, type JsonLine, readJsonLines } from './jsonl.ts'
+import { badLine, lineId, writeLine } from './lines.ts'
+import { Progress } from './progress.ts'
+
+export const MODEL_OPTIONS = {
+  model: { type: 'string' },
+  input: { type: 'string' },
+  output: { type: 'string' },
+  dtype: { type: 'string' },
+  threads: { type: 'string' },
+  'max-tiles': { type: 'string' },
+  isa: { type: 'string' },
+} as const
+
+export const MODEL_USAGE = `  --model DIR        checkpoint folder
+  --input FILE       JSON lines; - for standard input
+  --output FILE      where results go (default: standard output)
+  --dtype f32|bf16   precision of the weights (default bf16)
+  --threads N        threads (default: one per usable core)
+  --max-tiles N      tiles per image at most (default: as the checkpoint's config says)
+  --isa NAME         instruction set (default: the best)`
+
+type Values = { [K in keyof typeof MODEL_OPTIONS]?: string | undefined }
+
+export interface ModelJob {
+  input: string
+  output: string | undefined
+  engine: Parameters<typeof Engine.open>[0]
+}
+
+export function readModelJob(values: Values): ModelJob {
+  const threads = positiveInteger(values.threads, 'threads')
+  const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles')
+  const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16'])
+  const isa = oneOf(values.isa, 'isa', ['reference', 'avx2', 'avx512', 'avx512bf16'])
+  return {
+    input: required(values.input, 'input'),
+    output: values.output,
+    engine: {
+      model: required(values.model, 'model'),
+      ...(weights && { weights }),
+      ...(threads && { threads }),
+      ...(maxTiles && { maxTiles }),
+      ...(isa && { isa }),
+    },
+  }
+}
+
+export interface QuestionLine {
+  id: string | number
+  question: string
+  image?: string
+}
+
+export function isStringList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
+/** The fields every line has. Other keys are the user's own, unless they look like a misspelt one of `known`. */
+export function readQuestionLine(value: Record<string, unknown>, folder: string, known: readonly string[]): QuestionLine {
+  const { id, question, image } = value
+  if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
+  if (typeof question !== 'string') throw invalidArgument('"question" must be a string')
+  if (image !== undefined && image !== null && typeof image !== 'string')
+    throw invalidArgument('"image" must be a path or a data URI')
+  for (const key of Object.keys(value)) {
+    const hint = known.includes(key) ? '' : suggest(key, known)
+    if (hint.startsWith(' (did')) throw invalidArgument(`unknown key "${key}"${hint}`)
+  }
+  if (typeof image !== 'string') return { id, question }
+  return { id, question, image: /^data:/i.test(image) || isAbsolute(image) ? image : resolve(folder, image) }
+}
+
+/** Answers one line: what follows its id. Throws INVALID_ARGUMENT for what is the line's own fault. */
+export type AnswerLine = (engine: Engine, value: Record<string, unknown>, folder: string) => Promise<object>
+
+/** One output line; never rejects for reasons that lie in the input line. */
+async function answerLine(engine: Engine, input: JsonLine, folder: string, answer: AnswerLine) {
+  try {
+    if (!input.value) throw invalidArgument(input.problem ?? 'unreadable')
+    return { text: JSON.stringify({ id: lineId(input), ...(await answer(engine, input.value, folder)) }), bad: false }
+  } catch (error) {
+    return { text: JSON.stringify(badLine(input, error)), bad: true }
+  }
+}
+
+async function openModel(job: ModelJob): Promise<Engine> {
+  const progress = new Progress('opening')
+  const engine = await Engine.open({
+    ...job.engine,
+    onProgress: ({ doneBytes, totalBytes }) => progress.update(`${(doneBytes / 1e6).toFixed(0)} MB`, doneBytes / totalBytes),
+  })
+  const { architecture, scoring } = engine.info()
+  progress.finish(scoring ? `${architecture}, ${scoring}` : architecture)
+  return engine
+}
+
+async function openOutput(path: string | undefined): Promise<Writable> {
+  if (path === undefined) return process.stdout
+  const out = createWriteStream(path)
+  await once(out, 'open').catch((error: Error) => {
+    throw invalidArgument(`--output ${path}: ${error.message}`, error)
+  })
+  return out
+}
+
+/** Resolves to the exit code. `inFlight`: lines worked on at once. */
+export async function runModelJob(job: ModelJob, label: string, inFlight: number, answer: AnswerLine): Promise<number> {
+  const totalBytes = await inputBytes(job.input)
+  const out = await openOutput(job.output)
+  await using engine = await openModel(job)
+  const progress = new Progress(label)
+  const folder = job.input === '-' ? process.cwd() : dirname(resolve(job.input))
+  const counts = { done: 0, bad: 0 }
+  const waiting: { result: ReturnType<typeof answerLine>; bytesRead: number }[] = []
+
+  const writeFirst = async () => {
+    const first = waiting.shift()
+    if (!first) return
+    const { text, bad } = await first.result
+    await writeLine(out, text)
+    counts.done++
+    if (bad) counts.bad++
+    progress.update(`${counts.done} lines`, totalBytes && first.bytesRead / totalBytes)
+  }
+  for await (const line of readJsonLines(job.input)) {
+    const result = answerLine(engine, line, folder, answer)
+    result.catch(() => {}) // reported when its turn comes
+    waiting.push({ result, bytesRead: line.bytesRead })
+    if (waiting.length >= inFlight) await writeFirst()
+  }
+  while (waiting.length > 0) await writeFirst()
+  if (job.output !== undefined) {
+    out.end()
+    await once(out, 'finish')
+  }
+  progress.finish(`${counts.done} lines${counts.bad > 0 ? `, ${counts.bad} bad` : ''}`)
+  return counts.bad > 0 ? EXIT.someLinesBad : EXIT.ok
+}
