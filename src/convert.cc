@@ -8,6 +8,23 @@
 namespace mmprm::addon {
 namespace {
 
+constexpr std::pair<const char*, DType> kWeights[] = {
+    {"bf16", DType::kBF16}, {"f32", DType::kF32}, {"int8", DType::kInt8}, {"int4", DType::kInt4}};
+
+DType parse_weights(const std::string& name) {
+  for (const auto& [known, dtype] : kWeights) {
+    if (name == known) return dtype;
+  }
+  reject_field("weights", "bf16, f32, int8 or int4");
+}
+
+const char* weights_name(DType dtype) {
+  for (const auto& [name, known] : kWeights) {
+    if (dtype == known) return name;
+  }
+  return "unknown";
+}
+
 std::vector<std::vector<int32_t>> int_lists(Napi::Object object, const char* key) {
   const Napi::Array array = get_array(object, key);
   std::vector<std::vector<int32_t>> lists;
@@ -31,9 +48,7 @@ Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
 }  // namespace
 
 EngineOptions to_engine_options(Napi::Object object) {
-  const std::string weights = get_string(object, "weights");
-  if (weights != "bf16" && weights != "f32") reject_field("weights", "bf16 or f32");
-  return {get_string(object, "model"),       weights == "f32" ? DType::kF32 : DType::kBF16,
+  return {get_string(object, "model"),       parse_weights(get_string(object, "weights")),
           get_int(object, "threads"),        get_string(object, "isa"),
           get_bytes(object, "kvCacheBytes"), get_bytes(object, "imageCacheBytes")};
 }
@@ -98,7 +113,7 @@ Napi::Value to_js(Napi::Env env, const EngineInfo& info) {
   return object_of(env, {{"architecture", Napi::String::New(env, info.architecture)},
                          {"family", Napi::String::New(env, info.family)},
                          {"isa", Napi::String::New(env, info.isa)},
-                         {"weights", Napi::String::New(env, info.weights == DType::kF32 ? "f32" : "bf16")},
+                         {"weights", Napi::String::New(env, weights_name(info.weights))},
                          {"threads", number(env, info.num_threads)},
                          {"packedBytes", number(env, double(info.packed_bytes))},
                          {"decoder", to_js(env, info.decoder)},

@@ -11,7 +11,7 @@ std::shared_ptr<Engine> Engine::open(const EngineOptions& options,
                                      const std::function<void(uint64_t, uint64_t)>& on_progress,
                                      CancelFlag cancelled) {
   if (options.weights == DType::kF16)
-    throw Error(ErrorCode::kInvalidArgument, "weights are kept as f32 or bf16");
+    throw Error(ErrorCode::kInvalidArgument, "weights are kept as f32, bf16, int8 or int4");
   return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(options, on_progress, cancelled)));
 }
 

@@ -27,7 +27,7 @@ const KernelTable& kernel_table(Isa isa);
 // Dtype in which activations meet weights of dtype `weights`. Without bf16 dot products in hardware, bf16
 // weights are widened on the fly and activations stay F32: faster and more exact there.
 constexpr DType activation_dtype(Isa isa, DType weights) {
-  return isa == Isa::kAvx512Bf16 && weights == DType::kBF16 ? DType::kBF16 : DType::kF32;
+  return isa == Isa::kAvx512Bf16 && weights != DType::kF32 ? DType::kBF16 : DType::kF32;
 }
 
 }  // namespace mmprm

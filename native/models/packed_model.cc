@@ -33,15 +33,21 @@ class Packer {
   void count(size_t total_bytes) { total_bytes_ += total_bytes; }
   size_t packed_bytes() const { return packed_bytes_; }
 
-  Linear linear(const MatrixSource& source, const VectorSource& bias = {}) {
-    Linear out = pack(source.row_refs(), source.cols);
-    out.bias = bias.to_f32();
-    release(source);
-    return out;
+  // Quantised weights are for the decoder's layers. What sees little traffic keeps more digits: the head at
+  // least int8, vision, projector and reward heads bf16.
+  Linear head(const MatrixSource& source) {
+    return linear(source, {}, options_.weight_dtype == DType::kInt4 ? DType::kInt8 : options_.weight_dtype);
+  }
+  Linear exact(const MatrixSource& source, const VectorSource& bias) {
+    return linear(source, bias, is_quantized(options_.weight_dtype) ? DType::kBF16 : options_.weight_dtype);
+  }
+  Linear linear(const MatrixSource& source, const VectorSource& bias) {
+    return linear(source, bias, options_.weight_dtype);
   }
 
   Linear gate_up(const DecoderLayerWeights& layer) {
-    Linear out = pack(interleave_gate_up(layer.gate.row_refs(), layer.up.row_refs()), layer.gate.cols);
+    Linear out = pack(interleave_gate_up(layer.gate.row_refs(), layer.up.row_refs()), layer.gate.cols,
+                      options_.weight_dtype);
     out.bias = interleave_gate_up(layer.gate_bias.to_f32(), layer.up_bias.to_f32());
     release(layer.gate);
     release(layer.up);
@@ -49,16 +55,23 @@ class Packer {
   }
 
  private:
-  Linear pack(const std::vector<RowRef>& rows, int cols) {
+  Linear linear(const MatrixSource& source, const VectorSource& bias, DType dtype) {
+    Linear out = pack(source.row_refs(), source.cols, dtype);
+    out.bias = bias.to_f32();
+    release(source);
+    return out;
+  }
+
+  Linear pack(const std::vector<RowRef>& rows, int cols, DType dtype) {
     if (options_.cancelled && options_.cancelled->load())
       throw Error(ErrorCode::kAborted, "opening was aborted");
     const GemmKernel& gemm = options_.kernels->gemm;
     const int N = static_cast<int>(rows.size());
     if (N == 0) return {};
     Linear out;
-    out.storage.reserve(gemm.packed_bytes(options_.weight_dtype, N, cols));
-    out.w = {out.storage.data(), options_.weight_dtype, N, cols};
-    const PackArgs args{rows.data(), out.storage.data(), options_.weight_dtype, N, cols};
+    out.storage.reserve(gemm.packed_bytes(dtype, N, cols));
+    out.w = {out.storage.data(), dtype, N, cols};
+    const PackArgs args{rows.data(), out.storage.data(), dtype, N, cols};
     pool_.run(gemm.pack_units(args), 1, [&](int64_t begin, int64_t end) { gemm.pack(args, begin, end); });
     packed_bytes_ += out.storage.size_bytes();
     return out;
@@ -94,9 +107,9 @@ PackedDecoder pack_decoder(const DecoderSpec& spec, const DecoderWeights& weight
     out.layers.push_back(std::move(packed));
   }
   out.final_norm = weights.final_norm.to_f32();
-  out.head = packer.linear(weights.head);
-  out.reward_fc1 = packer.linear(weights.reward_fc1, weights.reward_fc1_bias);
-  out.reward_fc2 = packer.linear(weights.reward_fc2, weights.reward_fc2_bias);
+  out.head = packer.head(weights.head);
+  out.reward_fc1 = packer.exact(weights.reward_fc1, weights.reward_fc1_bias);
+  out.reward_fc2 = packer.exact(weights.reward_fc2, weights.reward_fc2_bias);
   return out;
 }
 
@@ -113,7 +126,7 @@ std::vector<float> matrix_to_f32(const MatrixSource& source) {
 PackedVision pack_vision(const VisionSpec& spec, const VisionWeights& weights, Packer& packer) {
   PackedVision out;
   out.spec = spec;
-  out.patch_embedding = packer.linear(weights.patch_embedding, weights.patch_bias);
+  out.patch_embedding = packer.exact(weights.patch_embedding, weights.patch_bias);
   out.class_embedding = weights.class_embedding.to_f32();
   out.position_embedding = matrix_to_f32(weights.position_embedding);
   for (const VisionLayerWeights& layer : weights.layers) {
@@ -126,16 +139,16 @@ PackedVision pack_vision(const VisionSpec& spec, const VisionWeights& weights, P
     packed.k_norm = layer.k_norm.to_f32();
     packed.scale1 = layer.scale1.to_f32();
     packed.scale2 = layer.scale2.to_f32();
-    packed.qkv = packer.linear(layer.qkv, layer.qkv_bias);
-    packed.proj = packer.linear(layer.proj, layer.proj_bias);
-    packed.fc1 = packer.linear(layer.fc1, layer.fc1_bias);
-    packed.fc2 = packer.linear(layer.fc2, layer.fc2_bias);
+    packed.qkv = packer.exact(layer.qkv, layer.qkv_bias);
+    packed.proj = packer.exact(layer.proj, layer.proj_bias);
+    packed.fc1 = packer.exact(layer.fc1, layer.fc1_bias);
+    packed.fc2 = packer.exact(layer.fc2, layer.fc2_bias);
     out.layers.push_back(std::move(packed));
   }
   out.projector_norm = weights.projector_norm.to_f32();
   out.projector_norm_bias = weights.projector_norm_bias.to_f32();
-  out.projector_fc1 = packer.linear(weights.projector_fc1, weights.projector_fc1_bias);
-  out.projector_fc2 = packer.linear(weights.projector_fc2, weights.projector_fc2_bias);
+  out.projector_fc1 = packer.exact(weights.projector_fc1, weights.projector_fc1_bias);
+  out.projector_fc2 = packer.exact(weights.projector_fc2, weights.projector_fc2_bias);
   return out;
 }
 

@@ -37,7 +37,7 @@ export interface NativeInfo {
   architecture: string
   family: string
   isa: string
-  weights: 'bf16' | 'f32'
+  weights: 'bf16' | 'f32' | 'int8' | 'int4'
   threads: number
   packedBytes: number
   decoder: NativeDecoderInfo
@@ -52,7 +52,7 @@ export interface NativeJob<T> {
 
 export interface NativeOpenOptions {
   model: string
-  weights: 'bf16' | 'f32'
+  weights: 'bf16' | 'f32' | 'int8' | 'int4'
   /** 0: one per usable core. */
   threads: number
   /** Empty: the best there is. */

@@ -37,7 +37,7 @@ export interface OpenProgress {
 
 export const openSchema = z.strictObject({
   model: z.string().min(1),
-  weights: z.enum(['bf16', 'f32']).default('bf16'),
+  weights: z.enum(['bf16', 'f32', 'int8', 'int4']).default('bf16'),
   threads: positive.max(1024).optional(),
   isa: z.enum(['reference', 'avx2', 'avx512', 'avx512bf16']).optional(),
   scoring: z.string().min(1).default('auto'),

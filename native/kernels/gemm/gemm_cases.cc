@@ -10,6 +10,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/float_types.h"
+#include "kernels/gemm/quantize.h"
 #include "kernels/kernel_case.h"
 
 namespace mmprm {
@@ -29,7 +30,10 @@ struct Shape {
   int columns() const { return y_cols ? y_cols : epilogue == Epilogue::kSwiglu ? N / 2 : N; }
 };
 
-const char* dtype_name(DType dtype) { return dtype == DType::kF32 ? "f32" : "bf16"; }
+const char* dtype_name(DType dtype) {
+  static const char* const names[] = {"f32", "bf16", "f16", "int8", "int4"};
+  return names[int(dtype)];
+}
 
 std::string name_of(const Shape& s) {
   static const char* const epilogues[] = {"store", "accumulate", "gelu", "relu", "swiglu"};
@@ -133,8 +137,18 @@ struct Problem {
   double weight(int n, int k) const {
     const RowRef& row = rows_N[n];
     if (!row.data) return 0;
+    if (is_quantized(shape.weights)) return quantized_weight(row, k);
     const float f = load_as_f32(row.data, row.dtype, k);
     return shape.weights == DType::kBF16 ? bf16_to_f32(f32_to_bf16(f)) : f;
+  }
+
+  double quantized_weight(const RowRef& row, int k) const {
+    const int group = quant_group(shape.weights), first = k / group * group;
+    const int count = std::min(group, shape.K - first);
+    float w[kInt8Group];
+    for (int i = 0; i < count; ++i) w[i] = load_as_f32(row.data, row.dtype, first + i);
+    const QuantParams params = quant_params(shape.weights, w, count);
+    return bf16_to_f32(f32_to_bf16(dequantize(quantize(shape.weights, w[k - first], params), params)));
   }
 
   GemmArgs args(const GuardedBlock& y, int first_row, int rows) const {
@@ -387,14 +401,37 @@ void add_small_cases(DType weights, std::vector<KernelCase>& cases) {
   }
 }
 
+// Error of W, relative by norm, on Gaussian weights: what quantize.h promises.
+void check_quantisation_error(const KernelTable&) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0, 0.02f);
+  for (const auto& [dtype, limit] : {std::pair{DType::kInt8, 0.0075}, std::pair{DType::kInt4, 0.09}}) {
+    double difference = 0, norm = 0;
+    for (int round = 0; round < 2000; ++round) {
+      float w[kInt8Group];
+      const int group = quant_group(dtype);
+      for (int i = 0; i < group; ++i) w[i] = normal(random);
+      const QuantParams params = quant_params(dtype, w, group);
+      for (int i = 0; i < group; ++i) {
+        const double off = dequantize(quantize(dtype, w[i], params), params) - double(w[i]);
+        difference += off * off;
+        norm += double(w[i]) * w[i];
+      }
+    }
+    const double relative = std::sqrt(difference / norm);
+    require(relative <= limit, std::string(dtype_name(dtype)) + " is off by " + std::to_string(relative));
+  }
+}
+
 }  // namespace
 
 std::vector<KernelCase> gemm_cases() {
   std::vector<KernelCase> cases;
-  for (DType weights : {DType::kF32, DType::kBF16}) {
+  for (DType weights : {DType::kF32, DType::kBF16, DType::kInt8, DType::kInt4}) {
     add_small_cases(weights, cases);
     for (int M : {1, 4, 8, 16, 64, 512}) cases.push_back(benched_case({M, 4096, 4096, weights}));
   }
+  cases.push_back({"gemm quantisation error", check_quantisation_error, {}});
   // The matrices of a decoder of half a billion parameters, and of a vision tower.
   constexpr DType kBF16 = DType::kBF16;
   for (int M : {1, 16, 512}) {

@@ -6,6 +6,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_epilogue.h"
 #include "kernels/gemm/gemm_pack.h"
+#include "kernels/gemm/gemm_quant.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
@@ -32,25 +33,53 @@ struct WorkPlan {
   int64_t units() const { return divide_up(layout.count(), panels_per_unit) * row_blocks; }
 };
 
+// The block of k that the micro-kernels read next: the panel's own bytes, or its groups expanded to bf16.
+class WeightBlocks {
+ public:
+  WeightBlocks(const GemmArgs& args, const PanelLayout& layout, int64_t panel)
+      : quant_(args.w->dtype, args.w->K),
+        panel_(args.w->data + layout.offset_bytes(panel)),
+        vectors_(layout.vectors(panel)),
+        step_bytes_(layout.step_bytes(panel)) {}
+
+  int steps_at_once() const {
+    const int most = int(kWeightBlockBytes / step_bytes_);
+    return quant_.group == 0 ? most : most / quant_.pairs * quant_.pairs;
+  }
+  const std::byte* at(int step, int steps) {
+    if (quant_.group == 0) return panel_ + step * step_bytes_;
+    const int first = step / quant_.pairs;
+    expand_groups(quant_, panel_, vectors_, first, first + int(divide_up(steps, quant_.pairs)), expanded_);
+    return expanded_;
+  }
+
+ private:
+  QuantLayout quant_;
+  const std::byte* panel_;
+  int vectors_;
+  int64_t step_bytes_;
+  alignas(64) std::byte expanded_[kWeightBlockBytes];
+};
+
 // All of k for rows [m, m + rows) and one panel.
 template <typename Multiply>
 void run_panel(const GemmArgs& args, const PanelLayout& layout, int64_t panel, int64_t m, int rows) {
   alignas(64) float tile[kRowBlock * kPanelCols];
   std::memset(tile, 0, sizeof(float) * size_t(rows) * kPanelCols);
   const int vectors = layout.vectors(panel);
-  const int64_t step_bytes = layout.step_bytes(panel);
   const int64_t a_stride_bytes = args.a_stride * (Multiply::kActivationBytes / Multiply::kPerStep);
   const std::byte* a = static_cast<const std::byte*>(args.a_MK) + m * a_stride_bytes;
-  const std::byte* w = args.w->data + layout.offset_bytes(panel);
-  const int steps_at_once = int(kWeightBlockBytes / step_bytes);
+  WeightBlocks blocks(args, layout, panel);
+  const int steps_at_once = blocks.steps_at_once();
   const int row_groups = int(divide_up(rows, kMaxRows));
   for (int s = 0; s < layout.steps; s += steps_at_once) {
     const int steps = s + steps_at_once < layout.steps ? steps_at_once : layout.steps - s;
+    const std::byte* block = blocks.at(s, steps);
     for (int g = 0; g < row_groups; ++g) {  // of sizes that differ by one at most
       const int first = rows * g / row_groups, count = rows * (g + 1) / row_groups - first;
       kMultiplyTile<Multiply>[count - 1][vectors - 1](
-          w + s * step_bytes, a + first * a_stride_bytes + int64_t(s) * Multiply::kActivationBytes,
-          a_stride_bytes, steps, tile + first * kPanelCols);
+          block, a + first * a_stride_bytes + int64_t(s) * Multiply::kActivationBytes, a_stride_bytes, steps,
+          tile + first * kPanelCols);
     }
   }
   finish_tile(args, tile, m, rows, panel * kPanelCols, vectors);
@@ -62,7 +91,9 @@ int64_t pack_units(const PackArgs& args) { return PanelLayout(args.dtype, args.N
 
 void pack(const PackArgs& args, int64_t unit_begin, int64_t unit_end) {
   const PanelLayout layout(args.dtype, args.N, args.K);
-  for (int64_t panel = unit_begin; panel < unit_end; ++panel) pack_panel(args, layout, panel);
+  for (int64_t panel = unit_begin; panel < unit_end; ++panel) {
+    (is_quantized(args.dtype) ? pack_quant_panel : pack_panel)(args, layout, panel);
+  }
 }
 
 int64_t units(const GemmArgs& args) { return WorkPlan(args).units(); }
@@ -74,10 +105,10 @@ void run(const GemmArgs& args, int64_t unit_begin, int64_t unit_end) {
     const int rows = args.M - m < kRowBlock ? int(args.M - m) : kRowBlock;
     const int64_t first = u / plan.row_blocks * plan.panels_per_unit;
     for (int64_t p = first; p < first + plan.panels_per_unit && p < plan.layout.count(); ++p) {
-      if (args.w->dtype == DType::kBF16) {
-        run_panel<MultiplyBf16>(args, plan.layout, p, m, rows);
-      } else {
+      if (args.w->dtype == DType::kF32) {
         run_panel<MultiplyF32>(args, plan.layout, p, m, rows);
+      } else {
+        run_panel<MultiplyBf16>(args, plan.layout, p, m, rows);
       }
     }
   }

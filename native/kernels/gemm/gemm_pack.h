@@ -4,20 +4,27 @@
 #pragma once
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_micro.h"
+#include "kernels/gemm/quantize.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Where the panels of a matrix lie.
+// Where the panels of a matrix lie. Quantised panels are laid out in gemm_quant.h; their steps are those of
+// the bf16 panel that they expand to.
 struct PanelLayout {
-  int N, steps, step_values;
+  int N, steps;
+  int64_t bytes_per_vector;  // of a panel, all of k
 
   PanelLayout(DType dtype, int N, int K)
       : N(N),
-        steps(dtype == DType::kBF16 ? int(divide_up(K, 2)) : K),
-        step_values(dtype == DType::kBF16 ? 2 : 1) {}
+        steps(dtype == DType::kF32 ? K : int(divide_up(K, 2))),
+        bytes_per_vector(int64_t(steps) * kVectorBytes) {
+    if (!is_quantized(dtype)) return;
+    const int group = quant_group(dtype), pair_bytes = dtype == DType::kInt8 ? 2 : 1;
+    bytes_per_vector = divide_up(K, group) * kLanes * (4 + group / 2 * pair_bytes);
+  }
 
   int64_t count() const { return divide_up(N, kPanelCols); }
   int vectors(int64_t panel) const {
@@ -25,8 +32,8 @@ struct PanelLayout {
     return left < kMaxVectors ? int(left) : kMaxVectors;
   }
   int64_t step_bytes(int64_t panel) const { return int64_t(vectors(panel)) * kVectorBytes; }
-  int64_t offset_bytes(int64_t panel) const { return panel * steps * kMaxVectors * kVectorBytes; }
-  int64_t total_bytes() const { return divide_up(N, kLanes) * steps * kVectorBytes; }
+  int64_t offset_bytes(int64_t panel) const { return panel * kMaxVectors * bytes_per_vector; }
+  int64_t total_bytes() const { return divide_up(N, kLanes) * bytes_per_vector; }
 };
 
 template <typename T>

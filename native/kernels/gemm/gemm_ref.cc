@@ -1,9 +1,12 @@
 // gemm, reference: plain loops, double accumulation. The oracle of every other instruction set, and the
-// kernel of processors without one. Packed form: rows of w as they are, N by K, in the pack's dtype.
+// kernel of processors without one. Packed form: rows of w as they are, N by K, in the pack's dtype;
+// quantised ones as the bf16 numbers that multiply.
+#include <algorithm>
 #include <cmath>
 
 #include "base/float_types.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/quantize.h"
 
 namespace mmprm::reference {
 namespace {
@@ -14,10 +17,29 @@ size_t packed_bytes(DType dtype, int N, int K) { return size_t(N) * size_t(K) * 
 
 int64_t pack_units(const PackArgs& args) { return args.N; }
 
+constexpr DType stored_dtype(DType dtype) { return is_quantized(dtype) ? DType::kBF16 : dtype; }
+
+void pack_quantized(const PackArgs& args, const RowRef& row, std::byte* packed_K) {
+  const int group = quant_group(args.dtype);
+  for (int first = 0; first < args.K; first += group) {
+    const int count = std::min(group, args.K - first);
+    float w[kInt8Group] = {};
+    for (int i = 0; i < count && row.data; ++i) w[i] = load_as_f32(row.data, row.dtype, first + i);
+    const QuantParams p = quant_params(args.dtype, w, count);
+    for (int i = 0; i < count; ++i) {
+      store_from_f32(packed_K, DType::kBF16, first + i, dequantize(quantize(args.dtype, w[i], p), p));
+    }
+  }
+}
+
 void pack(const PackArgs& args, int64_t unit_begin, int64_t unit_end) {
   for (int64_t n = unit_begin; n < unit_end; ++n) {
     const RowRef& row = args.rows_N[n];
     std::byte* packed_K = args.packed + packed_bytes(args.dtype, int(n), args.K);
+    if (is_quantized(args.dtype)) {
+      pack_quantized(args, row, packed_K);
+      continue;
+    }
     for (int k = 0; k < args.K; ++k) {
       store_from_f32(packed_K, args.dtype, k, row.data ? load_as_f32(row.data, row.dtype, k) : 0.0f);
     }
@@ -32,7 +54,7 @@ double value(const GemmArgs& args, int64_t m, int64_t n) {
   double sum = 0;
   for (int k = 0; k < w.K; ++k) {
     sum += double(load_as_f32(args.a_MK, args.a_dtype, m * args.a_stride + k)) *
-           double(load_as_f32(w.data, w.dtype, n * w.K + k));
+           double(load_as_f32(w.data, stored_dtype(w.dtype), n * w.K + k));
   }
   if (args.bias_N) sum += args.bias_N[n];
   return args.column_scale_N ? sum * args.column_scale_N[n] : sum;
