@@ -1,0 +1,129 @@
+/** A policy on an OpenAI-compatible server. What a server makes of `n` and `finish_reason` is not taken on trust. */
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import { policyError } from '../contracts/errors.ts'
+import type { Policy, Rollout, RolloutRequest } from '../contracts/policy.ts'
+import { hash32 } from '../contracts/random.ts'
+import { validate } from '../contracts/validate.ts'
+import { parseTagged } from './format.ts'
+import { imageUri } from './image-uri.ts'
+import { type ChatChoice, ChatClient, type ChatMessage, clientSchema } from './openai-client.ts'
+import { samplingSchema } from './sampling.ts'
+import { findTemplate, type PolicyTemplate, templateHash } from './templates.ts'
+
+const schema = clientSchema.extend({
+  /** `mm-prm-v1`, `instruct` (for models that were not trained on the tags), or `prefill` where the server continues. */
+  template: z.string().default('mm-prm-v1'),
+  sampling: samplingSchema.default(() => samplingSchema.parse({})),
+  /** The most samples asked for in one request (`n`); the image travels once with each. */
+  samplesPerRequest: z.number().int().positive().default(16),
+  /** Requests without a sample in them that are borne for one prefix. */
+  maxEmptyAnswers: z.number().int().nonnegative().default(3),
+})
+
+export type OpenAiPolicyOptions = z.input<typeof schema>
+
+class OpenAiPolicy implements Policy {
+  readonly identity
+  readonly #client: ChatClient
+  readonly #template: PolicyTemplate
+  readonly #options: z.output<typeof schema>
+  /** Falls to what the server proves to give. */
+  #samplesPerRequest: number
+
+  constructor(options: z.output<typeof schema>) {
+    const { template, sampling, samplesPerRequest, maxEmptyAnswers: _, ...client } = options
+    this.#options = options
+    this.#client = new ChatClient(client)
+    this.#template = findTemplate(template)
+    this.#samplesPerRequest = samplesPerRequest
+    const modelHash = createHash('sha256').update(options.model).digest('hex').slice(0, 16)
+    const hash = templateHash(this.#template)
+    this.identity = { kind: 'openai', model: options.model, modelHash, template, templateHash: hash, sampling }
+  }
+
+  async rollouts(requests: readonly RolloutRequest[], signal?: AbortSignal): Promise<Rollout[][]> {
+    return Promise.all(requests.map((request) => this.#node(request, signal)))
+  }
+
+  async #node(request: RolloutRequest, signal: AbortSignal | undefined): Promise<Rollout[]> {
+    const messages = await this.#messages(request)
+    const end = request.from + request.count
+    const chunks: Promise<Rollout[]>[] = []
+    for (let from = request.from; from < end; from += this.#options.samplesPerRequest) {
+      const count = Math.min(this.#options.samplesPerRequest, end - from)
+      chunks.push(this.#chunk(messages, { ...request, from, count }, signal))
+    }
+    return (await Promise.all(chunks)).flat()
+  }
+
+  /** As many samples as asked for, however few the server gives at a time. */
+  async #chunk(messages: ChatMessage[], request: RolloutRequest, signal: AbortSignal | undefined): Promise<Rollout[]> {
+    const about = `problem "${request.problem.id}"`
+    const rollouts: Rollout[] = []
+    let empty = 0
+    while (rollouts.length < request.count) {
+      const n = Math.min(request.count - rollouts.length, this.#samplesPerRequest)
+      const parameters = this.#parameters(request, request.from + rollouts.length, n)
+      const { choices, usage } = await this.#client.complete(messages, parameters, about, signal)
+      const given = choices.slice(0, n)
+      const numTokens = choices.length === 1 ? (usage?.completion_tokens ?? undefined) : undefined
+      rollouts.push(...given.map((choice) => toRollout(choice, request, numTokens)))
+      if (given.length === 0 && ++empty > this.#options.maxEmptyAnswers) {
+        throw policyError(`${about}: the server answers without a sample, ${empty} times for one prefix`)
+      }
+      if (given.length > 0 && given.length < n) this.#samplesPerRequest = Math.min(this.#samplesPerRequest, given.length)
+    }
+    return rollouts
+  }
+
+  async #messages({ problem, prefix }: RolloutRequest): Promise<ChatMessage[]> {
+    const { user, assistant } = this.#template.render(problem.question, prefix)
+    const url = await imageUri(problem)
+    const content =
+      url === undefined
+        ? user
+        : [
+            { type: 'image_url' as const, image_url: { url } },
+            { type: 'text' as const, text: user },
+          ]
+    const messages: ChatMessage[] = [{ role: 'user', content }]
+    if (assistant !== '') messages.push({ role: 'assistant', content: assistant })
+    return messages
+  }
+
+  /** What the standard does not know is sent only where it is not neutral. */
+  #parameters(request: RolloutRequest, index: number, n: number): Record<string, unknown> {
+    const { temperature, topK, topP, repetitionPenalty, maxTokens } = this.#options.sampling
+    const isContinued = this.#template.name === 'prefill' && request.prefix.length > 0
+    return {
+      n,
+      seed: hash32(`${request.seed}/${index}`) >>> 1,
+      temperature,
+      top_p: topP,
+      max_tokens: maxTokens,
+      ...(topK > 0 && { top_k: topK }),
+      ...(repetitionPenalty !== 1 && { repetition_penalty: repetitionPenalty }),
+      ...(request.maxSteps === 1 && { stop: ['</step>'] }),
+      ...(isContinued && { continue_final_message: true, add_generation_prompt: false }),
+    }
+  }
+}
+
+function toRollout(choice: ChatChoice, { maxSteps }: RolloutRequest, numTokens: number | undefined): Rollout {
+  const { content, refusal } = choice.message
+  const tokens = numTokens !== undefined && { numTokens }
+  if (!content) return { outcome: 'unparsed', steps: [], text: refusal ?? '', ...tokens }
+  const truncated = choice.finish_reason === 'length'
+  // A server takes the stop text out of what it returns.
+  const wasStopped = maxSteps === 1 && choice.finish_reason === 'stop' && /<step>(?![\s\S]*<\/step>)/.test(content)
+  const text = wasStopped ? `${content}</step>` : content
+  const parsed = parseTagged(text, { truncated, maxSteps })
+  const isFiltered = choice.finish_reason === 'content_filter' && parsed.outcome === 'complete'
+  return { ...parsed, ...(isFiltered && { outcome: 'unparsed' as const }), text, ...tokens }
+}
+
+/** @throws EngineError INVALID_ARGUMENT: unknown options or template, a URL that is none */
+export function openAiPolicy(options: OpenAiPolicyOptions): Policy {
+  return new OpenAiPolicy(validate(schema, options, 'OpenAI policy'))
+}
