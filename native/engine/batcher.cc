@@ -185,6 +185,7 @@ void Batcher::draw_tokens(const Step& step, const KernelRunner& run) {
     const auto& task = static_cast<const GenerateTask&>(*tasks_.at(output.group));
     for (int sample : output.samples) {
       draws_.push_back(task.draw_for(sample, static_cast<int>(rows.size())));
+      draws_.back().shares_row = output.samples.size() > 1;
       samples.push_back({output.group, sample});
     }
     rows.push_back(static_cast<int32_t>(i));

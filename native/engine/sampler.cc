@@ -14,7 +14,8 @@
 namespace mmprm {
 namespace {
 
-constexpr int kBlock = 64;             // logits looked at together: one comparison decides for most blocks
+constexpr int kBlock = 64;  // logits looked at together: one comparison decides for most blocks
+constexpr int kTrims = 4;
 constexpr float kGreedyBelow = 1e-5f;  // temperatures that differ from greedy in rounding only
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
@@ -49,6 +50,12 @@ float largest_of(const float* logits, int count) {
   return *std::max_element(best, best + 8);
 }
 
+// Reorders the values.
+float kth_largest(float* values, int count, int k) {
+  std::nth_element(values, values + (k - 1), values + count, std::greater<float>());
+  return values[k - 1];
+}
+
 float checked_largest(const float* logits, int V) {
   const float largest = largest_of(logits, V);
   if (std::isfinite(largest)) return largest;
@@ -68,22 +75,43 @@ void penalise(float* logits, const TokenHistory& history, const SamplingParams& 
   }
 }
 
+// Eight partial sums, then one: the same order for every caller, and no chain of dependent additions.
+double sum_of(const float* weights, size_t count) {
+  double part[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    for (size_t j = 0; j < 8; ++j) part[j] += double(weights[i + j]);
+  }
+  for (; i < count; ++i) part[0] += double(weights[i]);
+  return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+}
+
 double total_of(const std::vector<float>& weights) {
   double sum = 0;
-  for (float w : weights) sum += w;
+  for (size_t i = 0; i < weights.size(); i += kBlock)
+    sum += sum_of(&weights[i], std::min<size_t>(kBlock, weights.size() - i));
   return sum;
 }
 
-// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole.
+// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole. Should
+// rounding hide that place, the last token with weight is taken.
 int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>& weights, double uniform) {
   const double target = uniform * total_of(weights);
   double sum = 0;
-  int32_t token = tokens.front();
-  for (size_t i = 0; i < tokens.size() && sum <= target; ++i) {
-    sum += weights[i];
-    if (weights[i] > 0) token = tokens[i];
+  size_t first = 0;  // of the block in which the place lies
+  for (size_t i = 0; i < weights.size(); i += kBlock) {
+    const double block = sum_of(&weights[i], std::min<size_t>(kBlock, weights.size() - i));
+    if (block == 0) continue;
+    first = i;
+    if (sum + block > target) break;
+    sum += block;
   }
-  return token;
+  size_t chosen = first;
+  for (size_t i = first; i < std::min(first + kBlock, weights.size()) && sum <= target; ++i) {
+    sum += weights[i];
+    if (weights[i] > 0) chosen = i;
+  }
+  return tokens[chosen];
 }
 
 }  // namespace
@@ -107,8 +135,8 @@ float log_probability(const float* logits, int V, int32_t token) {
 
 void Sampler::shape(float* logits, int V, const TokenHistory& history, const SamplingParams& params) {
   penalise(logits, history, params);
-  const float largest = checked_largest(logits, V);
   if (params.temperature < kGreedyBelow) {
+    const float largest = checked_largest(logits, V);
     tokens_.assign(1, static_cast<int32_t>(std::find(logits, logits + V, largest) - logits));
     weights_.assign(1, 1.0f);
     return;
@@ -148,35 +176,35 @@ void Sampler::keep_all(const float* logits, int V) {
   tokens_.resize(V);
   std::iota(tokens_.begin(), tokens_.end(), 0);
   weights_.assign(logits, logits + V);
+  if (std::find_if(logits, logits + V, [](float l) { return !(l > kNone); }) == logits + V) return;
   keep_if([](float logit) { return logit > kNone; });
 }
 
-// One pass with a rising threshold: what is below k values seen so far can never be among the k largest.
+// The k-th largest of the blocks' maxima is a value that at least k logits reach, so only blocks whose
+// maximum reaches it can hold any of the k largest: about k blocks.
 void Sampler::keep_top_k(const float* logits, int V, int k) {
-  size_t limit = 4 * size_t(k) + kBlock;
+  const int num_blocks = (V + kBlock - 1) / kBlock;
+  scratch_.resize(2 * size_t(num_blocks));
+  for (int b = 0; b < num_blocks; ++b) {
+    scratch_[b] = scratch_[num_blocks + b] =
+        largest_of(logits + b * kBlock, std::min(kBlock, V - b * kBlock));
+  }
   float threshold = kNone;
+  if (k <= num_blocks) threshold = kth_largest(scratch_.data() + num_blocks, num_blocks, k);
   tokens_.clear();
   weights_.clear();
-  const auto shrink = [&] {
-    if (tokens_.size() <= size_t(k)) return;
-    scratch_ = weights_;
-    std::nth_element(scratch_.begin(), scratch_.begin() + (k - 1), scratch_.end(), std::greater<float>());
-    threshold = scratch_[k - 1];
-    keep_if([threshold](float logit) { return logit >= threshold; });
-    limit = std::max(limit, 2 * tokens_.size());  // many equal values: no use in trying again soon
-  };
-  for (int i = 0; i < V; i += kBlock) {
-    const int count = std::min(kBlock, V - i);
-    const float largest = largest_of(logits + i, count);
-    if (!(largest >= threshold) || largest == kNone) continue;
-    for (int j = i; j < i + count; ++j) {
-      if (!(logits[j] >= threshold) || logits[j] == kNone) continue;
-      tokens_.push_back(j);
-      weights_.push_back(logits[j]);
+  for (int b = 0; b < num_blocks; ++b) {
+    if (!(scratch_[b] >= threshold)) continue;
+    for (int i = b * kBlock; i < std::min((b + 1) * kBlock, V); ++i) {
+      if (!(logits[i] >= threshold) || logits[i] == kNone) continue;
+      tokens_.push_back(i);
+      weights_.push_back(logits[i]);
     }
-    if (tokens_.size() >= limit) shrink();
   }
-  shrink();
+  if (tokens_.size() <= size_t(k)) return;
+  scratch_ = weights_;
+  threshold = kth_largest(scratch_.data(), static_cast<int>(scratch_.size()), k);
+  keep_if([threshold](float logit) { return logit >= threshold; });
 }
 
 void Sampler::weigh() {
@@ -196,6 +224,18 @@ void Sampler::filter_top_p(float top_p) {
   const double dropped_at_most = (1.0 - double(top_p)) * total_weight();
   double mass_below = 0;  // of what is known to be dropped
   scratch_ = weights_;
+  // Whatever is below an equal share of what may be dropped, all of it may be dropped: most of a vocabulary.
+  for (int round = 0; round < kTrims; ++round) {
+    // A little less, so that rounding cannot drop more than may be.
+    const float share = 0.99999f * float((dropped_at_most - mass_below) / double(scratch_.size()));
+    size_t count = 0;
+    for (float w : scratch_) {
+      mass_below += w < share ? double(w) : 0.0;
+      scratch_[count] = w;
+      count += !(w < share);
+    }
+    scratch_.resize(count);
+  }
   auto begin = scratch_.begin(), end = scratch_.end();
   for (;;) {
     const float pivot = begin[(end - begin) / 2];

@@ -5,18 +5,22 @@
 namespace mmprm {
 namespace {
 
-void draw_one(TokenDraw& draw, const float* logits, int V) {
+void draw_one(TokenDraw& draw, float* logits, int V) {
   thread_local Sampler sampler;
-  thread_local std::vector<float> row;  // shape() overwrites what it is given
-  row.assign(logits, logits + V);
-  sampler.shape(row.data(), V, *draw.history, *draw.sampling);
+  thread_local std::vector<float> copy;
+  float* row = logits;
+  if (draw.shares_row || draw.want_logprob) {  // shape() overwrites what it is given
+    copy.assign(logits, logits + V);
+    row = copy.data();
+  }
+  sampler.shape(row, V, *draw.history, *draw.sampling);
   draw.token = sampler.draw(sampling_uniform(draw.seed, draw.sample, draw.position));
   if (draw.want_logprob) draw.logprob = log_probability(logits, V, draw.token);
 }
 
 }  // namespace
 
-void draw_all(std::vector<TokenDraw>& draws, const float* logits, int V, ThreadPool& pool) {
+void draw_all(std::vector<TokenDraw>& draws, float* logits, int V, ThreadPool& pool) {
   pool.run(static_cast<int64_t>(draws.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       try {

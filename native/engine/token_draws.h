@@ -15,6 +15,7 @@ struct TokenDraw {
   uint64_t seed = 0;
   uint32_t sample = 0, position = 0;  // see sampling_uniform()
   bool want_logprob = false;
+  bool shares_row = false;  // with another draw
 
   // Filled in.
   int32_t token = -1;
@@ -22,7 +23,7 @@ struct TokenDraw {
   std::exception_ptr error;  // of this draw alone
 };
 
-// logits: [rows, V]. Several draws may read one row.
-void draw_all(std::vector<TokenDraw>& draws, const float* logits, int V, ThreadPool& pool);
+// logits: [rows, V]; rows that are not shared are overwritten.
+void draw_all(std::vector<TokenDraw>& draws, float* logits, int V, ThreadPool& pool);
 
 }  // namespace mmprm
