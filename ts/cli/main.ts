@@ -51,7 +51,9 @@ async function run(argv: readonly string[]): Promise<number> {
 try {
   process.exitCode = await run(process.argv.slice(2))
 } catch (error) {
-  if (error instanceof UsageError) {
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') {
+    process.exitCode = EXIT.failed // whoever read the output has gone: nobody to tell
+  } else if (error instanceof UsageError) {
     process.stderr.write(`mm-prm: ${error.message}\n`)
     process.exitCode = EXIT.usage
   } else {

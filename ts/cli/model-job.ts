@@ -3,8 +3,8 @@
  * answers in input order, a bad line reported in its place, progress, exit code.
  */
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
-import { dirname, isAbsolute, resolve } from 'node:path'
+import { type FileHandle, open, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
@@ -73,14 +73,16 @@ export function readQuestionLine(value: Record<string, unknown>, folder: string,
   const { id, question, image } = value
   if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
   if (typeof question !== 'string') throw invalidArgument('"question" must be a string')
-  if (image !== undefined && image !== null && typeof image !== 'string')
+  if (image !== undefined && image !== null && (typeof image !== 'string' || image === ''))
     throw invalidArgument('"image" must be a path or a data URI')
   for (const key of Object.keys(value)) {
     const hint = known.includes(key) ? '' : suggest(key, known)
     if (hint.startsWith(' (did')) throw invalidArgument(`unknown key "${key}"${hint}`)
   }
   if (typeof image !== 'string') return { id, question }
-  return { id, question, image: /^data:/i.test(image) || isAbsolute(image) ? image : resolve(folder, image) }
+  // WHY URLs pass unchanged: the engine says that it fetches none; as a path they would only be absent.
+  const isPath = !/^(data:|[a-z][a-z0-9+.-]+:\/\/)/i.test(image)
+  return { id, question, image: isPath ? resolve(folder, image) : image }
 }
 
 /** Answers one line: what follows its id. Throws INVALID_ARGUMENT for what is the line's own fault. */
@@ -107,20 +109,30 @@ async function openModel(job: ModelJob): Promise<Engine> {
   return engine
 }
 
-async function openOutput(path: string | undefined): Promise<Writable> {
-  if (path === undefined) return process.stdout
-  const out = createWriteStream(path)
-  await once(out, 'open').catch((error: Error) => {
-    throw invalidArgument(`--output ${path}: ${error.message}`, error)
+/** Opened before the model, so that a bad path costs no wait; emptied only when there are results to come. */
+async function openOutput({ input, output }: ModelJob): Promise<FileHandle | undefined> {
+  if (output === undefined) return undefined
+  const [from, to] = await Promise.all([input, output].map((path) => stat(path).catch(() => undefined)))
+  if (from && to?.isFile() && from.dev === to.dev && from.ino === to.ino) {
+    throw invalidArgument(`--output ${output}: is the input file; name another one`)
+  }
+  return open(output, 'a').catch((error: Error) => {
+    throw invalidArgument(`--output ${output}: ${error.message}`, error)
   })
-  return out
+}
+
+async function emptied(file: FileHandle | undefined): Promise<Writable> {
+  if (!file) return process.stdout
+  if ((await file.stat()).isFile()) await file.truncate()
+  return file.createWriteStream()
 }
 
 /** Resolves to the exit code. `inFlight`: lines worked on at once. */
 export async function runModelJob(job: ModelJob, label: string, inFlight: number, answer: AnswerLine): Promise<number> {
   const totalBytes = await inputBytes(job.input)
-  const out = await openOutput(job.output)
+  const file = await openOutput(job)
   await using engine = await openModel(job)
+  const out = await emptied(file)
   const progress = new Progress(label)
   const folder = job.input === '-' ? process.cwd() : dirname(resolve(job.input))
   const counts = { done: 0, bad: 0 }

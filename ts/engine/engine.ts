@@ -7,7 +7,7 @@ import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { settle, throwIfAborted } from './abort.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import type { Completion } from './completion.ts'
-import { resolveFamily, type ScoringFamily, type ScoringPrompt } from './families/index.ts'
+import { namedFamily, resolveFamily, type ScoringFamily, type ScoringPrompt } from './families/index.ts'
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
 import { Generator } from './generator.ts'
@@ -101,6 +101,7 @@ export class Engine implements AsyncDisposable {
     const o = validate(openSchema, options, 'Engine.open')
     throwIfAborted(o.signal)
     const folder = await readCheckpointFolder(o.model)
+    namedFamily(o.scoring, folder.recorded)
     const tokenizer = await openTokenizer(o.model)
     const job = loadNative().openEngine({
       model: o.model,
@@ -254,7 +255,9 @@ export class Engine implements AsyncDisposable {
     const family = this.#scoringFamily()
     const images = r.image === undefined ? [] : [await this.#tiles(r.image, r.maxTiles, r.signal)]
     const numImageTokens = images.reduce((n, image) => n + image.numTiles * (this.#info.vision?.tokensPerTile ?? 0), 0)
-    const prompts = r.solutions.map((steps, i) => this.#prompt(family, r, steps, numImageTokens, `solutions[${i}]`))
+    const prompts = r.solutions.map((steps, i) =>
+      this.#prompt(family, r, steps, numImageTokens, r.solutions.length > 1 ? `solutions[${i}]` : 'the solution'),
+    )
     const reward = (prompts[0] as ScoringPrompt).reward
     const result = await settle(
       native.forward({

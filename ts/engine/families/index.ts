@@ -1,6 +1,6 @@
 /** The scoring families, one line each, and how a checkpoint's is found. */
 import { z } from 'zod'
-import { invalidArgument } from '../../contracts/errors.ts'
+import { EngineError, invalidArgument, invalidModel } from '../../contracts/errors.ts'
 import { suggest } from '../../contracts/suggest.ts'
 import { readJsonFile } from '../tokenizer/files.ts'
 import type { CheckpointTraits, FamilyDefinition, ScoringFamily } from './family.ts'
@@ -23,22 +23,30 @@ export function readRecordedScoring(folder: string): Promise<RecordedScoring | u
   return readJsonFile(folder, RECORD_FILE, recordSchema)
 }
 
-function findFamily(name: string, where: string): FamilyDefinition {
+/**
+ * The family that is named, by the caller or by the checkpoint; undefined where neither names one.
+ * @throws EngineError INVALID_ARGUMENT or INVALID_MODEL (as the record is the model's) where no family has the name
+ */
+export function namedFamily(scoring: string, recorded: RecordedScoring | undefined): FamilyDefinition | undefined {
+  const byCaller = scoring !== 'auto'
+  const name = byCaller ? scoring : recorded?.scoring
   const found = FAMILIES.find((f) => f.name === name)
-  if (!found) throw invalidArgument(`${where}: no scoring family "${name}"${suggest(name, FAMILY_NAMES)}`)
-  return found
+  if (name === undefined || found) return found
+  const what = `no scoring family "${name}"${suggest(name, FAMILY_NAMES)}`
+  throw byCaller ? invalidArgument(`scoring: ${what}`) : invalidModel(`${RECORD_FILE}: scoring: ${what}`)
 }
 
 /**
- * `auto`: what the checkpoint records, else what it shows. @throws EngineError INVALID_ARGUMENT listing the names
+ * `auto`: what the checkpoint records, else what it shows. @throws EngineError UNSUPPORTED_MODEL listing the names
  * where nothing is recognised, INVALID_MODEL where the tokenizer lacks what the family reads
  */
 export function resolveFamily(scoring: string, traits: CheckpointTraits): ScoringFamily {
-  if (scoring !== 'auto') return checked(findFamily(scoring, 'scoring'), traits)
-  if (traits.recorded) return checked(findFamily(traits.recorded.scoring, RECORD_FILE), traits)
+  const named = namedFamily(scoring, traits.recorded)
+  if (named) return checked(named, traits)
   const family = FAMILIES.find((f) => f.recognise(traits))
   if (!family) {
-    throw invalidArgument(
+    throw new EngineError(
+      'ERR_ENGINE_UNSUPPORTED_MODEL',
       `${traits.architecture}: its files do not tell how it scores steps; name the scoring family: ${FAMILY_NAMES.join(', ')}`,
     )
   }
