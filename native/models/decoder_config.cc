@@ -1,4 +1,5 @@
 // The part of a decoder's config that all families write alike.
+#include "kernels/attention/attention.h"
 #include "models/family.h"
 
 namespace mmprm {
@@ -80,6 +81,11 @@ DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_the
   if (spec.head_dim_D % 2 != 0) {
     config.invalid(config.has("head_dim") ? "head_dim" : "hidden_size",
                    "gives heads of odd size, which cannot rotate");
+  }
+  if (spec.head_dim_D > kMaxHeadDim) {
+    config.unsupported(config.has("head_dim") ? "head_dim" : "hidden_size",
+                       "gives heads of size " + std::to_string(spec.head_dim_D) + "; at most " +
+                           std::to_string(kMaxHeadDim) + " is supported");
   }
   spec.embed_rows = spec.vocab_V = config.integer("vocab_size", 1, 1 << 24);
   spec.rms_eps = static_cast<float>(config.number("rms_norm_eps", 0, 1));

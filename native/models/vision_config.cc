@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/attention/attention.h"
+
 namespace mmprm {
 
 VisionSpec parse_vision_extents(const ConfigReader& config) {
@@ -13,6 +15,11 @@ VisionSpec parse_vision_extents(const ConfigReader& config) {
   if (vision.hidden_C % vision.heads_H != 0) {
     config.invalid("hidden_size",
                    "must be a multiple of num_attention_heads, " + std::to_string(vision.heads_H));
+  }
+  if (const int head_dim = vision.hidden_C / vision.heads_H; head_dim % 2 != 0 || head_dim > kMaxHeadDim) {
+    config.unsupported("hidden_size", "gives heads of size " + std::to_string(head_dim) +
+                                          "; even sizes up to " + std::to_string(kMaxHeadDim) +
+                                          " are supported");
   }
   vision.channels = config.integer("num_channels", 1, 1024);
   if (vision.channels != 3) config.unsupported("num_channels", "is not 3: only RGB images are supported");

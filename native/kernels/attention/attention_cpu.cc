@@ -1,360 +1,228 @@
-// attention, wide: queries that look at the same pages of a chunk go through it together, as one small
-// product for the scores and one for the values, so that siblings and the heads of a group share every load
-// of a page.
+// attention, one instruction set: what a unit is, which rows share a chunk, softmax and merge.
 //
-//   unit: (key/value head, up to kMaxQueries query rows); per chunk of 256 keys and run of rows with equal
-//   pages: S = q·K^T -> p = exp(S - max) -> (max, sum, p·V) of the chunk, merged into the row's state left to
-//   right
-//
-// INVARIANT: a query's numbers in a chunk are computed in one order whatever queries stand beside it; keys it
-// does not see weigh exactly zero.
+// A row is one query head of one token. A unit is a tile of rows of one key/value head; it walks the chunks
+// from left to right, so pages are read once for all its rows. In each chunk rows with equal pages form a
+// class, and a class is worked off in blocks of kBlockRows rows whose scores stay in L1.
 #include "kernels/attention/attention.h"
-#include "kernels/gemm/gemm_simd.h"
+#include "kernels/attention/attention_micro.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
 
-constexpr int kMaxQueries = 32;
-constexpr int kMaxHeadDim = 256;
-constexpr int kPageVecs = kPageTokens / kLanes;
-#if defined(MMPRM_ISA_AVX2)
-constexpr int kTileQueries = 2, kTileVecs = 4;
-#else
-constexpr int kTileQueries = 4, kTileVecs = 4;
-#endif
+constexpr int kChunkPages = kChunkTokens / kPageTokens;
+constexpr int kMaxTileRows = 126;      // 21 blocks: enough to hide the reading of a chunk behind arithmetic
+constexpr int kMinTileRows = 24;       // fewer would read a chunk from L2 faster than it can be used
+constexpr int kMinUnits = 16;          // enough to share out among threads
+constexpr int kMaxTileFloats = 16384;  // of o, on the stack
+constexpr float kLog2E = 1.44269504f;
 
-#if defined(MMPRM_ISA_AVX512BF16)
-constexpr bool kHasBf16 = true;
-inline Vec dot_pairs(Vec acc, Vec pairs, uint32_t pair) {
-  return _mm512_dpbf16_ps(acc, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(int(pair)));
-}
-#else
-constexpr bool kHasBf16 = false;
-inline Vec dot_pairs(Vec acc, Vec, uint32_t) { return acc; }
-#endif
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int round_up(int64_t a, int b) { return int(divide_up(a, b) * b); }
+inline int smaller(int a, int b) { return a < b ? a : b; }
 
-struct Query {
-  const std::byte* q;  // D elements
-  std::byte* o;        // D elements
-  int num_keys;
+struct WorkPlan {
+  int heads_per_G;
+  int64_t rows;  // of one key/value head
+  int tile_rows;
+  int64_t tiles;
+
+  explicit WorkPlan(const AttentionArgs& args)
+      : heads_per_G(args.num_heads_H / args.kv.num_heads_G), rows(int64_t(args.T) * heads_per_G) {
+    const int o_stride = round_up(args.kv.head_dim_D, kLanes);
+    const int most = smaller(kMaxTileRows, kMaxTileFloats / o_stride / kBlockRows * kBlockRows);
+    int64_t wanted = divide_up(rows * args.kv.num_heads_G, kMinUnits);
+    if (wanted < kMinTileRows) wanted = kMinTileRows;
+    if (wanted > most) wanted = divide_up(rows, divide_up(rows, most));
+    tile_rows = smaller(round_up(wanted, kBlockRows), most);
+    tiles = divide_up(rows, tile_rows);
+  }
 };
 
-// Working memory of one unit; one per thread, reused.
-struct Scratch {
-  alignas(64) float scores[kMaxQueries][kChunkTokens];
-  alignas(64) uint16_t weights_bf16[kMaxQueries][kChunkTokens];
-  alignas(64) float chunk_o[kMaxQueries][kMaxHeadDim];
-  alignas(64) float o[kMaxQueries][kMaxHeadDim];
-  float max[kMaxQueries], sum[kMaxQueries], chunk_max[kMaxQueries], chunk_sum[kMaxQueries];
-  Query queries[kMaxQueries];
-  int rows[kMaxQueries];  // row of each query
-};
-thread_local Scratch scratch;
+// The tile's work on one chunk at a time.
+template <typename Dot>
+class Tile {
+ public:
+  Tile(const AttentionArgs& args, const WorkPlan& plan, int g, int64_t first_row, int num_rows)
+      : args_(args),
+        R_(plan.heads_per_G),
+        D_(args.kv.head_dim_D),
+        o_stride_(round_up(D_, kLanes)),
+        g_(g),
+        first_row_(first_row),
+        num_rows_(num_rows) {}
 
-inline float element(const void* p, int i) { return static_cast<const float*>(p)[i]; }
-inline uint32_t pair_at(const void* p, int i) {
-  uint32_t pair;
-  std::memcpy(&pair, static_cast<const char*>(p) + 4 * i, 4);
-  return pair;
-}
-
-// Scores of M queries against V vectors of keys: keys[v] is the K block's column of lanes, one step per d
-// (F32) or pair of d (BF16).
-template <bool kBf16, int M, int V>
-inline void score_tile(const Query* queries, const float* const* keys, int steps, float* scores, int at) {
-  Vec acc[M][V] = {};
-  for (int d = 0; d < steps; ++d) {
-    Vec k[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) k[v] = load(keys[v] + d * kPageTokens, Vec{});
-#pragma GCC unroll 4
-    for (int m = 0; m < M; ++m) {
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) {
-        acc[m][v] = kBf16 ? dot_pairs(acc[m][v], k[v], pair_at(queries[m].q, d))
-                          : fma(splat(element(queries[m].q, d), Vec{}), k[v], acc[m][v]);
-      }
+  void run() {
+    int longest = 0;
+    for (int r = 0; r < num_rows_; ++r) {
+      if (keys_of(r).num_keys > longest) longest = keys_of(r).num_keys;
     }
+    for (int chunk = 0; chunk * kChunkTokens < longest; ++chunk) attend_chunk(chunk);
+    for (int r = 0; r < num_rows_; ++r) write_row(r);
   }
-  for (int m = 0; m < M; ++m) {
-    for (int v = 0; v < V; ++v) store(scores + m * kChunkTokens + at + v * kLanes, acc[m][v]);
-  }
-}
 
-template <bool kBf16, int V>
-inline void score_queries(const Query* queries, int count, const float* const* keys, int steps, float* scores,
-                          int at) {
-  int m = 0;
-  for (; m + kTileQueries <= count; m += kTileQueries) {
-    score_tile<kBf16, kTileQueries, V>(queries + m, keys, steps, scores + m * kChunkTokens, at);
+ private:
+  int64_t token_of(int r) const { return (first_row_ + r) / R_; }
+  const RowKeys& keys_of(int r) const { return args_.rows_T[token_of(r)]; }
+  int64_t element_of(int64_t row, int r) const {
+    return row * args_.stride + (g_ * R_ + (first_row_ + r) % R_) * D_;
   }
-  for (; m < count; ++m) score_tile<kBf16, 1, V>(queries + m, keys, steps, scores + m * kChunkTokens, at);
-}
-
-template <bool kBf16>
-void score_chunk(const KvPages& kv, int head, const int32_t* pages, int num_pages, int first, int count) {
-  const int steps = kBf16 ? kv.head_dim_D / 2 : kv.head_dim_D;
-  const int vecs = num_pages * kPageVecs;
-  float* scores = scratch.scores[first];
-  const float* keys[kTileVecs];
-  int v = 0;
-  const auto column = [&](int i) {
-    return reinterpret_cast<const float*>(kv.keys(pages[i / kPageVecs], head)) + i % kPageVecs * kLanes;
-  };
-  for (; v + kTileVecs <= vecs; v += kTileVecs) {
-    for (int i = 0; i < kTileVecs; ++i) keys[i] = column(v + i);
-    score_queries<kBf16, kTileVecs>(scratch.queries + first, count, keys, steps, scores, v * kLanes);
+  const std::byte* q_of(int r) const {
+    const int64_t token = token_of(r), row = args_.q_rows ? args_.q_rows[token] : token;
+    return static_cast<const std::byte*>(args_.q) + element_of(row, r) * (kStepBytes / Dot::kElementsPerStep);
   }
-  for (; v < vecs; ++v) {
-    keys[0] = column(v);
-    score_queries<kBf16, 1>(scratch.queries + first, count, keys, steps, scores, v * kLanes);
+  int visible(int r, int chunk) const {
+    return smaller(keys_of(r).num_keys - chunk * kChunkTokens, kChunkTokens);
   }
-}
 
-inline float largest_lane(Vec v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  float best = lanes[0];
-  for (int i = 1; i < kLanes; ++i) best = lanes[i] > best ? lanes[i] : best;
-  return best;
-}
-
-inline float sum_lanes(Vec v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  }
-  return lanes[0];
-}
-
-// Scores of one query -> weights, over `slots` of which the first `keys` count; the rest becomes zero.
-template <bool kBf16>
-void weigh(int query, int keys, int slots) {
-  float* s = scratch.scores[query];
-  for (int i = keys; i < slots; ++i) s[i] = -__builtin_inff();
-  Vec best = load(s, Vec{});
-  for (int i = kLanes; i < slots; i += kLanes) best = at_least(load(s + i, Vec{}), best);
-  const float max = largest_lane(best);
-  const Vec shift = splat(max, Vec{});
-  Vec sum{};
-  for (int i = 0; i < slots; i += kLanes) {
-    const int counted = keys - i < 0 ? 0 : keys - i < kLanes ? keys - i : kLanes;
-    float lanes[kLanes];
-    Vec p = exp(load(s + i, Vec{}) - shift);
-    if (counted < kLanes) {
-      store(lanes, p);
-      for (int l = counted; l < kLanes; ++l) lanes[l] = 0;
-      p = load(lanes, Vec{});
+  // Splits the rows that reach the chunk into classes of equal pages.
+  void attend_chunk(int chunk) {
+    int16_t left[kMaxTileRows], same[kMaxTileRows];
+    int num_left = 0;
+    for (int r = 0; r < num_rows_; ++r) {
+      if (visible(r, chunk) > 0) left[num_left++] = int16_t(r);
     }
-    sum = sum + p;
-    if (kBf16) {
-      store_first_bf16(scratch.weights_bf16[query] + i, kLanes, p);
-    } else {
-      store(s + i, p);
-    }
-  }
-  scratch.chunk_max[query] = max;
-  scratch.chunk_sum[query] = sum_lanes(sum);
-}
-
-// chunk_o of M queries, V vectors of the head's elements from `d` on, over all slots of the pages.
-template <bool kBf16, int M, int V>
-inline void value_tile(const KvPages& kv, int head, const int32_t* pages, int num_pages, int query, int d,
-                       int last) {
-  const int D = kv.head_dim_D;
-  constexpr int kStep = kBf16 ? 2 : 1;  // slots that one load holds
-  Vec acc[M][V] = {};
-  for (int page = 0; page < num_pages; ++page) {
-    const float* values = reinterpret_cast<const float*>(kv.values(pages[page], head)) + d;
-    for (int slot = 0; slot < kPageTokens / kStep; ++slot, values += D) {
-      Vec v[V];
-#pragma GCC unroll 4
-      for (int i = 0; i < V; ++i) {
-        v[i] = i + 1 < V ? load(values + i * kLanes, Vec{}) : load_first(values + i * kLanes, last, Vec{});
-      }
-      const int at = page * kPageTokens + slot * kStep;
-#pragma GCC unroll 4
-      for (int m = 0; m < M; ++m) {
-#pragma GCC unroll 4
-        for (int i = 0; i < V; ++i) {
-          acc[m][i] = kBf16 ? dot_pairs(acc[m][i], v[i], pair_at(scratch.weights_bf16[query + m] + at, 0))
-                            : fma(splat(scratch.scores[query + m][at], Vec{}), v[i], acc[m][i]);
+    while (num_left > 0) {
+      int num_same = 0, num_other = 0, longest = left[0];
+      for (int i = 0; i < num_left; ++i) {
+        if (!pages_agree(longest, left[i], chunk)) {
+          left[num_other++] = left[i];
+          continue;
         }
+        same[num_same++] = left[i];
+        if (keys_of(left[i]).num_keys > keys_of(longest).num_keys) longest = left[i];
       }
+      attend_class(same, num_same, longest, chunk);
+      num_left = num_other;
     }
   }
-  for (int m = 0; m < M; ++m) {
-    for (int i = 0; i < V; ++i) {
-      store_first(scratch.chunk_o[query + m] + d + i * kLanes, i + 1 < V ? kLanes : last, acc[m][i]);
+
+  // Whether two rows have the same pages in a chunk, as far as both reach.
+  bool pages_agree(int a, int b, int chunk) const {
+    const RowKeys &x = keys_of(a), &y = keys_of(b);
+    if (x.pages == y.pages) return true;
+    const int pages = int(divide_up(smaller(visible(a, chunk), visible(b, chunk)), kPageTokens));
+    for (int p = chunk * kChunkPages; p < chunk * kChunkPages + pages; ++p) {
+      if (x.pages[p] != y.pages[p]) return false;
+    }
+    return true;
+  }
+
+  void attend_class(const int16_t* rows, int num_rows, int longest, int chunk) {
+    const int64_t half_bytes = int64_t(kPageTokens) * D_ * kStepBytes / Dot::kElementsPerStep;
+    const int num_pages = int(divide_up(visible(longest, chunk), kPageTokens));
+    const std::byte *keys[kChunkPages], *values[kChunkPages];
+    for (int p = 0; p < num_pages; ++p) {
+      const int64_t page = keys_of(longest).pages[chunk * kChunkPages + p];
+      keys[p] = args_.kv.data + (page * args_.kv.num_heads_G + g_) * 2 * half_bytes;
+      values[p] = keys[p] + half_bytes;
+    }
+    const int blocks = int(divide_up(num_rows, kBlockRows));
+    for (int b = 0; b < blocks; ++b) {  // of sizes that differ by one at most
+      const int begin = num_rows * b / blocks, end = num_rows * (b + 1) / blocks;
+      attend_block(rows + begin, end - begin, keys, values, chunk);
     }
   }
-}
 
-template <bool kBf16, int V>
-inline void value_queries(const KvPages& kv, int head, const int32_t* pages, int num_pages, int first,
-                          int count, int d, int last) {
-  int m = 0;
-  for (; m + kTileQueries <= count; m += kTileQueries) {
-    value_tile<kBf16, kTileQueries, V>(kv, head, pages, num_pages, first + m, d, last);
-  }
-  for (; m < count; ++m) value_tile<kBf16, 1, V>(kv, head, pages, num_pages, first + m, d, last);
-}
-
-template <bool kBf16>
-void value_chunk(const KvPages& kv, int head, const int32_t* pages, int num_pages, int first, int count) {
-  const int D = kv.head_dim_D;
-  int d = 0;
-  for (; d + kTileVecs * kLanes <= D; d += kTileVecs * kLanes) {
-    value_queries<kBf16, kTileVecs>(kv, head, pages, num_pages, first, count, d, kLanes);
-  }
-  for (; d < D; d += kLanes) {
-    value_queries<kBf16, 1>(kv, head, pages, num_pages, first, count, d, D - d < kLanes ? D - d : kLanes);
-  }
-}
-
-inline float exp_of(float x) {
-  float lanes[kLanes];
-  store(lanes, exp(splat(x, Vec{})));
-  return lanes[0];
-}
-
-// (max, sum, o) of the row so far with those of the next chunk.
-void merge(int query, int D, bool is_first) {
-  float* o = scratch.o[query];
-  const float* c = scratch.chunk_o[query];
-  if (is_first) {
-    std::memcpy(o, c, D * sizeof(float));
-    scratch.max[query] = scratch.chunk_max[query];
-    scratch.sum[query] = scratch.chunk_sum[query];
-    return;
-  }
-  const float old_max = scratch.max[query], new_max = scratch.chunk_max[query];
-  const float max = old_max > new_max ? old_max : new_max;
-  const float old_scale = exp_of(old_max - max), new_scale = exp_of(new_max - max);
-  for (int d = 0; d < D; d += kLanes) {
-    const int lanes = D - d < kLanes ? D - d : kLanes;
-    const Vec scaled = load_first(o + d, lanes, Vec{}) * splat(old_scale, Vec{});
-    store_first(o + d, lanes, fma(load_first(c + d, lanes, Vec{}), splat(new_scale, Vec{}), scaled));
-  }
-  scratch.sum[query] = scratch.sum[query] * old_scale + scratch.chunk_sum[query] * new_scale;
-  scratch.max[query] = max;
-}
-
-template <bool kBf16>
-void finish(int query, int D) {
-  const Vec scale = splat(1.0f / scratch.sum[query], Vec{});
-  for (int d = 0; d < D; d += kLanes) {
-    const int lanes = D - d < kLanes ? D - d : kLanes;
-    const Vec o = load_first(scratch.o[query] + d, lanes, Vec{}) * scale;
-    if (kBf16) {
-      store_first_bf16(reinterpret_cast<uint16_t*>(scratch.queries[query].o) + d, lanes, o);
-    } else {
-      store_first(reinterpret_cast<float*>(scratch.queries[query].o) + d, lanes, o);
+  void attend_block(const int16_t* rows, int MR, const std::byte* const* keys, const std::byte* const* values,
+                    int chunk) {
+    alignas(64) float scores[kBlockRows * kChunkTokens];
+    const std::byte* q[kBlockRows];
+    float* o[kBlockRows];
+    int most_visible = 0;
+    for (int m = 0; m < MR; ++m) {
+      q[m] = q_of(rows[m]);
+      o[m] = o_ + rows[m] * o_stride_;
+      if (visible(rows[m], chunk) > most_visible) most_visible = visible(rows[m], chunk);
+    }
+    const int num_pages = int(divide_up(most_visible, kPageTokens));
+    for (int p = 0; p < num_pages; p += kMaxPages) {
+      const int pages = smaller(num_pages - p, kMaxPages);
+      kScoreTile<Dot>[MR - 1][pages - 1](q, keys + p, D_ / Dot::kElementsPerStep, scores + p * kPageTokens);
+    }
+    MergeFactors merge[kBlockRows];
+    for (int m = 0; m < MR; ++m) {
+      merge[m] = weigh(scores + m * kChunkTokens, visible(rows[m], chunk), num_pages, rows[m], chunk == 0);
+    }
+    const ValueArgs value_args{values, num_pages, int64_t(D_) * kStepBytes,
+                               scores, o,         chunk == 0 ? nullptr : merge};
+    const int vectors = o_stride_ / kLanes, groups = int(divide_up(vectors, kMaxVectors));
+    for (int i = 0; i < groups; ++i) {
+      const int begin = vectors * i / groups, end = vectors * (i + 1) / groups;
+      kValueTile<Dot>[MR - 1][end - begin - 1](value_args, begin * kLanes,
+                                               smaller(D_ - (end - 1) * kLanes, kLanes));
     }
   }
-}
 
-inline int pages_in_chunk(const RowKeys& row, int chunk) {
-  const int pages = (row.num_keys + kPageTokens - 1) / kPageTokens - chunk * (kChunkTokens / kPageTokens);
-  return pages < 0 ? 0 : pages < kChunkTokens / kPageTokens ? pages : kChunkTokens / kPageTokens;
-}
-
-// Whether two rows have the same pages in a chunk, as far as both reach.
-inline bool same_pages(const RowKeys& a, const RowKeys& b, int chunk) {
-  if (a.pages == b.pages) return true;
-  const int na = pages_in_chunk(a, chunk), nb = pages_in_chunk(b, chunk);
-  const int at = chunk * (kChunkTokens / kPageTokens);
-  return std::memcmp(a.pages + at, b.pages + at, (na < nb ? na : nb) * sizeof(int32_t)) == 0;
-}
-
-template <bool kBf16>
-void run_chunk(const AttentionArgs& args, int head, int chunk, int first, int count, const RowKeys& longest) {
-  const int32_t* pages = longest.pages + chunk * (kChunkTokens / kPageTokens);
-  const int num_pages = pages_in_chunk(longest, chunk), D = args.kv.head_dim_D;
-  score_chunk<kBf16>(args.kv, head, pages, num_pages, first, count);
-  for (int i = first; i < first + count; ++i) {
-    const int keys = scratch.queries[i].num_keys - chunk * kChunkTokens;
-    weigh<kBf16>(i, keys < kChunkTokens ? keys : kChunkTokens, num_pages * kPageTokens);
-  }
-  value_chunk<kBf16>(args.kv, head, pages, num_pages, first, count);
-  for (int i = first; i < first + count; ++i) merge(i, D, chunk == 0);
-}
-
-// Queries [0, count) of scratch, one key/value head.
-template <bool kBf16>
-void run_queries(const AttentionArgs& args, int head, int count) {
-  int most_keys = 0;
-  for (int i = 0; i < count; ++i)
-    most_keys = scratch.queries[i].num_keys > most_keys ? scratch.queries[i].num_keys : most_keys;
-  for (int chunk = 0; chunk * kChunkTokens < most_keys; ++chunk) {
-    for (int i = 0; i < count;) {
-      if (scratch.queries[i].num_keys <= chunk * kChunkTokens) {
-        ++i;
-        continue;
-      }
-      const RowKeys* longest = &args.rows_T[scratch.rows[i]];
-      int end = i + 1;
-      for (; end < count && scratch.queries[end].num_keys > chunk * kChunkTokens; ++end) {
-        const RowKeys& row = args.rows_T[scratch.rows[end]];
-        if (!same_pages(*longest, row, chunk)) break;
-        if (row.num_keys > longest->num_keys) longest = &row;
-      }
-      run_chunk<kBf16>(args, head, chunk, i, end - i, *longest);
-      i = end;
+  // Scores of a chunk become weights exp(score - max) in their place; the row's maximum and sum move on.
+  MergeFactors weigh(float* scores, int visible, int num_pages, int row, bool first) {
+    const int padded = num_pages * kPageTokens;
+    // WHY not infinity: its distance to the maximum has to be a number. The weight is exactly zero all the
+    // same.
+    for (int i = visible; i < padded; ++i) scores[i] = -1e37f;
+    Vec highest = load(scores);
+    for (int i = kLanes; i < padded; i += kLanes) highest = max(highest, load(scores + i));
+    const float chunk_max = max_of_lanes(highest);
+    const Vec origin = splat(chunk_max), log2e = splat(kLog2E);
+    Vec sums{};
+    for (int i = 0; i < padded; i += kLanes) {
+      const Vec weights = exp2((load(scores + i) - origin) * log2e);
+      sums = sums + weights;
+      Dot::store_weights(scores, i, weights);
     }
+    const float chunk_sum = sum_of_lanes(sums);
+    if (first) {
+      max_[row] = chunk_max;
+      sum_[row] = chunk_sum;
+      return {0.0f, 1.0f};
+    }
+    return merge_row(row, chunk_max, chunk_sum);
   }
-  for (int i = 0; i < count; ++i) finish<kBf16>(i, args.kv.head_dim_D);
-}
 
-// Heads of a group that fit into one unit, and rows beside one another.
-struct Blocks {
-  int heads, slices, rows, row_blocks;
+  MergeFactors merge_row(int row, float chunk_max, float chunk_sum) {
+    const float highest = chunk_max > max_[row] ? chunk_max : max_[row];
+    alignas(64) float lanes[kLanes] = {(max_[row] - highest) * kLog2E, (chunk_max - highest) * kLog2E};
+    store(lanes, exp2(load(lanes)));
+    max_[row] = highest;
+    sum_[row] = __builtin_fmaf(chunk_sum, lanes[1], sum_[row] * lanes[0]);
+    return {lanes[0], lanes[1]};
+  }
+
+  void write_row(int r) const {
+    const Vec scale = splat(1.0f / sum_[r]);
+    for_vectors(D_, [&](int d, int lanes) {
+      // Adding zero makes a negative zero positive: whether one arises may depend on slots that weigh
+      // nothing.
+      const Vec o = load(o_ + r * o_stride_ + d) * scale + Vec{};
+      store_as(args_.o, Dot::kDType, element_of(token_of(r), r) + d, lanes, o);
+    });
+  }
+
+  const AttentionArgs& args_;
+  const int R_, D_, o_stride_, g_;
+  const int64_t first_row_;
+  const int num_rows_;
+  float max_[kMaxTileRows], sum_[kMaxTileRows];
+  alignas(64) float o_[kMaxTileFloats];
 };
 
-Blocks blocks_of(const AttentionArgs& args) {
-  const int group = args.num_heads_H / args.kv.num_heads_G;
-  const int heads = group < kMaxQueries ? group : kMaxQueries;
-  const int rows = kMaxQueries / heads;
-  return {heads, (group + heads - 1) / heads, rows, (args.T + rows - 1) / rows};
-}
-
-int64_t units(const AttentionArgs& args) {
-  const Blocks b = blocks_of(args);
-  return int64_t(args.kv.num_heads_G) * b.slices * b.row_blocks;
-}
-
-void run_unit(const AttentionArgs& args, const Blocks& b, int64_t unit) {
-  const int D = args.kv.head_dim_D, group = args.num_heads_H / args.kv.num_heads_G;
-  const int head = int(unit % args.kv.num_heads_G);
-  const int slice = int(unit / args.kv.num_heads_G % b.slices);
-  const int block = int(unit / args.kv.num_heads_G / b.slices);
-  const int first_head = slice * b.heads;
-  const int heads = group - first_head < b.heads ? group - first_head : b.heads;
-  const int first_row = block * b.rows;
-  const int rows = args.T - first_row < b.rows ? args.T - first_row : b.rows;
-  const int64_t size = int64_t(dtype_bytes(args.dtype));
-  int count = 0;
-  for (int t = first_row; t < first_row + rows; ++t) {
-    const int64_t q_row = args.q_rows ? args.q_rows[t] : t;
-    for (int h = 0; h < heads; ++h, ++count) {
-      const int64_t column = int64_t(head * group + first_head + h) * D;
-      scratch.queries[count] = {static_cast<const std::byte*>(args.q) + (q_row * args.stride + column) * size,
-                                static_cast<std::byte*>(args.o) + (int64_t(t) * args.stride + column) * size,
-                                args.rows_T[t].num_keys};
-      scratch.rows[count] = t;
-    }
-  }
-  if (kHasBf16 && args.dtype == DType::kBF16) {
-    run_queries<kHasBf16>(args, head, count);
-  } else {
-    run_queries<false>(args, head, count);
-  }
-}
+int64_t units(const AttentionArgs& args) { return WorkPlan(args).tiles * args.kv.num_heads_G; }
 
 void run(const AttentionArgs& args, int64_t unit_begin, int64_t unit_end) {
-  const Blocks b = blocks_of(args);
-  for (int64_t unit = unit_begin; unit < unit_end; ++unit) run_unit(args, b, unit);
+  const WorkPlan plan(args);
+  for (int64_t unit = unit_begin; unit < unit_end; ++unit) {
+    // Neighbours read the same keys; of a causal prefill the long tiles come first, so that threads end
+    // together.
+    const int64_t tile = plan.tiles - 1 - unit % plan.tiles, first_row = tile * plan.tile_rows;
+    const int num_rows = int(plan.rows - first_row < plan.tile_rows ? plan.rows - first_row : plan.tile_rows);
+    const int g = int(unit / plan.tiles);
+#if defined(MMPRM_ISA_AVX512BF16)
+    if (args.dtype == DType::kBF16) {
+      Tile<DotBf16>(args, plan, g, first_row, num_rows).run();
+      continue;
+    }
+#endif
+    Tile<DotF32>(args, plan, g, first_row, num_rows).run();
+  }
 }
 
 }  // namespace

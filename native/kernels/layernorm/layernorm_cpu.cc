@@ -1,57 +1,45 @@
-// layernorm, wide: mean, then variance, then scale and store; each sum in one order.
-#include "kernels/gemm/gemm_simd.h"
+// layernorm, one instruction set. Both sums fold a row by kLanes · kSums accumulators, whatever stands beside
+// it.
 #include "kernels/layernorm/layernorm.h"
+#include "kernels/simd/vector.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
 
-inline int lanes_from(int c, int end) { return end - c < kLanes ? end - c : kLanes; }
+constexpr int kSums = 4;  // chains of additions that run side by side
 
-inline float sum_lanes(Vec v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+// Sum over c of term(x_c); term(vector, lanes) keeps unused lanes zero.
+template <typename Term>
+inline float sum_over(const float* x, int C, Term&& term) {
+  Vec sums[kSums] = {};
+  int c = 0;
+  for (; c + kSums * kLanes <= C; c += kSums * kLanes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kSums; ++i) sums[i] = term(sums[i], load(x + c + i * kLanes));
   }
-  return lanes[0];
-}
-
-float mean_of(const float* x, int C) {
-  Vec sum{};
-  for (int c = 0; c < C; c += kLanes) sum = sum + load_first(x + c, lanes_from(c, C), Vec{});
-  return sum_lanes(sum) / float(C);
-}
-
-float variance_of(const float* x, float mean, int C) {
-  Vec sum{};
-  for (int c = 0; c < C; c += kLanes) {
-    const int lanes = lanes_from(c, C);
-    // Lanes beyond the row hold zeros on both sides, and so add nothing.
-    float shifts[kLanes] = {};
-    for (int i = 0; i < lanes; ++i) shifts[i] = mean;
-    const Vec d = load_first(x + c, lanes, Vec{}) - load(shifts, Vec{});
-    sum = fma(d, d, sum);
+  int i = 0;
+  for (; c + kLanes <= C; c += kLanes, ++i) sums[i] = term(sums[i], load(x + c));
+  if (c < C) {
+    float rest[kLanes] = {};
+    store(rest, term(Vec{}, load_first(x + c, C - c)));
+    sums[i] = sums[i] + load_first(rest, C - c);
   }
-  return sum_lanes(sum) / float(C);
+  return sum_of_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 void run(const LayernormArgs& args, int64_t row_begin, int64_t row_end) {
   for (int64_t r = row_begin; r < row_end; ++r) {
     const float* x = args.x + r * args.x_stride;
-    const float mean = mean_of(x, args.C);
-    const Vec scale = splat(1.0f / __builtin_sqrtf(variance_of(x, mean, args.C) + args.eps), Vec{});
-    const Vec shift = splat(mean, Vec{});
-    for (int c = 0; c < args.C; c += kLanes) {
-      const int lanes = lanes_from(c, args.C);
-      const Vec normed = (load_first(x + c, lanes, Vec{}) - shift) * scale;
-      const Vec y =
-          fma(normed, load_first(args.weight_C + c, lanes, Vec{}), load_first(args.bias_C + c, lanes, Vec{}));
-      if (args.y_dtype == DType::kBF16) {
-        store_first_bf16(static_cast<uint16_t*>(args.y) + r * args.y_stride + c, lanes, y);
-      } else {
-        store_first(static_cast<float*>(args.y) + r * args.y_stride + c, lanes, y);
-      }
-    }
+    const float sum = sum_over(x, args.C, [](Vec total, Vec v) { return total + v; });
+    const Vec mean = splat(sum / float(args.C));
+    const float squares =
+        sum_over(x, args.C, [&](Vec total, Vec v) { return fma(v - mean, v - mean, total); });
+    const Vec scale = splat(1.0f / __builtin_sqrtf(squares / float(args.C) + args.eps));
+    for_vectors(args.C, [&](int c, int lanes) {
+      const Vec centred = (load_first(x + c, lanes) - mean) * scale;
+      const Vec y = fma(centred, load_first(args.weight_C + c, lanes), load_first(args.bias_C + c, lanes));
+      store_as(args.y, args.y_dtype, r * args.y_stride + c, lanes, y);
+    });
   }
 }
 

@@ -1,46 +1,38 @@
-// rmsnorm, wide: one pass for the squares in two lanes of sums, one to scale and store.
-#include "kernels/gemm/gemm_simd.h"
+// rmsnorm, one instruction set. A row is folded by kLanes · kSums accumulators, whatever stands beside it.
 #include "kernels/rmsnorm/rmsnorm.h"
+#include "kernels/simd/vector.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
 
-inline int lanes_from(int c, int end) { return end - c < kLanes ? end - c : kLanes; }
+constexpr int kSums = 4;  // chains of additions that run side by side
 
-inline float sum_lanes(Vec v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+float sum_of_squares(const float* x, int C) {
+  Vec sums[kSums] = {};
+  int c = 0;
+  for (; c + kSums * kLanes <= C; c += kSums * kLanes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kSums; ++i) {
+      const Vec v = load(x + c + i * kLanes);
+      sums[i] = fma(v, v, sums[i]);
+    }
   }
-  return lanes[0];
-}
-
-float mean_square(const float* x, int C) {
-  Vec even{}, odd{};
-  for (int c = 0; c < C; c += 2 * kLanes) {
-    const Vec a = load_first(x + c, lanes_from(c, C), Vec{});
-    even = fma(a, a, even);
-    if (c + kLanes >= C) break;
-    const Vec b = load_first(x + c + kLanes, lanes_from(c + kLanes, C), Vec{});
-    odd = fma(b, b, odd);
+  for (int i = 0; c < C; c += kLanes, ++i) {
+    const Vec v = load_first(x + c, C - c);
+    sums[i] = fma(v, v, sums[i]);
   }
-  return sum_lanes(even + odd) / float(C);
+  return sum_of_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 void run(const RmsnormArgs& args, int64_t row_begin, int64_t row_end) {
   for (int64_t r = row_begin; r < row_end; ++r) {
     const float* x = args.x + (args.x_rows ? args.x_rows[r] : r) * args.x_stride;
-    const Vec scale = splat(1.0f / __builtin_sqrtf(mean_square(x, args.C) + args.eps), Vec{});
-    for (int c = 0; c < args.C; c += kLanes) {
-      const int lanes = lanes_from(c, args.C);
-      const Vec y = load_first(x + c, lanes, Vec{}) * scale * load_first(args.weight_C + c, lanes, Vec{});
-      if (args.y_dtype == DType::kBF16) {
-        store_first_bf16(static_cast<uint16_t*>(args.y) + r * args.y_stride + c, lanes, y);
-      } else {
-        store_first(static_cast<float*>(args.y) + r * args.y_stride + c, lanes, y);
-      }
-    }
+    const float mean = sum_of_squares(x, args.C) / float(args.C);
+    const Vec scale = splat(1.0f / __builtin_sqrtf(mean + args.eps));
+    for_vectors(args.C, [&](int c, int lanes) {
+      const Vec y = load_first(x + c, lanes) * scale * load_first(args.weight_C + c, lanes);
+      store_as(args.y, args.y_dtype, r * args.y_stride + c, lanes, y);
+    });
   }
 }
 

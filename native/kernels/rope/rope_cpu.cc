@@ -1,83 +1,97 @@
-// rope, wide: a head is rotated into a small buffer, converted once, and scattered into its pages.
-#include "kernels/gemm/gemm_simd.h"
+// rope, one instruction set. Heads are rotated in a small buffer on the stack and then laid into the pages;
+// every element is the same two instructions wherever it stands, so bits depend on nothing but the row.
 #include "kernels/rope/rope.h"
+#include "kernels/simd/vector.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
 
-constexpr int kMaxHeadDim = 256;
-
-inline int lanes_from(int d, int end) { return end - d < kLanes ? end - d : kLanes; }
-
-// out = x rotated to the row's position, times `scale`.
-void rotate(const float* x, const float* cos, int D, float scale, float* out) {
-  const Vec s = splat(scale, Vec{});
-  if (!cos) {
-    for (int d = 0; d < D; d += kLanes) {
-      const int lanes = lanes_from(d, D);
-      store_first(out + d, lanes, load_first(x + d, lanes, Vec{}) * s);
-    }
+// out = scale · x, rotated by the angles whose cosines and sines are given (null: not rotated).
+void rotate(const float* x, const float* cos_sin, int D, float scale, float* out) {
+  if (!cos_sin) {
+    for_vectors(
+        D, [&](int d, int lanes) { store_first(out + d, lanes, load_first(x + d, lanes) * splat(scale)); });
     return;
   }
   const int half = D / 2;
-  const float* sin = cos + half;
-  for (int d = 0; d < half; d += kLanes) {
-    const int lanes = lanes_from(d, half);
-    const Vec a = load_first(x + d, lanes, Vec{}), b = load_first(x + half + d, lanes, Vec{});
-    const Vec c = load_first(cos + d, lanes, Vec{}), n = load_first(sin + d, lanes, Vec{});
-    store_first(out + d, lanes, (a * c - b * n) * s);
-    store_first(out + half + d, lanes, (b * c + a * n) * s);
+  for_vectors(half, [&](int i, int lanes) {
+    const Vec lower = load_first(x + i, lanes), upper = load_first(x + half + i, lanes);
+    const Vec cos = load_first(cos_sin + i, lanes), sin = load_first(cos_sin + half + i, lanes);
+    store_first(out + i, lanes, fma(lower, cos, Vec{} - upper * sin) * splat(scale));
+    store_first(out + half + i, lanes, fma(upper, cos, lower * sin) * splat(scale));
+  });
+}
+
+struct PagesF32 {
+  static constexpr DType kDType = DType::kF32;
+
+  static void write_keys(const float* k, int D, int slot, std::byte* block) {
+    float* to = reinterpret_cast<float*>(block) + slot;
+    for (int d = 0; d < D; ++d) to[d * kPageTokens] = k[d];
   }
-}
-
-void to_bf16(const float* x, int D, uint16_t* out) {
-  for (int d = 0; d < D; d += kLanes) {
-    const int lanes = lanes_from(d, D);
-    store_first_bf16(out + d, lanes, load_first(x + d, lanes, Vec{}));
+  static void write_values(const float* v, int D, int slot, std::byte* block) {
+    float* to = reinterpret_cast<float*>(block) + slot * D;
+    for_vectors(D, [&](int d, int lanes) { store_first(to + d, lanes, load_first(v + d, lanes)); });
   }
-}
+};
 
-void write_bf16(std::byte* keys, std::byte* values, int slot, int D, const float* k, const float* v) {
-  alignas(64) uint16_t narrow[kMaxHeadDim];
-  to_bf16(k, D, narrow);
-  for (int d = 0; d < D; d += 2) std::memcpy(keys + (d / 2 * kPageTokens + slot) * 4, narrow + d, 4);
-  to_bf16(v, D, narrow);
-  uint16_t* to = reinterpret_cast<uint16_t*>(values) + slot / 2 * D * 2 + slot % 2;
-  for (int d = 0; d < D; ++d) to[2 * d] = narrow[d];
-}
+#if defined(MMPRM_ISA_AVX512BF16)
 
-void write_f32(std::byte* keys, std::byte* values, int slot, int D, const float* k, const float* v) {
-  float* to = reinterpret_cast<float*>(keys) + slot;
-  for (int d = 0; d < D; ++d) to[d * kPageTokens] = k[d];
-  std::memcpy(reinterpret_cast<float*>(values) + slot * D, v, D * sizeof(float));
-}
+struct PagesBf16 {
+  static constexpr DType kDType = DType::kBF16;
 
-void run(const RopeArgs& args, int64_t row_begin, int64_t row_end) {
+  static void write_keys(const float* k, int D, int slot, std::byte* block) {
+    alignas(64) uint16_t words[kMaxHeadDim];
+    for_vectors(D, [&](int d, int lanes) { store_first_bf16(words + d, lanes, load_first(k + d, lanes)); });
+    std::byte* to = block + slot * 4;
+    for (int d = 0; d < D; d += 2) std::memcpy(to + d / 2 * kPageTokens * 4, words + d, 4);
+  }
+  // INVARIANT: writes no byte of the neighbouring slot, which another thread may be writing just now.
+  static void write_values(const float* v, int D, int slot, std::byte* block) {
+    std::byte* to = block + slot / 2 * D * 4;
+    for_vectors(D, [&](int d, int lanes) {
+      const __m512i words = _mm512_cvtepu16_epi32(to_bf16(load_first(v + d, lanes)));
+      const __m512i both = _mm512_or_si512(words, _mm512_slli_epi32(words, 16));
+      const __mmask32 used = lanes == kLanes ? ~0u : (1u << 2 * lanes) - 1;
+      _mm512_mask_storeu_epi16(to + d * 4, used & (slot % 2 ? 0xaaaaaaaau : 0x55555555u), both);
+    });
+  }
+};
+
+#endif
+
+template <typename Pages>
+void run_rows(const RopeArgs& args, int64_t row_begin, int64_t row_end) {
   const KvPages& kv = args.kv;
-  const int D = kv.head_dim_D, G = kv.num_heads_G, H = args.num_heads_H;
-  const bool narrow = kv.dtype == DType::kBF16;
+  const int D = kv.head_dim_D, H = args.num_heads_H, G = kv.num_heads_G;
+  const int64_t half_bytes = int64_t(kPageTokens) * D * (Pages::kDType == DType::kF32 ? 4 : 2);
   alignas(64) float rotated[kMaxHeadDim];
   for (int64_t t = row_begin; t < row_end; ++t) {
     const float* row = args.qkv + t * args.qkv_stride;
-    const float* cos = args.cos_sin ? args.cos_sin + int64_t(args.positions_T[t]) * D : nullptr;
+    const float* cos_sin = args.cos_sin ? args.cos_sin + int64_t(args.positions_T[t]) * D : nullptr;
     for (int h = 0; h < H; ++h) {
-      const int64_t at = t * args.q_stride + int64_t(h) * D;
-      if (narrow) {
-        rotate(row + h * D, cos, D, args.q_scale, rotated);
-        to_bf16(rotated, D, static_cast<uint16_t*>(args.q) + at);
-      } else {
-        rotate(row + h * D, cos, D, args.q_scale, static_cast<float*>(args.q) + at);
-      }
+      rotate(row + h * D, cos_sin, D, args.q_scale, rotated);
+      for_vectors(D, [&](int d, int lanes) {
+        store_as(args.q, Pages::kDType, t * args.q_stride + h * D + d, lanes, load_first(rotated + d, lanes));
+      });
     }
     for (int g = 0; g < G; ++g) {
-      const float* v = row + int64_t(H + G + g) * D;
-      rotate(row + int64_t(H + g) * D, cos, D, 1.0f, rotated);
+      rotate(row + (H + g) * D, cos_sin, D, 1.0f, rotated);
       for (int32_t i = args.slot_begin_T1[t]; i < args.slot_begin_T1[t + 1]; ++i) {
-        const KvSlot& to = args.slots[i];
-        (narrow ? write_bf16 : write_f32)(kv.keys(to.page, g), kv.values(to.page, g), to.slot, D, rotated, v);
+        const KvSlot to = args.slots[i];
+        std::byte* block = kv.data + (int64_t(to.page) * G + g) * 2 * half_bytes;
+        Pages::write_keys(rotated, D, to.slot, block);
+        Pages::write_values(row + (H + G + g) * D, D, to.slot, block + half_bytes);
       }
     }
   }
+}
+
+void run(const RopeArgs& args, int64_t row_begin, int64_t row_end) {
+#if defined(MMPRM_ISA_AVX512BF16)
+  if (args.kv.dtype == DType::kBF16) return run_rows<PagesBf16>(args, row_begin, row_end);
+#endif
+  run_rows<PagesF32>(args, row_begin, row_end);
 }
 
 }  // namespace
