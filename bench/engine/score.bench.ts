@@ -121,8 +121,8 @@ async function measure(shape: string): Promise<Measurement[]> {
   const common = { unit: 'unique tokens/s', headline: true, details: { uniqueTokens: unique, tokens } }
   const ratios = { 'one candidate at a time': fast.median / slow.median, ...(peer && { [peer.peer]: fast.median / peer.median }) }
   const rows = [
-    { name: `score ${shape} bf16, packed`, ...fast, ...common, ratios },
-    { name: `score ${shape} bf16, one candidate at a time`, ...slow, ...common },
+    { ...fast, name: `score ${shape} bf16, packed`, ...common, ratios },
+    { ...slow, name: `score ${shape} bf16, one candidate at a time`, ...common },
   ]
   if (peer) rows.push({ name: `score ${shape} bf16, ${peer.peer}`, median: peer.median, p95: peer.median, samples: 3, ...common })
   for (const { name, median } of rows) console.log(`${name}: ${median.toFixed(0)} ${common.unit}`)
