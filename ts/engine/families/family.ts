@@ -36,6 +36,8 @@ export interface CheckpointTraits {
 /** One file per family exports one of these; families/index.ts lists them. */
 export interface FamilyDefinition {
   readonly name: string
+  /** What it reads: two rows of the vocabulary, or the classes of a reward head. */
+  readonly head: 'vocabulary' | 'classes'
   /** Whether a checkpoint shows by itself that it is of this family. */
   recognise(traits: CheckpointTraits): boolean
   create(traits: CheckpointTraits): ScoringFamily

@@ -55,9 +55,9 @@ export function resolveFamily(scoring: string, traits: CheckpointTraits): Scorin
 
 /** A family that reads a reward head needs one, and the others need a vocabulary head. */
 function checked(family: FamilyDefinition, traits: CheckpointTraits): ScoringFamily {
-  const needsHead = family === qwenMathPrm
-  if (needsHead !== traits.hasRewardHead) {
-    throw invalidArgument(`scoring "${family.name}" needs a checkpoint ${needsHead ? 'with' : 'without'} a reward head`)
+  const reads = family.head === 'classes'
+  if (reads !== traits.hasRewardHead) {
+    throw invalidArgument(`scoring "${family.name}" needs a checkpoint ${reads ? 'with' : 'without'} a reward head`)
   }
   return family.create(traits)
 }

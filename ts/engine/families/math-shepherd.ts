@@ -18,6 +18,7 @@ function markersOf(tokenizer: Tokenizer, ids: readonly number[], ends: readonly 
 
 export const mathShepherd: FamilyDefinition = {
   name: 'math-shepherd',
+  head: 'vocabulary',
   recognise: () => false, // a plain language model: nothing in the folder tells
   create(traits) {
     const [yes, no, marker] = ['▁+', '▁-', MARKER].map((piece) => traits.pieceId(piece))

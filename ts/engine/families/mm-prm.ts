@@ -15,6 +15,7 @@ function templateOf(traits: CheckpointTraits) {
 
 export const mmPrm: FamilyDefinition = {
   name: 'mm-prm',
+  head: 'vocabulary',
   recognise: (traits) => !traits.hasRewardHead && traits.pieceId('<prm>') !== undefined,
   create(traits) {
     const template = templateOf(traits)

@@ -8,12 +8,14 @@ const MARKER = '<extra_0>'
 
 export const qwenMathPrm: FamilyDefinition = {
   name: 'qwen2.5-math-prm',
+  head: 'classes',
   recognise: (traits) => traits.hasRewardHead && traits.pieceId(MARKER) !== undefined,
   create: () => ({
     name: 'qwen2.5-math-prm',
     prompt(tokenizer, { question, steps, numImageTokens }) {
       if (numImageTokens > 0) throw invalidArgument('qwen2.5-math-prm scoring takes no image')
       const text = new PromptText(tokenizer, [question, ...steps])
+      text.require('<|im_start|>', '<|im_end|>', MARKER)
       const turn = (role: string, message: string) => `<|im_start|>${role}\n${message}<|im_end|>\n`
       const solution = steps.map((step) => text.user(step) + MARKER).join('')
       const prompt = turn('system', SYSTEM) + turn('user', text.user(question)) + turn('assistant', solution)

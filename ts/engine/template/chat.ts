@@ -15,7 +15,8 @@ export interface RenderedChat {
 }
 
 /**
- * Text and ids of a conversation, followed by `answer`, the beginning of the assistant's next turn. The template writes its own BOS where it wants one; none is added.
+ * Text and ids of a conversation, followed by `answer`, the beginning of the assistant's next turn. The template
+ * writes its own BOS where it wants one; none is added.
  * @throws EngineError INVALID_MODEL (no template, or a broken one), INVALID_ARGUMENT (the template refuses the messages)
  */
 export function renderChat(
@@ -26,28 +27,27 @@ export function renderChat(
 ): RenderedChat {
   const { template, bosToken, eosToken } = tokenizer.chat
   if (template === undefined) throw invalidModel('this model folder has no chat template')
-  const prompt = new PromptText(tokenizer, [...messages.map((m) => m.content), answer])
-  const render = (content: (text: string) => string) => {
-    let compiled: Template
-    try {
-      compiled = new Template(template)
-    } catch (error) {
-      throw invalidModel(`chat template: ${(error as Error).message}`, error)
-    }
-    try {
-      const guarded = messages.map((m) => ({ role: m.role, content: content(m.content) }))
-      return compiled.render({
-        messages: guarded,
-        add_generation_prompt: addGenerationPrompt,
-        bos_token: bosToken,
-        eos_token: eosToken,
-      })
-    } catch (error) {
-      throw invalidArgument(`the chat template refuses these messages: ${(error as Error).message}`, error)
-    }
+  const compiled = compile(template)
+  const text = new PromptText(tokenizer, [template, answer, ...messages.flatMap((m) => [m.role, m.content])])
+  let prompt: string
+  try {
+    prompt = compiled.render({
+      messages: messages.map((m) => ({ role: text.user(m.role), content: text.user(m.content) })),
+      add_generation_prompt: addGenerationPrompt,
+      bos_token: bosToken,
+      eos_token: eosToken,
+    })
+  } catch (error) {
+    throw invalidArgument(`the chat template refuses these messages: ${(error as Error).message}`, error)
   }
-  return {
-    text: render((text) => text) + answer,
-    ids: prompt.encode(render((text) => prompt.user(text)) + prompt.user(answer)),
+  prompt += text.user(answer)
+  return { text: text.restore(prompt), ids: text.encode(prompt) }
+}
+
+function compile(template: string): Template {
+  try {
+    return new Template(template)
+  } catch (error) {
+    throw invalidModel(`chat template: ${(error as Error).message}`, error)
   }
 }

@@ -2,7 +2,6 @@
  * The named templates of InternVL2.5 and MM-PRM (its `conversation.py`, `preprocess_internvl2_5` and `prm()`):
  * turns between <|im_start|> and <|im_end|>, images as a run of context tokens.
  */
-import { invalidArgument } from '../../contracts/errors.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { PromptText } from './prompt-text.ts'
 
@@ -32,26 +31,31 @@ const turn = (role: string, message: string) => `<|im_start|>${role}\n${message}
 const system = (message: string | undefined) => turn('system', message ?? INTERNVL_SYSTEM_MESSAGE)
 const imageLine = (n: number) => (n > 0 ? `<img>${'<IMG_CONTEXT>'.repeat(n)}</img>\n` : '')
 
-function markedAt(tokenizer: Tokenizer, ids: number[], count: number): MarkedPrompt {
+const tokensOf = (p: ImagePrompt) => [
+  '<|im_start|>',
+  '<|im_end|>',
+  ...(p.numImageTokens > 0 ? ['<img>', '<IMG_CONTEXT>', '</img>'] : []),
+]
+
+function marked(tokenizer: Tokenizer, ids: number[]): MarkedPrompt {
   const marker = tokenizer.pieceId(MARKER)
-  const markers = ids.flatMap((id, i) => (id === marker ? [i] : []))
-  if (markers.length !== count)
-    throw invalidArgument(`this tokenizer has no ${MARKER} token: the model was not trained to score steps`)
-  return { ids, markers }
+  return { ids, markers: ids.flatMap((id, i) => (id === marker ? [i] : [])) }
 }
 
 /** `internvl2_5-prm-score`: the user turn left open, as the reference's own scoring code writes it. */
 export function prmScorePrompt(tokenizer: Tokenizer, p: StepsPrompt): MarkedPrompt {
   const text = new PromptText(tokenizer, [p.question, ...p.steps, p.systemMessage ?? ''])
+  text.require(...tokensOf(p), MARKER)
   const process = p.steps.map((step) => text.user(step) + MARKER).join('')
   const value = `${imageLine(p.numImageTokens)}Question: ${text.user(p.question)}\nProcess: ${process}`
   const prompt = `${system(p.systemMessage && text.user(p.systemMessage))}<|im_start|>user\n${turn('assistant', value)}`
-  return markedAt(tokenizer, [...tokenizer.prefixIds, ...text.encode(prompt)], p.steps.length)
+  return marked(tokenizer, [...tokenizer.prefixIds, ...text.encode(prompt)])
 }
 
 /** `internvl2_5-prm-train`: the user turn closed, a blank line between steps, the three turns tokenised apart. */
 export function prmTrainPrompt(tokenizer: Tokenizer, p: StepsPrompt): MarkedPrompt {
   const text = new PromptText(tokenizer, [p.question, ...p.steps, p.systemMessage ?? ''])
+  text.require(...tokensOf(p), MARKER)
   const process = p.steps.map((step) => text.user(step) + MARKER).join('\n\n')
   const value = `${imageLine(p.numImageTokens)}Question: ${text.user(p.question)}\nProcess: ${process}`
   const turns = [system(p.systemMessage && text.user(p.systemMessage)), turn('user', ''), turn('assistant', value)]
@@ -59,12 +63,13 @@ export function prmTrainPrompt(tokenizer: Tokenizer, p: StepsPrompt): MarkedProm
     ...(i === 0 || tokenizer.prefixEverySegment ? tokenizer.prefixIds : []),
     ...text.encode(t),
   ])
-  return markedAt(tokenizer, ids, p.steps.length)
+  return marked(tokenizer, ids)
 }
 
 /** `internvl2_5`: one question, the assistant's turn open. `answer`: how that turn begins. */
 export function chatPrompt(tokenizer: Tokenizer, p: ImagePrompt & { answer?: string }): number[] {
   const text = new PromptText(tokenizer, [p.question, p.answer ?? '', p.systemMessage ?? ''])
+  text.require(...tokensOf(p))
   const user = turn('user', imageLine(p.numImageTokens) + text.user(p.question))
   const prompt = `${system(p.systemMessage && text.user(p.systemMessage))}${user}<|im_start|>assistant\n${text.user(p.answer ?? '')}`
   return [...tokenizer.prefixIds, ...text.encode(prompt)]

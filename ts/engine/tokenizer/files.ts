@@ -3,12 +3,25 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { invalidModel } from '../../contracts/errors.ts'
+import type { AddedToken } from './added-tokens.ts'
 
 const token = z.union([z.string(), z.looseObject({ content: z.string() }).transform((t) => t.content)])
 const optionalToken = token.nullish()
 // No vocabulary comes near it; without a bound one wrong id would make tables of any size.
 const MAX_ID = 2 ** 24
-export const tokenId = z.number().int().nonnegative().max(MAX_ID)
+export const isTokenId = (id: unknown) => Number.isInteger(id) && (id as number) >= 0 && (id as number) <= MAX_ID
+export const tokenId = z.custom<number>(isTokenId, 'must be a token id')
+
+const flag = z.boolean().default(false)
+/** What tokenizer.json and tokenizer_config.json both say of an added token. */
+export const addedTokenFields = {
+  content: z.string(),
+  special: flag,
+  lstrip: flag,
+  rstrip: flag,
+  single_word: flag,
+  normalized: flag,
+}
 
 const configSchema = z.looseObject({
   tokenizer_class: z.string().nullish(),
@@ -18,7 +31,13 @@ const configSchema = z.looseObject({
   additional_special_tokens: z.array(token).nullish(),
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
   added_tokens_decoder: z
-    .record(z.string().regex(/^\d+$/), z.looseObject({ content: z.string(), special: z.boolean().optional() }))
+    .record(
+      z
+        .string()
+        .regex(/^\d+$/)
+        .refine((key) => Number(key) <= MAX_ID),
+      z.looseObject(addedTokenFields),
+    )
     .nullish(),
 })
 export type TokenizerConfig = z.output<typeof configSchema>
@@ -56,11 +75,14 @@ export async function readTokenizerConfig(folder: string): Promise<TokenizerConf
   return (await readJsonFile(folder, 'tokenizer_config.json', configSchema)) ?? {}
 }
 
-/** Added tokens by name: added_tokens.json, overruled by the config's decoder. */
-export async function readAddedTokens(folder: string, config: TokenizerConfig): Promise<Map<string, number>> {
-  const ids = new Map(Object.entries((await readJsonFile(folder, 'added_tokens.json', z.record(z.string(), tokenId))) ?? {}))
-  for (const [key, { content }] of Object.entries(config.added_tokens_decoder ?? {})) ids.set(content, Number(key))
-  return ids
+/** Added tokens of a SentencePiece folder: added_tokens.json, overruled by the config's decoder. */
+export async function readAddedTokens(folder: string, config: TokenizerConfig): Promise<AddedToken[]> {
+  const plain = { special: true, lstrip: false, rstrip: false, singleWord: false, normalized: false }
+  const names = (await readJsonFile(folder, 'added_tokens.json', z.record(z.string(), tokenId))) ?? {}
+  const tokens = new Map(Object.entries(names).map(([content, id]) => [content, { ...plain, content, id }]))
+  for (const [key, { content, special, lstrip, rstrip, single_word }] of Object.entries(config.added_tokens_decoder ?? {}))
+    tokens.set(content, { ...plain, content, id: Number(key), special, lstrip, rstrip, singleWord: single_word })
+  return [...tokens.values()]
 }
 
 /** chat_template.jinja, chat_template.json, or the config's own; of several the one named default. */

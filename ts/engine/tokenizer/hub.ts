@@ -1,29 +1,77 @@
-/** `tokenizer.json` through @huggingface/tokenizers. A second instance without added tokens reads users' text. */
+/**
+ * `tokenizer.json`: normaliser, pre-tokeniser and model are those of @huggingface/tokenizers; added tokens are laid
+ * over the text here, so that users' text can go through the same model without them.
+ */
 import { join } from 'node:path'
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { invalidModel } from '../../contracts/errors.ts'
-import { readChatTemplate, readJsonFile, type TokenizerConfig, tokenId } from './files.ts'
-import { AddedTokens, decodeBytes, type Tokenizer } from './tokenizer.ts'
+import { type AddedToken, AddedTokens } from './added-tokens.ts'
+import { addedTokenFields, isTokenId, readChatTemplate, readJsonFile, type TokenizerConfig, tokenId } from './files.ts'
+import { pieceDecoder } from './piece-bytes.ts'
+import { decodeBytes, remembering, type Tokenizer } from './tokenizer.ts'
 
-const addedToken = z.looseObject({ id: tokenId, content: z.string(), special: z.boolean().default(false) })
+const addedToken = z
+  .looseObject({ id: tokenId, ...addedTokenFields })
+  .transform((t): AddedToken => ({ ...t, singleWord: t.single_word }))
+/** Pieces with their ids; a list of pieces and scores in Unigram models. */
+const vocab = z
+  .custom<object>((value) => typeof value === 'object' && value !== null)
+  .check((ctx) => {
+    // WHY not z.record: it copies, and a published vocabulary has 150,000 entries.
+    const bad = Array.isArray(ctx.value) ? undefined : Object.entries(ctx.value).find(([, id]) => !isTokenId(id))
+    if (bad) ctx.issues.push({ code: 'custom', input: bad[1], path: [bad[0]], message: `${bad[1]} is no token id` })
+  })
 const schema = z.looseObject({
-  // Pieces with their ids; a list of pieces and scores in Unigram models.
-  model: z.looseObject({ type: z.string().optional(), vocab: z.union([z.record(z.string(), tokenId), z.array(z.unknown())]) }),
+  model: z.looseObject({ type: z.string().optional(), vocab }),
   added_tokens: z.array(addedToken).default([]),
   decoder: z.unknown(),
 })
 
-/** GPT-2's printable stand-ins -> bytes. */
-function byteLevelTable(): Map<string, number> {
-  const isPrintable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255)
-  const table = new Map<string, number>()
-  let next = 256
-  for (let b = 0; b < 256; b++) table.set(String.fromCodePoint(isPrintable(b) ? b : next++), b)
-  return table
+/** The library's parts, without added tokens. */
+class Pipeline {
+  readonly #hub: HubTokenizer
+  readonly model: NonNullable<HubTokenizer['model']>
+
+  constructor(json: z.output<typeof schema>, config: TokenizerConfig) {
+    this.#hub = new HubTokenizer({ ...json, added_tokens: [] }, { ...config, added_tokens_decoder: {} })
+    if (!this.#hub.model) throw new Error('it has no model')
+    this.model = this.#hub.model
+  }
+
+  normalize(text: string): string {
+    return this.#hub.normalizer?.normalize(text) ?? text
+  }
+
+  /** Ids of normalised text. */
+  encode(text: string, atStart: boolean): number[] {
+    if (text === '') return []
+    const words = this.#hub.pre_tokenizer?.pre_tokenize(text, { section_index: atStart ? 0 : 1 }) ?? [text]
+    return this.model
+      ._call(words)
+      .flatMap((piece: string) => this.model.tokens_to_ids.get(piece) ?? this.model.unk_token_id ?? [])
+  }
+
+  /** Names of the tokens that a whole text gets in front. */
+  prefix(): string[] {
+    const text = '\0'
+    const tokens = this.#hub.post_processor?.post_process([text], null, true).tokens ?? [text]
+    return tokens.slice(0, tokens.indexOf(text))
+  }
 }
 
-const mentions = (value: unknown, type: string): boolean => JSON.stringify(value ?? null).includes(`"type":"${type}"`)
+/** Tokens that only the config calls special are special too, as in transformers. */
+function addedTokens(json: z.output<typeof schema>, config: TokenizerConfig): AddedToken[] {
+  const named = new Set(config.additional_special_tokens ?? [])
+  return json.added_tokens.map((t) => ({ ...t, special: t.special || named.has(t.content) }))
+}
+
+/** WHY not the post-processor alone: transformers rebuilds Llama's from this switch of the config. */
+function prefixNames(pipeline: Pipeline, config: TokenizerConfig): string[] {
+  const isLlama = /^(Code)?Llama/.test(config.tokenizer_class ?? '')
+  if (!isLlama || typeof config.add_bos_token !== 'boolean') return pipeline.prefix()
+  return config.add_bos_token && config.bos_token ? [config.bos_token] : []
+}
 
 // WHY no spread into Math.max: a published vocabulary has more ids than a call may have arguments.
 function highest(ids: Iterable<number>): number {
@@ -32,60 +80,53 @@ function highest(ids: Iterable<number>): number {
   return found
 }
 
-/** How a piece's text stands for bytes. */
-function pieceBytes(decoder: unknown): (piece: string) => Uint8Array {
-  if (mentions(decoder, 'ByteLevel')) {
-    const table = byteLevelTable()
-    return (piece) => {
-      const bytes = [...piece].map((c) => table.get(c))
-      return bytes.every((b) => b !== undefined) ? Uint8Array.from(bytes as number[]) : new TextEncoder().encode(piece)
-    }
-  }
-  const hasByteFallback = mentions(decoder, 'ByteFallback')
-  return (piece) => {
-    const byte = hasByteFallback ? /^<0x([0-9A-F]{2})>$/.exec(piece)?.[1] : undefined
-    return byte === undefined ? new TextEncoder().encode(piece.replaceAll('▁', ' ')) : Uint8Array.of(Number.parseInt(byte, 16))
-  }
-}
-
 export async function openHubTokenizer(folder: string, config: TokenizerConfig): Promise<Tokenizer | undefined> {
   const json = await readJsonFile(folder, 'tokenizer.json', schema)
   if (!json) return undefined
-  let all: HubTokenizer
-  let plain: HubTokenizer
+  let pipeline: Pipeline
+  let prefix: string[]
+  const tokens = addedTokens(json, config)
+  const inRaw = new AddedTokens(tokens.filter((t) => !t.normalized))
+  let inNormalized: AddedTokens
   try {
-    all = new HubTokenizer(json, config)
-    plain = new HubTokenizer({ ...json, added_tokens: [] }, { ...config, added_tokens_decoder: {} })
-    for (const tokenizer of [all, plain]) tokenizer.encode('a 1') // a damaged step of it shows at work only
+    pipeline = new Pipeline(json, config)
+    prefix = prefixNames(pipeline, config)
+    const normalized = tokens.filter((t) => t.normalized).map((t) => ({ ...t, content: pipeline.normalize(t.content) }))
+    inNormalized = new AddedTokens(normalized)
+    pipeline.encode(pipeline.normalize('a 1'), true) // a damaged step of it shows at work only
   } catch (error) {
     throw invalidModel(`${join(folder, 'tokenizer.json')}: ${(error as Error).message}`, error)
   }
-  // Tokens that only the config calls special are special too, as in transformers.
-  const named = new Set(config.additional_special_tokens ?? [])
-  const special = new Set(json.added_tokens.filter((t) => t.special || named.has(t.content)).map((t) => t.id))
-  const added = new Map(json.added_tokens.map((t) => [t.id, t.content]))
-  const toBytes = pieceBytes(json.decoder)
-  const whole = (text: string) => all.encode(text, { add_special_tokens: true }).ids
-  const without = (text: string) => all.encode(text, { add_special_tokens: false }).ids
-  const vocab = all.get_vocab(true)
+  const { model } = pipeline
+  const added = new AddedTokens(tokens)
+  const special = new Set(tokens.filter((t) => t.special).map((t) => t.id))
+  const pieceId = (piece: string) => added.ids.get(piece) ?? model.tokens_to_ids.get(piece)
+  const { toBytes, stripsFirstSpace } = pieceDecoder(json.decoder)
   const tokenizer: Tokenizer = {
-    vocabSize: Math.max(highest(vocab.values()), highest(added.keys())) + 1,
-    prefixIds: whole('a').slice(0, whole('a').length - without('a').length),
+    vocabSize: Math.max(highest(model.tokens_to_ids.values()), highest(added.names.keys())) + 1,
+    prefixIds: prefix.map((name) => {
+      const id = pieceId(name)
+      if (id === undefined) throw invalidModel(`${join(folder, 'tokenizer.json')}: post_processor: no token "${name}"`)
+      return id
+    }),
     prefixEverySegment: true,
-    added: new AddedTokens(new Map(json.added_tokens.map((t) => [t.content, t.id]))),
-    eosId: config.eos_token ? all.token_to_id(config.eos_token) : undefined,
-    encode: without,
-    encodePlain: (text) => plain.encode(text, { add_special_tokens: false }).ids,
-    pieceId: (piece) => all.token_to_id(piece),
+    added,
+    eosId: config.eos_token ? pieceId(config.eos_token) : undefined,
+    encode: (text) =>
+      inRaw.split(text, (part, first) =>
+        inNormalized.split(pipeline.normalize(part), (rest, atStart) => pipeline.encode(rest, first && atStart)),
+      ),
+    encodePlain: remembering((text, atStart) => pipeline.encode(pipeline.normalize(text), atStart)),
+    pieceId,
     isSpecial: (id) => special.has(id),
     bytes: (id) => {
       if (special.has(id)) return new Uint8Array()
-      const name = added.get(id)
-      return name === undefined ? toBytes(all.id_to_token(id) ?? '') : new TextEncoder().encode(name)
+      const name = added.names.get(id)
+      return name === undefined ? toBytes(model.vocab[id] ?? '') : new TextEncoder().encode(name)
     },
     decode: (ids, { skipSpecial = false } = {}) => {
-      const text = decodeBytes(tokenizer, ids, (id) => (skipSpecial ? '' : (added.get(id) ?? '')))
-      return mentions(json.decoder, 'Strip') ? text.replace(/^ /, '') : text
+      const text = decodeBytes(tokenizer, ids, (id) => (skipSpecial ? '' : (added.names.get(id) ?? '')))
+      return stripsFirstSpace ? text.replace(/^ /, '') : text
     },
     chat: {
       template: await readChatTemplate(folder, config),

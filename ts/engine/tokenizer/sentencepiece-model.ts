@@ -2,7 +2,7 @@
  * Reads `tokenizer.model`: the SentencePiece protocol buffer with its pieces, scores and normaliser flags. Strict:
  * anything that is no such file ends in one typed error that names the file and the byte.
  */
-import { invalidModel } from '../../contracts/errors.ts'
+import { EngineError, invalidModel } from '../../contracts/errors.ts'
 
 /** As in sentencepiece_model.proto. */
 export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
@@ -15,6 +15,7 @@ export interface SentencePieceModel {
 }
 
 const BPE = 2
+const unsupported = (message: string) => new EngineError('ERR_ENGINE_UNSUPPORTED_MODEL', message)
 const MAX_PIECES = 4_000_000
 
 /** A message's fields, one after the other. */
@@ -35,6 +36,10 @@ class Wire {
 
   fail(what: string): never {
     throw invalidModel(`${this.#path}: not a SentencePiece model: ${what} at byte ${this.at}`)
+  }
+
+  get size(): number {
+    return this.#end - this.at
   }
 
   get more(): boolean {
@@ -128,13 +133,8 @@ function readNormalizer(wire: Wire) {
   const normalizer = { charsmapBytes: 0, addDummyPrefix: true, removeExtraWhitespaces: true, escapeWhitespaces: true }
   while (wire.more) {
     const { number, type } = wire.field()
-    if (number === 2) {
-      const map = wire.message(type)
-      while (map.more) {
-        map.at++
-        normalizer.charsmapBytes++
-      }
-    } else if (number === 3) normalizer.addDummyPrefix = wire.number(type) !== 0
+    if (number === 2) normalizer.charsmapBytes = wire.message(type).size
+    else if (number === 3) normalizer.addDummyPrefix = wire.number(type) !== 0
     else if (number === 4) normalizer.removeExtraWhitespaces = wire.number(type) !== 0
     else if (number === 5) normalizer.escapeWhitespaces = wire.number(type) !== 0
     else wire.skip(type)
@@ -142,7 +142,24 @@ function readNormalizer(wire: Wire) {
   return normalizer
 }
 
-/** @throws EngineError INVALID_MODEL naming file and byte, UNSUPPORTED in words for models other than plain BPE */
+/** What encoding relies on. */
+function checkPieces(pieces: SentencePieceModel['pieces'], byteFallback: boolean, path: string): void {
+  const bad = pieces.findIndex((p) => p.text === '' || !Number.isFinite(p.score))
+  if (bad >= 0)
+    throw invalidModel(`${path}: piece ${bad} has ${pieces[bad]?.text === '' ? 'no text' : 'a score that is no number'}`)
+  if (!pieces.some((p) => p.type === PIECE.unknown)) throw invalidModel(`${path}: no piece stands for unknown characters`)
+  const bytes = new Set(pieces.flatMap((p) => (p.type === PIECE.byte ? [byteOf(p.text)] : [])))
+  if (bytes.has(undefined) || (byteFallback && bytes.size < 256))
+    throw invalidModel(`${path}: of the 256 byte pieces <0x00> … <0xFF> some are missing or misnamed`)
+}
+
+/** The byte that a piece like <0x0A> is named for. */
+export function byteOf(piece: string): number | undefined {
+  const hex = /^<0x([0-9A-F]{2})>$/.exec(piece)?.[1]
+  return hex === undefined ? undefined : Number.parseInt(hex, 16)
+}
+
+/** @throws EngineError INVALID_MODEL naming file and byte, UNSUPPORTED_MODEL for models other than plain BPE */
 export function readSentencePieceModel(bytes: Uint8Array, path: string): SentencePieceModel {
   const wire = new Wire(bytes, path)
   const pieces: SentencePieceModel['pieces'] = []
@@ -158,10 +175,11 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
     else wire.skip(type)
   }
   if (pieces.length === 0) wire.fail('it has no pieces')
+  checkPieces(pieces, trainer.byteFallback, path)
   if (trainer.modelType !== BPE)
-    throw invalidModel(`${path}: a SentencePiece BPE model is expected, this is of type ${trainer.modelType}`)
+    throw unsupported(`${path}: a SentencePiece BPE model (type ${BPE}) is expected, this is of type ${trainer.modelType}`)
   if (normalizer.charsmapBytes > 0 || !normalizer.escapeWhitespaces) {
-    throw invalidModel(`${path}: SentencePiece models with a character map of their own are not supported`)
+    throw unsupported(`${path}: SentencePiece models with a character map of their own are not supported`)
   }
   const { addDummyPrefix, removeExtraWhitespaces } = normalizer
   return { pieces, byteFallback: trainer.byteFallback, addDummyPrefix, removeExtraWhitespaces }

@@ -3,7 +3,7 @@
  * first, the leftmost among equals; what is no piece in the end falls back to its bytes. A heap over a linked
  * list keeps it near linear on texts of any length.
  */
-import { PIECE, type SentencePieceModel } from './sentencepiece-model.ts'
+import { byteOf, PIECE, type SentencePieceModel } from './sentencepiece-model.ts'
 
 const SPACE = '▁'
 
@@ -18,6 +18,9 @@ interface Candidate {
   /** Joined length when the candidate was made: tells stale ones. */
   length: number
 }
+
+/** What an unused piece was joined from: it may stand between two merges, but not in the result. */
+type Parts = Map<string, readonly [string, string]>
 
 /** Best score first, then leftmost. */
 class CandidateHeap {
@@ -58,6 +61,15 @@ class CandidateHeap {
   }
 }
 
+const firstCharacter = (text: string, at: number) => String.fromCodePoint(text.codePointAt(at) as number)
+
+function withoutExtraSpaces(text: string): string {
+  const s = text.replace(/ +/g, ' ').replace(/^ /, '')
+  let end = s.length
+  while (end > 0 && (s[end - 1] === ' ' || s[end - 1] === SPACE)) end-- // a written ▁ at the end goes too
+  return s.slice(0, end)
+}
+
 export class SentencePiece {
   readonly addDummyPrefix: boolean
   readonly vocabSize: number
@@ -65,24 +77,27 @@ export class SentencePiece {
   readonly #idOf = new Map<string, number>()
   readonly #byteIds: number[] = []
   readonly #unknown: number
-  /** What an unused piece was joined from: it may stand between two merges, but not in the result. */
-  readonly #parts = new Map<string, readonly [string, string]>()
-  /** Pieces that are matched whole before any merge, longest first. */
-  readonly #userDefined: string[]
+  /** Pieces that are matched whole before any merge: longest first, by their first character. */
+  readonly #userDefined = new Map<string, string[]>()
+  readonly #isFixed = new Set<string>()
 
   constructor(model: SentencePieceModel) {
     this.#model = model
     this.addDummyPrefix = model.addDummyPrefix
     this.vocabSize = model.pieces.length
     model.pieces.forEach(({ text, type }, id) => {
-      const byte = type === PIECE.byte ? /^<0x([0-9A-F]{2})>$/.exec(text)?.[1] : undefined
-      if (byte !== undefined) this.#byteIds[Number.parseInt(byte, 16)] = id
+      if (type === PIECE.byte) this.#byteIds[byteOf(text) as number] = id
       else if (type === PIECE.normal || type === PIECE.userDefined || type === PIECE.unused) this.#idOf.set(text, id)
     })
     this.#unknown = model.pieces.findIndex((p) => p.type === PIECE.unknown)
-    this.#userDefined = model.pieces
-      .flatMap((p) => (p.type === PIECE.userDefined && p.text !== '' ? [p.text] : []))
-      .sort((a, b) => b.length - a.length)
+    const userDefined = model.pieces.filter((p) => p.type === PIECE.userDefined).map((p) => p.text)
+    for (const piece of userDefined.sort((a, b) => b.length - a.length)) {
+      this.#isFixed.add(piece)
+      const first = firstCharacter(piece, 0)
+      const others = this.#userDefined.get(first)
+      if (others) others.push(piece)
+      else this.#userDefined.set(first, [piece])
+    }
   }
 
   /** Id of an exact piece of any kind. */
@@ -112,15 +127,15 @@ export class SentencePiece {
     const normal = this.#normalize(text)
     if (normal === '') return []
     const symbols = this.#split(normal)
-    this.#merge(symbols)
+    const parts = this.#merge(symbols)
     const ids: number[] = []
-    for (let at = 0; at >= 0; at = (symbols[at] as Symbol).next) this.#emit((symbols[at] as Symbol).text, ids)
+    for (let at = 0; at >= 0; at = (symbols[at] as Symbol).next) this.#emit((symbols[at] as Symbol).text, parts, ids)
     return ids
   }
 
   #normalize(text: string): string {
     let s = Buffer.from(text).toString('utf8') // lone surrogates become U+FFFD
-    if (this.#model.removeExtraWhitespaces) s = s.replace(/ +/g, ' ').replace(/^ | $/g, '')
+    if (this.#model.removeExtraWhitespaces) s = withoutExtraSpaces(s)
     if (s === '') return ''
     return (this.addDummyPrefix ? SPACE : '') + s.replaceAll(' ', SPACE)
   }
@@ -128,52 +143,51 @@ export class SentencePiece {
   #split(text: string): Symbol[] {
     const texts: string[] = []
     for (let at = 0; at < text.length; ) {
-      const user = this.#userDefined.find((piece) => text.startsWith(piece, at))
-      const symbol = user ?? String.fromCodePoint(text.codePointAt(at) as number)
+      const character = firstCharacter(text, at)
+      const symbol = this.#userDefined.get(character)?.find((piece) => text.startsWith(piece, at)) ?? character
       texts.push(symbol)
       at += symbol.length
     }
     return texts.map((t, i) => ({ text: t, previous: i - 1, next: i + 1 < texts.length ? i + 1 : -1 }))
   }
 
-  #merge(symbols: Symbol[]): void {
+  /** Joins symbols in place. */
+  #merge(symbols: Symbol[]): Parts {
     const heap = new CandidateHeap()
-    const isFixed = new Set(this.#userDefined)
+    const parts: Parts = new Map()
     const consider = (left: number) => {
       const right = left >= 0 ? (symbols[left] as Symbol).next : -1
       if (right < 0) return
       const [a, b] = [symbols[left] as Symbol, symbols[right] as Symbol]
-      if (isFixed.has(a.text) || isFixed.has(b.text)) return
+      if (this.#isFixed.has(a.text) || this.#isFixed.has(b.text)) return
       const id = this.#idOf.get(a.text + b.text)
-      if (id !== undefined) heap.push({ left, score: this.#model.pieces[id]?.score ?? 0, length: a.text.length + b.text.length })
+      if (id === undefined) return
+      const { score, type } = this.#model.pieces[id] as { score: number; type: number }
+      heap.push({ left, score, length: a.text.length + b.text.length })
+      if (type === PIECE.unused) parts.set(a.text + b.text, [a.text, b.text])
     }
     for (let i = 0; i + 1 < symbols.length; i++) consider(i)
     for (let best = heap.pop(); best; best = heap.pop()) {
       const left = symbols[best.left] as Symbol
       const right = left.next >= 0 ? symbols[left.next] : undefined
       if (left.text === '' || !right || left.text.length + right.text.length !== best.length) continue
-      const joined = left.text + right.text
-      if (this.#isUnused(joined)) this.#parts.set(joined, [left.text, right.text])
-      left.text = joined
+      left.text += right.text
       right.text = ''
       left.next = right.next
       if (right.next >= 0) (symbols[right.next] as Symbol).previous = best.left
       consider(left.previous)
       consider(best.left)
     }
+    return parts
   }
 
-  #isUnused(text: string): boolean {
-    return this.#model.pieces[this.#idOf.get(text) ?? -1]?.type === PIECE.unused
-  }
-
-  #emit(text: string, ids: number[]): void {
+  #emit(text: string, parts: Parts, ids: number[]): void {
     const id = this.#idOf.get(text)
-    const parts = this.#parts.get(text)
-    if (parts && this.#isUnused(text)) for (const part of parts) this.#emit(part, ids)
-    else if (id !== undefined && !this.#isUnused(text)) ids.push(id)
+    const joinedFrom = parts.get(text)
+    if (joinedFrom) for (const part of joinedFrom) this.#emit(part, parts, ids)
+    else if (id !== undefined) ids.push(id)
     else if (this.#model.byteFallback) {
-      for (const byte of new TextEncoder().encode(text)) ids.push(this.#byteIds[byte] ?? this.#unknown)
-    } else ids.push(this.#unknown)
+      for (const byte of new TextEncoder().encode(text)) ids.push(this.#byteIds[byte] as number)
+    } else if (ids.at(-1) !== this.#unknown) ids.push(this.#unknown) // a run of unknown characters is one token
   }
 }

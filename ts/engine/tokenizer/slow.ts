@@ -1,9 +1,10 @@
 /** SentencePiece `tokenizer.model` with added tokens beside it, as InternLM2 checkpoints come. */
 import { join } from 'node:path'
+import { AddedTokens } from './added-tokens.ts'
 import { readAddedTokens, readChatTemplate, readOptional, type TokenizerConfig } from './files.ts'
 import { SentencePiece } from './sentencepiece.ts'
 import { readSentencePieceModel } from './sentencepiece-model.ts'
-import { AddedTokens, decodeBytes, type Tokenizer } from './tokenizer.ts'
+import { decodeBytes, remembering, type Tokenizer } from './tokenizer.ts'
 
 /** InternLM2's own tokenizer drops blanks before signs and contractions when it decodes a whole text. */
 function cleanUp(text: string): string {
@@ -17,7 +18,9 @@ export async function openSentencePieceTokenizer(folder: string, config: Tokeniz
   const bytes = await readOptional(folder, 'tokenizer.model')
   if (!bytes) return undefined
   const model = new SentencePiece(readSentencePieceModel(bytes, join(folder, 'tokenizer.model')))
-  const added = new AddedTokens(await readAddedTokens(folder, config))
+  const tokens = await readAddedTokens(folder, config)
+  const added = new AddedTokens(tokens)
+  const special = new Set(tokens.filter((t) => t.special).map((t) => t.id))
   const pieceId = (piece: string) => added.ids.get(piece) ?? model.pieceId(piece)
   const bos = config.bos_token ?? '<s>'
   const eos = config.eos_token ?? '</s>'
@@ -29,10 +32,14 @@ export async function openSentencePieceTokenizer(folder: string, config: Tokeniz
     eosId: pieceId(eos),
     added,
     encode: (text) => added.split(text, (part) => model.encode(part)),
-    encodePlain: (text) => model.encode(text),
+    encodePlain: remembering((text) => model.encode(text)),
     pieceId,
-    isSpecial: (id) => added.names.has(id) || model.isControl(id),
-    bytes: (id) => (added.names.has(id) ? new Uint8Array() : model.bytes(id)),
+    isSpecial: (id) => special.has(id) || (!added.names.has(id) && model.isControl(id)),
+    bytes: (id) => {
+      if (special.has(id)) return new Uint8Array()
+      const name = added.names.get(id)
+      return name === undefined ? model.bytes(id) : new TextEncoder().encode(name)
+    },
     decode: (ids, { skipSpecial = false } = {}) => {
       const text = decodeBytes(tokenizer, ids, (id) => (skipSpecial ? '' : (added.names.get(id) ?? model.piece(id) ?? '')))
       const clean = config.tokenizer_class === 'InternLM2Tokenizer' ? cleanUp(text) : text

@@ -1,4 +1,5 @@
 /** What the engine needs of a tokenizer, whatever files it comes from. */
+import type { AddedTokens } from './added-tokens.ts'
 
 export interface Tokenizer {
   /** Ids of the vocabulary with added tokens. */
@@ -12,8 +13,11 @@ export interface Tokenizer {
   readonly added: AddedTokens
   /** Text of our own: names of special tokens in it become these tokens. Nothing is put in front. */
   encode(text: string): number[]
-  /** Text from users: nothing in it is a special token, whatever it spells. */
-  encodePlain(text: string): number[]
+  /**
+   * Text from users: nothing in it is a special token, whatever it spells. `atStart` is false for text that goes on
+   * behind a special token; some tokenizers mark only the first word of a whole text.
+   */
+  encodePlain(text: string, atStart?: boolean): readonly number[]
   /** Id of an exact piece (`<prm>`, `Yes`, `▁+`), or undefined. */
   pieceId(piece: string): number | undefined
   /** Whether the id is a special token. */
@@ -32,7 +36,8 @@ export interface Tokenizer {
  */
 export class TokenDecoder {
   readonly #tokenizer: Tokenizer
-  readonly #decoder = new TextDecoder('utf-8')
+  // A BOM inside a text is a character like others.
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer
@@ -45,43 +50,6 @@ export class TokenDecoder {
   /** What is left; an unfinished character becomes U+FFFD. */
   finish(): string {
     return this.#decoder.decode()
-  }
-}
-
-/** Special tokens laid over a text: which parts are tokens, which are text between them. */
-export class AddedTokens {
-  readonly #pattern: RegExp | undefined
-  readonly ids: ReadonlyMap<string, number>
-  readonly names: ReadonlyMap<number, string>
-
-  constructor(ids: ReadonlyMap<string, number>) {
-    this.ids = ids
-    this.names = new Map([...ids].map(([name, id]) => [id, name]))
-    const longestFirst = [...ids.keys()].filter((name) => name !== '').sort((a, b) => b.length - a.length)
-    const escaped = longestFirst.map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    this.#pattern = escaped.length > 0 ? new RegExp(escaped.join('|'), 'g') : undefined
-  }
-
-  /** Ids of `text`: `encodeText` for the parts between the tokens. */
-  split(text: string, encodeText: (part: string) => number[]): number[] {
-    const out: number[] = []
-    const append = (part: string) => {
-      if (part === '') return
-      for (const id of encodeText(part)) out.push(id)
-    }
-    let from = 0
-    for (const match of this.#pattern ? text.matchAll(this.#pattern) : []) {
-      append(text.slice(from, match.index))
-      out.push(this.ids.get(match[0]) as number)
-      from = match.index + match[0].length
-    }
-    append(text.slice(from))
-    return out
-  }
-
-  /** `text` with `char` put into every name of a token, so that it spells none of them any more. */
-  guard(text: string, char: string): string {
-    return this.#pattern ? text.replace(this.#pattern, (name) => name.slice(0, 1) + char + name.slice(1)) : text
   }
 }
 
@@ -106,4 +74,28 @@ export function decodeBytes(
   }
   flush()
   return text
+}
+
+const REMEMBERED_TEXTS = 256
+const REMEMBERED_LENGTH = 4096
+
+/**
+ * Remembers the last texts: candidates of one question share its text and most of their steps, and encoding them
+ * again would take longer than running a small model on them.
+ */
+export function remembering(encode: (text: string, atStart: boolean) => readonly number[]) {
+  const memory = new Map<string, readonly number[]>()
+  return (text: string, atStart = true): readonly number[] => {
+    if (text === '') return [] // before a normaliser could put a blank in front of nothing
+    if (text.length > REMEMBERED_LENGTH) return encode(text, atStart)
+    const key = `${atStart ? 1 : 0}${text}`
+    const ids = memory.get(key) ?? encode(text, atStart)
+    memory.delete(key)
+    memory.set(key, ids)
+    for (const oldest of memory.size > REMEMBERED_TEXTS ? memory.keys() : []) {
+      memory.delete(oldest)
+      break
+    }
+    return ids
+  }
 }
