@@ -281,15 +281,12 @@ function load(): { native: Native; path: string } {
 }
 
 function notLoadable(path: string | undefined, cause: Error): EngineError {
-  const target = `${process.platform}-${process.arch}`
+  // What node-gyp-build looked for and where is in its own message: an environment variable may point it elsewhere.
+  const reason = cause.message.trim().replace(/\s*\n\s*/g, ', ')
+  const folders = 'build/Release, build/Debug and prebuilds of that folder'
   const what = path
-    ? `the native addon ${path} does not load: ${cause.message.trim()}`
-    : `no native addon for ${target}; tried ${[
-        join(PACKAGE_ROOT, 'build/Release'),
-        join(PACKAGE_ROOT, 'build/Debug'),
-        join(PACKAGE_ROOT, 'prebuilds', target),
-        join(dirname(process.execPath), 'prebuilds', target),
-      ].join(', ')}`
+    ? `the native addon ${path} does not load: ${reason}`
+    : `no native addon for ${process.platform}-${process.arch}: ${reason} (tried: ${folders}, prebuilds beside ${process.execPath})`
   const build = `build it with: node ${join(PACKAGE_ROOT, 'scripts/native.cjs')} build (needs CMake >= 3.22 and a C++20 compiler)`
   return new EngineError('ERR_ENGINE_INTERNAL', `${what}; ${build}`, { cause })
 }

@@ -113,6 +113,15 @@ test('rollout prompts: the prefix of the assistant turn goes on, the reference r
   assert.match(refusal(() => rolloutPrompt('prefil', t, prompt)).message, /did you mean "prefill"/)
 })
 
+test('a policy without the turns of InternVL is asked through its own chat template', async () => {
+  const t = await open('mistral')
+  const ids = rolloutPrompt('prefill', t, { question: 'How many?', numImageTokens: 0, steps: ['Read 3.'] })
+  assert.equal(ids, renderChat(t, [{ role: 'user', content: 'Question: How many?' }], true, '<step>Read 3.</step>').ids)
+  assert.match(t.decode(ids), /^<s>.*\[INST\] Question: How many\? \[\/INST\].*Read 3/)
+  const withImage = { question: 'How many?', numImageTokens: 2, steps: [] }
+  assert.match(refusal(() => rolloutPrompt('prefill', t, withImage)).message, /no token <\|im_start\|>/)
+})
+
 test('a prompt whose special tokens the tokenizer lacks is refused, not written as text', async () => {
   const request = { question: 'Q', steps: ['a'], numImageTokens: 1 }
   const error = refusal(() => prmScorePrompt(letters([token('<|im_start|>', 1)]), request))
