@@ -241,6 +241,13 @@ const CONFIGS: BadModel[] = [
   bad('half a head', config('num_attention_heads', 2.5), [/"num_attention_heads" must be a whole number/]),
   bad('a width of text', config('hidden_size', '64'), [/"hidden_size" must be a number, not a string/]),
   bad('heads that do not divide', config('num_key_value_heads', 3), [/"num_key_value_heads" must divide/]),
+  bad(
+    'heads wider than the kernels take',
+    config('head_dim', 258),
+    [/config\.json: "head_dim" gives heads of size 258; at most 256 is supported/],
+    { code: 'UNSUPPORTED' },
+  ),
+  bad('heads of odd size', config('head_dim', 31), [/"head_dim" gives heads of odd size/]),
   bad('no width', config('hidden_size', undefined), [/"hidden_size" is missing/]),
   bad('no positions', config('max_position_embeddings', undefined), [/"max_position_embeddings" is missing/]),
   bad(
@@ -265,6 +272,12 @@ const CONFIGS: BadModel[] = [
   bad('another vision width', inside(['vision_config'], { intermediate_size: 7 }), [/do not fit config\.json/, /vision/], {
     from: 'vision',
   }),
+  bad(
+    'vision heads wider than the kernels take',
+    inside(['vision_config'], { hidden_size: 1024, num_attention_heads: 2 }),
+    [/"vision_config\.hidden_size" gives heads of size 512; even sizes up to 256/],
+    { from: 'vision', code: 'UNSUPPORTED' },
+  ),
   bad('patches that do not shuffle', config('downsample_ratio', 0.3), [/"downsample_ratio"/], {
     from: 'vision',
     code: 'UNSUPPORTED',
