@@ -71,12 +71,23 @@ test('bad requests name what is wrong', async () => {
   }
   const tokens = await rejection(engine.logits({ tokens: [1, 10_000_000] }))
   assert.match(tokens.message, /10000000/)
+  // Ids that would wrap around to a small one in 32 bits.
+  assert.match((await rejection(engine.logits({ tokens: [1, 2 ** 32 + 1] }))).message, /tokens\[1\]/)
+  assert.match((await rejection(engine.logits({ tokens: [1], rows: [2 ** 32] }))).message, /rows\[0\]/)
 })
 
 test('unknown options and models are refused at opening', async () => {
   assert.match((await rejection(Engine.open({ model: MODEL, thread: 2 } as never))).message, /did you mean "threads"/)
   assert.is((await rejection(Engine.open({ model: '/no/such/model' }))).code, 'ERR_ENGINE_INVALID_MODEL')
   assert.match((await rejection(Engine.open({ model: MODEL, scoring: 'mm-prn' }))).message, /mm-prm/)
+})
+
+test('what a progress callback throws comes out of opening', async () => {
+  const onProgress = () => {
+    throw new Error('from the callback')
+  }
+  const outcome = await Engine.open({ model: MODEL, onProgress }).catch((error: Error) => error.message)
+  assert.is(outcome, 'from the callback')
 })
 
 test('a signal stops a call before, during and without effect after it', async () => {

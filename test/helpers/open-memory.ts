@@ -1,18 +1,20 @@
-/** Opens a checkpoint, first with an abort at the first sign of progress; prints resident memory around both as JSON. */
-import { EngineError } from '../../ts/contracts/errors.ts'
+/**
+ * Opens a checkpoint three times: stopped by a signal at the first sign of progress, stopped by what the callback
+ * throws, and to the end. Prints how each went and what memory stayed resident as JSON.
+ */
 import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative } from '../../ts/engine/native.ts'
 
 const [model, weights] = process.argv.slice(2) as [string, 'bf16' | 'f32']
 const gc = globalThis.gc as () => void
 
-async function abortedCode(): Promise<string> {
-  const controller = new AbortController()
+async function reasonOfFailure(onProgress: () => void, signal?: AbortSignal): Promise<string> {
   try {
-    await Engine.open({ model, weights, onProgress: () => controller.abort(), signal: controller.signal })
+    await Engine.open({ model, weights, onProgress, signal })
     return 'opened'
   } catch (error) {
-    return error instanceof EngineError ? error.code : String(error)
+    const { code, message } = error as NodeJS.ErrnoException
+    return code ?? message
   }
 }
 
@@ -23,7 +25,12 @@ function residentBytes(): number {
 
 loadNative()
 const atStart = residentBytes()
-const aborted = { code: await abortedCode(), grownBytes: residentBytes() - atStart }
+const controller = new AbortController()
+const aborted = await reasonOfFailure(() => controller.abort(), controller.signal)
+const thrown = await reasonOfFailure(() => {
+  throw new Error('from the callback')
+})
+const keptBytes = residentBytes() - atStart
 const before = residentBytes()
 const progress: [number, number][] = []
 const engine = await Engine.open({
@@ -32,5 +39,5 @@ const engine = await Engine.open({
   onProgress: ({ doneBytes, totalBytes }) => progress.push([doneBytes, totalBytes]),
 })
 const grownBytes = residentBytes() - before
-console.log(JSON.stringify({ aborted, grownBytes, packedBytes: engine.info().packedBytes, progress }))
+console.log(JSON.stringify({ aborted, thrown, keptBytes, grownBytes, packedBytes: engine.info().packedBytes, progress }))
 await engine.close()

@@ -27,10 +27,10 @@ import {
   scoreOneSchema,
   validate,
 } from './options.ts'
+import { settleWithProgress } from './progress.ts'
 import { Slots } from './slots.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 
-const PROGRESS_INTERVAL_MS = 100
 /** Requests with the native engine at once; more wait here, without their images in memory. */
 const MAX_SUBMITTED = 256
 
@@ -111,21 +111,11 @@ export class Engine implements AsyncDisposable {
       kvCacheBytes: o.kvCacheBytes ?? defaultKvCacheBytes(),
       imageCacheBytes: o.imageCacheBytes,
     })
-    const report = () => {
-      const progress = job.progress()
-      if (progress.totalBytes > 0) o.onProgress?.(progress)
-    }
-    const timer = o.onProgress && setInterval(report, PROGRESS_INTERVAL_MS)
-    try {
-      const native = await settle(job, o.signal)
-      report()
-      const images = { maxTiles: o.maxTiles, maxPixels: o.maxPixels, exifOrientation: o.exifOrientation }
-      const engine = new Engine({ native, folder, tokenizer, scoring: o.scoring, images })
-      if (o.scoring !== 'auto') await engine.#resolveOrClose()
-      return engine
-    } finally {
-      clearInterval(timer)
-    }
+    const native = await settleWithProgress(job, o.signal, o.onProgress)
+    const images = { maxTiles: o.maxTiles, maxPixels: o.maxPixels, exifOrientation: o.exifOrientation }
+    const engine = new Engine({ native, folder, tokenizer, scoring: o.scoring, images })
+    if (o.scoring !== 'auto') await engine.#resolveOrClose()
+    return engine
   }
 
   info(): EngineInfo {

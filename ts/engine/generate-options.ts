@@ -1,6 +1,6 @@
 /** Schemas of what a caller hands to `engine.generate` and `engine.stream`. */
 import { z } from 'zod'
-import { image, maxTiles, positive, signal } from './options.ts'
+import { image, index, maxTiles, positive, signal } from './options.ts'
 
 const DEFAULT_MAX_TOKENS = 1024
 const MAX_SAMPLES = 65_536
@@ -47,7 +47,7 @@ export const generateSchema = z.strictObject({
   /** Rollout template of `question`; default: the one the checkpoint was trained with. */
   template: z.string().min(1).optional(),
   /** Token ids, the image's context tokens included. */
-  tokens: z.array(z.number().int().nonnegative()).min(1).optional(),
+  tokens: z.array(index).min(1).optional(),
   maxTiles,
   n: positive.max(MAX_SAMPLES).default(1),
   /** Index of the first sample: the samples from 16 on are those that n = 32 would give after the first 16. */
@@ -58,7 +58,7 @@ export const generateSchema = z.strictObject({
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
   seed: seed.default(0),
   /** Texts and token ids that end a sample, beside the checkpoint's own end tokens. */
-  stop: z.array(z.union([z.string().min(1), z.number().int().nonnegative()])).default([]),
+  stop: z.array(z.union([z.string().min(1), index])).default([]),
   /** Whether the checkpoint's own end tokens end a sample. */
   stopAtEnd: z.boolean().default(true),
   /** Return the log-probability of every token under the model's unfiltered distribution. */

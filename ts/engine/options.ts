@@ -18,6 +18,12 @@ const step = z.string().refine((text) => text.trim() !== '', { message: 'is empt
 const steps = z.array(step).min(1, { message: 'needs at least one step' })
 export const positive = z.number().int().positive()
 export const maxTiles = positive.max(1024).optional()
+// Native integers have 32 bits: what is larger would wrap around to another token or row.
+export const index = z
+  .number()
+  .int()
+  .nonnegative()
+  .max(2 ** 31 - 1)
 
 const DEFAULT_IMAGE_CACHE_BYTES = 256 * 2 ** 20
 const DEFAULT_KV_SHARE = 0.25
@@ -58,10 +64,10 @@ export const scoreManySchema = z.strictObject({
 })
 
 export const logitsSchema = z.strictObject({
-  tokens: z.array(z.number().int().nonnegative()).min(1),
+  tokens: z.array(index).min(1),
   image: image.optional(),
   maxTiles,
-  rows: z.array(z.number().int().nonnegative()).optional(),
+  rows: z.array(index).optional(),
   returnHidden: z.boolean().default(false),
   signal,
 })
