@@ -71,21 +71,22 @@ struct MultiplyBf16 {
 
 #else
 
-inline Vec widen_low(Vec pairs) {
+// The lower and the upper half of every pair, exactly.
 #if defined(MMPRM_ISA_AVX2)
+inline Vec widen_lower(Vec pairs) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16));
-#else
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
-#endif
 }
-
-inline Vec widen_high(Vec pairs) {
-#if defined(MMPRM_ISA_AVX2)
+inline Vec widen_upper(Vec pairs) {
   return _mm256_and_ps(pairs, _mm256_castsi256_ps(_mm256_set1_epi32(int(0xffff0000))));
-#else
-  return _mm512_and_ps(pairs, _mm512_castsi512_ps(_mm512_set1_epi32(int(0xffff0000))));
-#endif
 }
+#else
+inline Vec widen_lower(Vec pairs) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
+}
+inline Vec widen_upper(Vec pairs) {
+  return _mm512_and_ps(pairs, _mm512_castsi512_ps(_mm512_set1_epi32(int(0xffff0000))));
+}
+#endif
 
 // bf16 weights, f32 activations: exact products, first the lower k, then the upper.
 struct MultiplyBf16 {
@@ -102,7 +103,7 @@ struct MultiplyBf16 {
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         const Vec pairs = load_vector(w + v * kVectorBytes);
-        w_v[v] = half == 0 ? widen_low(pairs) : widen_high(pairs);
+        w_v[v] = half == 0 ? widen_lower(pairs) : widen_upper(pairs);
       }
 #pragma GCC unroll 8
       for (int m = 0; m < MR; ++m) {
@@ -114,13 +115,26 @@ struct MultiplyBf16 {
   }
 };
 
+#if defined(MMPRM_ISA_AVX2)
+// A block of a bf16 panel as a block of an f32 panel, two steps from each; MultiplyF32 on it does the same
+// sums in the same order as MultiplyBf16.
+inline void widen_block(const std::byte* w, int steps, int vectors, float* widened) {
+  for (int s = 0; s < steps; ++s, widened += 2 * vectors * kLanes) {
+    for (int v = 0; v < vectors; ++v, w += kVectorBytes) {
+      const Vec pairs = load_vector(w);
+      store(widened + v * kLanes, widen_lower(pairs));
+      store(widened + (vectors + v) * kLanes, widen_upper(pairs));
+    }
+  }
+}
 #endif
 
-// Bytes ahead of the weights in use that are asked for: hides memory behind the arithmetic of the rows.
-constexpr int kPrefetchBytes = 2048;
+#endif
 
+// `ahead` is asked for while this runs, `ahead_bytes` of it per step: see run_panel().
 template <typename Multiply, int MR, int NV>
-void multiply_tile(const std::byte* w, const std::byte* a, int64_t a_stride_bytes, int steps, float* tile) {
+void multiply_tile(const std::byte* w, const std::byte* a, int64_t a_stride_bytes, int steps, float* tile,
+                   const std::byte* ahead, int64_t ahead_bytes) {
   Vec acc[MR][NV];
 #pragma GCC unroll 8
   for (int m = 0; m < MR; ++m) {
@@ -129,7 +143,8 @@ void multiply_tile(const std::byte* w, const std::byte* a, int64_t a_stride_byte
   }
   for (int s = 0; s < steps; ++s) {
 #pragma GCC unroll 8
-    for (int at = 0; at < NV * kVectorBytes; at += 64) _mm_prefetch(w + kPrefetchBytes + at, _MM_HINT_T0);
+    for (int line = 0; line < NV * kVectorBytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
+    ahead += ahead_bytes;
     Multiply::template step<MR, NV>(acc, w, a, a_stride_bytes);
     w += NV * kVectorBytes;
     a += Multiply::kActivationBytes;
@@ -141,8 +156,7 @@ void multiply_tile(const std::byte* w, const std::byte* a, int64_t a_stride_byte
   }
 }
 
-using MultiplyTile = void (*)(const std::byte* w, const std::byte* a, int64_t a_stride_bytes, int steps,
-                              float* tile);
+using MultiplyTile = decltype(&multiply_tile<MultiplyF32, 1, 1>);
 
 #define MMPRM_TILES_OF_ROWS(MR) \
   { multiply_tile<Multiply, MR, 1>, multiply_tile<Multiply, MR, 2>, MMPRM_WIDEST_TILE(MR) }
