@@ -20,6 +20,8 @@ export interface EvaluateOptions {
   /** More rollouts, doubling, while this says that the counts do not tell enough. */
   readonly undecided?: (counts: Counts) => boolean
   readonly occurrence?: number
+  /** Rollouts end after so many steps. */
+  readonly maxSteps?: number
   readonly judge?: (rollout: Rollout) => Promise<Judgement>
 }
 
@@ -43,7 +45,7 @@ export class Evaluator {
 
   /** Evaluates one prefix; resolves when its record is durable. */
   async evaluate(prefix: readonly string[], options: EvaluateOptions): Promise<EvaluationRecord> {
-    const { numRollouts, occurrence = 0, judge = (rollout) => this.judge(rollout) } = options
+    const { numRollouts, occurrence = 0, maxSteps, judge = (rollout) => this.judge(rollout) } = options
     const known = this.#known.get(keyOf(prefix, occurrence))
     if (known) return known
     const seed = this.#context.rng(prefix, occurrence)
@@ -52,7 +54,7 @@ export class Evaluator {
     let counts: Counts
     do {
       const from = rollouts.length
-      const [sampled] = await this.sample([{ prefix, seed, from, count: from || numRollouts }])
+      const [sampled] = await this.sample([{ prefix, seed, from, count: from || numRollouts, ...(maxSteps && { maxSteps }) }])
       const judged = (sampled ?? []).map(async (rollout, i) => toRecord(rollout, from + i, await judge(rollout)))
       rollouts.push(...(await Promise.all(judged)))
       counts = countOutcomes(rollouts)

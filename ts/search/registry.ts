@@ -1,10 +1,12 @@
 /** Every search strategy, one line each. */
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
+import { beam } from './strategies/beam.ts'
+import { bestOfN } from './strategies/best-of-n.ts'
 import { omega } from './strategies/omega.ts'
 import type { Strategy } from './strategy.ts'
 
-export const STRATEGIES: readonly Strategy[] = [omega]
+export const STRATEGIES: readonly Strategy[] = [omega, bestOfN, beam]
 
 export function findStrategy(name: string): Strategy {
   const found = STRATEGIES.find((strategy) => strategy.name === name)

@@ -19,8 +19,8 @@ const json = (value: unknown): Value => (value === undefined ? null : JSON.strin
 const parsed = <T>(value: Value | undefined): T => JSON.parse(String(value)) as T
 const toFlag = (value: Value | undefined): boolean | null => (value === null || value === undefined ? null : value === 1)
 
-function insert(db: Database, table: string, columns: readonly string[]): Statement {
-  return db.prepare(`INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`)
+function insert(db: Database, table: string, columns: readonly string[], verb = 'INSERT'): Statement {
+  return db.prepare(`${verb} INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`)
 }
 
 /** Image as columns: a path stays a path, bytes and data URIs are stored once by hash. */
@@ -72,7 +72,7 @@ export class RowWriter {
     const node = ['problem', 'ordinal', 'parent', 'steps', 'evaluation', ...counts, 'first_error', 'terminal', 'visits']
     this.#node = insert(db, 'nodes', node)
     const candidate = ['problem', 'idx', 'outcome', 'steps', 'answer', 'correct', 'scores', 'logits']
-    this.#candidate = insert(db, 'candidates', candidate)
+    this.#candidate = insert(db, 'candidates', candidate, 'INSERT OR REPLACE')
     this.#timing = insert(db, 'timings', ['problem', 'evaluation', 'written_at_ms', 'elapsed_ms'])
     this.#status = db.prepare('UPDATE problems SET status = ?, reason = ?, searches = ?, rollouts = ? WHERE ordinal = ?')
   }

@@ -1,0 +1,114 @@
+/** Best-of-N and beam over the same contract as the tree search. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { SearchEvent } from '../../../ts/contracts/events.ts'
+import type { StepScorer } from '../../../ts/contracts/scorer.ts'
+import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
+import { findStrategy, STRATEGIES } from '../../../ts/search/registry.ts'
+import { streamsOf } from '../../../ts/search/seeds.ts'
+import { beamWidth } from '../../../ts/search/width.ts'
+import { NOTHING_KNOWN, UNLIMITED } from '../../helpers/search.ts'
+import { isWrongStep, simulate, simulatedProblem, simulatedVerifier } from '../../helpers/simulated-policy.ts'
+
+/** Knows the truth: low from the first wrong step on. */
+const oracle: StepScorer = {
+  name: 'oracle',
+  score: async ({ solutions }) =>
+    solutions.map((steps) => ({ scores: steps.map((_, i) => (steps.slice(0, i + 1).some(isWrongStep) ? 0.1 : 0.9)) })),
+}
+
+async function run(
+  name: string,
+  options: object,
+  more: { scorer?: StepScorer; maxRollouts?: number; known?: typeof NOTHING_KNOWN } = {},
+) {
+  const strategy = findStrategy(name)
+  const problem = simulatedProblem(4)
+  const asked: number[] = []
+  const policy = scriptedPolicy((request, index) => {
+    asked.push(request.prefix.length)
+    return simulate(request, index)
+  })
+  const context = {
+    ...{ problem, policy, verifier: simulatedVerifier, rng: streamsOf(1, problem.id), known: more.known ?? NOTHING_KNOWN },
+    budget: { ...UNLIMITED, ...(more.maxRollouts && { maxRollouts: more.maxRollouts }) },
+    ...(more.scorer && { scorer: more.scorer }),
+  }
+  const events: SearchEvent[] = []
+  for await (const event of strategy.run(context, strategy.options.parse(options))) events.push(event)
+  const candidates = events.flatMap((e) => (e.type === 'candidate' ? [e.candidate] : []))
+  return { events, candidates, asked }
+}
+
+test('best-of-n gives n candidates with a score per step, unparsed ones without', async () => {
+  const { candidates, events } = await run('best-of-n', { n: 48 }, { scorer: oracle })
+  assert.equal(
+    candidates.map((c) => c.index),
+    Array.from({ length: 48 }, (_, i) => i),
+  )
+  for (const { outcome, steps, scores, answer, correct } of candidates) {
+    if (outcome === 'complete') {
+      assert.is(scores?.length, steps.length)
+      assert.is(correct, answer === simulatedProblem(4).answer)
+    } else assert.equal([scores, answer, correct], [undefined, null, null])
+  }
+  assert.ok(candidates.some((c) => c.outcome !== 'complete') && candidates.some((c) => c.correct))
+  assert.equal(events.at(-1), { type: 'finished', reason: 'complete', searches: 0, rollouts: 48 })
+  const without = await run('best-of-n', { n: 48 })
+  assert.ok(without.candidates.every((c) => c.scores === undefined))
+  const known = { evaluations: events.flatMap((e) => (e.type === 'evaluated' ? [e.evaluation] : [])), verdicts: [] }
+  const resumed = await run('best-of-n', { n: 48 }, { scorer: oracle, known })
+  assert.equal([resumed.asked, resumed.candidates], [[], candidates])
+})
+
+test('beam keeps what the scorer prefers and asks for one step at a time', async () => {
+  const { candidates, events } = await run('beam', { width: 3, branch: 6 }, { scorer: oracle })
+  assert.ok(candidates.length > 0)
+  const values = candidates.map((c) => c.scores?.at(-1) as number)
+  assert.equal(
+    values,
+    [...values].sort((a, b) => b - a),
+  )
+  assert.is(candidates[0]?.correct, true)
+  for (const event of events) {
+    if (event.type === 'evaluated') assert.ok(event.evaluation.rollouts.every((r) => r.steps.length <= 1))
+  }
+  const again = await run('beam', { width: 3, branch: 6 }, { scorer: oracle })
+  assert.equal(again.candidates, candidates)
+})
+
+test('a scorer that gives another number of scores is an error', async () => {
+  const short: StepScorer = {
+    name: 'short',
+    score: async ({ solutions }) => solutions.map(() => ({ scores: [0.5, 0.5, 0.5, 0.5] })),
+  }
+  const error = await run('beam', {}, { scorer: short }).catch((e) => e)
+  assert.is(error.code, 'ERR_ENGINE_POLICY')
+  assert.match(error.message, 'problem "sim-4": short gave 4 scores for a solution of 1 steps')
+})
+
+test('a beam ends at its budget', async () => {
+  const { events } = await run('beam', { width: 8, branch: 8 }, { scorer: oracle, maxRollouts: 30 })
+  const last = events.at(-1)
+  assert.ok(last?.type === 'finished' && last.reason === 'rollouts' && last.rollouts >= 30)
+})
+
+test('width schedules', () => {
+  const o = { width: 8, minWidth: 2, widthSlope: 1.5, widthDecay: 0.5, spreadMargin: 0.25 }
+  const values = [0.9, 0.8, 0.7, 0.6, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+  const widths = (schedule: string) => [0, 1, 2, 3, 9].map((depth) => beamWidth(schedule, o, depth, values))
+  assert.equal(widths('constant'), [8, 8, 8, 8, 8])
+  assert.equal(widths('linear'), [8, 7, 5, 4, 2])
+  assert.equal(widths('exponential'), [8, 4, 2, 2, 2])
+  assert.equal(widths('score-spread'), [3, 3, 3, 3, 3])
+})
+
+test('the registry names its strategies', () => {
+  assert.equal(
+    STRATEGIES.map((s) => s.name),
+    ['omega', 'best-of-n', 'beam'],
+  )
+  assert.throws(() => findStrategy('omga'), /did you mean "omega"/)
+})
+
+test.run()

@@ -1,0 +1,131 @@
+/**
+ * Step-level beam search guided by a process reward model: every beam is continued by single steps, all
+ * continuations are scored, the best stay. Finished solutions leave the beam and become candidates, best first.
+ */
+import { z } from 'zod'
+import type { SearchEvent } from '../../contracts/events.ts'
+import type { RolloutRecord } from '../../contracts/records.ts'
+import type { StepScores } from '../../contracts/scorer.ts'
+import { scoreSolutions, toCandidate } from '../candidates.ts'
+import { channel, type Emit } from '../channel.ts'
+import { Evaluator } from '../evaluator.ts'
+import type { SearchContext, Strategy } from '../strategy.ts'
+import { beamWidth, WIDTH_SCHEDULES } from '../width.ts'
+
+const count = z.number().int().positive()
+
+export const beamOptions = z.strictObject({
+  width: count.default(4),
+  minWidth: count.default(1),
+  schedule: z.enum(WIDTH_SCHEDULES).default('constant'),
+  widthSlope: z.number().nonnegative().default(0.5),
+  widthDecay: z.number().positive().max(1).default(0.8),
+  spreadMargin: z.number().nonnegative().default(0.2),
+  /** Continuations of each beam per step. */
+  branch: count.default(4),
+  maxDepth: count.default(32),
+  /** What a beam is worth, from the scores of its steps. */
+  aggregate: z.enum(['last', 'min', 'mean', 'product']).default('last'),
+})
+
+type BeamOptions = z.output<typeof beamOptions>
+
+const AGGREGATES: Record<BeamOptions['aggregate'], (scores: readonly number[]) => number> = {
+  last: (scores) => scores.at(-1) ?? 0,
+  min: (scores) => Math.min(...scores),
+  mean: (scores) => scores.reduce((sum, score) => sum + score, 0) / scores.length,
+  product: (scores) => scores.reduce((product, score) => product * score, 1),
+}
+
+interface Beam {
+  readonly prefix: readonly string[]
+  readonly rollout: RolloutRecord
+  readonly steps: readonly string[]
+  readonly scored: StepScores | undefined
+  readonly value: number
+}
+
+class BeamSearch {
+  readonly #context: SearchContext
+  readonly #options: BeamOptions
+  readonly #emit: Emit<SearchEvent>
+  readonly #signal: AbortSignal
+  readonly #evaluator: Evaluator
+  #rollouts = 0
+  #tokens = 0
+
+  constructor(context: SearchContext, options: BeamOptions, emit: Emit<SearchEvent>, signal: AbortSignal) {
+    this.#context = context
+    this.#options = options
+    this.#emit = emit
+    this.#signal = signal
+    this.#evaluator = new Evaluator(context, emit, signal)
+  }
+
+  async run(): Promise<void> {
+    const finished: Beam[] = []
+    let open: (readonly string[])[] = [[]]
+    for (let depth = 0; open.length > 0 && depth < this.#options.maxDepth && !this.#spent(); depth++) {
+      const beams = await this.#score(await this.#expand(open))
+      finished.push(...beams.filter(({ rollout }) => rollout.outcome === 'complete'))
+      const going = beams.filter(({ rollout }) => rollout.outcome === 'stopped').sort(byValue)
+      const values = going.map((beam) => beam.value)
+      open = going.slice(0, beamWidth(this.#options.schedule, this.#options, depth + 1, values)).map((beam) => beam.steps)
+    }
+    for (const [index, { prefix, rollout, scored }] of finished.sort(byValue).entries()) {
+      await this.#emit({ type: 'candidate', candidate: toCandidate(this.#context.problem.id, index, prefix, rollout, scored) })
+    }
+    const reason = this.#spent() ?? (open.length > 0 ? 'exhausted' : 'complete')
+    await this.#emit({ type: 'finished', reason, searches: 0, rollouts: this.#rollouts })
+  }
+
+  /** Single-step continuations of every open beam, without repeats. */
+  async #expand(open: readonly (readonly string[])[]): Promise<Omit<Beam, 'scored' | 'value'>[]> {
+    const { branch } = this.#options
+    const evaluations = await Promise.all(
+      open.map((prefix) => this.#evaluator.evaluate(prefix, { numRollouts: branch, maxSteps: 1 })),
+    )
+    const distinct = new Map<string, Omit<Beam, 'scored' | 'value'>>()
+    for (const { prefix, rollouts } of evaluations) {
+      for (const rollout of rollouts) {
+        this.#rollouts++
+        this.#tokens += rollout.numTokens ?? 0
+        if (rollout.outcome !== 'complete' && rollout.outcome !== 'stopped') continue
+        const steps = [...prefix, ...rollout.steps]
+        const key = JSON.stringify([rollout.outcome, steps])
+        if (!distinct.has(key)) distinct.set(key, { prefix, rollout, steps })
+      }
+    }
+    return [...distinct.values()]
+  }
+
+  async #score(expanded: Omit<Beam, 'scored' | 'value'>[]): Promise<Beam[]> {
+    const scores = await scoreSolutions(
+      this.#context,
+      expanded.map((beam) => beam.steps),
+      this.#signal,
+    )
+    const value = AGGREGATES[this.#options.aggregate]
+    return expanded.map((beam, i) => ({ ...beam, scored: scores[i], value: value(scores[i]?.scores ?? []) }))
+  }
+
+  #spent(): 'rollouts' | 'tokens' | undefined {
+    const { maxRollouts, maxTokens } = this.#context.budget
+    if (this.#rollouts >= maxRollouts) return 'rollouts'
+    return this.#tokens >= maxTokens ? 'tokens' : undefined
+  }
+}
+
+/** Best first; equal ones stay in their order, which depends on the seed alone. */
+function byValue(a: Beam, b: Beam): number {
+  return b.value - a.value
+}
+
+export const beam: Strategy<typeof beamOptions> = {
+  name: 'beam',
+  needsScorer: true,
+  options: beamOptions,
+  run(context, options) {
+    return channel(context.signal, (emit, signal) => new BeamSearch(context, options, emit, signal).run())
+  },
+}
