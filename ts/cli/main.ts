@@ -21,6 +21,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   verify: { summary: 'whether predicted answers equal gold ones', load: async () => (await import('./verify.ts')).command },
   curate: { summary: 'keep the problems that are fit to be searched', load: async () => (await import('./curate.ts')).command },
   tasks: { summary: 'make Mini-K12 problems with pictures', load: async () => (await import('./tasks.ts')).command },
+  search: {
+    summary: 'search problems for step labels: OmegaPRM, Best-of-N, beam',
+    load: async () => (await import('./search.ts')).command,
+  },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
   doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },

@@ -81,8 +81,7 @@ export class SqliteRunStore implements RunStore {
     if (!row) {
       const ordinal = this.#nextOrdinal++
       this.#ordinals.set(problem.id, ordinal)
-      // A failure of this write also fails every later one, whose promises are awaited.
-      this.#queue.push(() => this.#rows.problem(ordinal, problem)).catch(() => {})
+      this.#unawaited(() => this.#rows.problem(ordinal, problem))
       return { status: 'running', known: NOTHING }
     }
     this.#compare(problem, row)
@@ -99,7 +98,7 @@ export class SqliteRunStore implements RunStore {
       case 'selected':
         return Promise.resolve()
       case 'verdict':
-        return this.#queue.push(() => rows.verdict(ordinal, event.verdict))
+        return this.#unawaited(() => rows.verdict(ordinal, event.verdict))
       case 'evaluated':
         return this.#queue.push(() => rows.evaluation(ordinal, event.evaluation, event.elapsedMs))
       case 'candidate':
@@ -124,6 +123,12 @@ export class SqliteRunStore implements RunStore {
     this.#queue.end()
     this.#db.close()
     this.#lock.release()
+  }
+
+  /** For what is durable no later than the evaluation that follows: a write that fails fails every later one too. */
+  #unawaited(write: () => void): Promise<void> {
+    this.#queue.push(write).catch(() => {})
+    return Promise.resolve()
   }
 
   #ordinal(problemId: string): number {

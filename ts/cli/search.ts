@@ -1,0 +1,236 @@
+/** `mm-prm search`: problems and a policy in, a run directory with a tree or candidates per problem out. */
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import type { Problem } from '../contracts/problem.ts'
+import type { RunSummary } from '../contracts/run-store.ts'
+import { validate } from '../contracts/validate.ts'
+import { chatJudge } from '../policy/openai-client.ts'
+import { readProblems } from '../problems/index.ts'
+import { findStrategy } from '../search/registry.ts'
+import { runSearch, type SearchProgress } from '../search/runner.ts'
+import { openRun } from '../store/reader.ts'
+import { SqliteRunStore } from '../store/sqlite.ts'
+import { ruleVerifier } from '../verify/index.ts'
+import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE, readApiKey } from './policy-options.ts'
+import { Progress } from './progress.ts'
+import { formatRows } from './table.ts'
+
+/** The shell's word for a command that Ctrl-C ended. */
+const INTERRUPTED = 130
+const MAX_BAD_ROWS_SHOWN = 10
+
+const USAGE = `usage: mm-prm search --problems FILE --out DIR --model DIR|NAME [options]
+
+Searches every problem and keeps what it finds in DIR (run.db, manifest.json). Ctrl-C stops cleanly; --resume goes on
+with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
+
+  --problems FILE          .json, .jsonl, .csv or .parquet
+  --out DIR                run directory
+  --resume                 go on with the run that DIR holds
+  --skip-bad               leave out problem rows that cannot be read (default: they end the command)
+  --strategy NAME          omega, best-of-n or beam (default omega)
+  --seed S                 whole number (default 0)
+  --in-flight N            problems at once (default: what keeps the policy busy)
+  --rollout-budget N       per problem (default 1000)
+  --token-budget N         per problem (default: none)
+  --compat mm-prm          omega: the MM-PRM reference, defects included
+  --num-rollouts K         omega: per node (default 16)      --max-searches N   (default 200)
+  --c-puct C  (0.125)   --alpha A  (0.5)   --beta B  (0.9)   --length-scale L  (2000)
+  --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4
+  --scorer DIR             checkpoint of a process reward model (beam needs one)
+  --judge-endpoint URL --judge-model NAME   a server that judges answers the rules cannot decide
+${POLICY_USAGE}
+  --json                   the summary as one JSON object on standard output`
+
+const OPTIONS = {
+  ...POLICY_OPTIONS,
+  problems: { type: 'string' },
+  out: { type: 'string' },
+  resume: { type: 'boolean' },
+  'skip-bad': { type: 'boolean' },
+  strategy: { type: 'string' },
+  seed: { type: 'string' },
+  'in-flight': { type: 'string' },
+  'rollout-budget': { type: 'string' },
+  'token-budget': { type: 'string' },
+  compat: { type: 'string' },
+  'num-rollouts': { type: 'string' },
+  'max-searches': { type: 'string' },
+  'c-puct': { type: 'string' },
+  alpha: { type: 'string' },
+  beta: { type: 'string' },
+  'length-scale': { type: 'string' },
+  set: { type: 'string', multiple: true },
+  scorer: { type: 'string' },
+  'judge-endpoint': { type: 'string' },
+  'judge-model': { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+/** Flags that are options of the strategy under a name of their own. */
+const STRATEGY_FLAGS = {
+  compat: 'compat',
+  'num-rollouts': 'numRollouts',
+  'max-searches': 'maxSearches',
+  'c-puct': 'cPuct',
+  alpha: 'alpha',
+  beta: 'beta',
+  'length-scale': 'lengthScale',
+} as const
+
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
+
+function plainValue(text: string): unknown {
+  const number = Number(text)
+  if (text.trim() !== '' && Number.isFinite(number)) return number
+  return text === 'true' || text === 'false' ? text === 'true' : text
+}
+
+function readStrategy(values: Values) {
+  const strategy = findStrategy(values.strategy ?? 'omega')
+  const given: Record<string, unknown> = {}
+  for (const [flag, key] of Object.entries(STRATEGY_FLAGS)) {
+    const text = values[flag as keyof typeof STRATEGY_FLAGS]
+    if (text !== undefined) given[key] = plainValue(text)
+  }
+  for (const pair of values.set ?? []) {
+    const at = pair.indexOf('=')
+    if (at < 1) throw new UsageError(`--set takes KEY=VALUE, got "${pair}"`)
+    given[pair.slice(0, at)] = plainValue(pair.slice(at + 1))
+  }
+  if (strategy.needsScorer && values.scorer === undefined) throw new UsageError(`--strategy ${strategy.name} needs --scorer DIR`)
+  return { strategy, options: validate(strategy.options, given, `strategy ${strategy.name}`) }
+}
+
+function readVerifier(values: Values) {
+  const endpoint = values['judge-endpoint']
+  if ((endpoint === undefined) !== (values['judge-model'] === undefined)) {
+    throw new UsageError('--judge-endpoint and --judge-model go together')
+  }
+  if (endpoint === undefined) return ruleVerifier()
+  const options = {
+    baseUrl: endpoint,
+    model: required(values['judge-model'], 'judge-model'),
+    ...readApiKey(values['api-key-file']),
+  }
+  return ruleVerifier({ judge: { ask: chatJudge(options) } })
+}
+
+/** Reads the whole file once before any work: a bad row in its middle must not end a run of hours. */
+async function checkProblems(path: string, skipBad: boolean): Promise<{ total: number; bad: number }> {
+  const reasons: string[] = []
+  let total = 0
+  let bad = 0
+  for await (const row of readProblems(path)) {
+    total++
+    if (!('error' in row)) continue
+    if (++bad <= MAX_BAD_ROWS_SHOWN) reasons.push(`row ${row.row}${row.id === null ? '' : ` ("${row.id}")`}: ${row.error}`)
+  }
+  if (bad > 0 && !skipBad) {
+    const more = bad > reasons.length ? `; and ${bad - reasons.length} more` : ''
+    throw invalidArgument(
+      `${path}: ${bad} of ${total} rows cannot be read: ${reasons.join('; ')}${more}. --skip-bad leaves them out`,
+    )
+  }
+  if (total === bad) throw invalidArgument(`${path}: no problem in it`)
+  return { total: total - bad, bad }
+}
+
+async function* goodProblems(path: string): AsyncGenerator<Problem> {
+  for await (const row of readProblems(path)) if ('problem' in row) yield row.problem
+}
+
+function showProgress(total: number): { update: (p: Readonly<SearchProgress>) => void; finish: (text: string) => void } {
+  const progress = new Progress('searching')
+  const start = performance.now()
+  return {
+    update({ done, skipped, failed, rollouts }) {
+      const perSecond = rollouts / Math.max(0.001, (performance.now() - start) / 1000)
+      const text = `${done + skipped + failed}/${total} problems, ${rollouts} rollouts, ${perSecond.toFixed(1)}/s`
+      progress.update(text, (done + failed) / Math.max(1, total - skipped))
+    },
+    finish: (text) => progress.finish(text),
+  }
+}
+
+function report(summary: RunSummary & { bad: number; seconds: number; interrupted: boolean }, out: string, json: boolean): void {
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ run: out, ...summary })}\n`)
+    return
+  }
+  const { failures, ...rest } = summary
+  process.stdout.write(formatRows({ run: out, ...rest, seconds: Math.round(rest.seconds) }))
+  for (const { id, reason } of failures) process.stdout.write(`unfinished  ${id}: ${reason}\n`)
+}
+
+/** Resolves to what the run came to; an abort is an outcome here, not an error. */
+async function search(values: Values, signal: AbortSignal, closing: (() => Promise<void>)[]): Promise<{ bad: number }> {
+  const { strategy, options } = readStrategy(values)
+  const verifier = readVerifier(values)
+  const file = required(values.problems, 'problems')
+  const out = required(values.out, 'out')
+  const seed = numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0
+  const budget = {
+    maxRollouts: positiveInteger(values['rollout-budget'], 'rollout-budget') ?? 1000,
+    maxTokens: positiveInteger(values['token-budget'], 'token-budget') ?? Number.MAX_SAFE_INTEGER,
+  }
+  const askedInFlight = positiveInteger(values['in-flight'], 'in-flight')
+  const { total, bad } = await checkProblems(file, values['skip-bad'] ?? false)
+  const { policy, inFlight, close } = await openPolicy(values)
+  closing.push(close)
+  const opened = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
+  if (opened) closing.push(opened.close)
+  const identity = {
+    ...{ seed, strategy: strategy.name, options, budget, policy: policy.identity, verifier: verifier.name },
+    scorer: opened?.scorer.name ?? null,
+  }
+  const store = SqliteRunStore.open(out, identity, { resume: values.resume ?? false })
+  closing.push(() => store.close())
+  const progress = showProgress(total)
+  const { done, skipped, failed } = await runSearch({
+    ...{ problems: goodProblems(file), strategy, options, budget, seed, policy, verifier, store, signal },
+    ...(opened && { scorer: opened.scorer }),
+    inFlight: askedInFlight ?? inFlight,
+    onProgress: progress.update,
+  })
+  progress.finish(`${done + skipped} of ${total} problems${failed > 0 ? `, ${failed} unfinished` : ''}`)
+  return { bad }
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const controller = new AbortController()
+  // A second Ctrl-C finds no handler and ends the process: what was finished is on the disk either way.
+  const stop = () => controller.abort()
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  const start = performance.now()
+  const closing: (() => Promise<void>)[] = []
+  let bad = 0
+  let interrupted = false
+  try {
+    bad = (await search(values, controller.signal, closing)).bad
+  } catch (error) {
+    interrupted = controller.signal.aborted && error instanceof EngineError && error.code === 'ERR_ENGINE_ABORTED'
+    if (!interrupted) throw error
+  } finally {
+    for (const close of closing.reverse()) await close()
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
+  }
+  return end(required(values.out, 'out'), { bad, interrupted, seconds: (performance.now() - start) / 1000 }, values.json ?? false)
+}
+
+function end(out: string, state: { bad: number; interrupted: boolean; seconds: number }, json: boolean): number {
+  const reader = openRun(out)
+  const summary = reader.summary()
+  reader.close()
+  report({ ...summary, ...state }, out, json)
+  if (state.interrupted) {
+    process.stderr.write(`mm-prm: stopped; the same command with --resume goes on\n`)
+    return INTERRUPTED
+  }
+  return state.bad > 0 || summary.problems.failed > 0 ? EXIT.someLinesBad : EXIT.ok
+}
+
+export const command: Command = { usage: USAGE, run }
