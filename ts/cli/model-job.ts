@@ -109,7 +109,7 @@ async function openModel(job: ModelJob): Promise<Engine> {
   return engine
 }
 
-/** Opened before the model, so that a bad path costs no wait; emptied only when there are results to come. */
+/** Opened before the model, so that a bad path costs no wait; emptied when the first result is there. */
 async function openOutput({ input, output }: ModelJob): Promise<FileHandle | undefined> {
   if (output === undefined) return undefined
   const [from, to] = await Promise.all([input, output].map((path) => stat(path).catch(() => undefined)))
@@ -132,16 +132,17 @@ export async function runModelJob(job: ModelJob, label: string, inFlight: number
   const totalBytes = await inputBytes(job.input)
   const file = await openOutput(job)
   await using engine = await openModel(job)
-  const out = await emptied(file)
   const progress = new Progress(label)
   const folder = job.input === '-' ? process.cwd() : dirname(resolve(job.input))
   const counts = { done: 0, bad: 0 }
+  let out: Writable | undefined
   const waiting: { result: ReturnType<typeof answerLine>; bytesRead: number }[] = []
 
   const writeFirst = async () => {
     const first = waiting.shift()
     if (!first) return
     const { text, bad } = await first.result
+    out ??= await emptied(file)
     await writeLine(out, text)
     counts.done++
     if (bad) counts.bad++
@@ -154,6 +155,7 @@ export async function runModelJob(job: ModelJob, label: string, inFlight: number
     if (waiting.length >= inFlight) await writeFirst()
   }
   while (waiting.length > 0) await writeFirst()
+  out ??= await emptied(file)
   if (job.output !== undefined) {
     out.end()
     await once(out, 'finish')
