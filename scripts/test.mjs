@@ -74,9 +74,13 @@ function readNative(output) {
   return { passed: Number(numbers[1]), failed: Number(numbers[2]), skipped: 0, problem: '' }
 }
 
-const UVU_LINES = /^(?: *\S* *(?:[•✘] )+ *\(\d+ \/ \d+\)| {2}(?:Total|Passed|Skipped|Duration): .*)$/
-/** What a passing file printed by itself. */
-const ownLines = (output) => output.split('\n').filter((line) => line.trim() !== '' && !UVU_LINES.test(line))
+const UVU_LINE = /^(?:.*\(\d+ \/ \d+\)| {2}(?:Total|Passed|Skipped|Duration): .*|\s*)$/
+/** What a passing file printed by itself, without uvu's marks. */
+const ownLines = (output) =>
+  output
+    .split('\n')
+    .filter((line) => !UVU_LINE.test(line))
+    .map((line) => line.replace(/^ *(?:[•✘] )+/, ''))
 
 async function runOne({ name, command, args, read }) {
   const { output, ending, seconds } = await run(command, args)
