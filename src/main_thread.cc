@@ -22,22 +22,32 @@ void run_task(napi_env env, napi_value, void*, void* data) {
 
 MainThread::MainThread(Napi::Env env) {
   const Napi::String name = Napi::String::New(env, "mm-prm");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr,
-                                                             nullptr, nullptr, run_task, &handle_);
+  auto shared = std::make_unique<std::shared_ptr<Handle>>(handle_);
+  const napi_status status = napi_create_threadsafe_function(
+      env, nullptr, nullptr, name, 0, 1, shared.get(), finalized, nullptr, run_task, &handle_->function);
   if (status != napi_ok) throw Error(ErrorCode::kInternal, "cannot reach the JavaScript thread from others");
+  shared.release();
+}
+
+void MainThread::finalized(napi_env, void* data, void*) {
+  const std::unique_ptr<std::shared_ptr<Handle>> shared(static_cast<std::shared_ptr<Handle>*>(data));
+  const std::lock_guard lock((*shared)->mutex);
+  (*shared)->function = nullptr;
 }
 
 MainThread::~MainThread() {
-  if (!closing_) napi_release_threadsafe_function(handle_, napi_tsfn_release);
+  const std::lock_guard lock(handle_->mutex);
+  if (handle_->function) napi_release_threadsafe_function(handle_->function, napi_tsfn_release);
 }
 
 void MainThread::post(Task task) {
-  if (closing_) return;
   auto owned = std::make_unique<Task>(std::move(task));
-  if (napi_call_threadsafe_function(handle_, owned.get(), napi_tsfn_nonblocking) == napi_ok) {
+  const std::lock_guard lock(handle_->mutex);
+  if (!handle_->function) return;
+  if (napi_call_threadsafe_function(handle_->function, owned.get(), napi_tsfn_nonblocking) == napi_ok) {
     owned.release();
   } else {
-    closing_ = true;
+    handle_->function = nullptr;
   }
 }
 

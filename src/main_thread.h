@@ -1,12 +1,13 @@
 // From any thread to the JavaScript thread: posts functions, settles promises.
 //
-// INVARIANT: no C++ exception leaves a function that Node calls, and once Node answers that the environment
-// is closing, the handle is never touched again.
+// INVARIANT: no C++ exception leaves a function that Node calls, and once the environment is closing, the
+// handle is never touched again.
 #pragma once
 #include <napi.h>
 
 #include <functional>
 #include <memory>
+#include <mutex>
 
 namespace mmprm::addon {
 
@@ -22,8 +23,15 @@ class MainThread {
   void post(std::function<void(Napi::Env)> task);
 
  private:
-  napi_threadsafe_function handle_ = nullptr;
-  bool closing_ = false;
+  // WHY shared with the handle's finalizer: Node frees the handle when its environment ends, whoever still
+  // holds it.
+  struct Handle {
+    std::mutex mutex;
+    napi_threadsafe_function function = nullptr;  // null: closed
+  };
+  static void finalized(napi_env env, void* data, void* hint);
+
+  std::shared_ptr<Handle> handle_ = std::make_shared<Handle>();
 };
 
 // A promise that any thread may settle, once.
