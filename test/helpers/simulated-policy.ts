@@ -22,7 +22,7 @@ export interface SimulationOptions {
 
 export const DEFAULT_SIMULATION: SimulationOptions = {
   errorRate: [0.05, 0.35],
-  luck: 0.03,
+  luck: 0.01,
   unparsed: 0.05,
   truncated: 0.02,
   numSteps: [4, 9],
