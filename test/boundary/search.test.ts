@@ -82,7 +82,7 @@ test('best-of-n with a process reward model as scorer', async () => {
   const ended = spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'search', ...args], { encoding: 'utf8' })
   assert.is(ended.status, 0, ended.stderr)
   const reader = openRun(out)
-  assert.match(reader.identity.scorer, /^mm-prm@[0-9a-f]{16}$/)
+  assert.match(reader.identity.scorer ?? '', /^mm-prm@[0-9a-f]{16}$/)
   const all = []
   for await (const { candidates } of reader.candidates()) all.push(...candidates)
   reader.close()
