@@ -25,6 +25,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'search problems for step labels: OmegaPRM, Best-of-N, beam',
     load: async () => (await import('./search.ts')).command,
   },
+  'best-of-n': {
+    summary: 'sample solutions, score their steps, choose an answer per problem',
+    load: async () => (await import('./best-of-n.ts')).command,
+  },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
   doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },

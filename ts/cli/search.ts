@@ -197,8 +197,17 @@ async function search(values: Values, signal: AbortSignal, closing: (() => Promi
   return { bad }
 }
 
-async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, OPTIONS)
+export interface SearchOutcome {
+  summary: RunSummary
+  /** Problem rows that could not be read and were left out. */
+  bad: number
+  /** Ended by Ctrl-C; --resume goes on. */
+  interrupted: boolean
+  seconds: number
+}
+
+/** The whole of a search with its signals handled; the run is closed when this resolves. */
+export async function searchToEnd(values: Values): Promise<SearchOutcome> {
   const controller = new AbortController()
   // A second Ctrl-C finds no handler and ends the process: what was finished is on the disk either way.
   const stop = () => controller.abort()
@@ -218,19 +227,26 @@ async function run(argv: readonly string[]): Promise<number> {
     process.off('SIGINT', stop)
     process.off('SIGTERM', stop)
   }
-  return end(required(values.out, 'out'), { bad, interrupted, seconds: (performance.now() - start) / 1000 }, values.json ?? false)
-}
-
-function end(out: string, state: { bad: number; interrupted: boolean; seconds: number }, json: boolean): number {
-  const reader = openRun(out)
+  const reader = openRun(required(values.out, 'out'))
   const summary = reader.summary()
   reader.close()
-  report({ ...summary, ...state }, out, json)
-  if (state.interrupted) {
-    process.stderr.write(`mm-prm: stopped; the same command with --resume goes on\n`)
+  return { summary, bad, interrupted, seconds: (performance.now() - start) / 1000 }
+}
+
+/** Says on standard error when a run was stopped. */
+export function exitCodeOf({ summary, bad, interrupted }: SearchOutcome): number {
+  if (interrupted) {
+    process.stderr.write('mm-prm: stopped; the same command with --resume goes on\n')
     return INTERRUPTED
   }
-  return state.bad > 0 || summary.problems.failed > 0 ? EXIT.someLinesBad : EXIT.ok
+  return bad > 0 || summary.problems.failed > 0 ? EXIT.someLinesBad : EXIT.ok
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const { summary, ...state } = await searchToEnd(values)
+  report({ ...summary, ...state }, required(values.out, 'out'), values.json ?? false)
+  return exitCodeOf({ summary, ...state })
 }
 
 export const command: Command = { usage: USAGE, run }

@@ -89,7 +89,7 @@ function sweepSizes(items: readonly ScoredItem[]): number[] {
   return sizes
 }
 
-function report(items: readonly ScoredItem[], names: readonly string[], seed: string) {
+export function selectionReport(items: readonly ScoredItem[], names: readonly string[], seed: string) {
   if (items.length === 0 || !items.every((item) => item.labels)) return { rows: [], sweep: [] }
   const sizes = sweepSizes(items)
   return {
@@ -98,7 +98,11 @@ function report(items: readonly ScoredItem[], names: readonly string[], seed: st
   }
 }
 
-function printTable(table: ReturnType<typeof report>, items: readonly ScoredItem[], names: readonly string[]): void {
+export function printSelection(
+  table: ReturnType<typeof selectionReport>,
+  items: readonly ScoredItem[],
+  names: readonly string[],
+): void {
   if (table.rows.length === 0) {
     process.stdout.write(
       formatColumns([
@@ -125,7 +129,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const names = values.aggregate === undefined ? AGGREGATIONS : values.aggregate.split(',').map((n) => n.trim())
   names.forEach(aggregationOf)
   const { items, bad } = await readItems(input)
-  const table = report(items, names, values.seed ?? '0')
+  const table = selectionReport(items, names, values.seed ?? '0')
   for (const b of bad) process.stderr.write(`${input}: line ${b.error.line}: ${b.error.message}\n`)
   if (values.json) {
     const chosen = items.map((item) => ({
@@ -135,7 +139,7 @@ async function run(argv: readonly string[]): Promise<number> {
     process.stdout.write(
       `${JSON.stringify({ ...(values['per-item'] && { items: chosen }), table, ...(bad.length > 0 && { errors: bad }) })}\n`,
     )
-  } else if (items.length > 0) printTable(table, items, names)
+  } else if (items.length > 0) printSelection(table, items, names)
   return bad.length > 0 ? EXIT.someLinesBad : EXIT.ok
 }
 

@@ -1,0 +1,115 @@
+/** `mm-prm best-of-n`: problems, a policy and a PRM in, one chosen answer per problem out. */
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Problem } from '../contracts/problem.ts'
+import type { CandidateRecord } from '../contracts/records.ts'
+import { aggregate, aggregationOf, bestOf, type ScoredItem } from '../select/index.ts'
+import { openRun } from '../store/reader.ts'
+import { verifyAnswer } from '../verify/index.ts'
+import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
+import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
+import { exitCodeOf, searchToEnd } from './search.ts'
+import { printSelection, selectionReport } from './select.ts'
+
+const DEFAULT_N = 16
+const DEFAULT_AGGREGATION = 'mean_odds'
+const REPORTED = 'mean_odds,mean,min,last,max,product,sum_logprob,sum_logit'
+
+const USAGE = `usage: mm-prm best-of-n --problems FILE --out DIR --model DIR|NAME --prm DIR [options]
+
+Samples N solutions per problem, scores their steps with the PRM and writes the chosen answers to DIR/answers.jsonl:
+{"id","answer","index","value","right"} (index: of the chosen candidate; right: by the problem's own answer). Prints
+accuracies of every choice with intervals. Everything sampled is kept in DIR; --resume goes on after an interruption.
+Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
+
+  --problems FILE          .json, .jsonl, .csv or .parquet
+  --out DIR                run directory
+  --prm DIR                checkpoint of the process reward model
+  -n N                     solutions per problem (default ${DEFAULT_N})
+  --aggregate NAME         what chooses (default ${DEFAULT_AGGREGATION}); the table shows all
+  --seed S                 whole number (default 0)
+  --resume                 go on with the run that DIR holds
+  --skip-bad               leave out problem rows that cannot be read
+  --in-flight N            problems at once
+${POLICY_USAGE}
+  --json                   the summary as one JSON object on standard output`
+
+const OPTIONS = {
+  ...POLICY_OPTIONS,
+  problems: { type: 'string' },
+  out: { type: 'string' },
+  prm: { type: 'string' },
+  n: { type: 'string', short: 'n' },
+  aggregate: { type: 'string' },
+  seed: { type: 'string' },
+  resume: { type: 'boolean' },
+  'skip-bad': { type: 'boolean' },
+  'in-flight': { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+/** Answers that say the same get the spelling of the first of them, so that votes count together. */
+function canonicalAnswers(candidates: readonly CandidateRecord[]): (string | null)[] {
+  const distinct: string[] = []
+  return candidates.map(({ answer }) => {
+    if (answer === null) return null
+    const known = distinct.find((other) => other === answer || verifyAnswer(other, answer).match)
+    if (known === undefined) distinct.push(answer)
+    return known ?? answer
+  })
+}
+
+/** Candidates that are not complete have no scores, and so rank behind all others. */
+function toItem(problem: Problem, candidates: readonly CandidateRecord[]): ScoredItem {
+  return {
+    id: problem.id,
+    scores: candidates.map((c) => c.scores ?? []),
+    labels: candidates.map((c) => (c.correct === true ? 1 : 0)),
+    answers: canonicalAnswers(candidates),
+  }
+}
+
+function choose(item: ScoredItem, aggregation: string) {
+  const values = item.scores.map((scores) => aggregate(scores, aggregation))
+  const index = bestOf(values)[0] as number
+  return {
+    id: item.id,
+    answer: item.answers?.[index] ?? null,
+    index,
+    value: values[index] ?? null,
+    right: item.labels?.[index] === 1,
+  }
+}
+
+async function readItems(out: string): Promise<ScoredItem[]> {
+  const reader = openRun(out)
+  try {
+    const items: ScoredItem[] = []
+    for await (const { problem, candidates } of reader.candidates())
+      if (candidates.length > 0) items.push(toItem(problem, candidates))
+    return items
+  } finally {
+    reader.close()
+  }
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const { prm, n, aggregate: asked = DEFAULT_AGGREGATION, ...shared } = values
+  aggregationOf(asked)
+  const out = required(values.out, 'out')
+  const count = positiveInteger(n, 'n') ?? DEFAULT_N
+  const outcome = await searchToEnd({ ...shared, strategy: 'best-of-n', set: [`n=${count}`], scorer: required(prm, 'prm') })
+  const items = await readItems(out)
+  const answers = items.map((item) => choose(item, asked))
+  const temporary = join(out, '.answers.jsonl.tmp')
+  await writeFile(temporary, answers.map((a) => `${JSON.stringify(a)}\n`).join(''))
+  await rename(temporary, join(out, 'answers.jsonl'))
+  const names = [...new Set([asked, ...REPORTED.split(',')])]
+  const table = selectionReport(items, names, values.seed ?? '0')
+  if (values.json) process.stdout.write(`${JSON.stringify({ run: out, ...outcome.summary, seconds: outcome.seconds, table })}\n`)
+  else if (items.length > 0) printSelection(table, items, names)
+  return exitCodeOf(outcome)
+}
+
+export const command: Command = { usage: USAGE, run }
