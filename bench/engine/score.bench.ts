@@ -50,7 +50,8 @@ function textOf(tokenizer: Tokenizer, tokens: number, seed: number): string {
   return text
 }
 
-function requestOf(engine: Engine) {
+/** WHY another question each time: the engine remembers scores, and what is known costs nothing to ask again. */
+function requestOf(engine: Engine, seed: number) {
   const { tokenizer } = engine
   const family = resolveFamily('mm-prm', {
     architecture: engine.info().architecture,
@@ -65,7 +66,7 @@ function requestOf(engine: Engine) {
     Array.from({ length: STEPS }, (_, s) => textOf(tokenizer, perStep - 1, 1 + c * STEPS + s)),
   )
   const around = idsOf('', solutions[0] as string[]).length - CANDIDATE_TOKENS
-  const question = textOf(tokenizer, PREFIX_TOKENS - around, 99)
+  const question = textOf(tokenizer, PREFIX_TOKENS - around, 99_000 + seed)
   const sequences = solutions.map((steps) => idsOf(question, steps))
   return { request: { question, solutions }, tokens: sequences.flat().length, unique: countUnique(sequences) }
 }
@@ -98,15 +99,22 @@ async function measure(shape: string): Promise<Measurement[]> {
   if (!dimensions) throw new Error(`no shape ${shape}; known: ${Object.keys(SHAPES).join(', ')}`)
   if (!existsSync(join(model, 'model.safetensors'))) await writeRandomCheckpoint(dimensions, model)
   await using engine = await Engine.open({ model })
-  const { request, tokens, unique } = requestOf(engine)
-  const { question, solutions } = request
-  const packed = () => engine.scoreSteps(request)
-  const separate = async () => {
+  const inputs = Array.from({ length: 2 * ITERATIONS + 1 }, (_, seed) => requestOf(engine, seed))
+  const { request: first, tokens, unique } = inputs[0] as ReturnType<typeof requestOf>
+  const together = async (from: Engine, { question, solutions }: typeof first) => from.scoreSteps({ question, solutions })
+  const apart = async (from: Engine, { question, solutions }: typeof first) => {
     const scores: number[][] = []
-    for (const steps of solutions) scores.push(await engine.scoreSteps({ question, steps }))
+    for (const steps of solutions) scores.push(await from.scoreSteps({ question, steps }))
     return scores
   }
-  if (JSON.stringify(await packed()) !== JSON.stringify(await separate())) throw new Error(`${shape}: packed is not separate`)
+  {
+    await using other = await Engine.open({ model })
+    const same = JSON.stringify(await together(engine, first)) === JSON.stringify(await apart(other, first))
+    if (!same) throw new Error(`${shape}: packed is not separate`)
+  }
+  const fresh = inputs.slice(1).map((input) => input.request)
+  const packed = () => together(engine, fresh.pop() as typeof first)
+  const separate = () => apart(engine, fresh.pop() as typeof first)
 
   const bench = new Bench({ time: 0, iterations: ITERATIONS, warmup: false, retainSamples: true, throws: true })
   bench.add('packed', packed).add('one candidate at a time', separate)

@@ -27,7 +27,7 @@ export const MODEL_OPTIONS = {
 export const MODEL_USAGE = `  --model DIR        checkpoint folder
   --input FILE       JSON lines; - for standard input
   --output FILE      where results go (default: standard output)
-  --dtype f32|bf16   precision of the weights (default bf16)
+  --dtype TYPE       weights as f32, bf16, int8 or int4 (default bf16)
   --threads N        threads (default: one per usable core)
   --max-tiles N      tiles per image at most (default: as the checkpoint's config says)
   --isa NAME         instruction set (default: the best)`
@@ -43,7 +43,7 @@ export interface ModelJob {
 export function readModelJob(values: Values): ModelJob {
   const threads = positiveInteger(values.threads, 'threads')
   const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles')
-  const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16'])
+  const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16', 'int8', 'int4'])
   const isa = oneOf(values.isa, 'isa', ['reference', 'avx2', 'avx512', 'avx512bf16'])
   return {
     input: required(values.input, 'input'),

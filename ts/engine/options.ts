@@ -27,7 +27,7 @@ export const index = z
 
 const DEFAULT_IMAGE_CACHE_BYTES = 256 * 2 ** 20
 const DEFAULT_KV_SHARE = 0.25
-const MAX_DEFAULT_KV_BYTES = 16 * 2 ** 30
+const MAX_DEFAULT_KV_BYTES = 8 * 2 ** 30
 
 /** A quarter of the memory this process may use; taken only as it is needed. */
 export function defaultKvCacheBytes(): number {
