@@ -20,7 +20,7 @@ const PREFIX_TOKENS = 512
 const CANDIDATES = 16
 const STEPS = 8
 const CANDIDATE_TOKENS = 256
-const ITERATIONS = 5
+const ITERATIONS = 3
 /** Unique tokens/s of the peers on the machine of the design's baselines: another one, so no ratio is made of them. */
 const RECORDED_ELSEWHERE = {
   '0.5b': { 'llama.cpp': 427, 'node-llama-cpp': 287 },
@@ -99,7 +99,8 @@ async function measure(shape: string): Promise<Measurement[]> {
   if (!dimensions) throw new Error(`no shape ${shape}; known: ${Object.keys(SHAPES).join(', ')}`)
   if (!existsSync(join(model, 'model.safetensors'))) await writeRandomCheckpoint(dimensions, model)
   await using engine = await Engine.open({ model })
-  const inputs = Array.from({ length: 2 * ITERATIONS + 1 }, (_, seed) => requestOf(engine, seed))
+  // Each kind of run needs one more: tinybench calls a task once before it counts.
+  const inputs = Array.from({ length: 2 * (ITERATIONS + 1) + 1 }, (_, seed) => requestOf(engine, seed))
   const { request: first, tokens, unique } = inputs[0] as ReturnType<typeof requestOf>
   const together = async (from: Engine, { question, solutions }: typeof first) => from.scoreSteps({ question, solutions })
   const apart = async (from: Engine, { question, solutions }: typeof first) => {
