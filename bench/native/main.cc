@@ -125,8 +125,8 @@ bool write_json(const Options& options, const std::vector<Result>& results) {
         "\"rate_per_s\": %.6g, \"roof\": \"%s\", \"roof_per_s\": %.6g, \"roof_fraction\": %.4f, "
         "\"roof_fraction_by_cpu_time\": %.4f}",
         separator, r.name.c_str(), std::string(isa_name(r.isa)).c_str(), 1e3 * r.seconds.median,
-        1e3 * r.seconds.p95, 1e3 * r.seconds.best, r.rate, roof_name(r.roof), r.roof_rate,
-        r.fraction(), r.cpu_fraction);
+        1e3 * r.seconds.p95, 1e3 * r.seconds.best, r.rate, roof_name(r.roof), r.roof_rate, r.fraction(),
+        r.cpu_fraction);
     separator = ",\n";
   }
   std::fprintf(file, "\n  ]\n}\n");

@@ -187,6 +187,14 @@ BenchRun prepare(const Shape& shape, DType dtype, const KernelTable& kernels, Th
   return bench;
 }
 
+// The last rows of a large shape stand for all of it: the reference in double is slow.
+Shape last_rows(Shape shape) {
+  const int rows = std::min(shape.rows, 24);
+  if (shape.causal) shape.prefix += shape.rows - rows;
+  shape.rows = rows;
+  return shape;
+}
+
 }  // namespace
 
 std::vector<KernelCase> attention_cases() {
@@ -219,7 +227,7 @@ std::vector<KernelCase> attention_cases() {
     cases.push_back(
         {std::string("attention ") + shape.name,
          [=](const KernelTable& k) {
-           if (k.isa != Isa::kReference) check(shape, activation_dtype(k.isa, DType::kBF16), k);
+           if (k.isa != Isa::kReference) check(last_rows(shape), activation_dtype(k.isa, DType::kBF16), k);
          },
          [=](const KernelTable& k, ThreadPool& pool) { return prepare(shape, DType::kBF16, k, pool); }});
   }
