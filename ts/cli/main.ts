@@ -22,6 +22,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   curate: { summary: 'keep the problems that are fit to be searched', load: async () => (await import('./curate.ts')).command },
   tasks: { summary: 'make Mini-K12 problems with pictures', load: async () => (await import('./tasks.ts')).command },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
+  train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
   doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },
 }

@@ -15,7 +15,7 @@ export const FAMILY_NAMES = FAMILIES.map((f) => f.name)
 
 /** File in which a checkpoint says how it was trained to be used. */
 export const RECORD_FILE = 'mm-prm.json'
-const recordSchema = z.looseObject({ scoring: z.string().min(1), template: z.string().min(1).optional() })
+const recordSchema = z.looseObject({ scoring: z.string().min(1).optional(), template: z.string().min(1).optional() })
 export type RecordedScoring = z.output<typeof recordSchema>
 
 /** What the folder records about its own scoring; undefined where it records nothing. */
@@ -35,7 +35,7 @@ function findFamily(name: string, where: string): FamilyDefinition {
  */
 export function resolveFamily(scoring: string, traits: CheckpointTraits): ScoringFamily {
   if (scoring !== 'auto') return checked(findFamily(scoring, 'scoring'), traits)
-  if (traits.recorded) return checked(findFamily(traits.recorded.scoring, RECORD_FILE), traits)
+  if (traits.recorded?.scoring) return checked(findFamily(traits.recorded.scoring, RECORD_FILE), traits)
   const family = FAMILIES.find((f) => f.recognise(traits))
   if (!family) {
     throw invalidArgument(
