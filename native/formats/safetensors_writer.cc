@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 #include <utility>
 
 #include "base/float_types.h"
@@ -22,15 +23,16 @@ std::string quoted(const std::string& text) {
   static const char* const kHex = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += std::string("\\") + c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += std::string("\\u00") + kHex[c >> 4 & 15] + kHex[c & 15];
-    } else {
-      out += c;
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out.append("\\u00").push_back(kHex[c >> 4 & 15]);
+      out.push_back(kHex[c & 15]);
+      continue;
     }
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
   }
-  return out + "\"";
+  out.push_back('"');
+  return out;
 }
 
 size_t element_count(const std::vector<int64_t>& shape) {
@@ -41,21 +43,23 @@ size_t element_count(const std::vector<int64_t>& shape) {
 
 std::string header_of(const std::vector<TensorToWrite>& tensors,
                       const std::vector<std::pair<std::string, std::string>>& metadata) {
-  std::string header = "{\"__metadata__\":{";
+  std::ostringstream out;
+  out << "{\"__metadata__\":{";
   for (size_t i = 0; i < metadata.size(); ++i) {
-    header += (i ? "," : "") + quoted(metadata[i].first) + ":" + quoted(metadata[i].second);
+    out << (i ? "," : "") << quoted(metadata[i].first) << ':' << quoted(metadata[i].second);
   }
-  header += "}";
+  out << '}';
   size_t at = 0;
   for (const TensorToWrite& t : tensors) {
     const size_t end = at + element_count(t.shape) * dtype_bytes(t.dtype);
-    header += "," + quoted(t.name) + ":{\"dtype\":\"" + (t.dtype == DType::kF32 ? "F32" : "BF16") +
-              "\",\"shape\":[";
-    for (size_t i = 0; i < t.shape.size(); ++i) header += (i ? "," : "") + std::to_string(t.shape[i]);
-    header += "],\"data_offsets\":[" + std::to_string(at) + "," + std::to_string(end) + "]}";
+    out << ',' << quoted(t.name) << ":{\"dtype\":\"" << (t.dtype == DType::kF32 ? "F32" : "BF16")
+        << "\",\"shape\":[";
+    for (size_t i = 0; i < t.shape.size(); ++i) out << (i ? "," : "") << t.shape[i];
+    out << "],\"data_offsets\":[" << at << ',' << end << "]}";
     at = end;
   }
-  header += "}";
+  out << '}';
+  std::string header = out.str();
   header.resize((header.size() + 7) / 8 * 8, ' ');
   return header;
 }

@@ -87,7 +87,9 @@ async function run(argv: readonly string[]): Promise<number> {
   const { skippedLines, ...summary } = result
   progress.finish(`${result.steps} steps, loss ${result.loss.toFixed(4)}`)
   for (const { line, reason } of skippedLines) process.stderr.write(`line ${line} was skipped: ${reason}\n`)
-  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : formatRows({ ...summary, skippedLines: skippedLines.length }))
+  process.stdout.write(
+    values.json ? `${JSON.stringify(result)}\n` : formatRows({ ...summary, skippedLines: skippedLines.length }),
+  )
   return skippedLines.length > 0 ? EXIT.someLinesBad : EXIT.ok
 }
 

@@ -94,10 +94,7 @@ class NativeTrainable implements TrainableModel {
     const { options, tokenizer, folder, native } = parts
     const template = trainTemplate(options.task, options.template)
     this.info = native.info()
-    this.record =
-      options.task === 'prm'
-        ? { task: 'prm', scoring: 'mm-prm', template }
-        : { task: 'policy', template }
+    this.record = options.task === 'prm' ? { task: 'prm', scoring: 'mm-prm', template } : { task: 'policy', template }
     this.#context = { tokenizer, template, systemMessage: folder.config.system_message, lossWeight: options.lossWeight }
     const [yes, no] = [tokenizer.pieceId('Yes'), tokenizer.pieceId('No')]
     if (options.task === 'prm' && (yes === undefined || no === undefined)) {
@@ -249,4 +246,3 @@ export async function initModel(
   const weights = join(folder, 'model.safetensors')
   await loadNative().initWeights(folder, weights, BigInt(options.seed ?? 0), options.dtype ?? 'f32')
 }
-

@@ -73,7 +73,10 @@ export class Checkpoints {
 
   async #steps(): Promise<number[]> {
     const names = await readdir(this.#folder).catch(() => [])
-    return names.flatMap((name) => FOLDER.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b)
+    return names
+      .flatMap((name) => FOLDER.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b)
   }
 
   async #write(name: string, model: TrainableModel, position: RunPosition): Promise<void> {

@@ -157,8 +157,15 @@ class Run {
       const wanted = Math.floor(step / perEpoch)
       if (wanted !== epoch) {
         epoch = wanted
-        const order = epochOrder(train.map((t) => t.group), this.#o.seed, epoch)
-        batches = chunks(order.map((i) => (train[i] as { index: number }).index), this.#o.batchSize)
+        const order = epochOrder(
+          train.map((t) => t.group),
+          this.#o.seed,
+          epoch,
+        )
+        batches = chunks(
+          order.map((i) => (train[i] as { index: number }).index),
+          this.#o.batchSize,
+        )
       }
       return this.batchRows(batches[step % perEpoch] as number[])
     }
@@ -194,7 +201,16 @@ class Run {
     const o = this.#o
     const parts = microBatches(rows, o.microBatchTokens)
     const weight = rows.reduce((sum, row) => sum + row.weight, 0)
-    const total: BatchLoss = { loss: 0, weight: 0, numCorrect: 0, numTerms: 0, numTokens: 0, numRows: 0, numImageRows: 0, predictions: [] }
+    const total: BatchLoss = {
+      loss: 0,
+      weight: 0,
+      numCorrect: 0,
+      numTerms: 0,
+      numTokens: 0,
+      numRows: 0,
+      numImageRows: 0,
+      predictions: [],
+    }
     let loss = 0
     for (const part of parts) {
       const own = part.reduce((sum, row) => sum + row.weight, 0)
@@ -202,7 +218,9 @@ class Run {
       if (!(own > 0)) continue
       const result = await this.#model.accumulate(part, scale)
       if (!Number.isFinite(result.loss)) {
-        throw trainingError(`step ${step + 1}: the loss is ${result.loss} on the samples ${part.map((r) => r.sample.id).join(', ')}`)
+        throw trainingError(
+          `step ${step + 1}: the loss is ${result.loss} on the samples ${part.map((r) => r.sample.id).join(', ')}`,
+        )
       }
       for (const key of ['loss', 'weight', 'numCorrect', 'numTerms', 'numTokens', 'numRows', 'numImageRows'] as const) {
         total[key] += result[key]
@@ -221,7 +239,9 @@ class Run {
       maxNorm: o.clip,
     })
     if (!Number.isFinite(gradNorm)) {
-      throw trainingError(`step ${step + 1}: the gradients' norm is ${gradNorm} on the samples ${rows.map((r) => r.sample.id).join(', ')}`)
+      throw trainingError(
+        `step ${step + 1}: the gradients' norm is ${gradNorm} on the samples ${rows.map((r) => r.sample.id).join(', ')}`,
+      )
     }
     this.#position.step = step + 1
     this.#lastLoss = loss
@@ -229,7 +249,18 @@ class Run {
     const accuracy = total.numTerms > 0 ? total.numCorrect / total.numTerms : 0
     const rates = { samplesPerSecond: rows.length / seconds, tokensPerSecond: total.numTokens / seconds }
     const { numTokens, numRows, numImageRows } = total
-    await this.#metrics.write({ step: step + 1, loss, accuracy, learningRate, gradNorm, samples: rows.length, numTokens, numRows, numImageRows, seconds })
+    await this.#metrics.write({
+      step: step + 1,
+      loss,
+      accuracy,
+      learningRate,
+      gradNorm,
+      samples: rows.length,
+      numTokens,
+      numRows,
+      numImageRows,
+      seconds,
+    })
     o.onProgress?.({
       step: step + 1,
       totalSteps,
