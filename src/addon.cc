@@ -7,6 +7,7 @@
 #include "image_wrap.h"
 #include "inspect_wrap.h"
 #include "sampling_wrap.h"
+#include "trainer_wrap.h"
 
 namespace mmprm::addon {
 namespace {
@@ -36,6 +37,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* state = new Environment;
   env.SetInstanceData(state);
   state->engine_class = Napi::Persistent(EngineWrap::define(env));
+  state->trainer_class = Napi::Persistent(TrainerWrap::define(env));
   exports.Set("setErrorClass", Napi::Function::New(env, set_error_class));
   exports.Set("probe", Napi::Function::New(env, probe));
   exports.Set("openEngine", Napi::Function::New(env, open_engine));
@@ -46,6 +48,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("preprocessImage", Napi::Function::New(env, preprocess_image));
   exports.Set("resizeImage", Napi::Function::New(env, resize_image));
   exports.Set("cmykToRgb", Napi::Function::New(env, cmyk_to_rgb));
+  exports.Set("openTrainer", Napi::Function::New(env, open_trainer));
+  exports.Set("initWeights", Napi::Function::New(env, init_weights));
   return exports;
 }
 

@@ -12,6 +12,7 @@ namespace mmprm::addon {
 // What one JavaScript environment (main thread or worker) owns.
 struct Environment {
   Napi::FunctionReference engine_class;
+  Napi::FunctionReference trainer_class;
   Napi::FunctionReference error_class;  // (code, message) -> EngineError
 };
 

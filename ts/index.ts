@@ -1,4 +1,7 @@
 /** The public surface of the package. */
+import { openTrainable } from './engine/trainable.ts'
+import { runTraining, type TrainOptions, type TrainResult } from './train/index.ts'
+
 export { EngineError, ERROR_CODES, type ErrorCode } from './contracts/errors.ts'
 export type { SearchEvent, StopReason } from './contracts/events.ts'
 export type { Policy, Rollout, RolloutRequest, Sampling } from './contracts/policy.ts'
@@ -18,5 +21,15 @@ export type {
   ScoreManyRequest,
   ScoreOneRequest,
 } from './engine/options.ts'
+export { initModel } from './engine/trainable.ts'
 export * as select from './select/index.ts'
+export type { Dataset, TrainOptions, TrainProgress, TrainResult } from './train/index.ts'
 export * as verify from './verify/index.ts'
+
+/**
+ * Trains a policy or a process reward model.
+ * @throws EngineError INVALID_ARGUMENT, INVALID_MODEL, UNSUPPORTED_MODEL, TRAINING, STORE, ABORTED
+ */
+export function train(options: TrainOptions): Promise<TrainResult> {
+  return runTraining(options, openTrainable)
+}

@@ -74,7 +74,7 @@ std::string list_of(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-Checkpoint Checkpoint::open(const std::string& folder) {
+Checkpoint Checkpoint::open_config(const std::string& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
     fail(folder, exists(folder) ? "is not a folder; a model is a folder with config.json and *.safetensors"
@@ -88,6 +88,12 @@ Checkpoint Checkpoint::open(const std::string& folder) {
   if (exists(path("preprocessor_config.json"))) {
     checkpoint.preprocessor_ = read_json_object(path("preprocessor_config.json"));
   }
+  return checkpoint;
+}
+
+Checkpoint Checkpoint::open(const std::string& folder) {
+  Checkpoint checkpoint = open_config(folder);
+  const auto path = [&](const char* name) { return (fs::path(folder) / name).string(); };
   const std::string single = path("model.safetensors"), index = path("model.safetensors.index.json");
   if (exists(single)) {
     checkpoint.add_file("model.safetensors", {});

@@ -28,6 +28,8 @@ class Checkpoint {
   // Reads model.safetensors, else the shards named by model.safetensors.index.json. Throws kInvalidModel
   // naming file and key; files and tensors that an index names in vain are all listed.
   static Checkpoint open(const std::string& folder);
+  // The configs alone, without any weights.
+  static Checkpoint open_config(const std::string& folder);
 
   const std::string& folder() const { return folder_; }
   const Json& config() const { return config_; }              // an object

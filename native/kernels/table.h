@@ -6,11 +6,16 @@
 // threads, memory and policy belong to their callers.
 #pragma once
 #include "include/engine/types.h"
+#include "kernels/adamw/adamw.h"
 #include "kernels/attention/attention.h"
+#include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/layernorm/layernorm.h"
+#include "kernels/matmul/matmul.h"
 #include "kernels/rmsnorm/rmsnorm.h"
 #include "kernels/rope/rope.h"
+#include "kernels/rowwise/rowwise.h"
+#include "kernels/tree_attention/tree_attention.h"
 
 namespace mmprm {
 

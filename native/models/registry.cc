@@ -87,6 +87,12 @@ ModelSpec parse_model_spec(const Checkpoint& checkpoint) {
   return spec;
 }
 
+std::vector<WantedTensor> wanted_tensors(const Checkpoint& checkpoint, const ModelSpec& spec) {
+  TensorLookup tensors(checkpoint);
+  model_family(config_of(checkpoint)).weights(tensors, spec);
+  return tensors.wanted();
+}
+
 WeightTable build_weight_table(const Checkpoint& checkpoint, const ModelSpec& spec) {
   TensorLookup tensors(checkpoint);
   WeightTable table = model_family(config_of(checkpoint)).weights(tensors, spec);

@@ -72,7 +72,7 @@ std::string TensorLookup::pick_prefix(const std::vector<std::string>& candidates
 
 const TensorView* TensorLookup::want(const std::string& name, const std::vector<int64_t>& shape,
                                      const std::string& hint) {
-  used_.insert(name);
+  if (used_.insert(name).second) wanted_.push_back({name, shape});
   const TensorView* view = find(name);
   if (!view) {
     missing_.push_back(name + " " + shape_text(shape));

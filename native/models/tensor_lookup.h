@@ -12,6 +12,11 @@
 
 namespace mmprm {
 
+struct WantedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+
 class TensorLookup {
  public:
   // Names are taken without the "base_model.model." and ".base_layer" that PEFT puts in. Throws
@@ -45,11 +50,15 @@ class TensorLookup {
   // Throws kInvalidModel listing every missing, wrong and unexpected tensor.
   void finish() const;
 
+  // Everything that was asked for, in that order.
+  const std::vector<WantedTensor>& wanted() const { return wanted_; }
+
  private:
   std::string folder_;
   std::map<std::string, const TensorView*> tensors_;
   std::set<std::string> used_;
   std::vector<std::string> missing_, wrong_;
+  std::vector<WantedTensor> wanted_;
 };
 
 // Buffers that older versions saved and that follow from the config, and the token of masked pre-training.

@@ -13,6 +13,7 @@ export const ERROR_CODES = [
   'ERR_ENGINE_ABORTED',
   'ERR_ENGINE_POLICY',
   'ERR_ENGINE_STORE',
+  'ERR_ENGINE_TRAINING',
   'ERR_ENGINE_INTERNAL',
 ] as const
 
@@ -46,4 +47,9 @@ export function policyError(message: string, cause?: unknown): EngineError {
 /** A run directory that cannot be written or read as it stands: locked, of another run, full disk, corrupt. */
 export function storeError(message: string, cause?: unknown): EngineError {
   return new EngineError('ERR_ENGINE_STORE', message, cause === undefined ? undefined : { cause })
+}
+
+/** Training that cannot go on: a loss or gradient that is no number. The message names the batch. */
+export function trainingError(message: string, cause?: unknown): EngineError {
+  return new EngineError('ERR_ENGINE_TRAINING', message, cause === undefined ? undefined : { cause })
 }

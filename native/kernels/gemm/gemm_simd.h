@@ -118,10 +118,9 @@ inline V silu(V x) {
   return x / (splat(1.0f, x) + exp(V{} - x));
 }
 
-// x/2 · (1 + erf(x/√2)), erf(x/√2) = x·p(x²)/q(x²): a minimax quotient on |x| <= 5.5, where erf reaches 1.
-// The result is within 4 eps·|x|.
+// erf(x/√2) = x·p(x²)/q(x²): a minimax quotient on |x| <= 5.5, where it reaches 1.
 template <typename V>
-inline V gelu(V x) {
+inline V erf_over_sqrt2(V x) {
   const V zero{};
   const V z = at_least(splat(-5.5f, zero), at_most(splat(5.5f, zero), x));
   const V s = z * z;
@@ -137,8 +136,14 @@ inline V gelu(V x) {
   q = fma(q, s, splat(2.8416127e-2f, zero));
   q = fma(q, s, splat(0.250535399f, zero));
   q = fma(q, s, splat(1.0f, zero));
-  const V half = x * splat(0.5f, zero);
-  return fma(half, z * p / q, half);
+  return z * p / q;
+}
+
+// x/2 · (1 + erf(x/√2)), within 4 eps·|x|.
+template <typename V>
+inline V gelu(V x) {
+  const V half = x * splat(0.5f, V{});
+  return fma(half, erf_over_sqrt2(x), half);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ export interface CheckpointTraits {
   hasRewardHead: boolean
   pieceId(piece: string): number | undefined
   config: { system_message?: string | undefined }
-  recorded: { scoring: string; template?: string | undefined } | undefined
+  recorded: { scoring?: string | undefined; template?: string | undefined } | undefined
 }
 
 /** One file per family exports one of these; families/index.ts lists them. */

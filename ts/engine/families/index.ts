@@ -15,7 +15,7 @@ export const FAMILY_NAMES = FAMILIES.map((f) => f.name)
 
 /** File in which a checkpoint says how it was trained to be used. */
 export const RECORD_FILE = 'mm-prm.json'
-const recordSchema = z.looseObject({ scoring: z.string().min(1), template: z.string().min(1).optional() })
+const recordSchema = z.looseObject({ scoring: z.string().min(1).optional(), template: z.string().min(1).optional() })
 export type RecordedScoring = z.output<typeof recordSchema>
 
 /** What the folder records about its own scoring; undefined where it records nothing. */

@@ -1,0 +1,109 @@
+#include "train/batch_check.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mmprm {
+namespace {
+
+[[noreturn]] void reject(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
+
+bool is_weight(float w) { return std::isfinite(w) && w >= 0; }
+
+void check_tokens(const TrainSample& sample, const std::string& where, const ModelSpec& spec) {
+  if (sample.tokens.empty()) reject(where + " has no tokens");
+  if (sample.tokens.size() > size_t(spec.decoder.max_positions)) {
+    reject(where + " has " + std::to_string(sample.tokens.size()) + " tokens; the model has " +
+           std::to_string(spec.decoder.max_positions) + " positions");
+  }
+  for (size_t i = 0; i < sample.tokens.size(); ++i) {
+    if (sample.tokens[i] >= 0 && sample.tokens[i] < spec.decoder.embed_rows) continue;
+    reject(where + ": token " + std::to_string(sample.tokens[i]) + " at position " + std::to_string(i) +
+           " is not in the vocabulary of " + std::to_string(spec.decoder.embed_rows));
+  }
+}
+
+void check_images(const TrainBatch& batch, const TrainSample& sample, const std::string& where,
+                  const ModelSpec& spec) {
+  size_t rows = 0;
+  for (int32_t image : sample.images) {
+    if (image < 0 || size_t(image) >= batch.images.size())
+      reject(where + ": no image " + std::to_string(image));
+    rows += size_t(batch.images[image].num_tiles) * spec.vision->tokens_per_tile();
+  }
+  const size_t found =
+      rows == 0 ? 0 : size_t(std::count(sample.tokens.begin(), sample.tokens.end(), batch.image_token));
+  if (found != rows) {
+    reject(where + " has " + std::to_string(found) + " image tokens, its images have " +
+           std::to_string(rows) + " rows");
+  }
+}
+
+void check_token_weights(const TrainSample& sample, const std::string& where, const ModelSpec& spec) {
+  if (sample.token_weights.size() != sample.tokens.size()) {
+    reject(where + " has " + std::to_string(sample.token_weights.size()) + " token weights for " +
+           std::to_string(sample.tokens.size()) + " tokens");
+  }
+  for (size_t i = 0; i < sample.tokens.size(); ++i) {
+    const float w = sample.token_weights[i];
+    if (!is_weight(w)) reject(where + ": token weights must be finite and not negative");
+    if (w > 0 && sample.tokens[i] >= spec.decoder.vocab_V) {
+      reject(where + ": token " + std::to_string(sample.tokens[i]) +
+             " is to be predicted, but is no row of the head");
+    }
+  }
+}
+
+void check_markers(const TrainSample& sample, const std::string& where) {
+  const size_t n = sample.markers.size();
+  if (sample.labels.size() != n || sample.marker_weights.size() != n) {
+    reject(where + " has " + std::to_string(n) + " markers, " + std::to_string(sample.labels.size()) +
+           " labels and " + std::to_string(sample.marker_weights.size()) + " marker weights");
+  }
+  for (size_t i = 0; i < n; ++i) {
+    const int32_t at = sample.markers[i];
+    if (at < 0 || size_t(at) >= sample.tokens.size() || (i > 0 && at <= sample.markers[i - 1])) {
+      reject(where + ": markers must be rising positions among its tokens");
+    }
+    if (!(sample.labels[i] >= 0 && sample.labels[i] <= 1)) {
+      reject(where + ": label " + std::to_string(sample.labels[i]) + " of marker " + std::to_string(i) +
+             " is not between 0 and 1");
+    }
+    if (!is_weight(sample.marker_weights[i]))
+      reject(where + ": marker weights must be finite and not negative");
+  }
+}
+
+}  // namespace
+
+void check_batch(const TrainBatch& batch, const ModelSpec& spec) {
+  if (batch.samples.empty()) reject("a batch without samples");
+  if (!batch.images.empty() && !spec.vision) reject("this model reads no images: it has no vision part");
+  for (size_t i = 0; i < batch.images.size(); ++i) {
+    const ImageTiles& image = batch.images[i];
+    const size_t size = size_t(spec.vision->image_size) * spec.vision->image_size * spec.vision->channels;
+    if (image.num_tiles < 1 || image.pixels.size() != size * image.num_tiles) {
+      reject("image " + std::to_string(i) + " of " + std::to_string(image.num_tiles) + " tiles needs " +
+             std::to_string(size * std::max(0, image.num_tiles)) + " pixel values, got " +
+             std::to_string(image.pixels.size()));
+    }
+  }
+  if (batch.task == TrainTask::kMarkers) {
+    for (int32_t id : batch.pair) {
+      if (id < 0 || id >= spec.decoder.vocab_V)
+        reject("reward token " + std::to_string(id) + " is no row of the head");
+    }
+  }
+  for (size_t s = 0; s < batch.samples.size(); ++s) {
+    const std::string where = "sample " + std::to_string(s) + " of the batch";
+    check_tokens(batch.samples[s], where, spec);
+    check_images(batch, batch.samples[s], where, spec);
+    if (batch.task == TrainTask::kTokens) {
+      check_token_weights(batch.samples[s], where, spec);
+    } else {
+      check_markers(batch.samples[s], where);
+    }
+  }
+}
+
+}  // namespace mmprm

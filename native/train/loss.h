@@ -1,0 +1,49 @@
+// The two losses, from the last hidden state down to its gradient.
+//
+//   tokens   Σ w·(lse(logits) - logits[target])              over the vocabulary, shifted by the plan
+//   markers  Σ w·(-y·log p - (1-y)·log(1-p)), p = sigmoid(logit_yes - logit_no), at the marker itself
+//
+// Logits exist for a block of rows at a time. Only two rows of the head take part in the second.
+#pragma once
+#include <vector>
+
+#include "train/train_model.h"
+#include "train/train_plan.h"
+
+namespace mmprm {
+
+struct LossResult {
+  double loss = 0;    // Σ w·loss, not divided
+  double weight = 0;  // Σ w
+  int64_t num_correct = 0,
+          num_terms = 0;           // tokens: target is the largest logit; markers: p and y on one side of ½
+  std::vector<float> predictions;  // markers: p, in the order of the plan's terms
+};
+
+class Loss {
+ public:
+  Loss(const TrainModel& model, TrainOps& ops)
+      : model_(model),
+        ops_(ops),
+        hidden_(model.spec().decoder.hidden_C, DType::kF32),
+        normed_(hidden_.cols(), DType::kF32),
+        d_normed_(hidden_.cols(), DType::kF32),
+        d_hidden_(hidden_.cols(), DType::kF32) {}
+
+  // d_x: where scale · gradient goes (the rows of x; those without terms stay as they are); null: loss only.
+  LossResult tokens(const std::vector<TokenTerm>& terms, const Rows& x, double scale, const Rows* d_x);
+  LossResult markers(const std::vector<MarkerTerm>& terms, const int32_t pair[2], const Rows& x, double scale,
+                     const Rows* d_x);
+
+ private:
+  // Rows of x that have terms, through the final norm into normed_.
+  void gather(const std::vector<int32_t>& row_ids, const Rows& x);
+  void scatter_grad(const std::vector<int32_t>& row_ids, const Rows& d_x);
+
+  const TrainModel& model_;
+  TrainOps& ops_;
+  RowBuffer hidden_, normed_, d_normed_, d_hidden_;
+  AlignedBuffer logits_;
+};
+
+}  // namespace mmprm

@@ -1,0 +1,80 @@
+// The trainable form of a checkpoint: its spec, and its parameters sorted into layers.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "models/model_spec.h"
+#include "train/train_ops.h"
+
+namespace mmprm {
+
+struct TrainDecoderLayer {
+  TrainNorm attention_norm, ffn_norm;
+  TrainLinear qkv, o, gate_up, down;  // gate_up: all gate rows, then all up rows
+};
+
+struct TrainDecoderParameters {
+  Parameter* embed = nullptr;
+  Parameter* head = nullptr;  // the embedding where tied
+  std::vector<TrainDecoderLayer> layers;
+  TrainNorm final_norm;
+};
+
+struct TrainVisionLayer {
+  TrainNorm norm1, norm2;
+  std::optional<TrainNorm> q_norm, k_norm;
+  TrainLinear qkv, proj, fc1, fc2;
+  Parameter *scale1 = nullptr, *scale2 = nullptr;
+};
+
+struct TrainVisionParameters {
+  TrainLinear patch_embedding;
+  Parameter* class_embedding = nullptr;     // [C]
+  Parameter* position_embedding = nullptr;  // [1 + patches, C]
+  std::vector<TrainVisionLayer> layers;
+  TrainNorm projector_norm;
+  TrainLinear projector_fc1, projector_fc2;
+};
+
+struct LoraOptions {
+  int rank = 0;  // 0: no adapters
+  double alpha = 0;
+  std::vector<std::string> targets;  // last part of a module's name: "q_proj", "wqkv" …
+  uint64_t seed = 0;                 // of A; B begins as zeros
+};
+
+class TrainModel {
+ public:
+  // Throws kUnsupportedModel for what cannot be trained (reward heads).
+  TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec);
+
+  // Rows `ids` of embedding and head become the mean of the others; both grow where they are too short.
+  void add_tokens(const std::vector<int32_t>& ids);
+  // Adapters on every linear weight of the language model whose module's name ends in a target. Throws
+  // kInvalidArgument where a target matches nothing.
+  void add_adapters(const LoraOptions& options);
+
+  const ModelSpec& spec() const { return spec_; }
+  ParameterSet& parameters() { return parameters_; }
+  const ParameterSet& parameters() const { return parameters_; }
+  const TrainDecoderParameters& decoder() const { return decoder_; }
+  const TrainVisionParameters& vision() const { return vision_; }
+  bool has_adapters() const { return !adapters_.empty(); }
+  // The values of a stored tensor as they count: with its adapter, where it has one.
+  std::vector<float> merged(const StoredTensor& tensor) const;
+
+ private:
+  TrainLinear linear(const MatrixSource& weight, const VectorSource& bias, ModelPart part);
+  TrainNorm norm(const VectorSource& weight, const VectorSource& bias, float eps, ModelPart part);
+  void build_decoder(const DecoderWeights& weights);
+  void build_vision(const VisionWeights& weights);
+  std::vector<TrainLinear*> language_linears();
+
+  ModelSpec spec_;
+  ParameterSet parameters_;
+  TrainDecoderParameters decoder_;
+  TrainVisionParameters vision_;
+  std::map<std::string, Adapter> adapters_;  // by the stored tensor they belong to
+};
+
+}  // namespace mmprm

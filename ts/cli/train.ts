@@ -1,0 +1,96 @@
+/** `mm-prm train`: a policy or a process reward model from a checkpoint and a JSONL file. */
+import { openTrainable } from '../engine/trainable.ts'
+import { type Recipe, readRecipe, runTraining } from '../train/index.ts'
+import { type Command, EXIT, oneOf, positiveInteger, readOptions, required } from './command.ts'
+import { Progress } from './progress.ts'
+import { formatRows } from './table.ts'
+
+const USAGE = `usage: mm-prm train --task policy|prm --init DIR --data FILE.jsonl --out DIR [options]
+
+Trains the checkpoint in --init and leaves one of the same form in --out, with metrics.jsonl, mm-prm.json (how it was
+trained and is to be used) and checkpoints/. Data: lines of \`mm-prm dataset\` (steps, labels), the reference's
+conversations, or {"question","image"?,"steps","answer"} for a policy.
+
+  --task NAME          policy: next token; prm: soft labels at each step's marker
+  --init DIR           checkpoint folder to start from
+  --data FILE          training data
+  --eval-data FILE     evaluation data (or evalFraction in the recipe)
+  --out DIR            result; must be new, or --resume
+  --recipe FILE        JSON of options: learningRate, epochs, batchSize, schedule, freeze, lora, evalEvery, patience …
+  --resume             go on from the newest checkpoint in --out, to the same bits
+  --learning-rate X    overrides the recipe, as do the following
+  --epochs X
+  --batch-size N
+  --max-steps N
+  --seed N
+  --threads N          (default: one per usable core)
+  --json               result as JSON`
+
+const OPTIONS = {
+  task: { type: 'string' },
+  init: { type: 'string' },
+  data: { type: 'string' },
+  'eval-data': { type: 'string' },
+  out: { type: 'string' },
+  recipe: { type: 'string' },
+  resume: { type: 'boolean' },
+  'learning-rate': { type: 'string' },
+  epochs: { type: 'string' },
+  'batch-size': { type: 'string' },
+  'max-steps': { type: 'string' },
+  seed: { type: 'string' },
+  threads: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+/** Leaves out what was not given, so that the recipe's value or the default counts. */
+function given<T extends Record<string, unknown>>(values: T) {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>
+  }
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const task = oneOf(required(values.task, 'task'), 'task', ['policy', 'prm']) as 'policy' | 'prm'
+  const recipe: Recipe = values.recipe === undefined ? {} : await readRecipe(values.recipe)
+  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
+  const progress = new Progress('training')
+  const result = await runTraining(
+    {
+      ...recipe,
+      ...given({
+        learningRate: number(values['learning-rate']),
+        epochs: number(values.epochs),
+        seed: number(values.seed),
+        batchSize: positiveInteger(values['batch-size'], 'batch-size'),
+        maxSteps: positiveInteger(values['max-steps'], 'max-steps'),
+        threads: positiveInteger(values.threads, 'threads'),
+        evalData: values['eval-data'],
+      }),
+      task,
+      init: required(values.init, 'init'),
+      data: required(values.data, 'data'),
+      out: required(values.out, 'out'),
+      resume: values.resume ?? false,
+      onProgress: (p) => {
+        const evaluation = p.evalLoss === undefined ? '' : `, best eval ${p.evalLoss.toFixed(4)}`
+        const rate = `${p.samplesPerSecond.toFixed(1)} samples/s, ${Math.round(p.tokensPerSecond)} tokens/s`
+        progress.update(
+          `step ${p.step} of ${p.totalSteps}, loss ${p.loss.toFixed(4)}, accuracy ${(100 * p.accuracy).toFixed(1)} %${evaluation}, ${rate}`,
+          p.step / p.totalSteps,
+        )
+      },
+    },
+    openTrainable,
+  )
+  const { skippedLines, ...summary } = result
+  progress.finish(`${result.steps} steps, loss ${result.loss.toFixed(4)}`)
+  for (const { line, reason } of skippedLines) process.stderr.write(`line ${line} was skipped: ${reason}\n`)
+  process.stdout.write(
+    values.json ? `${JSON.stringify(result)}\n` : formatRows({ ...summary, skippedLines: skippedLines.length }),
+  )
+  return skippedLines.length > 0 ? EXIT.someLinesBad : EXIT.ok
+}
+
+export const command: Command = { usage: USAGE, run }

@@ -1,0 +1,127 @@
+/**
+ * A model under training, as the training loop sees it: rows of tokens in, gradients and steps, files out. The loop
+ * knows nothing of tokenizers, templates or native code; the model knows nothing of epochs, schedules or data files.
+ */
+
+/** `policy`: next-token cross-entropy on the solution. `prm`: soft-label cross-entropy of Yes/No at each step's marker. */
+export type TrainTask = 'policy' | 'prm'
+
+/** A path, a data URI, or encoded bytes; grey or RGB pixels where a generator draws them itself. */
+export type TrainImage =
+  | string
+  | Uint8Array
+  | { readonly pixels: Uint8Array; readonly width: number; readonly height: number; readonly channels: 1 | 3 }
+
+/** One solution of one question. For a PRM, labels and weights go with the steps. */
+export interface TrainSample {
+  /** Named by errors. */
+  readonly id: string
+  /** Samples of one group (paths of one problem) share their beginning and are computed as one tree. */
+  readonly group: string
+  readonly question: string
+  readonly image?: TrainImage
+  readonly steps: readonly string[]
+  /** policy: closes the solution as `<answer>…</answer>`. */
+  readonly answer?: string
+  /** prm: probability in [0, 1] that the step is right; null where nothing is known. */
+  readonly labels?: readonly (number | null)[]
+  /** prm: share with which each label counts; 1 where absent. */
+  readonly weights?: readonly number[]
+}
+
+/** A sample as the model reads it. */
+export interface TrainRow {
+  readonly sample: TrainSample
+  readonly tokens: Int32Array
+  /** policy: weight with which each token is to be predicted. */
+  readonly tokenWeights: Float32Array
+  /** prm: positions, labels and weights. */
+  readonly markers: Int32Array
+  readonly labels: Float32Array
+  readonly markerWeights: Float32Array
+  /** Sum of the weights: what the summed loss is divided by. */
+  readonly weight: number
+}
+
+/** Sums over a batch: divide `loss` by `weight` for the mean. */
+export interface BatchLoss {
+  loss: number
+  weight: number
+  numCorrect: number
+  numTerms: number
+  /** Tokens of all samples, and rows computed after shared beginnings were packed. */
+  numTokens: number
+  numRows: number
+  numImageRows: number
+  /** prm: per sample, the predicted probability at each marker. */
+  predictions: Float32Array[]
+}
+
+export interface OptimizerStep {
+  learningRate: number
+  beta1: number
+  beta2: number
+  eps: number
+  weightDecay: number
+  /** false: no decay on biases, norms and other vectors. */
+  decayVectors: boolean
+  /** Clipping by the global norm; 0: none. */
+  maxNorm: number
+}
+
+export interface TrainableInfo {
+  isa: string
+  compute: 'bf16' | 'f32'
+  threads: number
+  parameters: number
+  trainable: number
+  maxPositions: number
+}
+
+export interface TrainableOptions {
+  task: TrainTask
+  /** Checkpoint folder to start from. */
+  init: string
+  compute: 'bf16' | 'f32'
+  threads?: number | undefined
+  freeze: readonly ('vision' | 'projector' | 'language')[]
+  lora?: { rank: number; alpha: number; targets: readonly string[] } | undefined
+  /** Activation checkpointing. */
+  recompute: boolean
+  seed: number
+  /** Prompt template; the task's default where absent. */
+  template?: string | undefined
+  maxTiles?: number | undefined
+  /** How the tokens of samples of different lengths weigh (policy). */
+  lossWeight: 'token' | 'sample' | 'square'
+}
+
+export interface SaveOptions {
+  dtype: 'bf16' | 'f32'
+  /** `full`: all weights, adapters merged; `adapters`: PEFT's files. */
+  form: 'full' | 'adapters'
+  /** Goes into the folder's mm-prm.json beside task and template. */
+  record: Readonly<Record<string, unknown>>
+}
+
+export interface TrainableModel extends AsyncDisposable {
+  readonly info: TrainableInfo
+  /** Task and template under which the result is to be used. */
+  readonly record: Readonly<Record<string, unknown>>
+  /** @throws EngineError INVALID_ARGUMENT naming the sample */
+  encode(sample: TrainSample): Promise<TrainRow>
+  /** Adds scale · gradient of the summed loss. */
+  accumulate(rows: readonly TrainRow[], scale: number): Promise<BatchLoss>
+  evaluate(rows: readonly TrainRow[]): Promise<BatchLoss>
+  /** Returns the gradients' global norm before clipping; not finite: no weight was changed. */
+  step(options: OptimizerStep): Promise<number>
+  /** A folder as it lies on a hub; files are replaced one by one, weights last. */
+  saveModel(folder: string, options: SaveOptions): Promise<void>
+  saveState(path: string): Promise<void>
+  /** Returns the number of steps taken. */
+  loadState(path: string): Promise<number>
+  /** Stops what runs between two layers. */
+  abort(): void
+}
+
+export type OpenTrainable = (options: TrainableOptions) => Promise<TrainableModel>

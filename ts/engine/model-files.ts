@@ -1,0 +1,88 @@
+/**
+ * The small files of a model folder, and how they become those of its trained successor: all copied as they are, but
+ * for added tokens in the tokenizer's files and vocabulary sizes in config.json. Written so that a reader of the
+ * folder never sees half a file.
+ */
+import { copyFile, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { invalidModel, storeError } from '../contracts/errors.ts'
+
+/** What stands beside the weights; everything else in a folder is somebody's own. */
+const KEPT =
+  /^(config|generation_config|preprocessor_config|processor_config|video_preprocessor_config|special_tokens_map|added_tokens|tokenizer_config|tokenizer|vocab|chat_template)\.json$|^(tokenizer\.model|merges\.txt|chat_template\.jinja)$|^(configuration|modeling|tokenization|conversation)_?\w*\.py$|^LICENSE/
+
+type Json = Record<string, unknown>
+
+export async function modelFileNames(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => KEPT.test(name)).sort()
+}
+
+/** Temporary name, fsync, rename. @throws EngineError STORE with the system's reason; the old file stays */
+export async function writeFileSafely(path: string, bytes: string | Uint8Array): Promise<void> {
+  const temporary = `${path}.tmp-${process.pid}`
+  try {
+    const file = await open(temporary, 'w')
+    try {
+      await file.writeFile(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw storeError(`cannot write ${path}: ${(error as Error).message}`, error)
+  }
+}
+
+/** @throws EngineError STORE */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((error: Error) => {
+    throw storeError(`cannot make the folder ${path}: ${error.message}`, error)
+  })
+}
+
+/** Copies every kept file of `from`. */
+export async function copyModelFiles(from: string, to: string): Promise<void> {
+  for (const name of await modelFileNames(from)) await copyFile(join(from, name), join(to, name))
+}
+
+async function editJson(folder: string, name: string, edit: (json: Json) => void): Promise<void> {
+  const path = join(folder, name)
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw invalidModel(`${path}: ${error.message}`, error)
+  })
+  if (text === undefined) return
+  const json = JSON.parse(text) as Json
+  edit(json)
+  await writeFileSafely(path, `${JSON.stringify(json, null, 2)}\n`)
+}
+
+/** Adds a special token to every file of the folder that lists such tokens. */
+export async function addSpecialToken(folder: string, content: string, id: number): Promise<void> {
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
+  await editJson(folder, 'tokenizer.json', (json) => {
+    ;((json['added_tokens'] ??= []) as Json[]).push({ id, content, ...flags })
+  })
+  await editJson(folder, 'added_tokens.json', (json) => {
+    json[content] = id
+  })
+  await editJson(folder, 'special_tokens_map.json', (json) => {
+    ;((json['additional_special_tokens'] ??= []) as unknown[]).push(content)
+  })
+  await editJson(folder, 'tokenizer_config.json', (json) => {
+    const decoder = (json['added_tokens_decoder'] ??= {}) as Json
+    decoder[id] = { content, ...flags }
+    ;((json['additional_special_tokens'] ??= []) as unknown[]).push(content)
+  })
+}
+
+/** Vocabulary sizes below `size` become `size`, wherever config.json says one. */
+export async function raiseVocabSize(folder: string, size: number): Promise<void> {
+  await editJson(folder, 'config.json', (json) => {
+    for (const config of [json, json['llm_config'], json['text_config']] as (Json | undefined)[]) {
+      if (typeof config?.['vocab_size'] === 'number') config['vocab_size'] = Math.max(config['vocab_size'], size)
+    }
+  })
+}

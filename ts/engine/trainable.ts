@@ -1,0 +1,248 @@
+/** A checkpoint opened for training: tokenizer, templates and pictures in front of the native trainer. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { invalidModel } from '../contracts/errors.ts'
+import type {
+  BatchLoss,
+  OptimizerStep,
+  SaveOptions,
+  TrainableInfo,
+  TrainableModel,
+  TrainableOptions,
+  TrainImage,
+  TrainRow,
+  TrainSample,
+} from '../contracts/trainer.ts'
+import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
+import { RECORD_FILE } from './families/index.ts'
+import { decodeImage } from './image.ts'
+import { addSpecialToken, copyModelFiles, makeFolder, raiseVocabSize, writeFileSafely } from './model-files.ts'
+import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, type NativeTrainer } from './native.ts'
+import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
+import { MARKER_TOKEN, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
+
+/** Pictures kept as tiles between batches, in bytes. */
+const TILE_CACHE_BYTES = 256 * 2 ** 20
+
+/**
+ * Opens `init` for training. For a PRM, `<prm>` is added to the vocabulary where the tokenizer lacks it.
+ * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL, INVALID_ARGUMENT
+ */
+export async function openTrainable(options: TrainableOptions): Promise<TrainableModel> {
+  const init = resolve(options.init)
+  const folder = await readCheckpointFolder(init)
+  const summary = loadNative().inspectModel(init)
+  // The small files of the result, in a folder of their own: with the tokens that training adds.
+  const files = await mkdtemp(join(tmpdir(), 'mm-prm-train-'))
+  try {
+    await copyModelFiles(init, files)
+    const newTokens = options.task === 'prm' ? await addMarker(files) : []
+    const tokenizer = await openTokenizer(files)
+    const native = await loadNative().openTrainer({
+      model: init,
+      compute: options.compute,
+      threads: options.threads ?? 0,
+      isa: '',
+      trainVision: !options.freeze.includes('vision') && summary.vision !== null,
+      trainProjector: !options.freeze.includes('projector') && summary.vision !== null,
+      trainLanguage: !options.freeze.includes('language'),
+      recompute: options.recompute,
+      newTokens: Int32Array.from(newTokens),
+      loraRank: options.lora?.rank ?? 0,
+      loraAlpha: options.lora?.alpha ?? 0,
+      loraTargets: [...(options.lora?.targets ?? [])],
+      seed: BigInt(options.seed),
+    })
+    return new NativeTrainable({ options, native, folder, summary, tokenizer, files })
+  } catch (error) {
+    await rm(files, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Ids that are new. */
+async function addMarker(files: string): Promise<number[]> {
+  const tokenizer = await openTokenizer(files)
+  if (tokenizer.added.ids.has(MARKER_TOKEN)) return []
+  const id = tokenizer.vocabSize
+  await addSpecialToken(files, MARKER_TOKEN, id)
+  await raiseVocabSize(files, id + 1)
+  return [id]
+}
+
+interface Parts {
+  options: TrainableOptions
+  native: NativeTrainer
+  folder: CheckpointFolder
+  summary: ModelSummary
+  tokenizer: Tokenizer
+  files: string
+}
+
+class NativeTrainable implements TrainableModel {
+  readonly info: TrainableInfo
+  readonly record: Readonly<Record<string, unknown>>
+  readonly #parts: Parts
+  readonly #context: RowContext
+  readonly #pair: Int32Array
+  readonly #tiles = new Map<TrainImage, ImageTiles>()
+  #tileBytes = 0
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    const { options, tokenizer, folder, native } = parts
+    const template = trainTemplate(options.task, options.template)
+    this.info = native.info()
+    this.record = options.task === 'prm' ? { task: 'prm', scoring: 'mm-prm', template } : { task: 'policy', template }
+    this.#context = { tokenizer, template, systemMessage: folder.config.system_message, lossWeight: options.lossWeight }
+    const [yes, no] = [tokenizer.pieceId('Yes'), tokenizer.pieceId('No')]
+    if (options.task === 'prm' && (yes === undefined || no === undefined)) {
+      throw invalidModel(`${folder.path}: a PRM needs the pieces Yes and No in the tokenizer`)
+    }
+    this.#pair = Int32Array.of(yes ?? 0, no ?? 0)
+  }
+
+  async encode(sample: TrainSample): Promise<TrainRow> {
+    const tiles = sample.image === undefined ? undefined : await this.#tilesOf(sample.image)
+    const numImageTokens = (tiles?.numTiles ?? 0) * (this.#parts.summary.vision?.tokensPerTile ?? 0)
+    return (this.#parts.options.task === 'prm' ? prmRow : policyRow)(sample, numImageTokens, this.#context)
+  }
+
+  async accumulate(rows: readonly TrainRow[], scale: number): Promise<BatchLoss> {
+    return this.#parts.native.accumulate(await this.#batch(rows), scale)
+  }
+
+  async evaluate(rows: readonly TrainRow[]): Promise<BatchLoss> {
+    return this.#parts.native.evaluate(await this.#batch(rows))
+  }
+
+  step(options: OptimizerStep): Promise<number> {
+    return this.#parts.native.step(options)
+  }
+
+  async saveModel(folder: string, options: SaveOptions): Promise<void> {
+    await makeFolder(folder)
+    const { files, native } = this.#parts
+    await copyModelFiles(files, folder)
+    const record = { ...this.record, ...options.record }
+    await writeFileSafely(join(folder, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`)
+    if (options.form === 'adapters') {
+      await writeFileSafely(join(folder, 'adapter_config.json'), `${JSON.stringify(this.#adapterConfig(), null, 2)}\n`)
+      return native.saveModel(join(folder, 'adapter_model.safetensors'), 'f32', 'adapters')
+    }
+    return native.saveModel(join(folder, 'model.safetensors'), options.dtype, 'full')
+  }
+
+  saveState(path: string): Promise<void> {
+    return this.#parts.native.saveState(path)
+  }
+
+  loadState(path: string): Promise<number> {
+    return this.#parts.native.loadState(path)
+  }
+
+  abort(): void {
+    this.#parts.native.abort()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.native.close()
+    await rm(this.#parts.files, { recursive: true, force: true })
+  }
+
+  #adapterConfig() {
+    const { lora, init } = this.#parts.options
+    return {
+      peft_type: 'LORA',
+      task_type: 'CAUSAL_LM',
+      base_model_name_or_path: init,
+      r: lora?.rank,
+      lora_alpha: lora?.alpha,
+      lora_dropout: 0,
+      bias: 'none',
+      fan_in_fan_out: false,
+      inference_mode: true,
+      target_modules: lora?.targets,
+    }
+  }
+
+  async #batch(rows: readonly TrainRow[]): Promise<NativeTrainBatch> {
+    const { options, folder, tokenizer } = this.#parts
+    const images: ImageTiles[] = []
+    const imageIndex = new Map<TrainImage, number>()
+    const groups = new Map<string, number>()
+    const samples = []
+    for (const row of rows) {
+      const { image, group } = row.sample
+      if (image !== undefined && !imageIndex.has(image)) {
+        imageIndex.set(image, images.length)
+        images.push(await this.#tilesOf(image))
+      }
+      if (!groups.has(group)) groups.set(group, groups.size)
+      samples.push({
+        tokens: row.tokens,
+        images: image === undefined ? new Int32Array() : Int32Array.of(imageIndex.get(image) as number),
+        group: groups.get(group) as number,
+        tokenWeights: row.tokenWeights,
+        markers: row.markers,
+        labels: row.labels,
+        markerWeights: row.markerWeights,
+      })
+    }
+    const imageToken = folder.imageToken(tokenizer)
+    return options.task === 'prm'
+      ? { task: 'markers', samples, images, imageToken, pair: this.#pair }
+      : { task: 'tokens', samples, images, imageToken }
+  }
+
+  async #tilesOf(image: TrainImage): Promise<ImageTiles> {
+    const known = this.#tiles.get(image)
+    if (known) return known
+    const { folder, summary, options } = this.#parts
+    if (!summary.vision) throw invalidModel(`${folder.path}: a sample has an image, but ${summary.architecture} reads text only`)
+    const { rgb, width, height } = isPixels(image) ? toRgb(image) : await decodeImage(image)
+    const tiles = await loadNative().preprocessImage(rgb, width, height, folder.tileOptions(summary.vision, options.maxTiles))
+    this.#remember(image, tiles)
+    return tiles
+  }
+
+  #remember(image: TrainImage, tiles: ImageTiles): void {
+    this.#tiles.set(image, tiles)
+    this.#tileBytes += tiles.pixels.byteLength
+    for (const [oldest, { pixels }] of this.#tiles) {
+      if (this.#tileBytes <= TILE_CACHE_BYTES || oldest === image) break
+      this.#tiles.delete(oldest)
+      this.#tileBytes -= pixels.byteLength
+    }
+  }
+}
+
+type Pixels = Exclude<TrainImage, string | Uint8Array>
+
+function isPixels(image: TrainImage): image is Pixels {
+  return typeof image === 'object' && 'pixels' in image
+}
+
+function toRgb({ pixels, width, height, channels }: Pixels) {
+  if (channels === 3) return { rgb: pixels, width, height }
+  const rgb = new Uint8Array(3 * pixels.length)
+  pixels.forEach((grey, i) => rgb.fill(grey, 3 * i, 3 * i + 3))
+  return { rgb, width, height }
+}
+
+/**
+ * Makes a checkpoint folder with random weights: `files` by name (config.json and the tokenizer's among them).
+ * @throws EngineError INVALID_MODEL where the config does not describe a supported model, STORE
+ */
+export async function initModel(
+  files: Readonly<Record<string, string | Uint8Array>>,
+  out: string,
+  options: { seed?: number; dtype?: 'bf16' | 'f32' } = {},
+): Promise<void> {
+  const folder = resolve(out)
+  await makeFolder(folder)
+  for (const [name, content] of Object.entries(files)) await writeFileSafely(join(folder, name), content)
+  const weights = join(folder, 'model.safetensors')
+  await loadNative().initWeights(folder, weights, BigInt(options.seed ?? 0), options.dtype ?? 'f32')
+}

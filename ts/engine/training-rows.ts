@@ -1,0 +1,94 @@
+/** Samples as rows of tokens, with what is to be learnt in them: the same templates that prompts are made with. */
+import { invalidArgument } from '../contracts/errors.ts'
+import { suggest } from '../contracts/suggest.ts'
+import type { TrainableOptions, TrainRow, TrainSample } from '../contracts/trainer.ts'
+import { prmScorePrompt, prmTrainPrompt } from './template/internvl.ts'
+import { ROLLOUT_TEMPLATES, rolloutPrompt, stepsText } from './template/rollout.ts'
+import type { Tokenizer } from './tokenizer/index.ts'
+
+export const MARKER_TOKEN = '<prm>'
+const END_OF_TURN = '<|im_end|>'
+const PRM_TEMPLATES = { 'internvl2_5-prm-train': prmTrainPrompt, 'internvl2_5-prm-score': prmScorePrompt } as const
+
+type PrmTemplate = keyof typeof PRM_TEMPLATES
+
+export interface RowContext {
+  tokenizer: Tokenizer
+  template: string
+  systemMessage: string | undefined
+  lossWeight: TrainableOptions['lossWeight']
+}
+
+/** @throws EngineError INVALID_ARGUMENT listing the templates of the task */
+export function trainTemplate(task: TrainableOptions['task'], name: string | undefined): string {
+  const known = task === 'prm' ? Object.keys(PRM_TEMPLATES) : ROLLOUT_TEMPLATES
+  if (name === undefined) return task === 'prm' ? 'internvl2_5-prm-train' : 'prefill'
+  if (!known.includes(name)) throw invalidArgument(`no ${task} template "${name}"${suggest(name, known)}`)
+  return name
+}
+
+const EMPTY_FLOATS = new Float32Array()
+const EMPTY_INTS = new Int32Array()
+const sum = (values: Float32Array) => values.reduce((total, w) => total + w, 0)
+
+/**
+ * Prompt and solution as one sequence; the solution's tokens and the end of the turn are learnt, the prompt is not.
+ * `square`: a sample's tokens weigh 1/sqrt(tokens); `sample`: 1/tokens.
+ */
+export function policyRow(sample: TrainSample, numImageTokens: number, context: RowContext): TrainRow {
+  const { tokenizer, template, systemMessage, lossWeight } = context
+  if (sample.answer === undefined) throw invalidArgument(`sample ${sample.id}: an answer is needed to train a policy`)
+  const end = tokenizer.added.ids.get(END_OF_TURN)
+  if (end === undefined) throw invalidArgument(`the tokenizer has no ${END_OF_TURN}, which ends what a policy writes`)
+  const prompt = rolloutPrompt(template, tokenizer, {
+    question: sample.question,
+    steps: [],
+    numImageTokens,
+    ...(systemMessage && { systemMessage }),
+  })
+  const solution = tokenizer.encodePlain(`${stepsText(sample.steps)}<answer>${sample.answer}</answer>`)
+  const tokens = Int32Array.from([...prompt, ...solution, end])
+  const learnt = solution.length + 1
+  const weight = lossWeight === 'token' ? 1 : lossWeight === 'sample' ? 1 / learnt : 1 / Math.sqrt(learnt)
+  const tokenWeights = new Float32Array(tokens.length).fill(weight, prompt.length)
+  const none = { markers: EMPTY_INTS, labels: EMPTY_FLOATS, markerWeights: EMPTY_FLOATS }
+  return { sample, tokens, tokenWeights, ...none, weight: sum(tokenWeights) }
+}
+
+/** One marker behind every step; a step whose label is null has weight 0. */
+export function prmRow(sample: TrainSample, numImageTokens: number, context: RowContext): TrainRow {
+  const { tokenizer, template, systemMessage } = context
+  const { labels, weights } = checkLabels(sample)
+  const prompt = PRM_TEMPLATES[template as PrmTemplate](tokenizer, {
+    question: sample.question,
+    steps: sample.steps,
+    numImageTokens,
+    ...(systemMessage && { systemMessage }),
+  })
+  const markerWeights = Float32Array.from(labels, (label, i) => (label === null ? 0 : (weights[i] as number)))
+  return {
+    sample,
+    tokens: Int32Array.from(prompt.ids),
+    tokenWeights: EMPTY_FLOATS,
+    markers: Int32Array.from(prompt.markers),
+    labels: Float32Array.from(labels, (label) => label ?? 0),
+    markerWeights,
+    weight: sum(markerWeights),
+  }
+}
+
+function checkLabels(sample: TrainSample) {
+  const { id, steps, labels } = sample
+  const weights = sample.weights ?? steps.map(() => 1)
+  if (labels?.length !== steps.length || weights.length !== steps.length) {
+    throw invalidArgument(
+      `sample ${id}: ${steps.length} steps, ${labels?.length ?? 0} labels and ${weights.length} weights: one of each per step is needed`,
+    )
+  }
+  labels.forEach((label, i) => {
+    if (label !== null && !(label >= 0 && label <= 1)) {
+      throw invalidArgument(`sample ${id}: label ${i} is ${label}; a probability between 0 and 1 is expected`)
+    }
+  })
+  return { labels, weights }
+}

@@ -1,0 +1,102 @@
+/**
+ * Checkpoints of a run: `checkpoints/step-00000100/` with the trainer's state and where the run stood. A folder gets
+ * its name only when all in it is on the disk, so whatever carries the name is whole.
+ */
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EngineError, storeError } from '../contracts/errors.ts'
+import type { TrainableModel } from '../contracts/trainer.ts'
+
+export interface RunPosition {
+  step: number
+  /** Options and data that the run was started with. */
+  identity: Record<string, unknown>
+  bestEvalLoss: number | null
+  bestStep: number | null
+  evaluationsWithoutGain: number
+  numSkipped: number
+  seconds: number
+}
+
+const STATE = 'state.safetensors'
+const POSITION = 'position.json'
+const BEST = 'best'
+const FOLDER = /^step-(\d{8})$/
+
+const nameOf = (step: number) => `step-${String(step).padStart(8, '0')}`
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  await folder.sync().catch(() => {}) // some file systems refuse it for folders; the files themselves are safe
+  await folder.close()
+}
+
+export class Checkpoints {
+  readonly #folder: string
+  readonly #keep: number
+
+  constructor(out: string, keep: number) {
+    this.#folder = join(out, 'checkpoints')
+    this.#keep = keep
+  }
+
+  /** @throws EngineError STORE (full disk, no permission): earlier checkpoints stay as they are */
+  async save(model: TrainableModel, position: RunPosition): Promise<void> {
+    await this.#write(nameOf(position.step), model, position)
+    const old = (await this.#steps()).slice(0, -this.#keep)
+    for (const step of old) await rm(join(this.#folder, nameOf(step)), { recursive: true, force: true })
+  }
+
+  saveBest(model: TrainableModel, position: RunPosition): Promise<void> {
+    return this.#write(BEST, model, position)
+  }
+
+  loadBest(model: TrainableModel): Promise<number> {
+    return model.loadState(join(this.#folder, BEST, STATE))
+  }
+
+  /** Loads the newest whole checkpoint; undefined where there is none. */
+  async resume(model: TrainableModel): Promise<RunPosition | undefined> {
+    const step = (await this.#steps()).at(-1)
+    if (step === undefined) return undefined
+    const folder = join(this.#folder, nameOf(step))
+    const position = JSON.parse(await readFile(join(folder, POSITION), 'utf8')) as RunPosition
+    await model.loadState(join(folder, STATE))
+    return position
+  }
+
+  async newest(): Promise<RunPosition | undefined> {
+    const step = (await this.#steps()).at(-1)
+    if (step === undefined) return undefined
+    return JSON.parse(await readFile(join(this.#folder, nameOf(step), POSITION), 'utf8')) as RunPosition
+  }
+
+  async #steps(): Promise<number[]> {
+    const names = await readdir(this.#folder).catch(() => [])
+    return names
+      .flatMap((name) => FOLDER.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  async #write(name: string, model: TrainableModel, position: RunPosition): Promise<void> {
+    const path = join(this.#folder, name)
+    const temporary = `${path}.tmp-${process.pid}`
+    try {
+      await mkdir(temporary, { recursive: true })
+      await model.saveState(join(temporary, STATE))
+      const file = await open(join(temporary, POSITION), 'w')
+      await file.writeFile(JSON.stringify(position))
+      await file.sync()
+      await file.close()
+      await syncFolder(temporary)
+      await rm(path, { recursive: true, force: true })
+      await rename(temporary, path)
+      await syncFolder(this.#folder)
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true }).catch(() => {})
+      if (error instanceof EngineError && error.code === 'ERR_ENGINE_ABORTED') throw error
+      throw storeError(`cannot save the checkpoint ${path}: ${(error as Error).message}`, error)
+    }
+  }
+}

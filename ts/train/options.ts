@@ -1,0 +1,143 @@
+/** Options of a training run, in code, in a recipe file and on the command line alike. */
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { invalidArgument } from '../contracts/errors.ts'
+import type { TrainSample } from '../contracts/trainer.ts'
+import { validate } from '../contracts/validate.ts'
+import { SCHEDULES } from './schedule.ts'
+
+/** Samples by index: a file, or a generator that makes sample i whenever it is asked for. */
+export interface Dataset {
+  readonly size: number
+  /** What the data is, for a resumed run to compare. */
+  readonly fingerprint: string
+  at(index: number): TrainSample | Promise<TrainSample>
+}
+
+export interface TrainProgress {
+  step: number
+  totalSteps: number
+  loss: number
+  accuracy: number
+  learningRate: number
+  gradNorm: number
+  samplesPerSecond: number
+  tokensPerSecond: number
+  evalLoss: number | undefined
+}
+
+const positive = z.number().positive()
+const count = z.number().int().positive()
+const share = z.number().min(0).max(1)
+const dataset = z.custom<Dataset>(
+  (d) => typeof d === 'object' && d !== null && 'size' in d && 'at' in d && 'fingerprint' in d,
+  'must be a path or { size, fingerprint, at }',
+)
+const data = z.union([z.string().min(1), dataset])
+
+const lora = z.strictObject({ rank: count, alpha: positive, targets: z.array(z.string().min(1)).min(1) })
+
+/** What a recipe file may hold: everything but folders, data and callbacks. */
+export const recipeSchema = z.strictObject({
+  epochs: positive.default(1),
+  /** Ends the run before its epochs do. */
+  maxSteps: count.optional(),
+  /** Samples of one optimizer step. */
+  batchSize: count.default(32),
+  /** Tokens computed at once; a batch of more is cut into micro-batches, whose gradients are added up. */
+  microBatchTokens: count.default(4096),
+  /** `batch`: mean over all weights of the batch; `micro-batch`: mean of the micro-batches' means, as the reference. */
+  averageOver: z.enum(['batch', 'micro-batch']).default('batch'),
+  learningRate: positive.default(4e-6),
+  schedule: z.enum(SCHEDULES).default('cosine'),
+  /** Share of all steps, or… */
+  warmupRatio: share.default(0.03),
+  /** …steps themselves. */
+  warmupSteps: z.number().int().nonnegative().optional(),
+  weightDecay: z.number().nonnegative().default(0.05),
+  /** `all`: on norms and biases too, as the reference; `matrices`: as transformers. */
+  decay: z.enum(['all', 'matrices']).default('all'),
+  beta1: share.default(0.9),
+  beta2: share.default(0.999),
+  eps: positive.default(1e-8),
+  /** Global norm that gradients are clipped to; 0: not at all. */
+  clip: z.number().nonnegative().default(1),
+  freeze: z.array(z.enum(['vision', 'projector', 'language'])).default(['vision']),
+  lora: lora.optional(),
+  /** `merged`: adapters become part of the weights; `adapters`: PEFT's files beside the untouched base. */
+  saveLora: z.enum(['merged', 'adapters']).default('merged'),
+  compute: z.enum(['bf16', 'f32']).default('bf16'),
+  /** Type of the saved weights. */
+  dtype: z.enum(['bf16', 'f32']).default('bf16'),
+  /** Activation checkpointing: less memory, about a third more time. */
+  recompute: z.boolean().default(false),
+  template: z.string().min(1).optional(),
+  maxTiles: count.optional(),
+  lossWeight: z.enum(['token', 'sample', 'square']).default('token'),
+  /** prm: paths of one problem stay in one batch and are computed as one tree. */
+  groupPaths: z.boolean().default(true),
+  /** Longest sample in tokens; the model's own limit where absent. */
+  maxTokens: count.optional(),
+  longSamples: z.enum(['skip', 'error']).default('skip'),
+  badLines: z.enum(['skip', 'error']).default('error'),
+  /** Share of the problems held out for evaluation. */
+  evalFraction: share.default(0),
+  evalEvery: count.optional(),
+  /** Evaluations without a better loss after which the run ends. */
+  patience: count.optional(),
+  checkpointEvery: count.optional(),
+  keepCheckpoints: count.default(2),
+  seed: z.number().int().nonnegative().default(0),
+  threads: count.optional(),
+})
+
+export const trainSchema = recipeSchema.extend({
+  task: z.enum(['policy', 'prm']),
+  init: z.string().min(1),
+  data,
+  evalData: data.optional(),
+  out: z.string().min(1),
+  resume: z.boolean().default(false),
+  onProgress: z.custom<(p: TrainProgress) => void>((f) => typeof f === 'function', 'must be a function').optional(),
+  signal: z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional(),
+})
+
+export type Recipe = z.input<typeof recipeSchema>
+export type TrainOptions = z.input<typeof trainSchema>
+export type ParsedTrainOptions = z.output<typeof trainSchema>
+
+/** @throws EngineError INVALID_ARGUMENT naming the option */
+export function parseTrainOptions(options: TrainOptions): ParsedTrainOptions {
+  const parsed = validate(trainSchema, options, 'train')
+  if (parsed.patience !== undefined && parsed.evalEvery === undefined) {
+    throw invalidArgument('train: patience needs evalEvery: without evaluations nothing can be waited for')
+  }
+  if (parsed.evalEvery !== undefined && parsed.evalFraction === 0 && parsed.evalData === undefined) {
+    throw invalidArgument('train: evalEvery needs evalData or evalFraction')
+  }
+  return parsed
+}
+
+/** A JSON file of recipe options. @throws EngineError INVALID_ARGUMENT naming file and option */
+export async function readRecipe(path: string): Promise<Recipe> {
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw invalidArgument(`recipe ${path}: ${error.message}`, error)
+  })
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw invalidArgument(`recipe ${path}: ${(error as Error).message}`, error)
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    throw invalidArgument(`recipe ${path}: a JSON object of options is expected`)
+  }
+  validate(recipeSchema, json, `recipe ${path}`)
+  return json as Recipe
+}
+
+/** What decides the weights that come out: a resumed run must agree in all of it. */
+export function identityOf(o: ParsedTrainOptions): Record<string, unknown> {
+  const { data, evalData, out, resume, onProgress, signal, threads, keepCheckpoints, checkpointEvery, ...deciding } = o
+  return { ...deciding, ...(typeof data === 'string' && { data }), ...(typeof evalData === 'string' && { evalData }) }
+}

@@ -1,0 +1,340 @@
+/**
+ * The training loop: batches in a seeded order, gradients over micro-batches, one AdamW step, metrics, evaluation
+ * with early stopping, checkpoints. What a step does depends on its number and the options alone, so a run that was
+ * killed and resumed ends in the same bits as one that was not.
+ */
+import { mkdir } from 'node:fs/promises'
+import { EngineError, invalidArgument, storeError, trainingError } from '../contracts/errors.ts'
+import type { BatchLoss, OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../contracts/trainer.ts'
+import { chunks, epochOrder, isHeldOut, microBatches } from './batches.ts'
+import { Checkpoints, type RunPosition } from './checkpoints.ts'
+import { type FileDataset, readDataset } from './data.ts'
+import { MetricsFile } from './metrics.ts'
+import { type Dataset, identityOf, type ParsedTrainOptions, parseTrainOptions, type TrainOptions } from './options.ts'
+import { scheduleFactor } from './schedule.ts'
+
+export interface TrainResult {
+  steps: number
+  /** Means over the last step. */
+  loss: number
+  bestEvalLoss: number | null
+  bestStep: number | null
+  stoppedEarly: boolean
+  /** Samples longer than allowed, and lines of the data file left out. */
+  numSkipped: number
+  skippedLines: readonly { line: number; reason: string }[]
+  seconds: number
+}
+
+/**
+ * Trains `init` on `data` and leaves a checkpoint folder in `out`.
+ * @throws EngineError INVALID_ARGUMENT (options, data: file and line), INVALID_MODEL, UNSUPPORTED_MODEL,
+ *   TRAINING (a loss that is no number; the last good checkpoint stays), STORE (full disk), ABORTED
+ */
+export async function runTraining(options: TrainOptions, openTrainable: OpenTrainable): Promise<TrainResult> {
+  const o = parseTrainOptions(options)
+  const data = await openData(o.data, o)
+  const evalData = o.evalData === undefined ? undefined : await openData(o.evalData, o)
+  const identity = JSON.parse(JSON.stringify({ ...identityOf(o), fingerprint: data.fingerprint })) as Record<string, unknown>
+  await mkdir(o.out, { recursive: true }).catch((error: Error) => {
+    throw storeError(`cannot make the folder ${o.out}: ${error.message}`, error)
+  })
+  const checkpoints = new Checkpoints(o.out, o.keepCheckpoints)
+  await checkStart(o, checkpoints, identity)
+  await using model = await openTrainable({
+    task: o.task,
+    init: o.init,
+    compute: o.compute,
+    threads: o.threads,
+    freeze: o.freeze,
+    lora: o.lora,
+    recompute: o.recompute,
+    seed: o.seed,
+    template: o.template,
+    maxTiles: o.maxTiles,
+    lossWeight: o.lossWeight,
+  })
+  const abort = () => model.abort()
+  o.signal?.addEventListener('abort', abort, { once: true })
+  try {
+    if (o.signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'training was aborted', { cause: o.signal.reason })
+    return await new Run(o, model, data, evalData, checkpoints, identity).go()
+  } finally {
+    o.signal?.removeEventListener('abort', abort)
+  }
+}
+
+async function openData(data: string | Dataset, o: ParsedTrainOptions): Promise<Dataset> {
+  return typeof data === 'string' ? readDataset(data, o.task, o.badLines) : data
+}
+
+/** A folder with checkpoints is continued only on demand, and only by the run that wrote them. */
+async function checkStart(o: ParsedTrainOptions, checkpoints: Checkpoints, identity: Record<string, unknown>): Promise<void> {
+  const found = await checkpoints.newest()
+  if (!found) return
+  if (!o.resume) {
+    throw invalidArgument(`${o.out} holds checkpoints up to step ${found.step}; resume the run or name another folder`)
+  }
+  const keys = new Set([...Object.keys(identity), ...Object.keys(found.identity)])
+  const changed = [...keys].filter((key) => JSON.stringify(identity[key]) !== JSON.stringify(found.identity[key]))
+  if (changed.length > 0) {
+    const describe = (key: string) => `${key} was ${JSON.stringify(found.identity[key])}, is ${JSON.stringify(identity[key])}`
+    throw invalidArgument(`${o.out}: the run to be resumed had other options: ${changed.map(describe).join('; ')}`)
+  }
+}
+
+class Run {
+  readonly #o: ParsedTrainOptions
+  readonly #model: TrainableModel
+  readonly #data: Dataset
+  readonly #evalData: Dataset | undefined
+  readonly #checkpoints: Checkpoints
+  readonly #metrics: MetricsFile
+  readonly #started = performance.now()
+  #position: RunPosition
+  #secondsBefore = 0
+  #lastLoss = Number.NaN
+
+  constructor(
+    o: ParsedTrainOptions,
+    model: TrainableModel,
+    data: Dataset,
+    evalData: Dataset | undefined,
+    checkpoints: Checkpoints,
+    identity: Record<string, unknown>,
+  ) {
+    this.#o = o
+    this.#model = model
+    this.#data = data
+    this.#evalData = evalData
+    this.#checkpoints = checkpoints
+    this.#metrics = new MetricsFile(o.out)
+    const nothing = { bestEvalLoss: null, bestStep: null, evaluationsWithoutGain: 0, numSkipped: 0, seconds: 0 }
+    this.#position = { step: 0, identity, ...nothing }
+  }
+
+  async go(): Promise<TrainResult> {
+    const { train, held } = await this.#split()
+    const perEpoch = Math.ceil(train.length / this.#o.batchSize)
+    const totalSteps = Math.min(this.#o.maxSteps ?? Number.POSITIVE_INFINITY, Math.max(1, Math.ceil(perEpoch * this.#o.epochs)))
+    const resumed = this.#o.resume ? await this.#checkpoints.resume(this.#model) : undefined
+    if (resumed) this.#position = resumed
+    this.#secondsBefore = this.#position.seconds
+    await this.#metrics.startAt(this.#position.step)
+    const stoppedEarly = await this.#steps(train, held, perEpoch, totalSteps)
+    return this.#finish(stoppedEarly)
+  }
+
+  /** Indices to train on with their groups, and samples held out. */
+  async #split() {
+    const { evalFraction, seed, task, groupPaths } = this.#o
+    const train: { index: number; group: string }[] = []
+    const held: (() => Promise<TrainSample>)[] = []
+    const isFile = 'samples' in this.#data
+    for (let index = 0; index < this.#data.size; index++) {
+      // WHY: a generator is asked for samples when their turn comes; only a file's groups are known beforehand.
+      const sample = isFile ? (this.#data as FileDataset).samples[index] : undefined
+      const group = sample?.group ?? String(index)
+      if (evalFraction > 0 && isHeldOut(group, evalFraction, seed)) held.push(async () => this.#data.at(index))
+      else train.push({ index, group: task === 'prm' && groupPaths ? group : String(index) })
+    }
+    const evalData = this.#evalData
+    for (let i = 0; evalData && i < evalData.size; i++) held.push(async () => evalData.at(i))
+    if (train.length === 0) throw invalidArgument('train: no sample is left to train on')
+    return { train, held }
+  }
+
+  async #steps(
+    train: readonly { index: number; group: string }[],
+    held: readonly (() => Promise<TrainSample>)[],
+    perEpoch: number,
+    totalSteps: number,
+  ): Promise<boolean> {
+    let epoch = -1
+    let batches: number[][] = []
+    let next: ReturnType<Run['batchRows']> | undefined
+    const batchOf = (step: number) => {
+      const wanted = Math.floor(step / perEpoch)
+      if (wanted !== epoch) {
+        epoch = wanted
+        const order = epochOrder(
+          train.map((t) => t.group),
+          this.#o.seed,
+          epoch,
+        )
+        batches = chunks(
+          order.map((i) => (train[i] as { index: number }).index),
+          this.#o.batchSize,
+        )
+      }
+      return this.batchRows(batches[step % perEpoch] as number[])
+    }
+    while (this.#position.step < totalSteps) {
+      const step = this.#position.step
+      const { rows, numSkipped } = await (next ?? batchOf(step))
+      this.#position.numSkipped += numSkipped
+      // The next batch is tokenised while this one is computed.
+      next = step + 1 < totalSteps ? batchOf(step + 1) : undefined
+      next?.catch(() => {}) // reported when its turn comes
+      await this.#step(rows, step, totalSteps)
+      if (await this.#evaluateAndKeep(held, totalSteps)) return true
+    }
+    return false
+  }
+
+  /** Samples as rows, without those that are too long. */
+  private async batchRows(indices: readonly number[]): Promise<{ rows: TrainRow[]; numSkipped: number }> {
+    const limit = Math.min(this.#o.maxTokens ?? Number.POSITIVE_INFINITY, this.#model.info.maxPositions)
+    const rows: TrainRow[] = []
+    for (const index of indices) {
+      const row = await this.#model.encode(await this.#data.at(index))
+      if (row.tokens.length <= limit) rows.push(row)
+      else if (this.#o.longSamples === 'error') {
+        throw invalidArgument(`sample ${row.sample.id} has ${row.tokens.length} tokens; at most ${limit} are allowed`)
+      }
+    }
+    return { rows, numSkipped: indices.length - rows.length }
+  }
+
+  async #step(rows: readonly TrainRow[], step: number, totalSteps: number): Promise<void> {
+    const start = performance.now()
+    const o = this.#o
+    const parts = microBatches(rows, o.microBatchTokens)
+    const weight = rows.reduce((sum, row) => sum + row.weight, 0)
+    const total: BatchLoss = {
+      loss: 0,
+      weight: 0,
+      numCorrect: 0,
+      numTerms: 0,
+      numTokens: 0,
+      numRows: 0,
+      numImageRows: 0,
+      predictions: [],
+    }
+    let loss = 0
+    for (const part of parts) {
+      const own = part.reduce((sum, row) => sum + row.weight, 0)
+      const scale = o.averageOver === 'batch' ? 1 / weight : 1 / (own * parts.length)
+      if (!(own > 0)) continue
+      const result = await this.#model.accumulate(part, scale)
+      if (!Number.isFinite(result.loss)) {
+        throw trainingError(
+          `step ${step + 1}: the loss is ${result.loss} on the samples ${part.map((r) => r.sample.id).join(', ')}`,
+        )
+      }
+      for (const key of ['loss', 'weight', 'numCorrect', 'numTerms', 'numTokens', 'numRows', 'numImageRows'] as const) {
+        total[key] += result[key]
+      }
+      loss += result.loss * scale
+    }
+    const warmup = o.warmupSteps ?? Math.ceil(totalSteps * o.warmupRatio)
+    const learningRate = o.learningRate * scheduleFactor(o.schedule, step, warmup, totalSteps)
+    const gradNorm = await this.#model.step({
+      learningRate,
+      beta1: o.beta1,
+      beta2: o.beta2,
+      eps: o.eps,
+      weightDecay: o.weightDecay,
+      decayVectors: o.decay === 'all',
+      maxNorm: o.clip,
+    })
+    if (!Number.isFinite(gradNorm)) {
+      throw trainingError(
+        `step ${step + 1}: the gradients' norm is ${gradNorm} on the samples ${rows.map((r) => r.sample.id).join(', ')}`,
+      )
+    }
+    this.#position.step = step + 1
+    this.#lastLoss = loss
+    const seconds = (performance.now() - start) / 1000
+    const accuracy = total.numTerms > 0 ? total.numCorrect / total.numTerms : 0
+    const rates = { samplesPerSecond: rows.length / seconds, tokensPerSecond: total.numTokens / seconds }
+    const { numTokens, numRows, numImageRows } = total
+    await this.#metrics.write({
+      step: step + 1,
+      loss,
+      accuracy,
+      learningRate,
+      gradNorm,
+      samples: rows.length,
+      numTokens,
+      numRows,
+      numImageRows,
+      seconds,
+    })
+    o.onProgress?.({
+      step: step + 1,
+      totalSteps,
+      loss,
+      accuracy,
+      learningRate,
+      gradNorm,
+      ...rates,
+      evalLoss: this.#position.bestEvalLoss ?? undefined,
+    })
+  }
+
+  /** Evaluation and checkpoint where they are due. True when the run is to end early. */
+  async #evaluateAndKeep(held: readonly (() => Promise<TrainSample>)[], totalSteps: number): Promise<boolean> {
+    const { evalEvery, checkpointEvery, patience } = this.#o
+    const { step } = this.#position
+    const last = step === totalSteps
+    if (evalEvery !== undefined && held.length > 0 && (step % evalEvery === 0 || last)) await this.#evaluate(held)
+    if (checkpointEvery !== undefined && (step % checkpointEvery === 0 || last)) {
+      this.#position.seconds = this.#seconds()
+      await this.#checkpoints.save(this.#model, this.#position)
+    }
+    return patience !== undefined && this.#position.evaluationsWithoutGain >= patience
+  }
+
+  async #evaluate(held: readonly (() => Promise<TrainSample>)[]): Promise<void> {
+    let [loss, weight, correct, terms] = [0, 0, 0, 0]
+    for (const part of chunks(held, this.#o.batchSize)) {
+      const rows: TrainRow[] = []
+      for (const load of part) rows.push(await this.#model.encode(await load()))
+      const fitting = rows.filter((row) => row.tokens.length <= this.#model.info.maxPositions)
+      for (const micro of microBatches(fitting, this.#o.microBatchTokens)) {
+        const result = await this.#model.evaluate(micro)
+        loss += result.loss
+        weight += result.weight
+        correct += result.numCorrect
+        terms += result.numTerms
+      }
+    }
+    const evalLoss = loss / weight
+    const { step, bestEvalLoss } = this.#position
+    await this.#metrics.write({ step, evalLoss, evalAccuracy: terms > 0 ? correct / terms : 0, evalTerms: terms })
+    if (bestEvalLoss === null || evalLoss < bestEvalLoss) {
+      Object.assign(this.#position, { bestEvalLoss: evalLoss, bestStep: step, evaluationsWithoutGain: 0 })
+      await this.#checkpoints.saveBest(this.#model, this.#position)
+    } else {
+      this.#position.evaluationsWithoutGain++
+    }
+  }
+
+  /** The best weights where there were evaluations, else the last ones. */
+  async #finish(stoppedEarly: boolean): Promise<TrainResult> {
+    const o = this.#o
+    const { step, bestStep, bestEvalLoss, numSkipped } = this.#position
+    if (bestStep !== null && bestStep !== step) await this.#checkpoints.loadBest(this.#model)
+    const seconds = this.#seconds()
+    const skippedLines = 'skipped' in this.#data ? (this.#data as FileDataset).skipped : []
+    const result: TrainResult = {
+      steps: step,
+      loss: this.#lastLoss,
+      bestEvalLoss,
+      bestStep,
+      stoppedEarly,
+      numSkipped,
+      skippedLines,
+      seconds,
+    }
+    const training = { ...this.#position.identity, ...result, machine: this.#model.info }
+    const form = o.lora && o.saveLora === 'adapters' ? 'adapters' : 'full'
+    await this.#model.saveModel(o.out, { dtype: o.dtype, form, record: { training } })
+    return result
+  }
+
+  #seconds(): number {
+    return this.#secondsBefore + (performance.now() - this.#started) / 1000
+  }
+}
