@@ -1,6 +1,7 @@
 /**
- * scoreSteps on 16 candidates of 8 steps behind one question: all together (a packed prefix tree) against one at a
- * time, in unique tokens per second; with --peer-modules also against node-llama-cpp, in the same run.
+ * scoreSteps on 16 candidates of 8 steps behind one question, in unique tokens per second: all together (a packed prefix
+ * tree), one call per candidate (which finds the question in the cache), and candidates that share nothing (the question
+ * computed anew each time). With --peer-modules also against node-llama-cpp, in turns with the others.
  *
  *   node --import tsx bench/engine/score.bench.ts [--shape 15m|0.5b] [--models DIR] [--peer-modules DIR --peer-models DIR]
  */
@@ -9,7 +10,6 @@ import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Bench } from 'tinybench'
 import { Engine } from '../../ts/engine/engine.ts'
 import { resolveFamily } from '../../ts/engine/families/index.ts'
 import type { Tokenizer } from '../../ts/engine/tokenizer/index.ts'
@@ -20,7 +20,7 @@ const PREFIX_TOKENS = 512
 const CANDIDATES = 16
 const STEPS = 8
 const CANDIDATE_TOKENS = 256
-const ITERATIONS = 3
+const ROUNDS = 3
 /** Unique tokens/s of the peers on the machine of the design's baselines: another one, so no ratio is made of them. */
 const RECORDED_ELSEWHERE = {
   '0.5b': { 'llama.cpp': 427, 'node-llama-cpp': 287 },
@@ -50,8 +50,13 @@ function textOf(tokenizer: Tokenizer, tokens: number, seed: number): string {
   return text
 }
 
+interface Work {
+  question: string
+  solutions: string[][]
+}
+
 /** WHY another question each time: the engine remembers scores, and what is known costs nothing to ask again. */
-function requestOf(engine: Engine, seed: number) {
+function worksOf(engine: Engine): { next: () => Work; unique: number } {
   const { tokenizer } = engine
   const family = resolveFamily('mm-prm', {
     architecture: engine.info().architecture,
@@ -66,9 +71,10 @@ function requestOf(engine: Engine, seed: number) {
     Array.from({ length: STEPS }, (_, s) => textOf(tokenizer, perStep - 1, 1 + c * STEPS + s)),
   )
   const around = idsOf('', solutions[0] as string[]).length - CANDIDATE_TOKENS
-  const question = textOf(tokenizer, PREFIX_TOKENS - around, 99_000 + seed)
-  const sequences = solutions.map((steps) => idsOf(question, steps))
-  return { request: { question, solutions }, tokens: sequences.flat().length, unique: countUnique(sequences) }
+  let seed = 99_000
+  const next = () => ({ question: textOf(tokenizer, PREFIX_TOKENS - around, seed++), solutions })
+  const { question } = next()
+  return { next, unique: countUnique(solutions.map((steps) => idsOf(question, steps))) }
 }
 
 /** Nodes of the prefix tree of the sequences. */
@@ -85,12 +91,24 @@ function countUnique(sequences: readonly (readonly number[])[]): number {
   return ids.size
 }
 
-function runPeer(shape: string): { peer: string; median: number } | undefined {
+function runPeer(shape: string, unique: number): { name: string; milliseconds: number[] } | undefined {
   const modules = options['peer-modules']
   if (!modules || !options['peer-models']) return undefined
   const script = join(import.meta.dirname, '../peer/score.mjs')
-  const model = join(options['peer-models'], `${shape}.gguf`)
-  return JSON.parse(execFileSync(process.execPath, [script, '--modules', modules, '--model', model], { encoding: 'utf8' }))
+  const args = [script, '--modules', modules, '--model', join(options['peer-models'], `${shape}.gguf`), '--runs', '1']
+  const ran = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
+  // The peer's prompt is exactly as long as planned, ours nearly: compared are times per unique token.
+  return { name: ran.peer, milliseconds: ran.seconds.map((s: number) => (1000 * s * unique) / ran.uniqueTokens) }
+}
+
+/** No number without a check: the bits of the packed tree are those of each candidate in an engine with empty caches. */
+async function checkPackedIsSeparate(engine: Engine, model: string, { question, solutions }: Work): Promise<void> {
+  const packed = await engine.scoreSteps({ question, solutions })
+  await using other = await Engine.open({ model })
+  for (const [i, steps] of solutions.entries()) {
+    const alone = await other.scoreSteps({ question, steps })
+    if (alone.some((score, s) => score !== packed[i]?.[s])) throw new Error(`${model}: candidate ${i} scores differently alone`)
+  }
 }
 
 async function measure(shape: string): Promise<Measurement[]> {
@@ -99,46 +117,46 @@ async function measure(shape: string): Promise<Measurement[]> {
   if (!dimensions) throw new Error(`no shape ${shape}; known: ${Object.keys(SHAPES).join(', ')}`)
   if (!existsSync(join(model, 'model.safetensors'))) await writeRandomCheckpoint(dimensions, model)
   await using engine = await Engine.open({ model })
-  // Each kind of run needs one more: tinybench calls a task once before it counts.
-  const inputs = Array.from({ length: 2 * (ITERATIONS + 1) + 1 }, (_, seed) => requestOf(engine, seed))
-  const { request: first, tokens, unique } = inputs[0] as ReturnType<typeof requestOf>
-  const together = async (from: Engine, { question, solutions }: typeof first) => from.scoreSteps({ question, solutions })
-  const apart = async (from: Engine, { question, solutions }: typeof first) => {
-    const scores: number[][] = []
-    for (const steps of solutions) scores.push(await from.scoreSteps({ question, steps }))
-    return scores
-  }
-  {
-    await using other = await Engine.open({ model })
-    const same = JSON.stringify(await together(engine, first)) === JSON.stringify(await apart(other, first))
-    if (!same) throw new Error(`${shape}: packed is not separate`)
-  }
-  const fresh = inputs.slice(1).map((input) => input.request)
-  const packed = () => together(engine, fresh.pop() as typeof first)
-  const separate = () => apart(engine, fresh.pop() as typeof first)
+  const { next, unique } = worksOf(engine)
+  await checkPackedIsSeparate(engine, model, next())
 
-  const bench = new Bench({ time: 0, iterations: ITERATIONS, warmup: false, retainSamples: true, throws: true })
-  bench.add('packed', packed).add('one candidate at a time', separate)
-  await bench.run()
-  const peer = runPeer(shape)
-  const [fast, slow] = bench.tasks.map((task) => {
-    if (task.result.state !== 'completed') throw new Error(`${shape}: ${task.name} ${task.result.state}`)
-    const samples = task.result.latency.samples as number[]
-    const rate = (ms: number) => (unique * 1000) / ms
-    return { median: rate(quantile(samples, 0.5)), p95: rate(quantile(samples, 0.95)), samples: samples.length }
-  }) as [Measurement, Measurement]
-  const common = { unit: 'unique tokens/s', headline: true, details: { uniqueTokens: unique, tokens } }
-  const ratios = { 'one candidate at a time': fast.median / slow.median, ...(peer && { [peer.peer]: fast.median / peer.median }) }
-  const rows = [
-    { ...fast, name: `score ${shape} bf16, packed`, ...common, ratios },
-    { ...slow, name: `score ${shape} bf16, one candidate at a time`, ...common },
-  ]
-  if (peer) rows.push({ name: `score ${shape} bf16, ${peer.peer}`, median: peer.median, p95: peer.median, samples: 3, ...common })
-  for (const { name, median } of rows) console.log(`${name}: ${median.toFixed(0)} ${common.unit}`)
+  const ways: Record<string, (works: Work[]) => Promise<unknown>> = {
+    packed: ([work]) => engine.scoreSteps(work as Work),
+    'one call per candidate': async ([work]) => {
+      const { question, solutions } = work as Work
+      for (const steps of solutions) await engine.scoreSteps({ question, steps })
+    },
+    'nothing shared': async (works) => {
+      for (const [i, { question, solutions }] of works.entries()) {
+        await engine.scoreSteps({ question, steps: solutions[i] as string[] })
+      }
+    },
+  }
+  const samples = new Map(Object.keys(ways).map((name) => [name, [] as number[]]))
+  // WHY in turns: on a shared machine the speed drifts, and what runs at the same time drifts alike.
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, run] of Object.entries(ways)) {
+      const works = Array.from({ length: CANDIDATES }, next)
+      const began = performance.now()
+      await run(works)
+      samples.get(name)?.push(performance.now() - began)
+    }
+    const peer = runPeer(shape, unique)
+    if (peer) samples.set(peer.name, [...(samples.get(peer.name) ?? []), ...peer.milliseconds])
+  }
+
+  const rows: Measurement[] = [...samples].map(([way, times]) => {
+    const rate = (share: number) => (unique * 1000) / quantile(times, share)
+    const common = { unit: 'unique tokens/s', headline: true, details: { uniqueTokens: unique } }
+    return { name: `score ${shape} bf16, ${way}`, median: rate(0.5), p95: rate(0.95), samples: times.length, ...common }
+  })
+  for (const { name, median } of rows) console.log(`${name}: ${median.toFixed(0)} unique tokens/s`)
+  const [packed, ...others] = rows as [Measurement, ...Measurement[]]
+  packed.ratios = Object.fromEntries(others.map((row) => [row.name.replace(/^.*, /, ''), packed.median / row.median]))
   return rows
 }
 
 const measurements: Measurement[] = []
 for (const shape of options.shape) measurements.push(...(await measure(shape)))
-const recipe = { PREFIX_TOKENS, CANDIDATES, STEPS, CANDIDATE_TOKENS, ITERATIONS, recordedElsewhere: RECORDED_ELSEWHERE }
+const recipe = { PREFIX_TOKENS, CANDIDATES, STEPS, CANDIDATE_TOKENS, ROUNDS, recordedElsewhere: RECORDED_ELSEWHERE }
 writeResults('score', recipe, measurements)

@@ -3,7 +3,7 @@
 // scoring needs, but its lists of all probabilities take longer than the model.
 //
 //   npm install node-llama-cpp      (in a folder of its own: it is no dependency of this project)
-//   node score.mjs --modules FOLDER/node_modules --model MODEL.gguf --threads N [--json OUT]
+//   node score.mjs --modules FOLDER/node_modules --model MODEL.gguf [--threads N] [--runs N] [--json OUT]
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -14,13 +14,13 @@ const PROMPT_TOKENS = 512
 const CANDIDATES = 16
 const CANDIDATE_TOKENS = 256
 const MARKERS = 8
-const RUNS = 3
 
 const { values } = parseArgs({
   options: {
     modules: { type: 'string' },
     model: { type: 'string' },
     threads: { type: 'string', default: '2' },
+    runs: { type: 'string', default: '3' },
     json: { type: 'string' },
   },
 })
@@ -64,7 +64,7 @@ async function run() {
 
 await run()
 const seconds = []
-for (let i = 0; i < RUNS; i++) {
+for (let i = 0; i < Number(values.runs); i++) {
   const began = performance.now()
   await run()
   seconds.push((performance.now() - began) / 1000)
@@ -72,7 +72,7 @@ for (let i = 0; i < RUNS; i++) {
 seconds.sort((a, b) => a - b)
 const unique = PROMPT_TOKENS + CANDIDATES * CANDIDATE_TOKENS
 const result = { peer: `node-llama-cpp ${version}`, model: values.model, threads: Number(values.threads), uniqueTokens: unique }
-const rates = { seconds, best: unique / seconds[0], median: unique / seconds[RUNS >> 1] }
+const rates = { seconds, best: unique / seconds[0], median: unique / seconds[seconds.length >> 1] }
 console.log(JSON.stringify({ ...result, ...rates }))
 if (values.json) writeFileSync(values.json, `${JSON.stringify({ ...result, ...rates }, null, 2)}\n`)
 process.exit(0)
