@@ -10,8 +10,8 @@ using Task = std::function<void(Napi::Env)>;
 void run_task(napi_env env, napi_value, void*, void* data) {
   const std::unique_ptr<Task> task(static_cast<Task*>(data));
   if (env == nullptr) return;  // the environment went away first
-  const Napi::HandleScope scope(env);
   try {
+    const Napi::HandleScope scope(env);
     (*task)(Napi::Env(env));
   } catch (...) {
     // Nobody is left to tell: settling fails only while the environment is being torn down.

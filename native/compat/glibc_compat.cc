@@ -25,6 +25,7 @@ BIND_OLD(old_fstat, "__fxstat");
 BIND_OLD(old_pthread_create, "pthread_create");
 BIND_OLD(old_pthread_join, "pthread_join");
 BIND_OLD(old_pthread_detach, "pthread_detach");
+BIND_OLD(old_pthread_once, "pthread_once");
 
 extern "C" {
 double old_exp(double x);
@@ -36,6 +37,7 @@ int old_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void
                        void* argument);
 int old_pthread_join(pthread_t thread, void** result);
 int old_pthread_detach(pthread_t thread);
+int old_pthread_once(pthread_once_t* once, void (*routine)());
 
 double exp(double x) noexcept { return old_exp(x); }
 double log(double x) noexcept { return old_log(x); }
@@ -48,6 +50,7 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
 }
 int pthread_join(pthread_t thread, void** result) { return old_pthread_join(thread, result); }
 int pthread_detach(pthread_t thread) noexcept { return old_pthread_detach(thread); }
+int pthread_once(pthread_once_t* once, void (*routine)()) { return old_pthread_once(once, routine); }
 
 // Asked by libstdc++'s shared_ptr since glibc 2.32: whether the process has one thread. Answered with "no".
 extern char __libc_single_threaded;
