@@ -15,7 +15,11 @@ function describe(error: z.ZodError, known: readonly string[], where: string): E
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => `unknown option "${key}"${suggest(key, known)}`).join('; ')
     }
-    return issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message
+    return issue.path.length > 0 ? `${formatPath(issue.path)}: ${issue.message}` : issue.message
   })
   return invalidArgument(`${where}: ${reasons.join('; ')}`, error)
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${String(part)}`)).join('')
 }

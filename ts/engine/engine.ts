@@ -3,7 +3,9 @@
  * native threads; this file joins tokenizer, template, image and native engine, and holds no arithmetic beyond
  * the two-way softmax.
  */
+
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { validate } from '../contracts/validate.ts'
 import { settle, throwIfAborted } from './abort.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import type { Completion } from './completion.ts'
@@ -25,7 +27,6 @@ import {
   type ScoreOneRequest,
   scoreManySchema,
   scoreOneSchema,
-  validate,
 } from './options.ts'
 import { settleWithProgress } from './progress.ts'
 import { Slots } from './slots.ts'

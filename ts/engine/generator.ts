@@ -1,12 +1,12 @@
 /** `engine.generate` and `engine.stream`: from a request to a native job and back to texts. */
 import { invalidArgument } from '../contracts/errors.ts'
+import { validate } from '../contracts/validate.ts'
 import { settle } from './abort.ts'
 import type { CheckpointFolder } from './checkpoint.ts'
 import { type Completion, toCompletion } from './completion.ts'
 import { type GenerateRequest, generateSchema, type ParsedGenerateRequest } from './generate-options.ts'
 import { readStream, type StreamEvent } from './generation.ts'
 import type { ImageTiles, NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo } from './native.ts'
-import { validate } from './options.ts'
 import { checkPromptForm, promptIds } from './prompt.ts'
 import type { Slots } from './slots.ts'
 import type { StopRules } from './stop-text.ts'

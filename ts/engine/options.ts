@@ -4,8 +4,6 @@
  */
 import { totalmem } from 'node:os'
 import { z } from 'zod'
-import { type EngineError, invalidArgument } from '../contracts/errors.ts'
-import { suggest } from '../contracts/suggest.ts'
 import { DEFAULT_MAX_PIXELS } from './image.ts'
 
 export const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
@@ -79,24 +77,3 @@ export type ScoreOneRequest = z.input<typeof scoreOneSchema>
 export type ScoreManyRequest = z.input<typeof scoreManySchema>
 export type LogitsRequest = z.input<typeof logitsSchema>
 export type EmbedImageRequest = z.input<typeof embedImageSchema>
-
-/** Validates `value`; `where` names the call in the message of the EngineError. */
-export function validate<S extends z.ZodObject>(schema: S, value: unknown, where: string): z.output<S> {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  throw describe(result.error, Object.keys(schema.shape), where)
-}
-
-function describe(error: z.ZodError, known: readonly string[], where: string): EngineError {
-  const reasons = error.issues.map((issue) => {
-    if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => `unknown option "${key}"${suggest(key, known)}`).join('; ')
-    }
-    return issue.path.length > 0 ? `${formatPath(issue.path)}: ${issue.message}` : issue.message
-  })
-  return invalidArgument(`${where}: ${reasons.join('; ')}`, error)
-}
-
-function formatPath(path: readonly PropertyKey[]): string {
-  return path.map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${String(part)}`)).join('')
-}

@@ -35,8 +35,3 @@ export function parseTagged(text: string, options: ParseOptions): { outcome: Out
   const complete = wellFormed && answered && !TAG.test(text.slice(end))
   return { outcome: complete ? 'complete' : 'unparsed', steps }
 }
-
-/** Steps as blocks, as the policy wrote them and reads them again. */
-export function renderSteps(steps: readonly string[]): string {
-  return steps.map((step) => `<step>${step.trim()}</step>`).join('')
-}

@@ -1,5 +1,4 @@
 /** The package's own engine as a policy. It sees the engine through the interface below, which the engine fulfils. */
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { EngineError } from '../contracts/errors.ts'
 import type { Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contracts/policy.ts'
@@ -7,6 +6,7 @@ import type { ProblemImage } from '../contracts/problem.ts'
 import { validate } from '../contracts/validate.ts'
 import { parseTagged } from './format.ts'
 import { samplingSchema } from './sampling.ts'
+import { findTemplate, templateHash } from './templates.ts'
 
 export interface GenerateCall {
   question: string
@@ -40,7 +40,7 @@ class NativePolicy implements Policy {
 
   constructor(engine: GenerateEngine, { model, modelHash, template, sampling }: z.output<typeof schema>) {
     this.#engine = engine
-    const hash = createHash('sha256').update(`engine/${template}`).digest('hex').slice(0, 16)
+    const hash = templateHash(findTemplate(template))
     this.identity = { kind: 'native', model, modelHash, template, templateHash: hash, sampling }
   }
 
