@@ -82,6 +82,7 @@ test('wrong options are told before the model is opened', () => {
   const wrong: [string[], RegExp][] = [
     [['--top-p', '0'], /--top-p must be a number above 0 and at most 1/],
     [['-n', '0'], /--n must be a positive whole number/],
+    [['-n', '65537'], /--n must be a positive whole number, at most 65536/],
     [['--temperature', 'hot'], /--temperature/],
     [['--seed', '-1'], /--seed/],
     [['--order', 'vlm'], /--order must be one of vllm, hf/],

@@ -101,7 +101,10 @@ test('wrong options: exit code 2 and the nearest known one', () => {
     [['--modle', 'x'], /unknown option --modle \(did you mean "model"\?\)/],
     [['--dtype', 'f16'], /--dtype must be one of f32, bf16/],
     [['--threads', '0'], /--threads must be a positive whole number/],
+    [['--threads', '99999'], /--threads must be a positive whole number, at most 1024, got "99999"/],
+    [['--threads', ''], /--threads must be a positive whole number, at most 1024, got ""/],
     [['--max-tiles', 'many'], /--max-tiles must be a positive whole number/],
+    [['--max-tiles', '1025'], /--max-tiles must be a positive whole number, at most 1024, got "1025"/],
     [['more.jsonl'], /unexpected argument "more\.jsonl"/],
   ]
   for (const [args, message] of wrong) {

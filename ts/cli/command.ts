@@ -44,12 +44,13 @@ export function required(value: string | undefined, name: string): string {
   return value
 }
 
-/** A positive whole number, or undefined where the option was not given. */
-export function positiveInteger(value: string | undefined, name: string): number | undefined {
+/** A positive whole number, no greater than `max`, or undefined where the option was not given. */
+export function positiveInteger(value: string | undefined, name: string, max = Number.MAX_SAFE_INTEGER): number | undefined {
   if (value === undefined) return undefined
-  const n = Number(value)
-  if (!Number.isInteger(n) || n < 1) throw new UsageError(`--${name} must be a positive whole number, got "${value}"`)
-  return n
+  const n = value.trim() === '' ? Number.NaN : Number(value)
+  if (Number.isInteger(n) && n >= 1 && n <= max) return n
+  const limit = max < Number.MAX_SAFE_INTEGER ? `, at most ${max}` : ''
+  throw new UsageError(`--${name} must be a positive whole number${limit}, got "${value}"`)
 }
 
 /** One of `known`, or undefined where the option was not given. */

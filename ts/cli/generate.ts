@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { Engine } from '../engine/engine.ts'
+import { MAX_SAMPLES } from '../engine/generate-options.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions } from './command.ts'
 import {
   type AnswerLine,
@@ -72,7 +73,7 @@ function readGenerateOptions(argv: readonly string[]) {
     job: readModelJob(values),
     seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
     request: {
-      n: positiveInteger(values.n, 'n') ?? 1,
+      n: positiveInteger(values.n, 'n', MAX_SAMPLES) ?? 1,
       maxTokens: positiveInteger(values['max-tokens'], 'max-tokens') ?? 1024,
       ...(maxSteps && { maxSteps }),
       ...(values.stop && { stop: values.stop }),

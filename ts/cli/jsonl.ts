@@ -34,40 +34,61 @@ function parseLine(bytes: Buffer, line: number): JsonLine | undefined {
   }
 }
 
-/** Yields the lines of `path` (`-`: standard input) with how many bytes have been read so far. */
-export async function* readJsonLines(path: string): AsyncGenerator<JsonLine & { bytesRead: number }> {
-  const stream = path === '-' ? process.stdin : createReadStream(path)
-  let pending: Buffer[] = []
-  let pendingBytes = 0
-  let line = 0
-  let bytesRead = 0
-  const take = (last: Buffer): (JsonLine & { bytesRead: number }) | undefined => {
-    const whole = pending.length > 0 ? Buffer.concat([...pending, last]) : last
-    pending = []
-    pendingBytes = 0
-    line++
-    const parsed = parseLine(whole, line)
-    return parsed && { ...parsed, bytesRead }
+/** Gathers the bytes of one line; those of a line that grows too long are let go as they come. */
+class LineBuffer {
+  readonly #maxBytes: number
+  #pieces: Buffer[] = []
+  #bytes = 0
+  #line = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
   }
+
+  get isEmpty(): boolean {
+    return this.#bytes === 0
+  }
+
+  add(piece: Buffer): void {
+    this.#bytes += piece.length
+    if (this.#bytes <= this.#maxBytes) this.#pieces.push(piece)
+    else this.#pieces = []
+  }
+
+  /** Ends the line; undefined where it is empty. */
+  take(): JsonLine | undefined {
+    const line = ++this.#line
+    const isTooLong = this.#bytes > this.#maxBytes
+    const whole = Buffer.concat(this.#pieces)
+    this.#pieces = []
+    this.#bytes = 0
+    if (isTooLong) return { line, problem: `longer than ${this.#maxBytes / 2 ** 20} MiB` }
+    return parseLine(whole, line)
+  }
+}
+
+/** Yields the lines of `path` (`-`: standard input) with how many bytes have been read so far. */
+export async function* readJsonLines(
+  path: string,
+  maxLineBytes = MAX_LINE_BYTES,
+): AsyncGenerator<JsonLine & { bytesRead: number }> {
+  const stream = path === '-' ? process.stdin : createReadStream(path)
+  const buffer = new LineBuffer(maxLineBytes)
+  let bytesRead = 0
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     let from = 0
     for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
+      buffer.add(chunk.subarray(from, at))
       bytesRead += at + 1 - from
-      const parsed = take(chunk.subarray(from, at))
-      if (parsed) yield parsed
+      const parsed = buffer.take()
+      if (parsed) yield { ...parsed, bytesRead }
       from = at + 1
     }
+    buffer.add(chunk.subarray(from))
     bytesRead += chunk.length - from
-    pending.push(chunk.subarray(from))
-    pendingBytes += chunk.length - from
-    if (pendingBytes > MAX_LINE_BYTES) {
-      throw invalidArgument(`${path}: line ${line + 1} is longer than ${MAX_LINE_BYTES >> 20} MiB`)
-    }
   }
-  if (pendingBytes > 0) {
-    const parsed = take(Buffer.alloc(0))
-    if (parsed) yield parsed
-  }
+  const last = buffer.isEmpty ? undefined : buffer.take()
+  if (last) yield { ...last, bytesRead }
 }
 
 /** Bytes to come, for the progress line; undefined for standard input. Throws where the file cannot be read. */

@@ -9,6 +9,7 @@ import type { Writable } from 'node:stream'
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { Engine } from '../engine/engine.ts'
+import { MAX_THREADS, MAX_TILES } from '../engine/options.ts'
 import { EXIT, oneOf, positiveInteger, required } from './command.ts'
 import { inputBytes, type JsonLine, readJsonLines } from './jsonl.ts'
 import { badLine, lineId, writeLine } from './lines.ts'
@@ -41,8 +42,8 @@ export interface ModelJob {
 }
 
 export function readModelJob(values: Values): ModelJob {
-  const threads = positiveInteger(values.threads, 'threads')
-  const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles')
+  const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
+  const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles', MAX_TILES)
   const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16', 'int8', 'int4'])
   const isa = oneOf(values.isa, 'isa', ['reference', 'avx2', 'avx512', 'avx512bf16'])
   return {

@@ -7,6 +7,7 @@ import type { Policy } from '../contracts/policy.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import { readCheckpointFolder } from '../engine/checkpoint.ts'
 import { Engine } from '../engine/engine.ts'
+import { MAX_THREADS } from '../engine/options.ts'
 import { defaultRolloutTemplate } from '../engine/prompt.ts'
 import { nativePolicy } from '../policy/native.ts'
 import { openAiPolicy } from '../policy/openai.ts'
@@ -118,7 +119,7 @@ async function openNative(values: Values): Promise<OpenedPolicy> {
 }
 
 async function openEngine(model: string, values: Pick<Values, 'dtype' | 'threads'>): Promise<Engine> {
-  const threads = positiveInteger(values.threads, 'threads')
+  const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
   const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16'])
   const progress = new Progress('opening')
   const engine = await Engine.open({

@@ -1,4 +1,5 @@
 /** `mm-prm train`: a policy or a process reward model from a checkpoint and a JSONL file. */
+import { MAX_THREADS } from '../engine/options.ts'
 import { openTrainable } from '../engine/trainable.ts'
 import { type Recipe, readRecipe, runTraining } from '../train/index.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required } from './command.ts'
@@ -65,7 +66,7 @@ async function run(argv: readonly string[]): Promise<number> {
         seed: number(values.seed),
         batchSize: positiveInteger(values['batch-size'], 'batch-size'),
         maxSteps: positiveInteger(values['max-steps'], 'max-steps'),
-        threads: positiveInteger(values.threads, 'threads'),
+        threads: positiveInteger(values.threads, 'threads', MAX_THREADS),
         evalData: values['eval-data'],
       }),
       task,

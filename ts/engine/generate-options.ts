@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { image, index, maxTiles, positive, signal } from './options.ts'
 
 const DEFAULT_MAX_TOKENS = 1024
-const MAX_SAMPLES = 65_536
+export const MAX_SAMPLES = 65_536
 
 const message = z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })
 

@@ -15,7 +15,9 @@ export const image = z.union([z.string().min(1), bytes], {
 const step = z.string().refine((text) => text.trim() !== '', { message: 'is empty: a step needs text' })
 const steps = z.array(step).min(1, { message: 'needs at least one step' })
 export const positive = z.number().int().positive()
-export const maxTiles = positive.max(1024).optional()
+export const MAX_THREADS = 1024
+export const MAX_TILES = 1024
+export const maxTiles = positive.max(MAX_TILES).optional()
 // Native integers have 32 bits: what is larger would wrap around to another token or row.
 export const index = z
   .number()
@@ -42,7 +44,7 @@ export interface OpenProgress {
 export const openSchema = z.strictObject({
   model: z.string().min(1),
   weights: z.enum(['bf16', 'f32', 'int8', 'int4']).default('bf16'),
-  threads: positive.max(1024).optional(),
+  threads: positive.max(MAX_THREADS).optional(),
   isa: z.enum(['reference', 'avx2', 'avx512', 'avx512bf16']).optional(),
   scoring: z.string().min(1).default('auto'),
   maxTiles,
