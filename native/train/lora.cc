@@ -8,8 +8,6 @@
 namespace mmprm {
 namespace {
 
-constexpr char kWrapper[] = "base_model.model.";
-
 // "language_model.model.layers.0.attention.wqkv.weight" -> "wqkv"
 std::string last_part(const std::string& module) { return module.substr(module.rfind('.') + 1); }
 
@@ -52,8 +50,8 @@ void TrainModel::add_adapters(const LoraOptions& options) {
       for (const StoredTensor::Block& b : tensor->blocks) {
         adapter.row_blocks.push_back({b.in_parameter / cols, b.in_tensor / cols, b.count / cols});
       }
-      adapter.a = parameters_.add_new(kWrapper + module + ".lora_A.weight", options.rank, cols);
-      adapter.b = parameters_.add_new(kWrapper + module + ".lora_B.weight", rows, options.rank);
+      adapter.a = parameters_.add_new(kPeftPrefix + module + ".lora_A.weight", options.rank, cols);
+      adapter.b = parameters_.add_new(kPeftPrefix + module + ".lora_B.weight", rows, options.rank);
       fill_uniform(*adapter.a, options.seed, stream++);
       adapters_[name] = adapter;
       linear->adapters.push_back(adapter);

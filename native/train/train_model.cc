@@ -88,6 +88,7 @@ void TrainModel::build_vision(const VisionWeights& weights) {
 }
 
 void TrainModel::add_tokens(const std::vector<int32_t>& ids) {
+  has_new_tokens_ = !ids.empty();
   parameters_.set_rows_to_mean(*decoder_.embed, ids);
   if (decoder_.head != decoder_.embed) parameters_.set_rows_to_mean(*decoder_.head, ids);
   spec_.decoder.embed_rows = decoder_.embed->rows;

@@ -36,6 +36,9 @@ struct TrainVisionParameters {
   TrainLinear projector_fc1, projector_fc2;
 };
 
+// PEFT's prefix of everything in an adapter file.
+constexpr char kPeftPrefix[] = "base_model.model.";
+
 struct LoraOptions {
   int rank = 0;  // 0: no adapters
   double alpha = 0;
@@ -59,7 +62,10 @@ class TrainModel {
   const ParameterSet& parameters() const { return parameters_; }
   const TrainDecoderParameters& decoder() const { return decoder_; }
   const TrainVisionParameters& vision() const { return vision_; }
-  bool has_adapters() const { return !adapters_.empty(); }
+  // Embedding or head of a vocabulary that add_tokens made larger or changed.
+  bool is_extended(const Parameter* parameter) const {
+    return has_new_tokens_ && (parameter == decoder_.embed || parameter == decoder_.head);
+  }
   // The values of a stored tensor as they count: with its adapter, where it has one.
   std::vector<float> merged(const StoredTensor& tensor) const;
 
@@ -75,6 +81,7 @@ class TrainModel {
   TrainDecoderParameters decoder_;
   TrainVisionParameters vision_;
   std::map<std::string, Adapter> adapters_;  // by the stored tensor they belong to
+  bool has_new_tokens_ = false;
 };
 
 }  // namespace mmprm

@@ -37,9 +37,11 @@ void save_model_file(const TrainModel& model, const std::string& path, DType dty
   std::vector<TensorToWrite> tensors;
   for (const auto& [name, tensor] : parameters.tensors()) {
     if (form == SaveForm::kAdapters) {
-      if (is_adapter(tensor)) {
-        tensors.push_back(
-            {name, DType::kF32, tensor.shape, [&] { return parameters.read(tensor, Field::kValue); }});
+      // As PEFT does where the vocabulary was resized: without its rows the adapters would be of no use.
+      const bool extended = model.is_extended(tensor.parameter);
+      if (is_adapter(tensor) || extended) {
+        tensors.push_back({(extended ? kPeftPrefix : "") + name, DType::kF32, tensor.shape,
+                           [&] { return parameters.read(tensor, Field::kValue); }});
       } else if (tensor.parameter->trainable) {
         throw Error(ErrorCode::kInvalidArgument,
                     "adapters cannot be saved apart: " + name + " was trained too; save the merged weights");

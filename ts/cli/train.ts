@@ -2,7 +2,7 @@
 import { MAX_THREADS } from '../engine/options.ts'
 import { openTrainable } from '../engine/trainable.ts'
 import { type Recipe, readRecipe, runTraining } from '../train/index.ts'
-import { type Command, EXIT, oneOf, positiveInteger, readOptions, required } from './command.ts'
+import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required } from './command.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
 
@@ -15,10 +15,10 @@ conversations, or {"question","image"?,"steps","answer"} for a policy.
   --task NAME          policy: next token; prm: soft labels at each step's marker
   --init DIR           checkpoint folder to start from
   --data FILE          training data
-  --eval-data FILE     evaluation data (or evalFraction in the recipe)
+  --eval-data FILE     evaluation data, read after every epoch (or evalFraction, evalEvery in the recipe)
   --out DIR            result; must be new, or --resume
-  --recipe FILE        JSON of options: learningRate, epochs, batchSize, schedule, freeze, lora, evalEvery, patience …
-  --resume             go on from the newest checkpoint in --out, to the same bits
+  --recipe FILE        JSON of options: learningRate, epochs, batchSize, schedule, freeze, lora, checkpointEvery, patience …
+  --resume             go on from the newest checkpoint in --out, if there is one, to the same bits
   --learning-rate X    overrides the recipe, as do the following
   --epochs X
   --batch-size N
@@ -55,15 +55,14 @@ async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const task = oneOf(required(values.task, 'task'), 'task', ['policy', 'prm']) as 'policy' | 'prm'
   const recipe: Recipe = values.recipe === undefined ? {} : await readRecipe(values.recipe)
-  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
   const progress = new Progress('training')
   const result = await runTraining(
     {
       ...recipe,
       ...given({
-        learningRate: number(values['learning-rate']),
-        epochs: number(values.epochs),
-        seed: number(values.seed),
+        learningRate: numberIn(values['learning-rate'], 'learning-rate', { above: 0 }),
+        epochs: numberIn(values.epochs, 'epochs', { above: 0 }),
+        seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }),
         batchSize: positiveInteger(values['batch-size'], 'batch-size'),
         maxSteps: positiveInteger(values['max-steps'], 'max-steps'),
         threads: positiveInteger(values.threads, 'threads', MAX_THREADS),

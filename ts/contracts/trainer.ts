@@ -94,12 +94,13 @@ export interface TrainableOptions {
   maxTiles?: number | undefined
   /** How the tokens of samples of different lengths weigh (policy). */
   lossWeight: 'token' | 'sample' | 'square'
+  /** What saveModel writes. `full`: all weights, adapters merged; `adapters`: PEFT's files, so nothing else may be trained. */
+  saveAs: 'full' | 'adapters'
 }
 
 export interface SaveOptions {
+  /** Of the weights; adapters are F32 always. */
   dtype: 'bf16' | 'f32'
-  /** `full`: all weights, adapters merged; `adapters`: PEFT's files. */
-  form: 'full' | 'adapters'
   /** Goes into the folder's mm-prm.json beside task and template. */
   record: Readonly<Record<string, unknown>>
 }
@@ -115,7 +116,7 @@ export interface TrainableModel extends AsyncDisposable {
   evaluate(rows: readonly TrainRow[]): Promise<BatchLoss>
   /** Returns the gradients' global norm before clipping; not finite: no weight was changed. */
   step(options: OptimizerStep): Promise<number>
-  /** A folder as it lies on a hub; files are replaced one by one, weights last. */
+  /** A folder as it lies on a hub; files are replaced one by one, weights last. @throws EngineError STORE */
   saveModel(folder: string, options: SaveOptions): Promise<void>
   saveState(path: string): Promise<void>
   /** Returns the number of steps taken. */

@@ -3,7 +3,7 @@
  * for added tokens in the tokenizer's files and vocabulary sizes in config.json. Written so that a reader of the
  * folder never sees half a file.
  */
-import { copyFile, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { invalidModel, storeError } from '../contracts/errors.ts'
 
@@ -44,7 +44,7 @@ export async function makeFolder(path: string): Promise<void> {
 
 /** Copies every kept file of `from`. */
 export async function copyModelFiles(from: string, to: string): Promise<void> {
-  for (const name of await modelFileNames(from)) await copyFile(join(from, name), join(to, name))
+  for (const name of await modelFileNames(from)) await writeFileSafely(join(to, name), await readFile(join(from, name)))
 }
 
 async function editJson(folder: string, name: string, edit: (json: Json) => void): Promise<void> {
@@ -75,6 +75,16 @@ export async function addSpecialToken(folder: string, content: string, id: numbe
     const decoder = (json['added_tokens_decoder'] ??= {}) as Json
     decoder[id] = { content, ...flags }
     ;((json['additional_special_tokens'] ??= []) as unknown[]).push(content)
+  })
+}
+
+/** The dtype that transformers takes from config.json, wherever it is said. */
+export async function recordWeightDtype(folder: string, dtype: 'bf16' | 'f32'): Promise<void> {
+  const name = dtype === 'bf16' ? 'bfloat16' : 'float32'
+  await editJson(folder, 'config.json', (json) => {
+    for (const config of [json, json['llm_config'], json['text_config'], json['vision_config']] as (Json | undefined)[]) {
+      for (const key of ['torch_dtype', 'dtype']) if (typeof config?.[key] === 'string') config[key] = name
+    }
   })
 }
 

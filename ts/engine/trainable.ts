@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { invalidModel } from '../contracts/errors.ts'
+import { EngineError, invalidArgument, invalidModel, storeError } from '../contracts/errors.ts'
 import type {
   BatchLoss,
   OptimizerStep,
@@ -17,7 +17,14 @@ import type {
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { RECORD_FILE } from './families/index.ts'
 import { decodeImage } from './image.ts'
-import { addSpecialToken, copyModelFiles, makeFolder, raiseVocabSize, writeFileSafely } from './model-files.ts'
+import {
+  addSpecialToken,
+  copyModelFiles,
+  makeFolder,
+  raiseVocabSize,
+  recordWeightDtype,
+  writeFileSafely,
+} from './model-files.ts'
 import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 import { MARKER_TOKEN, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
@@ -33,6 +40,7 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
   const init = resolve(options.init)
   const folder = await readCheckpointFolder(init)
   const summary = loadNative().inspectModel(init)
+  if (options.saveAs === 'adapters') checkOnlyAdapters(options, summary)
   // The small files of the result, in a folder of their own: with the tokens that training adds.
   const files = await mkdtemp(join(tmpdir(), 'mm-prm-train-'))
   try {
@@ -59,6 +67,14 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
     await rm(files, { recursive: true, force: true })
     throw error
   }
+}
+
+/** Found out before the training, not when its result is to be saved. */
+function checkOnlyAdapters({ freeze }: TrainableOptions, summary: ModelSummary): void {
+  const trained = (['vision', 'projector'] as const).filter((part) => summary.vision && !freeze.includes(part))
+  if (trained.length === 0) return
+  const all = '["vision", "projector"]'
+  throw invalidArgument(`adapters cannot be saved apart where ${trained.join(' and ')} are trained too: freeze ${all}, or save merged`)
 }
 
 /** Ids that are new. */
@@ -123,19 +139,20 @@ class NativeTrainable implements TrainableModel {
 
   async saveModel(folder: string, options: SaveOptions): Promise<void> {
     await makeFolder(folder)
-    const { files, native } = this.#parts
+    const { files, native, options: opened } = this.#parts
     await copyModelFiles(files, folder)
     const record = { ...this.record, ...options.record }
     await writeFileSafely(join(folder, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`)
-    if (options.form === 'adapters') {
+    if (opened.saveAs === 'adapters') {
       await writeFileSafely(join(folder, 'adapter_config.json'), `${JSON.stringify(this.#adapterConfig(), null, 2)}\n`)
-      return native.saveModel(join(folder, 'adapter_model.safetensors'), 'f32', 'adapters')
+      return stored(native.saveModel(join(folder, 'adapter_model.safetensors'), 'f32', 'adapters'))
     }
-    return native.saveModel(join(folder, 'model.safetensors'), options.dtype, 'full')
+    await recordWeightDtype(folder, options.dtype)
+    return stored(native.saveModel(join(folder, 'model.safetensors'), options.dtype, 'full'))
   }
 
   saveState(path: string): Promise<void> {
-    return this.#parts.native.saveState(path)
+    return stored(this.#parts.native.saveState(path))
   }
 
   loadState(path: string): Promise<number> {
@@ -208,6 +225,7 @@ class NativeTrainable implements TrainableModel {
   }
 
   #remember(image: TrainImage, tiles: ImageTiles): void {
+    if (this.#tiles.has(image)) return // two batches were at it
     this.#tiles.set(image, tiles)
     this.#tileBytes += tiles.pixels.byteLength
     for (const [oldest, { pixels }] of this.#tiles) {
@@ -216,6 +234,14 @@ class NativeTrainable implements TrainableModel {
       this.#tileBytes -= pixels.byteLength
     }
   }
+}
+
+/** What the native writer reports (a full disk, no permission) is no fault of an argument. */
+async function stored(work: Promise<void>): Promise<void> {
+  await work.catch((error: unknown) => {
+    const refused = error instanceof EngineError && error.code === 'ERR_ENGINE_INVALID_ARGUMENT'
+    throw refused ? storeError(error.message, error) : error
+  })
 }
 
 type Pixels = Exclude<TrainImage, string | Uint8Array>
@@ -244,5 +270,5 @@ export async function initModel(
   await makeFolder(folder)
   for (const [name, content] of Object.entries(files)) await writeFileSafely(join(folder, name), content)
   const weights = join(folder, 'model.safetensors')
-  await loadNative().initWeights(folder, weights, BigInt(options.seed ?? 0), options.dtype ?? 'f32')
+  await stored(loadNative().initWeights(folder, weights, BigInt(options.seed ?? 0), options.dtype ?? 'f32'))
 }

@@ -14,6 +14,10 @@ export interface RunPosition {
   bestEvalLoss: number | null
   bestStep: number | null
   evaluationsWithoutGain: number
+  /** Of the last step that learnt something. */
+  loss: number | null
+  /** Samples learnt from, and samples left out for their length: each as often as it was met. */
+  numSamples: number
   numSkipped: number
   seconds: number
 }
@@ -22,6 +26,7 @@ const STATE = 'state.safetensors'
 const POSITION = 'position.json'
 const BEST = 'best'
 const FOLDER = /^step-(\d{8})$/
+const LEFTOVER = /\.tmp-\d+$/
 
 const nameOf = (step: number) => `step-${String(step).padStart(8, '0')}`
 
@@ -32,12 +37,22 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 export class Checkpoints {
+  readonly #out: string
   readonly #folder: string
   readonly #keep: number
 
   constructor(out: string, keep: number) {
+    this.#out = out
     this.#folder = join(out, 'checkpoints')
     this.#keep = keep
+  }
+
+  /** Removes what a killed run had not finished writing. */
+  async removeLeftovers(): Promise<void> {
+    for (const folder of [this.#out, this.#folder]) {
+      const names = await readdir(folder).catch(() => [])
+      for (const name of names.filter((n) => LEFTOVER.test(n))) await rm(join(folder, name), { recursive: true, force: true })
+    }
   }
 
   /** @throws EngineError STORE (full disk, no permission): earlier checkpoints stay as they are */
@@ -57,18 +72,21 @@ export class Checkpoints {
 
   /** Loads the newest whole checkpoint; undefined where there is none. */
   async resume(model: TrainableModel): Promise<RunPosition | undefined> {
-    const step = (await this.#steps()).at(-1)
-    if (step === undefined) return undefined
-    const folder = join(this.#folder, nameOf(step))
-    const position = JSON.parse(await readFile(join(folder, POSITION), 'utf8')) as RunPosition
-    await model.loadState(join(folder, STATE))
+    const position = await this.newest()
+    if (position) await model.loadState(join(this.#folder, nameOf(position.step), STATE))
     return position
   }
 
+  /** @throws EngineError STORE */
   async newest(): Promise<RunPosition | undefined> {
     const step = (await this.#steps()).at(-1)
     if (step === undefined) return undefined
-    return JSON.parse(await readFile(join(this.#folder, nameOf(step), POSITION), 'utf8')) as RunPosition
+    const path = join(this.#folder, nameOf(step), POSITION)
+    try {
+      return JSON.parse(await readFile(path, 'utf8')) as RunPosition
+    } catch (error) {
+      throw storeError(`${path}: ${(error as Error).message}; delete that checkpoint to go on from the one before`, error)
+    }
   }
 
   async #steps(): Promise<number[]> {

@@ -3,6 +3,7 @@
  * markers) and of a generator (`steps`, `answer`); every line is checked before any training starts.
  */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
@@ -79,14 +80,24 @@ function readSample(value: unknown, task: TrainTask, line: number, folder: strin
 function readImage(image: unknown, folder: string): string | undefined {
   if (image === undefined || image === null) return undefined
   if (typeof image !== 'string') throw invalidArgument('"image" must be a path or a data URI')
-  return /^data:/i.test(image) || isAbsolute(image) ? image : resolve(folder, image)
+  if (/^data:/i.test(image)) return image
+  const path = isAbsolute(image) ? image : resolve(folder, image)
+  if (!existsSync(path)) throw invalidArgument(`image ${path}: no such file`)
+  return path
 }
 
 function readSteps(row: Row): { question: string; steps: string[] } {
   const { question, steps } = row
   if (typeof question !== 'string') throw invalidArgument('"question" must be a string')
   if (!isStrings(steps) || steps.length === 0) throw invalidArgument('"steps" must be a list of strings')
-  return { question, steps }
+  return { question, steps: checkSteps(steps) }
+}
+
+/** Scoring refuses empty steps too. */
+function checkSteps(steps: string[]): string[] {
+  const empty = steps.findIndex((step) => step.trim() === '')
+  if (empty >= 0) throw invalidArgument(`steps[${empty}] is empty: a step needs text`)
+  return steps
 }
 
 /** `Question: …\nProcess: s1<prm>\n\ns2<prm>` in the answering turn. */
@@ -97,7 +108,8 @@ function readConversation(row: Row): { question: string; steps: string[] } {
   if (!match) throw invalidArgument('"conversations" must end in a turn of "gpt": Question: …\\nProcess: … with its markers')
   const parts = (match[2] as string).split(MARKER)
   if (parts.pop()?.trim() !== '') throw invalidArgument(`the process must end in ${MARKER}`)
-  return { question: match[1] as string, steps: parts.map((part) => part.replace(/^\n\n/, '')) }
+  if (parts.length === 0) throw invalidArgument(`the process has no ${MARKER}`)
+  return { question: match[1] as string, steps: checkSteps(parts.map((part) => part.replace(/^\n\n/, ''))) }
 }
 
 function readLabels(row: Row, numSteps: number): { labels: (number | null)[]; weights?: number[] } {
@@ -110,7 +122,7 @@ function readLabels(row: Row, numSteps: number): { labels: (number | null)[]; we
     }
   })
   if (weights === undefined) return { labels }
-  const good = Array.isArray(weights) && weights.length === numSteps && weights.every((w) => typeof w === 'number' && w >= 0)
+  const good = Array.isArray(weights) && weights.length === numSteps && weights.every((w) => Number.isFinite(w) && w >= 0)
   if (!good) throw invalidArgument('"weights" must be one number from 0 up per step')
   return { labels, weights }
 }

@@ -1,5 +1,5 @@
 /** metrics.jsonl: one line per step and per evaluation. A resumed run cuts it back to its checkpoint. */
-import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { storeError } from '../contracts/errors.ts'
 
@@ -20,7 +20,9 @@ export class MetricsFile {
         return false
       }
     })
-    await this.#guard(writeFile(this.#path, kept.map((line) => `${line}\n`).join('')))
+    const temporary = `${this.#path}.tmp-${process.pid}`
+    await this.#guard(writeFile(temporary, kept.map((line) => `${line}\n`).join('')))
+    await this.#guard(rename(temporary, this.#path))
   }
 
   write(line: object): Promise<void> {

@@ -1,5 +1,6 @@
 /** Options of a training run, in code, in a recipe file and on the command line alike. */
 import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
@@ -78,14 +79,17 @@ export const recipeSchema = z.strictObject({
   groupPaths: z.boolean().default(true),
   /** Longest sample in tokens; the model's own limit where absent. */
   maxTokens: count.optional(),
+  /** `skip`: samples that are longer are left out and counted. */
   longSamples: z.enum(['skip', 'error']).default('skip'),
   badLines: z.enum(['skip', 'error']).default('error'),
   /** Share of the problems held out for evaluation. */
   evalFraction: share.default(0),
+  /** Steps between evaluations, the last step being one; an epoch's where absent. */
   evalEvery: count.optional(),
   /** Evaluations without a better loss after which the run ends. */
   patience: count.optional(),
-  checkpointEvery: count.optional(),
+  /** Steps between checkpoints; the last step is one too. */
+  checkpointEvery: count.default(500),
   keepCheckpoints: count.default(2),
   seed: z.number().int().nonnegative().default(0),
   threads: count.optional(),
@@ -109,11 +113,15 @@ export type ParsedTrainOptions = z.output<typeof trainSchema>
 /** @throws EngineError INVALID_ARGUMENT naming the option */
 export function parseTrainOptions(options: TrainOptions): ParsedTrainOptions {
   const parsed = validate(trainSchema, options, 'train')
-  if (parsed.patience !== undefined && parsed.evalEvery === undefined) {
-    throw invalidArgument('train: patience needs evalEvery: without evaluations nothing can be waited for')
+  const evaluates = parsed.evalFraction > 0 || parsed.evalData !== undefined
+  for (const key of ['evalEvery', 'patience'] as const) {
+    if (parsed[key] !== undefined && !evaluates) throw invalidArgument(`train: ${key} needs evalData or evalFraction`)
   }
-  if (parsed.evalEvery !== undefined && parsed.evalFraction === 0 && parsed.evalData === undefined) {
-    throw invalidArgument('train: evalEvery needs evalData or evalFraction')
+  if (parsed.saveLora === 'adapters' && !parsed.lora) {
+    throw invalidArgument('train: saveLora "adapters" needs lora: there are no adapters without it')
+  }
+  if (resolve(parsed.init) === resolve(parsed.out)) {
+    throw invalidArgument(`train: out is the folder of init, ${parsed.init}; the result needs one of its own`)
   }
   return parsed
 }
@@ -136,8 +144,9 @@ export async function readRecipe(path: string): Promise<Recipe> {
   return json as Recipe
 }
 
-/** What decides the weights that come out: a resumed run must agree in all of it. */
-export function identityOf(o: ParsedTrainOptions): Record<string, unknown> {
+/** What decides the weights that come out: a resumed run must agree in all of it. Data count by content, not by path. */
+export function identityOf(o: ParsedTrainOptions, dataset: Dataset, evalSet: Dataset | undefined): Record<string, unknown> {
   const { data, evalData, out, resume, onProgress, signal, threads, keepCheckpoints, checkpointEvery, ...deciding } = o
-  return { ...deciding, ...(typeof data === 'string' && { data }), ...(typeof evalData === 'string' && { evalData }) }
+  const identity = { ...deciding, fingerprint: dataset.fingerprint, evalFingerprint: evalSet?.fingerprint }
+  return JSON.parse(JSON.stringify(identity)) as Record<string, unknown>
 }

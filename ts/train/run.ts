@@ -35,12 +35,13 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
   const o = parseTrainOptions(options)
   const data = await openData(o.data, o)
   const evalData = o.evalData === undefined ? undefined : await openData(o.evalData, o)
-  const identity = JSON.parse(JSON.stringify({ ...identityOf(o), fingerprint: data.fingerprint })) as Record<string, unknown>
+  const identity = identityOf(o, data, evalData)
   await mkdir(o.out, { recursive: true }).catch((error: Error) => {
     throw storeError(`cannot make the folder ${o.out}: ${error.message}`, error)
   })
   const checkpoints = new Checkpoints(o.out, o.keepCheckpoints)
   await checkStart(o, checkpoints, identity)
+  await checkpoints.removeLeftovers()
   await using model = await openTrainable({
     task: o.task,
     init: o.init,
@@ -53,6 +54,7 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
     template: o.template,
     maxTiles: o.maxTiles,
     lossWeight: o.lossWeight,
+    saveAs: o.saveLora === 'adapters' ? 'adapters' : 'full',
   })
   const abort = () => model.abort()
   o.signal?.addEventListener('abort', abort, { once: true })
@@ -83,6 +85,11 @@ async function checkStart(o: ParsedTrainOptions, checkpoints: Checkpoints, ident
   }
 }
 
+interface Encoded {
+  rows: TrainRow[]
+  numSkipped: number
+}
+
 class Run {
   readonly #o: ParsedTrainOptions
   readonly #model: TrainableModel
@@ -93,7 +100,6 @@ class Run {
   readonly #started = performance.now()
   #position: RunPosition
   #secondsBefore = 0
-  #lastLoss = Number.NaN
 
   constructor(
     o: ParsedTrainOptions,
@@ -109,8 +115,8 @@ class Run {
     this.#evalData = evalData
     this.#checkpoints = checkpoints
     this.#metrics = new MetricsFile(o.out)
-    const nothing = { bestEvalLoss: null, bestStep: null, evaluationsWithoutGain: 0, numSkipped: 0, seconds: 0 }
-    this.#position = { step: 0, identity, ...nothing }
+    const evaluation = { bestEvalLoss: null, bestStep: null, evaluationsWithoutGain: 0 }
+    this.#position = { step: 0, identity, ...evaluation, loss: null, numSamples: 0, numSkipped: 0, seconds: 0 }
   }
 
   async go(): Promise<TrainResult> {
@@ -121,8 +127,8 @@ class Run {
     if (resumed) this.#position = resumed
     this.#secondsBefore = this.#position.seconds
     await this.#metrics.startAt(this.#position.step)
-    const stoppedEarly = await this.#steps(train, held, perEpoch, totalSteps)
-    return this.#finish(stoppedEarly)
+    await this.#steps(train, held, perEpoch, totalSteps)
+    return this.#finish(totalSteps)
   }
 
   /** Indices to train on with their groups, and samples held out. */
@@ -141,6 +147,10 @@ class Run {
     const evalData = this.#evalData
     for (let i = 0; evalData && i < evalData.size; i++) held.push(async () => evalData.at(i))
     if (train.length === 0) throw invalidArgument('train: no sample is left to train on')
+    const evaluates = evalFraction > 0 || evalData !== undefined
+    if (evaluates && held.length === 0) {
+      throw invalidArgument(`train: no sample is there to evaluate on: evalFraction ${evalFraction} holds none out`)
+    }
     return { train, held }
   }
 
@@ -149,7 +159,7 @@ class Run {
     held: readonly (() => Promise<TrainSample>)[],
     perEpoch: number,
     totalSteps: number,
-  ): Promise<boolean> {
+  ): Promise<void> {
     let epoch = -1
     let batches: number[][] = []
     let next: ReturnType<Run['batchRows']> | undefined
@@ -169,7 +179,7 @@ class Run {
       }
       return this.batchRows(batches[step % perEpoch] as number[])
     }
-    while (this.#position.step < totalSteps) {
+    while (this.#position.step < totalSteps && !this.#isOutOfPatience()) {
       const step = this.#position.step
       const { rows, numSkipped } = await (next ?? batchOf(step))
       this.#position.numSkipped += numSkipped
@@ -177,23 +187,43 @@ class Run {
       next = step + 1 < totalSteps ? batchOf(step + 1) : undefined
       next?.catch(() => {}) // reported when its turn comes
       await this.#step(rows, step, totalSteps)
-      if (await this.#evaluateAndKeep(held, totalSteps)) return true
+      if (step + 1 >= Math.min(perEpoch, totalSteps)) this.#checkProgress()
+      await this.#evaluateAndKeep(held, this.#o.evalEvery ?? perEpoch, totalSteps)
     }
-    return false
+  }
+
+  #isOutOfPatience(): boolean {
+    const { patience } = this.#o
+    return patience !== undefined && this.#position.evaluationsWithoutGain >= patience
+  }
+
+  #checkProgress(): void {
+    const { numSamples, numSkipped } = this.#position
+    if (numSamples > 0) return
+    const limit = `${numSkipped} samples are longer than ${this.#maxTokens()} tokens, the others carry no weight`
+    throw invalidArgument(`train: there is nothing to learn: ${limit}`)
+  }
+
+  #maxTokens(): number {
+    return Math.min(this.#o.maxTokens ?? Number.POSITIVE_INFINITY, this.#model.info.maxPositions)
+  }
+
+  private batchRows(indices: readonly number[]): Promise<Encoded> {
+    return this.#encode(indices.map((index) => async () => this.#data.at(index)))
   }
 
   /** Samples as rows, without those that are too long. */
-  private async batchRows(indices: readonly number[]): Promise<{ rows: TrainRow[]; numSkipped: number }> {
-    const limit = Math.min(this.#o.maxTokens ?? Number.POSITIVE_INFINITY, this.#model.info.maxPositions)
+  async #encode(samples: readonly (() => Promise<TrainSample>)[]): Promise<Encoded> {
+    const limit = this.#maxTokens()
     const rows: TrainRow[] = []
-    for (const index of indices) {
-      const row = await this.#model.encode(await this.#data.at(index))
+    for (const load of samples) {
+      const row = await this.#model.encode(await load())
       if (row.tokens.length <= limit) rows.push(row)
       else if (this.#o.longSamples === 'error') {
         throw invalidArgument(`sample ${row.sample.id} has ${row.tokens.length} tokens; at most ${limit} are allowed`)
       }
     }
-    return { rows, numSkipped: indices.length - rows.length }
+    return { rows, numSkipped: samples.length - rows.length }
   }
 
   async #step(rows: readonly TrainRow[], step: number, totalSteps: number): Promise<void> {
@@ -201,6 +231,11 @@ class Run {
     const o = this.#o
     const parts = microBatches(rows, o.microBatchTokens)
     const weight = rows.reduce((sum, row) => sum + row.weight, 0)
+    if (!(weight > 0)) {
+      // WHY no optimizer step: decay and old moments would move the weights though nothing was seen.
+      this.#position.step = step + 1
+      return this.#metrics.write({ step: step + 1, samples: 0 })
+    }
     const total: BatchLoss = {
       loss: 0,
       weight: 0,
@@ -244,7 +279,8 @@ class Run {
       )
     }
     this.#position.step = step + 1
-    this.#lastLoss = loss
+    this.#position.loss = loss
+    this.#position.numSamples += rows.length
     const seconds = (performance.now() - start) / 1000
     const accuracy = total.numTerms > 0 ? total.numCorrect / total.numTerms : 0
     const rates = { samplesPerSecond: rows.length / seconds, tokensPerSecond: total.numTokens / seconds }
@@ -273,26 +309,26 @@ class Run {
     })
   }
 
-  /** Evaluation and checkpoint where they are due. True when the run is to end early. */
-  async #evaluateAndKeep(held: readonly (() => Promise<TrainSample>)[], totalSteps: number): Promise<boolean> {
-    const { evalEvery, checkpointEvery, patience } = this.#o
+  /** Evaluation and checkpoint where they are due. */
+  async #evaluateAndKeep(
+    held: readonly (() => Promise<TrainSample>)[],
+    evalEvery: number,
+    totalSteps: number,
+  ): Promise<void> {
     const { step } = this.#position
     const last = step === totalSteps
-    if (evalEvery !== undefined && held.length > 0 && (step % evalEvery === 0 || last)) await this.#evaluate(held)
-    if (checkpointEvery !== undefined && (step % checkpointEvery === 0 || last)) {
+    if (held.length > 0 && (step % evalEvery === 0 || last)) await this.#evaluate(held)
+    if (step % this.#o.checkpointEvery === 0 || last || this.#isOutOfPatience()) {
       this.#position.seconds = this.#seconds()
       await this.#checkpoints.save(this.#model, this.#position)
     }
-    return patience !== undefined && this.#position.evaluationsWithoutGain >= patience
   }
 
   async #evaluate(held: readonly (() => Promise<TrainSample>)[]): Promise<void> {
     let [loss, weight, correct, terms] = [0, 0, 0, 0]
     for (const part of chunks(held, this.#o.batchSize)) {
-      const rows: TrainRow[] = []
-      for (const load of part) rows.push(await this.#model.encode(await load()))
-      const fitting = rows.filter((row) => row.tokens.length <= this.#model.info.maxPositions)
-      for (const micro of microBatches(fitting, this.#o.microBatchTokens)) {
+      const { rows } = await this.#encode(part)
+      for (const micro of microBatches(rows, this.#o.microBatchTokens)) {
         const result = await this.#model.evaluate(micro)
         loss += result.loss
         weight += result.weight
@@ -302,6 +338,8 @@ class Run {
     }
     const evalLoss = loss / weight
     const { step, bestEvalLoss } = this.#position
+    if (weight === 0) throw invalidArgument('train: the samples to evaluate on are all too long or carry no weight')
+    if (!Number.isFinite(evalLoss)) throw trainingError(`step ${step}: the loss of the evaluation is ${evalLoss}`)
     await this.#metrics.write({ step, evalLoss, evalAccuracy: terms > 0 ? correct / terms : 0, evalTerms: terms })
     if (bestEvalLoss === null || evalLoss < bestEvalLoss) {
       Object.assign(this.#position, { bestEvalLoss: evalLoss, bestStep: step, evaluationsWithoutGain: 0 })
@@ -312,25 +350,24 @@ class Run {
   }
 
   /** The best weights where there were evaluations, else the last ones. */
-  async #finish(stoppedEarly: boolean): Promise<TrainResult> {
+  async #finish(totalSteps: number): Promise<TrainResult> {
     const o = this.#o
-    const { step, bestStep, bestEvalLoss, numSkipped } = this.#position
+    const { step, loss, bestStep, bestEvalLoss, numSkipped } = this.#position
     if (bestStep !== null && bestStep !== step) await this.#checkpoints.loadBest(this.#model)
     const seconds = this.#seconds()
     const skippedLines = 'skipped' in this.#data ? (this.#data as FileDataset).skipped : []
     const result: TrainResult = {
       steps: step,
-      loss: this.#lastLoss,
+      loss: loss ?? Number.NaN,
       bestEvalLoss,
       bestStep,
-      stoppedEarly,
+      stoppedEarly: step < totalSteps,
       numSkipped,
       skippedLines,
       seconds,
     }
     const training = { ...this.#position.identity, ...result, machine: this.#model.info }
-    const form = o.lora && o.saveLora === 'adapters' ? 'adapters' : 'full'
-    await this.#model.saveModel(o.out, { dtype: o.dtype, form, record: { training } })
+    await this.#model.saveModel(o.out, { dtype: o.dtype, record: { training } })
     return result
   }
 

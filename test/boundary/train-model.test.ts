@@ -1,0 +1,270 @@
+/** What training leaves behind: folders that the engine opens, with tokens, template and predictions of the trainer. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Engine } from '../../ts/engine/engine.ts'
+import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
+import { openTrainable } from '../../ts/engine/trainable.ts'
+import { editJson } from '../helpers/checkpoint-files.ts'
+import { GOLDEN_ROOT, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
+import {
+  failure,
+  PICTURE,
+  policyRows,
+  prmRows,
+  QUICK,
+  READING,
+  SEEING,
+  tinyCheckpoint,
+  train,
+  weightsOf,
+  workFolder,
+  writeRows,
+} from '../helpers/training.ts'
+
+const work = workFolder()
+const SAMPLE = prmRows(1)[1] as { question: string; steps: string[]; labels: number[] }
+const SCORED = { question: SAMPLE.question, steps: SAMPLE.steps }
+const SENTENCEPIECE = join(GOLDEN_ROOT, 'models/internvl2_5-internlm2')
+const REWARD_HEAD = join(GOLDEN_ROOT, 'models/qwen2-reward-head')
+const HEAD = 'language_model.lm_head.weight'
+const EMBEDDING = 'language_model.model.embed_tokens.weight'
+
+const OPENED = {
+  compute: 'f32',
+  threads: 1,
+  freeze: ['vision'],
+  recompute: false,
+  seed: 0,
+  lossWeight: 'token',
+  saveAs: 'full',
+} as const
+
+/** Predictions of the trainer for the sample, in its own fp32. */
+async function predictions(init: string, template: string, image?: string): Promise<number[]> {
+  await using model = await openTrainable({ ...OPENED, task: 'prm', init, template })
+  const row = await model.encode({ id: 'a', group: 'a', ...SAMPLE, ...(image !== undefined && { image }) })
+  const { predictions } = await model.evaluate([row])
+  return [...(predictions[0] as Float32Array)]
+}
+
+test('initModel: equal seeds, equal bytes; the engine opens it, writes and scores', async () => {
+  const a = await tinyCheckpoint(join(work, 'init-a'), { seed: 7 })
+  const b = await tinyCheckpoint(join(work, 'init-b'), { seed: 7 })
+  const c = await tinyCheckpoint(join(work, 'init-c'), { seed: 8 })
+  assert.ok(weightsOf(a).equals(weightsOf(b)))
+  assert.not.ok(weightsOf(a).equals(weightsOf(c)))
+  await using engine = await Engine.open({ model: a, weights: 'f32', threads: 1 })
+  const scores = await engine.scoreSteps({ question: SAMPLE.question, image: PICTURE, steps: SAMPLE.steps })
+  assert.is(scores.length, 2)
+  assert.ok(scores.every((p) => p > 0 && p < 1))
+  const [completion] = await engine.generate({ question: SAMPLE.question, image: PICTURE, maxTokens: 4, seed: 1 })
+  assert.ok((completion?.tokens.length ?? 0) > 0)
+})
+
+for (const [name, like, tables] of [
+  ['apart', SEEING, [EMBEDDING, HEAD]],
+  ['tied', READING, ['model.embed_tokens.weight']],
+] as const) {
+  test(`<prm> joins the tokenizer and the config; its row is the mean of all others (head ${name})`, async () => {
+    const init = await tinyCheckpoint(join(work, `no-marker-${name}`), { like, withMarker: false })
+    const before = await openTokenizer(init)
+    assert.is(before.pieceId('<prm>'), undefined)
+    const id = before.vocabSize
+    const out = join(work, `marker-${name}`)
+    await using model = await openTrainable({ ...OPENED, task: 'prm', init })
+    await model.saveModel(out, { dtype: 'f32', record: {} })
+
+    const tokenizer = await openTokenizer(out)
+    assert.is(tokenizer.pieceId('<prm>'), id)
+    assert.equal(tokenizer.encodePlain('<prm>').includes(id), false, 'plain text is never a marker')
+    const added = readJson(join(out, 'tokenizer.json')).added_tokens.at(-1)
+    assert.equal([added.id, added.content, added.special], [id, '<prm>', true])
+    assert.is(readJson(join(out, 'tokenizer_config.json')).added_tokens_decoder[id].content, '<prm>')
+    const config = readJson(join(out, 'config.json'))
+    const { vocab_size } = config.llm_config ?? config
+    assert.is(vocab_size, id + 1)
+
+    const [old, now] = [readTensors(join(init, 'model.safetensors')), readTensors(join(out, 'model.safetensors'))]
+    assert.equal([...now.keys()].sort(), [...old.keys()].sort())
+    for (const [tensor, { data, shape }] of now) {
+      const from = old.get(tensor)?.data as Float32Array
+      if (!(tables as readonly string[]).includes(tensor)) {
+        assert.equal(data, from, tensor)
+        continue
+      }
+      const width = shape[1] as number
+      assert.equal(shape, [id + 1, width], tensor)
+      assert.equal(data.slice(0, id * width), from, `${tensor}: rows that were there stay`)
+      const mean = Array.from({ length: width }, (_, c) => {
+        let sum = 0
+        for (let r = 0; r < id; r++) sum += from[r * width + c] as number
+        return Math.fround(sum / id)
+      })
+      assert.equal([...(data.slice(id * width) as Float32Array)], mean, `${tensor}: the new row`)
+    }
+  })
+}
+
+test('a tokenizer of SentencePiece gets the marker too', async () => {
+  const init = await tinyCheckpoint(join(work, 'sentencepiece'), { like: SENTENCEPIECE })
+  editJson(init, 'added_tokens.json', (json) => delete json['<prm>'])
+  editJson(init, 'tokenizer_config.json', (json) => {
+    for (const [id, token] of Object.entries<{ content: string }>(json.added_tokens_decoder)) {
+      if (token.content === '<prm>') delete json.added_tokens_decoder[id]
+    }
+  })
+  assert.is((await openTokenizer(init)).pieceId('<prm>'), undefined)
+  const out = join(work, 'sentencepiece-out')
+  await using model = await openTrainable({ ...OPENED, task: 'prm', init })
+  await model.saveModel(out, { dtype: 'f32', record: {} })
+  const id = (await openTokenizer(init)).vocabSize
+  assert.is((await openTokenizer(out)).pieceId('<prm>'), id)
+  assert.is(readJson(join(out, 'added_tokens.json'))['<prm>'], id)
+  await using engine = await Engine.open({ model: out, threads: 1 })
+  assert.is((await engine.scoreSteps({ question: 'q', steps: ['a', 'b'] })).length, 2)
+})
+
+test('a trained policy writes; its record says how it was trained', async () => {
+  const init = await tinyCheckpoint(join(work, 'policy-init'))
+  const data = writeRows(join(work, 'policy.jsonl'), policyRows(8, { image: PICTURE }))
+  const out = join(work, 'policy')
+  const result = await train({ task: 'policy', init, data, out, dtype: 'bf16', epochs: 2 })
+  assert.is(result.steps, 4)
+  assert.is(result.numSkipped, 0)
+  const record = readJson(join(out, 'mm-prm.json'))
+  assert.equal([record.task, record.template, record.training.learningRate], ['policy', 'prefill', QUICK.learningRate])
+  assert.is(readJson(join(out, 'config.json')).torch_dtype, 'bfloat16')
+  assert.ok(weightsOf(out).length < 0.6 * weightsOf(init).length)
+  await using engine = await Engine.open({ model: out, threads: 1 })
+  const [completion] = await engine.generate({ question: 'What is 3 plus 4?', image: PICTURE, maxTokens: 8, seed: 1 })
+  assert.ok((completion?.tokens.length ?? 0) > 0)
+})
+
+for (const template of ['internvl2_5-prm-train', 'internvl2_5-prm-score']) {
+  test(`scoreSteps of a trained PRM is what its trainer predicts (${template})`, async () => {
+    const init = await tinyCheckpoint(join(work, `prm-init-${template}`), { withMarker: false })
+    const data = writeRows(join(work, 'prm.jsonl'), prmRows(6, { image: PICTURE }))
+    const out = join(work, template)
+    const { loss } = await train({ task: 'prm', init, data, out, template, epochs: 20 })
+    assert.ok(loss < 0.45, `learnt nothing: ${loss}`)
+    assert.is(readJson(join(out, 'mm-prm.json')).template, template)
+    await using engine = await Engine.open({ model: out, weights: 'f32', threads: 1 })
+    for (const image of [PICTURE, undefined]) {
+      const expected = await predictions(out, template, image)
+      const scores = await engine.scoreSteps({ ...SCORED, ...(image !== undefined && { image }) })
+      scores.forEach((p, i) => {
+        assert.ok(Math.abs(p - (expected[i] as number)) < 1e-5, `step ${i}: ${p}, the trainer says ${expected[i]}`)
+      })
+    }
+  })
+}
+
+const LORA = { rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] }
+
+test('LoRA: adapters saved apart, added to the base, are the merged weights', async () => {
+  const init = await tinyCheckpoint(join(work, 'lora-init'), { withMarker: false })
+  const data = writeRows(join(work, 'lora.jsonl'), prmRows(6, { image: PICTURE }))
+  const common = { task: 'prm', init, data, lora: LORA, freeze: ['vision', 'projector'], epochs: 4 } as const
+  const [merged, apart] = [join(work, 'lora-merged'), join(work, 'lora-apart')]
+  await train({ ...common, out: merged })
+  await train({ ...common, out: apart, saveLora: 'adapters' })
+
+  assert.not.ok(existsSync(join(apart, 'model.safetensors')))
+  const config = readJson(join(apart, 'adapter_config.json'))
+  assert.equal([config.peft_type, config.r, config.lora_alpha, config.target_modules], ['LORA', 4, 8, LORA.targets])
+  const adapters = readTensors(join(apart, 'adapter_model.safetensors'))
+  const [base, full] = [readTensors(join(init, 'model.safetensors')), readTensors(join(merged, 'model.safetensors'))]
+  let adapted = 0
+  for (const [name, { data: now, shape }] of full) {
+    const module = `base_model.model.${name.replace(/\.weight$/, '')}`
+    const [a, b] = [adapters.get(`${module}.lora_A.weight`), adapters.get(`${module}.lora_B.weight`)]
+    if (name === EMBEDDING || name === HEAD) {
+      assert.equal(adapters.get(`base_model.model.${name}`)?.data, now, `${name} goes with the adapters: it has a new row`)
+    } else if (a && b) {
+      adapted++
+      assert.ok(relativeDistance(now as Float32Array, addProduct(base.get(name)?.data as Float32Array, a, b, shape)) < 1e-7, name)
+      assert.ok(relativeDistance(now as Float32Array, base.get(name)?.data as Float32Array) > 1e-4, `${name} did not move`)
+    } else {
+      assert.equal(now, base.get(name)?.data, `${name} was not to be trained`)
+    }
+  }
+  assert.is(adapted, 2 * LORA.targets.length)
+  assert.is(adapters.size, 2 * adapted + 2)
+  await using engine = await Engine.open({ model: merged, weights: 'f32', threads: 1 })
+  const expected = await predictions(merged, 'internvl2_5-prm-train', PICTURE)
+  const scores = await engine.scoreSteps({ ...SCORED, image: PICTURE })
+  assert.ok(relativeDistance(scores, expected) < 1e-5)
+})
+
+/** base + (alpha / rank)·B·A. */
+function addProduct(base: Float32Array, a: Tensor, b: Tensor, shape: number[]): number[] {
+  const [rows, cols] = shape as [number, number]
+  const out = [...base]
+  for (let r = 0; r < rows; r++) {
+    for (let j = 0; j < LORA.rank; j++) {
+      const scale = (LORA.alpha / LORA.rank) * (b.data[r * LORA.rank + j] as number)
+      for (let c = 0; c < cols; c++) (out[r * cols + c] as number) += scale * (a.data[j * cols + c] as number)
+    }
+  }
+  return out
+}
+
+test('LoRA beside a trained projector: merged yes, apart no, and that is said before anything is trained', async () => {
+  const init = await tinyCheckpoint(join(work, 'lora-projector'))
+  const data = writeRows(join(work, 'lora-projector.jsonl'), prmRows(4, { image: PICTURE }))
+  const common = { task: 'prm', init, data, lora: LORA } as const
+  const out = join(work, 'lora-projector-out')
+  await failure(train({ ...common, out, saveLora: 'adapters' }), 'INVALID_ARGUMENT', /projector.*freeze/)
+  assert.not.ok(existsSync(join(out, 'metrics.jsonl')))
+  await train({ ...common, out })
+  const [base, now] = [readTensors(join(init, 'model.safetensors')), readTensors(join(out, 'model.safetensors'))]
+  const moved = [...now].filter(([name, t]) => relativeDistance(t.data as Float32Array, base.get(name)?.data as Float32Array) > 0)
+  const parts = new Set(moved.map(([name]) => (name.startsWith('mlp1') ? 'projector' : name.split('.').at(-2))))
+  assert.equal([...parts].sort(), ['down_proj', 'projector', 'q_proj', 'v_proj'])
+  await failure(
+    train({ ...common, lora: { ...LORA, targets: ['q_proj', 'wqkv'] }, out: join(work, 'x') }),
+    'INVALID_ARGUMENT',
+    /does not have: wqkv; it has.*k_proj/,
+  )
+})
+
+for (const freeze of [['vision'], ['vision', 'projector'], ['language'], ['language', 'projector']] as const) {
+  test(`freeze: ${freeze.join(' and ')} stay as they are, the rest moves`, async () => {
+    const init = join(work, 'policy-init')
+    const data = writeRows(join(work, 'freeze.jsonl'), policyRows(4, { image: PICTURE }))
+    const out = join(work, `freeze-${freeze.join('-')}`)
+    await train({ task: 'policy', init, data, out, freeze: [...freeze], schedule: 'constant' })
+    const base = readTensors(join(init, 'model.safetensors'))
+    const moved = new Set<string>()
+    for (const [name, { data: now }] of readTensors(join(out, 'model.safetensors'))) {
+      const part = name.startsWith('mlp1') ? 'projector' : name.startsWith('vision') ? 'vision' : 'language'
+      const distance = relativeDistance(now as Float32Array, base.get(name)?.data as Float32Array)
+      if (distance > 0) moved.add(part)
+      else assert.ok((freeze as readonly string[]).includes(part) || isUnused(name), `${name} did not move`)
+    }
+    const expected = ['vision', 'projector', 'language'].filter((part) => !(freeze as readonly string[]).includes(part))
+    assert.equal([...moved].sort(), expected.sort())
+  })
+}
+
+/** Biases that begin at 0 and cancel in the softmax have a gradient of 0 but for rounding. */
+const isUnused = (name: string) => name.endsWith('k_proj.bias')
+
+test('recomputed activations: the same bits', async () => {
+  const init = join(work, 'policy-init')
+  const data = writeRows(join(work, 'recompute.jsonl'), policyRows(8, { image: PICTURE }))
+  const common = { task: 'policy', init, data, freeze: [], compute: 'bf16' } as const
+  await train({ ...common, out: join(work, 'kept'), threads: 1 })
+  await train({ ...common, out: join(work, 'recomputed'), threads: 2, recompute: true })
+  assert.ok(weightsOf(join(work, 'kept')).equals(weightsOf(join(work, 'recomputed'))))
+})
+
+test('a model with a reward head of its own is refused; so are parts that leave nothing to train', async () => {
+  const data = writeRows(join(work, 'head.jsonl'), prmRows(2))
+  const refused = { task: 'prm', data, out: join(work, 'refused') } as const
+  await failure(train({ ...refused, init: REWARD_HEAD }), 'UNSUPPORTED_MODEL', /reward head/)
+  await failure(train({ ...refused, init: SEEING, freeze: ['vision', 'projector', 'language'] }), 'INVALID_ARGUMENT', /all is frozen/)
+})
+test.run()

@@ -1,0 +1,125 @@
+/** What tests of training have in common: tiny checkpoints, data files, one way to run and to compare. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { EngineError, type ErrorCode } from '../../ts/contracts/errors.ts'
+import { initModel, openTrainable } from '../../ts/engine/trainable.ts'
+import { runTraining, type TrainOptions, type TrainResult } from '../../ts/train/index.ts'
+import { editJson } from './checkpoint-files.ts'
+import { GOLDEN_ROOT } from './golden.ts'
+
+export const SEEING = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
+export const READING = join(GOLDEN_ROOT, 'models/qwen2-tied')
+export const PICTURE = join(SEEING, 'image-0.png')
+const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+
+/** A folder that goes with the process. */
+export function workFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mm-prm-train-test-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+const SMALL_FILES = /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|preprocessor_config)\.json$|^tokenizer\.model$/
+
+/** A checkpoint with random weights of `like`'s shape. `withMarker`: false leaves `<prm>` out of its vocabulary. */
+export async function tinyCheckpoint(
+  out: string,
+  options: { like?: string; withMarker?: boolean; seed?: number } = {},
+): Promise<string> {
+  const { like = SEEING, withMarker = true, seed = 1 } = options
+  const names = readdirSync(like).filter((name) => SMALL_FILES.test(name))
+  await initModel(Object.fromEntries(names.map((name) => [name, readFileSync(join(like, name))])), out, { seed, dtype: 'f32' })
+  if (withMarker) return out
+  removeMarker(out)
+  rmSync(join(out, 'model.safetensors'))
+  const files = readdirSync(out).map((name) => [name, readFileSync(join(out, name))])
+  await initModel(Object.fromEntries(files), out, { seed, dtype: 'f32' })
+  return out
+}
+
+/** `<prm>` is the last token of the golden vocabularies. */
+function removeMarker(folder: string): void {
+  let size = 0
+  editJson(folder, 'tokenizer.json', (json) => {
+    json.added_tokens = json.added_tokens.filter((t: { content: string; id: number }) => t.content !== '<prm>')
+    size = Math.max(...json.added_tokens.map((t: { id: number }) => t.id)) + 1
+  })
+  editJson(folder, 'tokenizer_config.json', (json) => {
+    for (const [id, token] of Object.entries<{ content: string }>(json.added_tokens_decoder)) {
+      if (token.content === '<prm>') delete json.added_tokens_decoder[id]
+    }
+    json.additional_special_tokens = json.additional_special_tokens?.filter((t: string) => t !== '<prm>')
+  })
+  editJson(folder, 'config.json', (json) => {
+    ;(json.llm_config ?? json).vocab_size = size
+  })
+}
+
+/** Rows of `mm-prm dataset` (format `steps`): two paths for each of `count` problems, labels of all kinds. */
+export function prmRows(count: number, more: object = {}): Record<string, unknown>[] {
+  return Array.from({ length: 2 * count }, (_, i) => {
+    const problem = i >> 1
+    const sum = 3 * problem + 5
+    const steps = [`There are ${problem} apples and ${2 * problem + 5} pears.`, i % 2 ? `I guess ${sum + 1}.` : `The sum is ${sum}.`]
+    const labels = i % 2 ? [0.75, 0] : [0.75, problem % 3 === 0 ? null : 1]
+    return { id: `p${problem}#${i % 2}`, problemId: `p${problem}`, question: `How many fruits? (${problem})`, steps, labels, ...more }
+  })
+}
+
+export function policyRows(count: number, more: object = {}): Record<string, unknown>[] {
+  return Array.from({ length: count }, (_, i) => ({
+    id: `q${i}`,
+    problemId: `q${i}`,
+    question: `What is ${i} plus ${i + 1}?`,
+    steps: [`${i} + ${i + 1} = ${2 * i + 1}.`],
+    answer: String(2 * i + 1),
+    ...more,
+  }))
+}
+
+export function writeRows(path: string, rows: readonly (object | string)[]): string {
+  writeFileSync(path, rows.map((row) => `${typeof row === 'string' ? row : JSON.stringify(row)}\n`).join(''))
+  return path
+}
+
+/** Options that make a run of a second. */
+export const QUICK = { compute: 'f32', dtype: 'f32', batchSize: 4, learningRate: 1e-3, threads: 1 } as const
+
+export function train(options: TrainOptions): Promise<TrainResult> {
+  return runTraining({ ...QUICK, ...options }, openTrainable)
+}
+
+export function trainCli(args: readonly string[]) {
+  const argv = ['--import', 'tsx', MAIN, 'train', ...args]
+  const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
+  return { status, stdout, stderr }
+}
+
+export async function failure(work: Promise<unknown>, code: ErrorCode, ...says: RegExp[]): Promise<EngineError> {
+  const error = await work.then(
+    () => undefined,
+    (e: unknown) => e,
+  )
+  assert.ok(error !== undefined, `should have failed with ${code}`)
+  assert.instance(error, EngineError, String((error as Error).stack))
+  const { code: actual, message } = error as EngineError
+  assert.is(actual, `ERR_ENGINE_${code.replace('ERR_ENGINE_', '')}`, message)
+  for (const expected of says) assert.match(message, expected)
+  return error as EngineError
+}
+
+export const weightsOf = (folder: string) => readFileSync(join(folder, 'model.safetensors'))
+
+/** metrics.jsonl without what depends on the clock. */
+export function metricsOf(folder: string): Record<string, unknown>[] {
+  const path = join(folder, 'metrics.jsonl')
+  if (!existsSync(path)) return []
+  const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean)
+  return lines.map((line) => {
+    const { seconds, ...rest } = JSON.parse(line)
+    return rest
+  })
+}
