@@ -78,7 +78,10 @@ test('bad lines skipped by option are counted and given with their reasons', asy
   const options = { task: 'prm', init: reading, badLines: 'skip' } as const
   const [mixed, clean] = [fresh(), fresh()]
   const result = await train({ ...options, data: dataFile([...good, ...lines]), out: mixed })
-  assert.equal(result.skippedLines.map((s) => s.line), lines.map((_, i) => good.length + 1 + i))
+  assert.equal(
+    result.skippedLines.map((s) => s.line),
+    lines.map((_, i) => good.length + 1 + i),
+  )
   result.skippedLines.forEach(({ reason }, i) => assert.match(reason, BAD_LINES[i]?.[1] as RegExp))
   await train({ ...options, data: dataFile(good), out: clean })
   assert.ok(weightsOf(mixed).equals(weightsOf(clean)), 'the good lines are learnt as if alone')
@@ -86,7 +89,11 @@ test('bad lines skipped by option are counted and given with their reasons', asy
 
 const NOTHING: [name: string, rows: object[], says: RegExp][] = [
   ['empty', [], /holds no sample/],
-  ['labels of one kind', good.map((r) => ({ ...r, labels: [1, 1] })), /all 12 labels are 1: a PRM needs right steps and wrong ones/],
+  [
+    'labels of one kind',
+    good.map((r) => ({ ...r, labels: [1, 1] })),
+    /all 12 labels are 1: a PRM needs right steps and wrong ones/,
+  ],
   ['no label known', good.map((r) => ({ ...r, labels: [null, null] })), /holds no label/],
   ['weights of 0', good.map((r) => ({ ...r, weights: [0, 0] })), /nothing to learn.*carry no weight/],
 ]
@@ -102,7 +109,11 @@ test('policy rows need an answer; a missing file and a text model with a picture
   const { answer, ...without } = policyRows(1)[0] as Record<string, unknown>
   const policy = { task: 'policy', init: reading } as const
   await failure(train({ ...policy, data: dataFile([without]), out: fresh() }), 'INVALID_ARGUMENT', /line 1: "answer"/)
-  await failure(train({ ...policy, data: join(work, 'none.jsonl'), out: fresh() }), 'INVALID_ARGUMENT', /none\.jsonl: no such file/)
+  await failure(
+    train({ ...policy, data: join(work, 'none.jsonl'), out: fresh() }),
+    'INVALID_ARGUMENT',
+    /none\.jsonl: no such file/,
+  )
   const pictured = dataFile(policyRows(2, { image: PICTURE }))
   await failure(train({ ...policy, data: pictured, out: fresh() }), 'INVALID_MODEL', /has an image, but .* reads text only/)
   const broken = join(work, 'broken.png')
@@ -133,7 +144,12 @@ test('a batch of nothing but too long samples moves no weight', async () => {
   const [out, alone] = [fresh(), fresh()]
   const sample = { ...row, labels: [0.75, 0] }
   await train({ ...options, data: dataFile([sample, long(1), long(2)]), out })
-  assert.equal(metricsOf(out).map((line) => line['samples']).sort(), [0, 0, 1])
+  assert.equal(
+    metricsOf(out)
+      .map((line) => line['samples'])
+      .sort(),
+    [0, 0, 1],
+  )
   await train({ ...options, data: dataFile([sample, sample]), maxSteps: 1, out: alone })
   assert.ok(weightsOf(out).equals(weightsOf(alone)), 'one step was taken, and it is the one of the good sample')
 })
@@ -161,7 +177,12 @@ test('a loss that is no number: stops, names the batch, keeps the last good chec
   for (const compute of ['f32', 'bf16'] as const) {
     const data = dataFile(rows.map((r, i) => (i === 6 ? { ...r, id: 'the bad one', question: `${word} ${word}` } : r)))
     const out = fresh()
-    const error = await failure(train({ ...common, compute, data, out }), 'TRAINING', /step \d+: the loss is (NaN|Infinity)/, /the bad one/)
+    const error = await failure(
+      train({ ...common, compute, data, out }),
+      'TRAINING',
+      /step \d+: the loss is (NaN|Infinity)/,
+      /the bad one/,
+    )
     const failed = Number(/step (\d+)/.exec(error.message)?.[1])
     assert.not.ok(existsSync(join(out, 'model.safetensors')))
     const kept = existsSync(join(out, 'checkpoints')) ? readdirSync(join(out, 'checkpoints')) : []
@@ -183,8 +204,16 @@ test('a loss that is no number: stops, names the batch, keeps the last good chec
 test('weights that ran away end in an error, not in a checkpoint of numbers that are none', async () => {
   const out = fresh()
   const options = { task: 'policy', init, data: dataFile(policyRows(16)), out, schedule: 'constant', learningRate: 1e30 } as const
-  await failure(train({ ...options, checkpointEvery: 100 }), 'TRAINING', /step \d+: the (loss|gradients' norm) is (NaN|Infinity)/, /q\d+/)
-  assert.equal(readdirSync(out).filter((name) => name !== 'metrics.jsonl'), [])
+  await failure(
+    train({ ...options, checkpointEvery: 100 }),
+    'TRAINING',
+    /step \d+: the (loss|gradients' norm) is (NaN|Infinity)/,
+    /q\d+/,
+  )
+  assert.equal(
+    readdirSync(out).filter((name) => name !== 'metrics.jsonl'),
+    [],
+  )
 })
 
 test('aborted: the error says so, checkpoints stay, and the run can go on', async () => {
@@ -218,7 +247,21 @@ test('no room for a checkpoint, or for the result: said, nothing half written, a
   const onProgress = ({ step }: { step: number }) => void (step === 3 && controller.abort())
   const common = { ...options, task: 'policy', init, data } as const
   await failure(train({ ...common, checkpointEvery: 2, out, onProgress, signal: controller.signal }), 'ABORTED')
-  const args = ['--task', 'policy', '--init', init, '--data', data, '--recipe', recipe, '--out', out, '--resume', '--threads', '1']
+  const args = [
+    '--task',
+    'policy',
+    '--init',
+    init,
+    '--data',
+    data,
+    '--recipe',
+    recipe,
+    '--out',
+    out,
+    '--resume',
+    '--threads',
+    '1',
+  ]
   const full = cramped(1000, args)
   assert.is(full.status, 1, full.stderr)
   assert.match(full.stderr, /cannot save the checkpoint .*step-00000004.*File too large.*\[ERR_ENGINE_STORE\]/)

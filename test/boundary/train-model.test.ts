@@ -265,6 +265,10 @@ test('a model with a reward head of its own is refused; so are parts that leave 
   const data = writeRows(join(work, 'head.jsonl'), prmRows(2))
   const refused = { task: 'prm', data, out: join(work, 'refused') } as const
   await failure(train({ ...refused, init: REWARD_HEAD }), 'UNSUPPORTED_MODEL', /reward head/)
-  await failure(train({ ...refused, init: SEEING, freeze: ['vision', 'projector', 'language'] }), 'INVALID_ARGUMENT', /all is frozen/)
+  await failure(
+    train({ ...refused, init: SEEING, freeze: ['vision', 'projector', 'language'] }),
+    'INVALID_ARGUMENT',
+    /all is frozen/,
+  )
 })
 test.run()

@@ -78,7 +78,8 @@ test('killed in the middle of everything, then resumed: the same bits and metric
     assert.ok(await killAt(out, 1 + (i % 2), moment()), `the moment never came: ${name}`)
     leftovers += [...filesIn(checkpoints), ...filesIn(out)].filter((file) => /\.tmp-/.test(file)).length
     // Whatever has its final name is whole, and only the last kill can come too late for it to be missing.
-    if (existsSync(join(out, 'model.safetensors'))) assert.ok(i === moments.length - 1 && weightsOf(out).equals(weightsOf(undisturbed)))
+    if (existsSync(join(out, 'model.safetensors')))
+      assert.ok(i === moments.length - 1 && weightsOf(out).equals(weightsOf(undisturbed)))
   }
   assert.ok(leftovers > 0, 'nothing was caught in the middle of being written')
   const resumed = trainCli(args(out, 2).slice(1))

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { EngineError, type ErrorCode } from '../../ts/contracts/errors.ts'
+import { EngineError } from '../../ts/contracts/errors.ts'
 import { initModel, openTrainable } from '../../ts/engine/trainable.ts'
 import { runTraining, type TrainOptions, type TrainResult } from '../../ts/train/index.ts'
 import { editJson } from './checkpoint-files.ts'
@@ -22,7 +22,8 @@ export function workFolder(): string {
   return folder
 }
 
-const SMALL_FILES = /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|preprocessor_config)\.json$|^tokenizer\.model$/
+const SMALL_FILES =
+  /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|preprocessor_config)\.json$|^tokenizer\.model$/
 
 /** A checkpoint with random weights of `like`'s shape. `withMarker`: false leaves `<prm>` out of its vocabulary. */
 export async function tinyCheckpoint(
@@ -63,9 +64,19 @@ export function prmRows(count: number, more: object = {}): Record<string, unknow
   return Array.from({ length: 2 * count }, (_, i) => {
     const problem = i >> 1
     const sum = 3 * problem + 5
-    const steps = [`There are ${problem} apples and ${2 * problem + 5} pears.`, i % 2 ? `I guess ${sum + 1}.` : `The sum is ${sum}.`]
+    const steps = [
+      `There are ${problem} apples and ${2 * problem + 5} pears.`,
+      i % 2 ? `I guess ${sum + 1}.` : `The sum is ${sum}.`,
+    ]
     const labels = i % 2 ? [0.75, 0] : [0.75, problem % 3 === 0 ? null : 1]
-    return { id: `p${problem}#${i % 2}`, problemId: `p${problem}`, question: `How many fruits? (${problem})`, steps, labels, ...more }
+    return {
+      id: `p${problem}#${i % 2}`,
+      problemId: `p${problem}`,
+      question: `How many fruits? (${problem})`,
+      steps,
+      labels,
+      ...more,
+    }
   })
 }
 
@@ -98,7 +109,8 @@ export function trainCli(args: readonly string[]) {
   return { status, stdout, stderr }
 }
 
-export async function failure(work: Promise<unknown>, code: ErrorCode, ...says: RegExp[]): Promise<EngineError> {
+/** `code` without ERR_ENGINE_. */
+export async function failure(work: Promise<unknown>, code: string, ...says: RegExp[]): Promise<EngineError> {
   const error = await work.then(
     () => undefined,
     (e: unknown) => e,
@@ -106,7 +118,7 @@ export async function failure(work: Promise<unknown>, code: ErrorCode, ...says: 
   assert.ok(error !== undefined, `should have failed with ${code}`)
   assert.instance(error, EngineError, String((error as Error).stack))
   const { code: actual, message } = error as EngineError
-  assert.is(actual, `ERR_ENGINE_${code.replace('ERR_ENGINE_', '')}`, message)
+  assert.is(actual, `ERR_ENGINE_${code}`, message)
   for (const expected of says) assert.match(message, expected)
   return error as EngineError
 }

@@ -85,7 +85,8 @@ async function run(argv: readonly string[]): Promise<number> {
     openTrainable,
   )
   const { skippedLines, ...summary } = result
-  progress.finish(`${result.steps} steps, loss ${result.loss.toFixed(4)}`)
+  const best = result.bestEvalLoss === null ? '' : `, best eval ${result.bestEvalLoss.toFixed(4)} at step ${result.bestStep}`
+  progress.finish(`${result.steps} steps, loss ${result.loss.toFixed(4)}${best}`)
   for (const { line, reason } of skippedLines) process.stderr.write(`line ${line} was skipped: ${reason}\n`)
   process.stdout.write(
     values.json ? `${JSON.stringify(result)}\n` : formatRows({ ...summary, skippedLines: skippedLines.length }),

@@ -17,14 +17,7 @@ import type {
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { RECORD_FILE } from './families/index.ts'
 import { decodeImage } from './image.ts'
-import {
-  addSpecialToken,
-  copyModelFiles,
-  makeFolder,
-  raiseVocabSize,
-  recordWeightDtype,
-  writeFileSafely,
-} from './model-files.ts'
+import { addSpecialToken, copyModelFiles, makeFolder, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
 import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 import { MARKER_TOKEN, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
@@ -74,7 +67,9 @@ function checkOnlyAdapters({ freeze }: TrainableOptions, summary: ModelSummary):
   const trained = (['vision', 'projector'] as const).filter((part) => summary.vision && !freeze.includes(part))
   if (trained.length === 0) return
   const all = '["vision", "projector"]'
-  throw invalidArgument(`adapters cannot be saved apart where ${trained.join(' and ')} are trained too: freeze ${all}, or save merged`)
+  throw invalidArgument(
+    `adapters cannot be saved apart where ${trained.join(' and ')} are trained too: freeze ${all}, or save merged`,
+  )
 }
 
 /** Ids that are new. */

@@ -36,7 +36,7 @@ const dataset = z.custom<Dataset>(
 )
 const data = z.union([z.string().min(1), dataset])
 
-const lora = z.strictObject({ rank: count, alpha: positive, targets: z.array(z.string().min(1)).min(1) })
+const lora = z.strictObject({ rank: count, alpha: positive, targets: z.array(z.string().min(1)).min(1).readonly() })
 
 /** What a recipe file may hold: everything but folders, data and callbacks. */
 export const recipeSchema = z.strictObject({
@@ -63,7 +63,10 @@ export const recipeSchema = z.strictObject({
   eps: positive.default(1e-8),
   /** Global norm that gradients are clipped to; 0: not at all. */
   clip: z.number().nonnegative().default(1),
-  freeze: z.array(z.enum(['vision', 'projector', 'language'])).default(['vision']),
+  freeze: z
+    .array(z.enum(['vision', 'projector', 'language']))
+    .readonly()
+    .default(['vision']),
   lora: lora.optional(),
   /** `merged`: adapters become part of the weights; `adapters`: PEFT's files beside the untouched base. */
   saveLora: z.enum(['merged', 'adapters']).default('merged'),

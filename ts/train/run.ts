@@ -310,11 +310,7 @@ class Run {
   }
 
   /** Evaluation and checkpoint where they are due. */
-  async #evaluateAndKeep(
-    held: readonly (() => Promise<TrainSample>)[],
-    evalEvery: number,
-    totalSteps: number,
-  ): Promise<void> {
+  async #evaluateAndKeep(held: readonly (() => Promise<TrainSample>)[], evalEvery: number, totalSteps: number): Promise<void> {
     const { step } = this.#position
     const last = step === totalSteps
     if (held.length > 0 && (step % evalEvery === 0 || last)) await this.#evaluate(held)
