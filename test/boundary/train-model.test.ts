@@ -31,6 +31,7 @@ const REWARD_HEAD = join(GOLDEN_ROOT, 'models/qwen2-reward-head')
 const HEAD = 'language_model.lm_head.weight'
 const EMBEDDING = 'language_model.model.embed_tokens.weight'
 
+const LORA = { rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] }
 const OPENED = {
   compute: 'f32',
   threads: 1,
@@ -107,6 +108,38 @@ for (const [name, like, tables] of [
   })
 }
 
+test('a vocabulary without Yes and No gets them too, and learns to tell them apart', async () => {
+  const init = await tinyCheckpoint(join(work, 'no-reward'), { withMarker: false, withReward: false })
+  const before = await openTokenizer(init)
+  assert.equal(
+    ['<prm>', 'Yes', 'No'].map((piece) => before.pieceId(piece)),
+    [undefined, undefined, undefined],
+  )
+  const data = writeRows(join(work, 'no-reward.jsonl'), prmRows(6))
+  const out = join(work, 'no-reward-out')
+  const common = { task: 'prm', init, data } as const
+  const { loss } = await train({ ...common, out, epochs: 20 })
+  assert.ok(loss < 0.45, `learnt nothing: ${loss}`)
+  const tokenizer = await openTokenizer(out)
+  const first = before.vocabSize
+  assert.equal(
+    ['<prm>', 'Yes', 'No'].map((piece) => tokenizer.pieceId(piece)),
+    [first, first + 1, first + 2],
+  )
+  const text = 'Yes or No'
+  assert.equal(tokenizer.encodePlain(text), before.encodePlain(text), 'texts of users are tokenised as before')
+  await using engine = await Engine.open({ model: out, weights: 'f32', threads: 1 })
+  const expected = await predictions(out, 'internvl2_5-prm-train')
+  assert.ok(relativeDistance(await engine.scoreSteps(SCORED), expected) < 1e-5)
+
+  await failure(
+    train({ ...common, out: join(work, 'x'), freeze: ['vision', 'language'] }),
+    'INVALID_ARGUMENT',
+    /lacks the pieces Yes and No/,
+  )
+  await failure(train({ ...common, out: join(work, 'x'), lora: LORA }), 'INVALID_ARGUMENT', /lacks the pieces Yes and No/)
+})
+
 test('a tokenizer of SentencePiece gets the marker too', async () => {
   const init = await tinyCheckpoint(join(work, 'sentencepiece'), { like: SENTENCEPIECE })
   editJson(init, 'added_tokens.json', (json) => delete json['<prm>'])
@@ -160,8 +193,6 @@ for (const template of ['internvl2_5-prm-train', 'internvl2_5-prm-score']) {
     }
   })
 }
-
-const LORA = { rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] }
 
 test('LoRA: adapters saved apart, added to the base, are the merged weights', async () => {
   const init = await tinyCheckpoint(join(work, 'lora-init'), { withMarker: false })

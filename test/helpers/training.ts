@@ -25,16 +25,20 @@ export function workFolder(): string {
 const SMALL_FILES =
   /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|preprocessor_config)\.json$|^tokenizer\.model$/
 
-/** A checkpoint with random weights of `like`'s shape. `withMarker`: false leaves `<prm>` out of its vocabulary. */
+/**
+ * A checkpoint with random weights of `like`'s shape. `withMarker`: false leaves `<prm>` out of its vocabulary,
+ * `withReward`: false makes Yes and No other pieces.
+ */
 export async function tinyCheckpoint(
   out: string,
-  options: { like?: string; withMarker?: boolean; seed?: number } = {},
+  options: { like?: string; withMarker?: boolean; withReward?: boolean; seed?: number } = {},
 ): Promise<string> {
-  const { like = SEEING, withMarker = true, seed = 1 } = options
+  const { like = SEEING, withMarker = true, withReward = true, seed = 1 } = options
   const names = readdirSync(like).filter((name) => SMALL_FILES.test(name))
   await initModel(Object.fromEntries(names.map((name) => [name, readFileSync(join(like, name))])), out, { seed, dtype: 'f32' })
   if (withMarker) return out
   removeMarker(out)
+  if (!withReward) renameRewards(out)
   rmSync(join(out, 'model.safetensors'))
   const files = readdirSync(out).map((name) => [name, readFileSync(join(out, name))])
   await initModel(Object.fromEntries(files), out, { seed, dtype: 'f32' })
@@ -56,6 +60,17 @@ function removeMarker(folder: string): void {
   })
   editJson(folder, 'config.json', (json) => {
     ;(json.llm_config ?? json).vocab_size = size
+  })
+}
+
+/** Pieces that no merge makes: the letters stay apart. */
+function renameRewards(folder: string): void {
+  editJson(folder, 'tokenizer.json', ({ model }) => {
+    for (const piece of ['Yes', 'No']) {
+      model.vocab[`${piece}~${piece}`] = model.vocab[piece]
+      delete model.vocab[piece]
+      model.merges = model.merges.filter((merge: string | string[]) => [merge].flat().join('').replaceAll(' ', '') !== piece)
+    }
   })
 }
 

@@ -22,11 +22,13 @@ import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, 
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 import { MARKER_TOKEN, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
 
+/** Right and wrong, in the order of the loss. */
+const REWARD_PIECES = ['Yes', 'No']
 /** Pictures kept as tiles between batches, in bytes. */
 const TILE_CACHE_BYTES = 256 * 2 ** 20
 
 /**
- * Opens `init` for training. For a PRM, `<prm>` is added to the vocabulary where the tokenizer lacks it.
+ * Opens `init` for training. For a PRM, `<prm>` and the pieces Yes and No are added to the vocabulary where the tokenizer lacks them.
  * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL, INVALID_ARGUMENT
  */
 export async function openTrainable(options: TrainableOptions): Promise<TrainableModel> {
@@ -38,7 +40,7 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
   const files = await mkdtemp(join(tmpdir(), 'mm-prm-train-'))
   try {
     await copyModelFiles(init, files)
-    const newTokens = options.task === 'prm' ? await addMarker(files) : []
+    const newTokens = options.task === 'prm' ? await addPrmTokens(files, options) : []
     const tokenizer = await openTokenizer(files)
     const native = await loadNative().openTrainer({
       model: init,
@@ -72,14 +74,22 @@ function checkOnlyAdapters({ freeze }: TrainableOptions, summary: ModelSummary):
   )
 }
 
-/** Ids that are new. */
-async function addMarker(files: string): Promise<number[]> {
+/**
+ * Adds what a PRM reads at a step and the tokenizer lacks: the marker, and the two pieces that a score is made of (a
+ * small vocabulary may spell them in letters). Returns the ids that are new.
+ */
+async function addPrmTokens(files: string, { lora, freeze, init }: TrainableOptions): Promise<number[]> {
   const tokenizer = await openTokenizer(files)
-  if (tokenizer.added.ids.has(MARKER_TOKEN)) return []
-  const id = tokenizer.vocabSize
-  await addSpecialToken(files, MARKER_TOKEN, id)
-  await raiseVocabSize(files, id + 1)
-  return [id]
+  const missing = REWARD_PIECES.filter((piece) => tokenizer.pieceId(piece) === undefined)
+  if (missing.length > 0 && (lora || freeze.includes('language'))) {
+    const why = 'their rows begin alike, and only training tells them apart: not with LoRA, nor with the language model frozen'
+    throw invalidArgument(`${init}: the tokenizer lacks the pieces ${missing.join(' and ')}; ${why}`)
+  }
+  const tokens = [...(tokenizer.added.ids.has(MARKER_TOKEN) ? [] : [MARKER_TOKEN]), ...missing]
+  const ids = tokens.map((_, i) => tokenizer.vocabSize + i)
+  for (const [i, token] of tokens.entries()) await addSpecialToken(files, token, ids[i] as number)
+  if (ids.length > 0) await raiseVocabSize(files, tokenizer.vocabSize + ids.length)
+  return ids
 }
 
 interface Parts {
@@ -107,11 +117,7 @@ class NativeTrainable implements TrainableModel {
     this.info = native.info()
     this.record = options.task === 'prm' ? { task: 'prm', scoring: 'mm-prm', template } : { task: 'policy', template }
     this.#context = { tokenizer, template, systemMessage: folder.config.system_message, lossWeight: options.lossWeight }
-    const [yes, no] = [tokenizer.pieceId('Yes'), tokenizer.pieceId('No')]
-    if (options.task === 'prm' && (yes === undefined || no === undefined)) {
-      throw invalidModel(`${folder.path}: a PRM needs the pieces Yes and No in the tokenizer`)
-    }
-    this.#pair = Int32Array.of(yes ?? 0, no ?? 0)
+    this.#pair = Int32Array.from(REWARD_PIECES, (piece) => tokenizer.pieceId(piece) ?? 0) // a policy has no use for it
   }
 
   async encode(sample: TrainSample): Promise<TrainRow> {
