@@ -2,17 +2,16 @@
  * Whatever is shared, evicted, preempted, chunked or batched: the same bits as a fresh engine that runs one request
  * alone. Log-probabilities are compared exactly, so a difference in the last bit of any logit row shows.
  */
-import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Completion } from '../../ts/engine/completion.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import type { GenerateRequest } from '../../ts/engine/generate-options.ts'
 import { loadNative } from '../../ts/engine/native.ts'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 
-const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
-const IMAGES = [join(MODEL, 'image-0.png'), join(MODEL, 'image-1.png'), undefined]
+const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
+const IMAGES = [...picturesOf(MODEL).slice(0, 2), undefined]
 const SAMPLING = { temperature: 1, topK: 40, topP: 0.95, repetitionPenalty: 1.05 }
 const SAMPLED_STEPS = ['Read the chart.', 'Add them: 12 + 30 = 42.', 'So there are 42 fruits in all.', 'Check it again.']
 /** Pages of 16 tokens in the small engine: a few sequences, then something has to go. */

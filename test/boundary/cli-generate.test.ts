@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { GOLDEN_ROOT, goldenFolders, readJson } from '../helpers/golden.ts'
+import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
+import { goldenFolders, readJson } from '../helpers/golden.ts'
 
-const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
+const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
+const [IMAGE = ''] = picturesOf(MODEL)
 const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
 const work = mkdtempSync(join(tmpdir(), 'mm-prm-generate-'))
 test.after(() => rmSync(work, { recursive: true, force: true }))
@@ -27,7 +29,7 @@ function generate(lines: readonly (object | string)[], args: readonly string[], 
   }
 }
 
-cpSync(join(MODEL, 'image-0.png'), join(work, 'chart.png'))
+cpSync(IMAGE, join(work, 'chart.png'))
 const LINES = [
   { id: 'a', question: 'How many apples?', image: 'chart.png' },
   { id: 2, question: 'How many oranges?', steps: ['Read the chart.'] },

@@ -6,15 +6,16 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 
-const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
+const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
+const [IMAGE = ''] = picturesOf(MODEL)
 const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
 const work = mkdtempSync(join(tmpdir(), 'mm-prm-score-'))
 const INPUT = join(work, 'input.jsonl')
 const PICTURE = join(work, 'chart.png')
 const BROKEN = join(work, 'broken.png')
-cpSync(join(MODEL, 'image-0.png'), PICTURE)
+cpSync(IMAGE, PICTURE)
 cpSync(PICTURE, BROKEN)
 truncateSync(BROKEN, 200)
 test.after(() => rmSync(work, { recursive: true, force: true }))
@@ -129,7 +130,7 @@ test('a run that cannot start touches neither its input nor earlier results', ()
     assert.match(stderr, message)
     assert.not.match(stderr, /opening/)
   }
-  const unrecognised = score(GOOD, ['--output', earlier, '--model', join(GOLDEN_ROOT, 'models/mistral-math-shepherd')])
+  const unrecognised = score(GOOD, ['--output', earlier, '--model', pickCheckpoint({ scoring: 'named' })])
   assert.is(unrecognised.status, 1)
   assert.match(unrecognised.stderr, /name the scoring family: mm-prm, qwen2\.5-math-prm, math-shepherd/)
   assert.is(readFileSync(earlier, 'utf8'), 'earlier\n')

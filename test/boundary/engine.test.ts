@@ -1,14 +1,13 @@
 /** The life of an engine as callers see it: errors, aborts, closing while busy, several at once, worker threads. */
-import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 
-const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
-const IMAGE = join(MODEL, 'image-0.png')
+const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
+const [IMAGE = ''] = picturesOf(MODEL)
 const QUESTION = 'The bar chart shows 12 apples and 30 oranges. How many fruits are there?'
 const STEPS = ['Read the chart: 12 and 30.', '12 + 30 = 42.', 'Answer: 42']
 
@@ -119,7 +118,7 @@ test('closing while busy rejects what waits, and a closed engine says so', async
 
 test('several engines and worker threads in one process', async () => {
   await using one = await Engine.open({ model: MODEL })
-  await using two = await Engine.open({ model: join(GOLDEN_ROOT, 'models/qwen2-reward-head') })
+  await using two = await Engine.open({ model: pickCheckpoint({ head: 'reward' }) })
   const expected = await one.scoreSteps({ question: QUESTION, steps: STEPS })
   const inWorker = (close: boolean) =>
     new Promise<number[]>((resolve, reject) => {

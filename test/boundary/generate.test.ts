@@ -1,15 +1,14 @@
 /** Generation as callers see it: samples, streams, stops, bad input, aborts, closing, back-pressure, workers. */
-import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import type { StreamEvent } from '../../ts/engine/generation.ts'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 
-const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
-const IMAGE = join(MODEL, 'image-0.png')
+const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
+const [IMAGE = ''] = picturesOf(MODEL)
 const QUESTION = 'How many fruits are there?'
 
 async function rejection(promise: Promise<unknown>): Promise<EngineError> {
@@ -159,7 +158,7 @@ test('bad requests name what is wrong', async () => {
   const { requestsRunning, requestsWaiting, usedPages } = engine.stats()
   assert.equal([requestsRunning, requestsWaiting, usedPages], [0, 0, 0])
   assert.match((await rejection(Engine.open({ model: MODEL, kvCacheBytes: 10 }))).message, /kvCacheBytes/)
-  await using judge = await Engine.open({ model: join(GOLDEN_ROOT, 'models/qwen2-reward-head') })
+  await using judge = await Engine.open({ model: pickCheckpoint({ head: 'reward' }) })
   assert.match((await rejection(judge.generate({ tokens: [1] }))).message, /reward head/)
 })
 

@@ -1,12 +1,11 @@
 /** Weight-only quantisation at opening: smaller, close to the exact scores, the same bits in any company. */
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative } from '../../ts/engine/native.ts'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
 
-const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
+const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
 const question = 'The bar chart shows 12 apples and 30 oranges. How many fruits are there?'
 const solutions = [['Read the chart: 12 and 30.', '12 + 30 = 42.'], ['Read the chart: 12 and 30.', 'I guess 41.'], ['No idea.']]
 /** Of these tiny random models, whose logits spread widely. */

@@ -7,6 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative } from '../../ts/engine/native.ts'
+import { namedScoring } from '../helpers/checkpoint-files.ts'
 import { goldenFolders, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
 
 const FP32_RELATIVE = 1e-4
@@ -110,7 +111,7 @@ let ran = 0
 for (const { name, path } of goldenFolders('models')) {
   const golden = readJson(join(path, 'golden.json'))
   const tensors = readTensors(join(path, 'golden.safetensors'))
-  const scoring = name.includes('math-shepherd') ? { scoring: 'math-shepherd' } : {}
+  const scoring = { scoring: namedScoring(path) ?? 'auto' }
   for (const isa of loadNative().probe().isas) {
     const test = suite(`models/${name} ${isa}`)
     const engines: { f32?: Engine; bf16?: Engine } = {}

@@ -7,6 +7,7 @@ import { resolveFamily } from '../../ts/engine/families/index.ts'
 import { renderChat } from '../../ts/engine/template/chat.ts'
 import { chatPrompt, prmTrainPrompt } from '../../ts/engine/template/internvl.ts'
 import { openTokenizer, type Tokenizer } from '../../ts/engine/tokenizer/index.ts'
+import { namedScoring } from '../helpers/checkpoint-files.ts'
 import { goldenFolders, readJson } from '../helpers/golden.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: cases are plain data, see the golden README
@@ -77,7 +78,7 @@ for (const { name, path } of goldenFolders('models')) {
     const context = {
       tokenizer,
       folder,
-      scoring: name.includes('math-shepherd') ? 'math-shepherd' : 'auto',
+      scoring: namedScoring(path) ?? 'auto',
       architecture: architectures?.[0] ?? '',
     }
     readJson(join(path, 'golden.json')).cases.forEach((c: Case, i: number) => {

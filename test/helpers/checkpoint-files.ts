@@ -13,15 +13,49 @@ export interface HeaderEntry {
 }
 export type Header = Record<string, HeaderEntry>
 
-/** The first golden checkpoint that is sharded or not, sees or not, and holds a file. */
-export function pickCheckpoint(wanted: { sharded: boolean; vision: boolean; file?: string }): string {
+export interface Wanted {
+  sharded?: boolean
+  vision?: boolean
+  /** A file that the folder holds. */
+  file?: string
+  /** A kind of case that its golden.json has, such as `scoreSolutions`: what the checkpoint can do. */
+  kind?: string
+  head?: 'vocabulary' | 'reward'
+  /** Whether its scoring family is recognised, or has to be named. */
+  scoring?: 'recognised' | 'named'
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: cases are plain data
+const casesOf = (path: string): any[] => readJson(join(path, 'golden.json')).cases
+
+/** The first golden checkpoint of that sort. */
+export function pickCheckpoint(wanted: Wanted): string {
+  const { sharded, vision, file = 'config.json', kind, head, scoring } = wanted
   const found = goldenFolders('models').find(({ path }) => {
-    const vision = 'vision_config' in readJson(join(path, 'config.json'))
-    const fits = existsSync(join(path, WEIGHTS)) !== wanted.sharded && vision === wanted.vision
-    return fits && existsSync(join(path, wanted.file ?? 'config.json'))
+    const config = readJson(join(path, 'config.json'))
+    return (
+      (sharded === undefined || existsSync(join(path, WEIGHTS)) !== sharded) &&
+      (vision === undefined || 'vision_config' in config === vision) &&
+      (kind === undefined || casesOf(path).some((c) => c.kind === kind)) &&
+      (head === undefined || /RewardModel/.test(config.architectures) === (head === 'reward')) &&
+      (scoring === undefined || (namedScoring(path) !== undefined) === (scoring === 'named')) &&
+      existsSync(join(path, file))
+    )
   })
   if (!found) throw new Error(`no golden checkpoint with ${JSON.stringify(wanted)}`)
   return found.path
+}
+
+/** Pictures of a checkpoint's golden cases, all different. */
+export function picturesOf(checkpoint: string): string[] {
+  const names = new Set<string>(casesOf(checkpoint).flatMap((c) => c.image ?? []))
+  return [...names].map((name) => join(checkpoint, name))
+}
+
+/** The scoring family that has to be named at opening; undefined where it is recognised. */
+export function namedScoring(checkpoint: string): string | undefined {
+  const isShepherd = casesOf(checkpoint).some((c) => c.kind === 'score' && c.rewardIds && c.template === undefined)
+  return isShepherd ? 'math-shepherd' : undefined
 }
 
 /** A copy without the golden outputs. */

@@ -3,10 +3,10 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
 import { Installation, runNode, scoringProgram } from '../helpers/packed.ts'
 
-const MODEL = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
+const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
 const packed = new Installation({ prebuild: true })
 process.on('exit', () => packed.remove())
 

@@ -1,0 +1,20 @@
+/** The golden set as a whole: an area that no test here reads would pass unnoticed. */
+import { readdirSync } from 'node:fs'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { GOLDEN_ROOT } from '../helpers/golden.ts'
+
+const READ = ['best-of-n', 'images', 'models', 'omega', 'sampling', 'tokenizers', 'training', 'verify']
+/** Not in every set: its cases must not be copied into the package. */
+const OPTIONAL = ['verify']
+
+test('every area of the golden set is read by a test', () => {
+  const there = readdirSync(GOLDEN_ROOT).filter((name) => name !== 'README.md')
+  const strange = there.filter((name) => !READ.includes(name))
+  assert.equal(strange, [], `no test reads these in ${GOLDEN_ROOT}`)
+  const absent = READ.filter((name) => !there.includes(name) && !OPTIONAL.includes(name))
+  assert.equal(absent, [], `these are not in ${GOLDEN_ROOT}`)
+  console.log(`golden: ${there.length} areas: ${there.join(', ')}`)
+})
+
+test.run()
