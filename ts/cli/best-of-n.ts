@@ -7,6 +7,7 @@ import { aggregate, aggregationOf, bestOf, type ScoredItem } from '../select/ind
 import { openRun } from '../store/reader.ts'
 import { verifyAnswer } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
+import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { exitCodeOf, searchToEnd } from './search.ts'
 import { printSelection, selectionReport } from './select.ts'
@@ -31,11 +32,13 @@ Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
   --resume                 go on with the run that DIR holds
   --skip-bad               leave out problem rows that cannot be read
   --in-flight N            problems at once
+${JUDGE_USAGE}
 ${POLICY_USAGE}
   --json                   the summary as one JSON object on standard output`
 
 const OPTIONS = {
   ...POLICY_OPTIONS,
+  ...JUDGE_OPTIONS,
   problems: { type: 'string' },
   out: { type: 'string' },
   prm: { type: 'string' },

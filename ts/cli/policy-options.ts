@@ -118,7 +118,8 @@ async function openNative(values: Values): Promise<OpenedPolicy> {
   }
 }
 
-async function openEngine(model: string, values: Pick<Values, 'dtype' | 'threads'>): Promise<Engine> {
+/** Opens a checkpoint with its progress shown. */
+export async function openEngine(model: string, values: Pick<Values, 'dtype' | 'threads'>): Promise<Engine> {
   const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
   const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16'])
   const progress = new Progress('opening')

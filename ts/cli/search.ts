@@ -3,15 +3,14 @@ import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { RunSummary } from '../contracts/run-store.ts'
 import { validate } from '../contracts/validate.ts'
-import { chatJudge } from '../policy/openai-client.ts'
 import { readProblems } from '../problems/index.ts'
 import { findStrategy } from '../search/registry.ts'
 import { runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
-import { ruleVerifier } from '../verify/index.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE, readApiKey } from './policy-options.ts'
+import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
+import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
 
@@ -38,12 +37,13 @@ with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some
   --c-puct C  (0.125)   --alpha A  (0.5)   --beta B  (0.9)   --length-scale L  (2000)
   --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4
   --scorer DIR             checkpoint of a process reward model (beam needs one)
-  --judge-endpoint URL --judge-model NAME   a server that judges answers the rules cannot decide
+${JUDGE_USAGE}
 ${POLICY_USAGE}
   --json                   the summary as one JSON object on standard output`
 
 const OPTIONS = {
   ...POLICY_OPTIONS,
+  ...JUDGE_OPTIONS,
   problems: { type: 'string' },
   out: { type: 'string' },
   resume: { type: 'boolean' },
@@ -62,8 +62,6 @@ const OPTIONS = {
   'length-scale': { type: 'string' },
   set: { type: 'string', multiple: true },
   scorer: { type: 'string' },
-  'judge-endpoint': { type: 'string' },
-  'judge-model': { type: 'string' },
   json: { type: 'boolean' },
 } as const
 
@@ -100,20 +98,6 @@ function readStrategy(values: Values) {
   }
   if (strategy.needsScorer && values.scorer === undefined) throw new UsageError(`--strategy ${strategy.name} needs --scorer DIR`)
   return { strategy, options: validate(strategy.options, given, `strategy ${strategy.name}`) }
-}
-
-function readVerifier(values: Values) {
-  const endpoint = values['judge-endpoint']
-  if ((endpoint === undefined) !== (values['judge-model'] === undefined)) {
-    throw new UsageError('--judge-endpoint and --judge-model go together')
-  }
-  if (endpoint === undefined) return ruleVerifier()
-  const options = {
-    baseUrl: endpoint,
-    model: required(values['judge-model'], 'judge-model'),
-    ...readApiKey(values['api-key-file']),
-  }
-  return ruleVerifier({ judge: { ask: chatJudge(options) } })
 }
 
 /** Reads the whole file once before any work: a bad row in its middle must not end a run of hours. */
@@ -166,7 +150,6 @@ function report(summary: RunSummary & { bad: number; seconds: number; interrupte
 /** Resolves to what the run came to; an abort is an outcome here, not an error. */
 async function search(values: Values, signal: AbortSignal, closing: (() => Promise<void>)[]): Promise<{ bad: number }> {
   const { strategy, options } = readStrategy(values)
-  const verifier = readVerifier(values)
   const file = required(values.problems, 'problems')
   const out = required(values.out, 'out')
   const seed = numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0
@@ -176,6 +159,8 @@ async function search(values: Values, signal: AbortSignal, closing: (() => Promi
   }
   const askedInFlight = positiveInteger(values['in-flight'], 'in-flight')
   const { total, bad } = await checkProblems(file, values['skip-bad'] ?? false)
+  const { verifier, close: closeVerifier } = await openVerifier(values)
+  closing.push(closeVerifier)
   const { policy, inFlight, close } = await openPolicy(values)
   closing.push(close)
   const opened = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)

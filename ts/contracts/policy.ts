@@ -16,7 +16,7 @@ export interface Rollout {
   readonly steps: readonly string[]
   /** The policy's raw output. */
   readonly text: string
-  /** Tokens generated, where the policy tells. */
+  /** Tokens generated, where the policy tells; an estimate, exact in sum, where it counts several samples as one. */
   readonly numTokens?: number
 }
 

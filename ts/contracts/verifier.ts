@@ -9,6 +9,12 @@ export interface Verdict {
   readonly raw?: string
 }
 
+/**
+ * One question to a judge, its words in return.
+ * @param attempt how often the same was asked before; a judge that samples draws anew
+ */
+export type AskJudge = (prompt: string, signal?: AbortSignal, attempt?: number) => Promise<string>
+
 export interface Verifier {
   readonly name: string
   /** The answer stated in a solution's last step, as written; null where none is found. */

@@ -148,15 +148,3 @@ function retryAfterMs(value: string | string[] | undefined): number | undefined 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
 }
-
-/** A judge on such a server: one question, one text. */
-export function chatJudge(options: ClientOptions): (prompt: string, signal?: AbortSignal) => Promise<string> {
-  const client = new ChatClient(options)
-  return async (prompt, signal) => {
-    const parameters = { temperature: 0, max_tokens: 8 }
-    const answer = await client.complete([{ role: 'user', content: prompt }], parameters, 'judge', signal)
-    const text = answer.choices[0]?.message.content
-    if (typeof text !== 'string') throw policyError('judge: the server answered without a text')
-    return text
-  }
-}

@@ -10,6 +10,7 @@ import { imageUri } from './image-uri.ts'
 import { type ChatChoice, ChatClient, type ChatMessage, clientSchema } from './openai-client.ts'
 import { samplingSchema } from './sampling.ts'
 import { findTemplate, type PolicyTemplate, templateHash } from './templates.ts'
+import { shareTokens } from './token-share.ts'
 
 const schema = clientSchema.extend({
   /** `mm-prm-v1`, `instruct` (for models that were not trained on the tags), or `prefill` where the server continues. */
@@ -67,8 +68,9 @@ class OpenAiPolicy implements Policy {
       const parameters = this.#parameters(request, request.from + rollouts.length, n)
       const { choices, usage } = await this.#client.complete(messages, parameters, about, signal)
       const given = choices.slice(0, n)
-      const numTokens = choices.length === 1 ? (usage?.completion_tokens ?? undefined) : undefined
-      rollouts.push(...given.map((choice) => toRollout(choice, request, numTokens)))
+      const counted = usage?.completion_tokens ?? undefined
+      const shares = counted === undefined ? [] : shareTokens(counted, choices.map(textOf))
+      rollouts.push(...given.map((choice, i) => toRollout(choice, request, shares[i])))
       if (given.length === 0 && ++empty > this.#options.maxEmptyAnswers) {
         throw policyError(`${about}: the server answers without a sample, ${empty} times for one prefix`)
       }
@@ -109,6 +111,8 @@ class OpenAiPolicy implements Policy {
     }
   }
 }
+
+const textOf = ({ message }: ChatChoice) => message.content ?? message.refusal ?? ''
 
 function toRollout(choice: ChatChoice, { maxSteps }: RolloutRequest, numTokens: number | undefined): Rollout {
   const { content, refusal } = choice.message

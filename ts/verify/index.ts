@@ -1,13 +1,13 @@
 /** Verification of answers: rules first, a judge where they cannot decide. */
 import type { Problem } from '../contracts/problem.ts'
-import type { Verdict, Verifier } from '../contracts/verifier.ts'
+import type { AskJudge, Verdict, Verifier } from '../contracts/verifier.ts'
 import { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 import { extractAnswer } from './extract.ts'
-import { type AskJudge, type JudgeOptions, judge } from './judge.ts'
+import { type JudgeOptions, judge } from './judge.ts'
 
 export { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 export { type ExtractKind, extractAnswer } from './extract.ts'
-export { type AskJudge, type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'
+export { type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'
 
 export interface RuleVerifierOptions extends Omit<VerifyOptions, 'choices' | 'extract'> {
   /** Asked where the rules find no match and one side is beyond them (words, unknown commands). */
@@ -24,7 +24,7 @@ function choicesOf(problem: Problem): readonly string[] | undefined {
 export function ruleVerifier(options: RuleVerifierOptions = {}): Verifier {
   const { judge: judgeOptions, ...rules } = options
   return {
-    name: judgeOptions ? 'rules+judge' : 'rules',
+    name: judgeOptions ? `rules+judge${judgeOptions.name === undefined ? '' : `:${judgeOptions.name}`}` : 'rules',
     extract: extractAnswer,
     async verify(problem, answer, signal): Promise<Verdict> {
       const verdict = verifyAnswer(problem.answer, answer, { ...rules, choices: choicesOf(problem) })

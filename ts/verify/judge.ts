@@ -5,12 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EngineError } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
-import type { Verdict } from '../contracts/verifier.ts'
-
-/** One chat turn in, the model's text out. Any chat endpoint will do, the policy itself included. */
-export type AskJudge = (prompt: string, signal?: AbortSignal) => Promise<string>
+import type { AskJudge, Verdict } from '../contracts/verifier.ts'
 
 export interface JudgeOptions {
+  /** Recorded with a run: another judge makes another run. */
+  name?: string
   /** Default 3. */
   attempts?: number
   /** Wait before the second attempt, doubled before each further one. Default 1000. */
@@ -38,7 +37,12 @@ export function readJudgement(text: string): boolean | undefined {
   return first === 'yes'
 }
 
-/** @throws EngineError POLICY naming the problem after the last attempt, ABORTED */
+function named(problem: Problem, error: EngineError): EngineError {
+  if (error.code === 'ERR_ENGINE_ABORTED') return error
+  return new EngineError(error.code, `problem ${problem.id}: the judge: ${error.message}`, { cause: error })
+}
+
+/** @throws EngineError POLICY naming the problem after the last attempt; ABORTED; what the judge itself refuses */
 export async function judge(
   ask: AskJudge,
   problem: Problem,
@@ -54,12 +58,13 @@ export async function judge(
       await sleep((options.backOffMs ?? 1000) * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
     if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
     try {
-      const raw = await ask(judgePrompt(problem.question, problem.answer, answer), signal)
+      const raw = await ask(judgePrompt(problem.question, problem.answer, answer), signal, attempt)
       const match = readJudgement(raw)
       if (match !== undefined) return { match, method: 'judge', raw }
       why = `it answered neither yes nor no: ${JSON.stringify(raw.slice(0, 200))}`
     } catch (error) {
-      if (error instanceof EngineError && error.code === 'ERR_ENGINE_ABORTED') throw error
+      // What is not an outage would only fail again.
+      if (error instanceof EngineError && error.code !== 'ERR_ENGINE_POLICY') throw named(problem, error)
       cause = error
       why = (error as Error).message
     }

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Rollout } from '../../../ts/contracts/policy.ts'
+import { chatJudge } from '../../../ts/policy/judge.ts'
 import { type OpenAiPolicyOptions, openAiPolicy } from '../../../ts/policy/openai.ts'
-import { chatJudge } from '../../../ts/policy/openai-client.ts'
+import { shareTokens } from '../../../ts/policy/token-share.ts'
 import { type Behaviour, behave, completion, GOOD_TEXT, sendJson, startChatServer } from '../../helpers/chat-server.ts'
 
 const problem = { id: 'p1', question: 'How many?', answer: '5' }
@@ -120,6 +121,30 @@ test('fewer samples than n are asked for again, more are left', async () => {
   const none = await ask((_, response) => sendJson(response, 200, completion([])))
   assert.is(none.error.code, 'ERR_ENGINE_POLICY')
   assert.match(none.error.message, /problem "p1": the server answers without a sample/)
+})
+
+test('samples of one request share its token count by length; their sum is exact', async () => {
+  const tokensOf = (rollouts: readonly Rollout[]) => rollouts.map((r) => r.numTokens)
+  const texts = [GOOD_TEXT, '', `<step>${'long '.repeat(40)}</step>`, 'x']
+  const { rollouts } = await ask((_, response) =>
+    sendJson(response, 200, { ...completion(texts), usage: { completion_tokens: 101 } }),
+  )
+  const shares = tokensOf(rollouts) as number[]
+  assert.is(
+    shares.reduce((a, b) => a + b),
+    101,
+  )
+  assert.ok((shares[2] as number) > (shares[0] as number) && (shares[0] as number) > (shares[3] as number))
+  assert.is(shares[1], 0)
+  assert.equal(shareTokens(7, ['', '', '']), [2, 3, 2])
+  assert.equal(tokensOf((await ask(behave, {}, { count: 1 })).rollouts), [12])
+  const { choices } = completion([GOOD_TEXT])
+  assert.equal(tokensOf((await ask((_, response) => sendJson(response, 200, { choices }), {}, { count: 1 })).rollouts), [
+    undefined,
+  ])
+  // Samples that were not asked for keep their share: it is not counted twice.
+  const many: Behaviour = (request, response, attempt) => behave({ ...request, n: 4 }, response, attempt)
+  assert.equal(tokensOf((await ask(many, {}, { count: 1 })).rollouts), [3])
 })
 
 test('a passing fault is retried', async () => {

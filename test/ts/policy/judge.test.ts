@@ -1,0 +1,100 @@
+/** Judges of every kind behind the same verifier: a server, an engine, a policy. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EngineError, invalidArgument } from '../../../ts/contracts/errors.ts'
+import type { Outcome } from '../../../ts/contracts/policy.ts'
+import type { AskJudge } from '../../../ts/contracts/verifier.ts'
+import { type ChatEngine, chatJudge, engineJudge, policyJudge } from '../../../ts/policy/judge.ts'
+import { openAiPolicy } from '../../../ts/policy/openai.ts'
+import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
+import { ruleVerifier } from '../../../ts/verify/index.ts'
+import { completion, sendJson, startChatServer } from '../../helpers/chat-server.ts'
+
+const problem = { id: 'p', question: 'Which shape is it?', answer: 'a regular hexagon' }
+const ANSWER = 'hexagon with equal sides'
+const verdictOf = (ask: AskJudge, attempts = 3) =>
+  ruleVerifier({ judge: { ask, attempts, backOffMs: 1 } }).verify(problem, ANSWER)
+
+/** Says these, one call after the other. */
+function engineSaying(...texts: string[]) {
+  const calls: Parameters<ChatEngine['generate']>[0][] = []
+  const engine: ChatEngine = { generate: async (call) => [{ text: texts[calls.push(call) - 1] as string }] }
+  return { engine, calls }
+}
+
+test('the engine: greedy at first, drawn anew when it said neither yes nor no', async () => {
+  const { engine, calls } = engineSaying('Let me see', 'Yes')
+  assert.equal(await verdictOf(engineJudge(engine)), { match: true, method: 'judge', raw: 'Yes' })
+  assert.equal(
+    calls.map((c) => [c.sampling.temperature, c.seed]),
+    [
+      [0, 0],
+      [1, 1],
+    ],
+  )
+  for (const said of [problem.question, problem.answer, ANSWER]) assert.ok(calls[0]?.messages[0]?.content.includes(said))
+})
+
+test('a server: the same, over HTTP', async () => {
+  const server = await startChatServer((_, response, attempt) => sendJson(response, 200, completion([attempt === 0 ? 'Hm' : 'No'])))
+  const verdict = await verdictOf(chatJudge({ baseUrl: server.baseUrl, model: 'm' }))
+  await server.close()
+  assert.equal(verdict, { match: false, method: 'judge', raw: 'No' })
+  assert.equal(
+    server.requests.map((r) => [r['temperature'], r.seed]),
+    [
+      [0, undefined],
+      [1, 1],
+    ],
+  )
+})
+
+test('any policy: its answer, or its plain reply; a cut text says nothing', async () => {
+  const rollouts: [Outcome, string[], string][] = [
+    ['truncated', [], 'No, wait: is it really the'],
+    ['unparsed', [], 'Perhaps.'],
+    ['complete', ['No side differs.', 'The final answer is Yes'], '…'],
+  ]
+  const policy = scriptedPolicy(({ problem }, index) => {
+    assert.ok(problem.question.includes(ANSWER))
+    const [outcome, steps, text] = rollouts[index] as (typeof rollouts)[0]
+    return { outcome, steps, text }
+  })
+  assert.equal(await verdictOf(policyJudge(policy)), { match: true, method: 'judge', raw: 'The final answer is Yes' })
+  const plain = scriptedPolicy(() => ({ outcome: 'unparsed', steps: [], text: 'No.' }))
+  assert.equal(await verdictOf(policyJudge(plain)), { match: false, method: 'judge', raw: 'No.' })
+  const error = await verdictOf(policyJudge(policy), 2).catch((e: unknown) => e)
+  assert.is((error as EngineError).code, 'ERR_ENGINE_POLICY')
+  assert.match((error as Error).message, /problem p: the judge gave no verdict in 2 attempts: .*Perhaps/)
+})
+
+test('a policy on a server judges like any other', async () => {
+  const server = await startChatServer((_, response) => sendJson(response, 200, completion(['<answer>Yes</answer>'])))
+  const policy = openAiPolicy({ baseUrl: server.baseUrl, model: 'm', template: 'instruct' })
+  const verdict = await verdictOf(policyJudge(policy))
+  await server.close()
+  assert.equal(verdict, { match: true, method: 'judge', raw: 'Yes' })
+})
+
+test('what a judge refuses is not asked for again, and names the problem', async () => {
+  let calls = 0
+  const refusing: ChatEngine = {
+    generate: async () => {
+      calls++
+      throw invalidArgument('the model has 512 positions')
+    },
+  }
+  const error = await verdictOf(engineJudge(refusing)).catch((e: unknown) => e)
+  assert.instance(error, EngineError)
+  assert.is((error as EngineError).code, 'ERR_ENGINE_INVALID_ARGUMENT')
+  assert.match((error as Error).message, /problem p: the judge: the model has 512 positions/)
+  assert.is(calls, 1)
+})
+
+test('another judge makes another run', () => {
+  const ask = async () => 'Yes'
+  const names = [{}, { judge: { ask } }, { judge: { ask, name: 'a' } }].map((options) => ruleVerifier(options).name)
+  assert.equal(names, ['rules', 'rules+judge', 'rules+judge:a'])
+})
+
+test.run()

@@ -1,0 +1,63 @@
+/** Judges: whatever can be asked a question in words. What they say is read, and asked for again, by the verifier. */
+import { policyError } from '../contracts/errors.ts'
+import type { Policy } from '../contracts/policy.ts'
+import type { AskJudge } from '../contracts/verifier.ts'
+import { ChatClient, type ClientOptions } from './openai-client.ts'
+
+/** Room for Yes or No and a little more. */
+const MAX_TOKENS = 8
+
+/** Greedy; a judge that is asked again would otherwise say the same again. */
+const temperatureOf = (attempt: number) => (attempt === 0 ? 0 : 1)
+
+/** A judge on an OpenAI-compatible server. @throws EngineError INVALID_ARGUMENT; when asked: POLICY, ABORTED */
+export function chatJudge(options: ClientOptions): AskJudge {
+  const client = new ChatClient(options)
+  return async (prompt, signal, attempt = 0) => {
+    const parameters = { temperature: temperatureOf(attempt), max_tokens: MAX_TOKENS, ...(attempt > 0 && { seed: attempt }) }
+    const answer = await client.complete([{ role: 'user', content: prompt }], parameters, 'judge', signal)
+    const text = answer.choices[0]?.message.content
+    if (typeof text !== 'string') throw policyError('judge: the server answered without a text')
+    return text
+  }
+}
+
+/** What a judge needs of the engine. */
+export interface ChatEngine {
+  generate(call: {
+    messages: { role: 'user'; content: string }[]
+    maxTokens: number
+    seed: number
+    sampling: { temperature: number }
+    signal?: AbortSignal
+  }): Promise<{ text: string }[]>
+}
+
+/** The package's own engine as a judge, asked through its checkpoint's chat template. */
+export function engineJudge(engine: ChatEngine): AskJudge {
+  return async (prompt, signal, attempt = 0) => {
+    const [completion] = await engine.generate({
+      messages: [{ role: 'user', content: prompt }],
+      maxTokens: MAX_TOKENS,
+      seed: attempt,
+      sampling: { temperature: temperatureOf(attempt) },
+      ...(signal && { signal }),
+    })
+    return completion?.text ?? ''
+  }
+}
+
+/**
+ * Any policy as a judge: the question is a problem to it. Its word is its answer where it writes a whole solution, and
+ * all its text where it just replies; a text that was cut says nothing.
+ */
+export function policyJudge(policy: Policy, seed = 0): AskJudge {
+  return async (prompt, signal, attempt = 0) => {
+    const problem = { id: 'judge', question: prompt, answer: '' }
+    const [rollouts] = await policy.rollouts([{ problem, prefix: [], seed, from: attempt, count: 1 }], signal)
+    const rollout = rollouts?.[0]
+    if (!rollout) throw policyError('judge: the policy gave no rollout')
+    if (rollout.outcome === 'truncated') return ''
+    return rollout.outcome === 'complete' ? (rollout.steps.at(-1) ?? '') : rollout.text
+  }
+}
