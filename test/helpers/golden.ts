@@ -14,6 +14,15 @@ export function goldenFolders(area: string): { name: string; path: string }[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
+/** The first golden tokenizer whose class in tokenizer_config.json is that, such as `Qwen2`. */
+export function pickTokenizer(className: string): string {
+  const found = goldenFolders('tokenizers').find(({ path }) =>
+    String(readJson(join(path, 'tokenizer_config.json')).tokenizer_class).startsWith(className),
+  )
+  if (!found) throw new Error(`no golden tokenizer of class ${className}`)
+  return found.path
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: golden files are plain data, each test knows its own shape
 export function readJson(path: string): any {
   return JSON.parse(readFileSync(path, 'utf8'))

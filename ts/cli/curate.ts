@@ -4,38 +4,62 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import sharp from 'sharp'
-import { invalidArgument, storeError } from '../contracts/errors.ts'
+import { storeError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
-import { curate, type Dropped, QUESTION_TYPES, type QuestionType, readProblems } from '../problems/index.ts'
-import { canDecide, ruleVerifier } from '../verify/index.ts'
-import { type Command, EXIT, oneOf, readOptions, required } from './command.ts'
+import { type CurateOptions, curate, type Dropped, QUESTION_TYPES, type QuestionType, readProblems } from '../problems/index.ts'
+import { canDecide } from '../verify/index.ts'
+import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { writeLine } from './lines.ts'
+import { openPolicy, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
 const USAGE = `usage: mm-prm curate --input FILE --output FILE.jsonl [options]
 
 Reads problems (.json as the reference's seeds, .jsonl, .csv, .parquet), drops duplicates, missing or broken images,
-answers that rules cannot verify, unwanted question types and leaks from a test set, and writes the others. Exit code
-${EXIT.someLinesBad} when rows were unreadable.
+answers that rules cannot verify, unwanted question types and leaks from a test set, and writes the others. With a
+policy (--model) it also drops problems that the policy always or never solves, and on request those that it solves
+without their image. Exit code ${EXIT.someLinesBad} when rows were unreadable or the policy failed on some.
 
-  --input FILE        problems
-  --output FILE       kept problems, JSON lines {"id","question","answer","image"?}
-  --report FILE       dropped ones as JSON: reason and detail each
-  --types LIST        ${QUESTION_TYPES.join(', ')} (default: all but proof and words)
-  --test-set FILE     problems that must not be trained on
-  --leak-overlap X    share of shared word 8-grams that makes a leak (default 0.8)
-  --json              the summary as JSON`
+  --input FILE             problems
+  --output FILE            kept problems, JSON lines {"id","question","answer","image"?}
+  --report FILE            dropped ones as JSON: reason and detail each
+  --types LIST             ${QUESTION_TYPES.join(', ')} (default: all but proof and words)
+  --test-set FILE          problems that must not be trained on
+  --leak-overlap X         share of shared word 8-grams that makes a leak (default 0.8)
+  --min-pass-rate X        keep problems solved more often than X (default 0)
+  --max-pass-rate X        and less often than X (default 1)
+  --max-text-only-rate X   drop problems solved at this rate or more without their image (default: not asked)
+  --rollouts N             for each of the two rates (default 8)
+  --seed S                 whole number (default 0)
+  --in-flight N            problems that the policy is asked about at once (default: what keeps it busy)
+${JUDGE_USAGE}
+${POLICY_USAGE}
+  --json                   the summary as JSON`
 
 const OPTIONS = {
+  ...POLICY_OPTIONS,
+  ...JUDGE_OPTIONS,
   input: { type: 'string' },
   output: { type: 'string' },
   report: { type: 'string' },
   types: { type: 'string' },
   'test-set': { type: 'string' },
   'leak-overlap': { type: 'string' },
+  'min-pass-rate': { type: 'string' },
+  'max-pass-rate': { type: 'string' },
+  'max-text-only-rate': { type: 'string' },
+  rollouts: { type: 'string' },
+  seed: { type: 'string' },
+  'in-flight': { type: 'string' },
   json: { type: 'boolean' },
 } as const
+
+const FILTER_OPTIONS = ['min-pass-rate', 'max-pass-rate', 'max-text-only-rate', 'rollouts', 'seed', 'in-flight']
+const SHARED_WITH_JUDGE = ['dtype', 'threads', 'api-key-file']
+
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
 
 interface BadRow {
   file: string
@@ -71,11 +95,25 @@ function readTypes(list: string | undefined): QuestionType[] | undefined {
   return list?.split(',').map((t) => oneOf(t.trim(), 'types', QUESTION_TYPES) as QuestionType)
 }
 
-function readOverlap(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined
-  const n = Number(value)
-  if (!(n > 0 && n <= 1)) throw invalidArgument(`--leak-overlap must lie in (0, 1], got "${value}"`)
-  return n
+/** What is asked of a policy; undefined where nothing is. */
+function readFilter(values: Values) {
+  const rate = (name: 'min-pass-rate' | 'max-pass-rate' | 'max-text-only-rate') =>
+    numberIn(values[name], name, { min: 0, max: 1 })
+  const [above = 0, below = 1, maxTextOnlyRate] = [rate('min-pass-rate'), rate('max-pass-rate'), rate('max-text-only-rate')]
+  if (above >= below) throw new UsageError(`--min-pass-rate ${above} must be below --max-pass-rate ${below}`)
+  const filter = {
+    passRate: { above, below },
+    ...(maxTextOnlyRate !== undefined && { maxTextOnlyRate }),
+    rolloutsPerProblem: positiveInteger(values.rollouts, 'rollouts') ?? 8,
+    seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
+  }
+  const inFlight = positiveInteger(values['in-flight'], 'in-flight')
+  const isJudges = (name: string) => values['judge-model'] !== undefined && SHARED_WITH_JUDGE.includes(name)
+  const names = [...Object.keys(POLICY_OPTIONS), ...FILTER_OPTIONS].filter((name) => !isJudges(name))
+  const asked = names.find((name) => values[name as keyof Values] !== undefined)
+  if (asked === undefined) return undefined
+  if (values.model === undefined) throw new UsageError(`--${asked} needs a policy: --model`)
+  return { filter, inFlight }
 }
 
 function summarize(kept: number, dropped: readonly Dropped[], bad: readonly BadRow[]) {
@@ -84,32 +122,36 @@ function summarize(kept: number, dropped: readonly Dropped[], bad: readonly BadR
   return { kept, dropped: reasons, unreadable: bad.length }
 }
 
-async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, OPTIONS)
-  const input = required(values.input, 'input')
-  const output = required(values.output, 'output')
+/** Opens what the options ask for; `closing` receives what is to be closed at the end. */
+async function curateOptions(values: Values, bad: BadRow[], closing: (() => Promise<void>)[]): Promise<CurateOptions> {
   const types = readTypes(values.types)
-  const leakOverlap = readOverlap(values['leak-overlap'])
-  const bad: BadRow[] = []
+  const leakOverlap = numberIn(values['leak-overlap'], 'leak-overlap', { above: 0, max: 1 })
+  const asked = readFilter(values)
   const testSet: Problem[] = []
   if (values['test-set']) for await (const p of goodProblems(values['test-set'], bad)) testSet.push(p)
+  const { verifier, close } = await openVerifier(values)
+  closing.push(close)
+  const opened = asked && (await openPolicy(values))
+  if (opened) closing.push(opened.close)
+  return {
+    ...{ verifier, hashImage, testSet, isVerifiable: (answer: string) => canDecide(answer, answer) },
+    ...(types && { types }),
+    ...(leakOverlap !== undefined && { leakOverlap }),
+    ...(asked && opened && { ...asked.filter, policy: opened.policy, inFlight: asked.inFlight ?? opened.inFlight }),
+  }
+}
+
+/** Writes the kept problems; returns how many, and the others. */
+async function writeKept(input: string, output: string, bad: BadRow[], options: CurateOptions) {
   const out = createWriteStream(output)
   await once(out, 'open').catch((error: Error) => {
     throw storeError(`--output ${output}: ${error.message}`, error)
   })
   const progress = new Progress('curating')
+  const onProgress = (done: number) => progress.update(`${done} problems`)
   const dropped: Dropped[] = []
   let kept = 0
-  const options = {
-    verifier: ruleVerifier(),
-    isVerifiable: (answer: string) => canDecide(answer, answer),
-    hashImage,
-    testSet,
-    ...(types && { types }),
-    ...(leakOverlap !== undefined && { leakOverlap }),
-    onProgress: (done: number) => progress.update(`${done} problems`),
-  }
-  for await (const result of curate(goodProblems(input, bad), options)) {
+  for await (const result of curate(goodProblems(input, bad), { ...options, onProgress })) {
     if (result.dropped) dropped.push(result.dropped)
     else {
       await writeLine(out, JSON.stringify(outputRow(result.problem)))
@@ -118,10 +160,27 @@ async function run(argv: readonly string[]): Promise<number> {
   }
   out.end()
   await once(out, 'finish')
+  progress.finish(`${kept} kept, ${dropped.length} dropped`)
+  return { kept, dropped }
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const input = required(values.input, 'input')
+  const output = required(values.output, 'output')
+  const bad: BadRow[] = []
+  const closing: (() => Promise<void>)[] = []
+  let result: Awaited<ReturnType<typeof writeKept>>
+  try {
+    result = await writeKept(input, output, bad, await curateOptions(values, bad, closing))
+  } finally {
+    for (const close of closing.reverse()) await close()
+  }
+  const { kept, dropped } = result
   const summary = summarize(kept, dropped, bad)
   if (values.report) await writeFile(values.report, `${JSON.stringify({ summary, dropped, unreadable: bad }, null, 2)}\n`)
-  progress.finish(`${kept} kept, ${dropped.length} dropped`)
   for (const b of bad) process.stderr.write(`${b.file}: row ${b.row}${b.id === null ? '' : ` (id ${b.id})`}: ${b.error}\n`)
+  for (const d of dropped) if (d.reason === 'policy') process.stderr.write(`${d.id}: ${d.detail}\n`)
   if (values.json) process.stdout.write(`${JSON.stringify(summary)}\n`)
   else
     process.stdout.write(
@@ -131,7 +190,7 @@ async function run(argv: readonly string[]): Promise<number> {
         ['unreadable', String(bad.length)],
       ]),
     )
-  return bad.length > 0 ? EXIT.someLinesBad : EXIT.ok
+  return bad.length > 0 || summary.dropped['policy'] !== undefined ? EXIT.someLinesBad : EXIT.ok
 }
 
 export const command: Command = { usage: USAGE, run }

@@ -4,40 +4,31 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { EngineError, invalidArgument } from '../contracts/errors.ts'
-import type { Policy } from '../contracts/policy.ts'
+import { EngineError, policyError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import { hash32 } from '../contracts/random.ts'
-import type { Verifier } from '../contracts/verifier.ts'
+import { askPolicy, checkPolicyFilter, type PolicyFilterOptions, type PolicyObjection } from './policy-filter.ts'
 
 export const QUESTION_TYPES = ['choice', 'yes-no', 'number', 'expression', 'proof', 'words'] as const
 export type QuestionType = (typeof QUESTION_TYPES)[number]
 
-export interface CurateOptions {
+export interface CurateOptions extends PolicyFilterOptions {
   /** Types to keep. Default: all but proofs and words. */
   types?: readonly QuestionType[]
   /** Problems of a test set: equal or nearly equal questions, and equal images, are leaks. */
   testSet?: readonly Problem[]
   /** Share of shared word n-grams from which two questions count as the same. Default 0.8. */
   leakOverlap?: number
-  /** For the two filters below. */
-  policy?: Policy
-  verifier: Verifier
   /** Whether rules can decide about an answer at all: an answer equals itself, and is no prose. */
   isVerifiable: (answer: string) => boolean
   /** Decodes an image; throws where it is broken. Returns its pixels' hash. */
   hashImage?: (image: ProblemImage) => Promise<string>
-  /** Drop problems that the policy solves this often without their image (needs a policy). */
-  maxTextOnlyRate?: number
-  /** Keep problems whose pass rate lies strictly between these (needs a policy). Default when a policy is given: 0 and 1. */
-  passRate?: { above: number; below: number }
-  rolloutsPerProblem?: number
-  seed?: number
+  /** Problems that the policy is asked about at once. Default 1. */
+  inFlight?: number
   onProgress?: (done: number) => void
-  signal?: AbortSignal
 }
 
-export type DropReason = 'duplicate' | 'image' | 'unverifiable' | 'type' | 'leak' | 'text-only' | 'pass-rate'
+export type DropReason = 'duplicate' | 'image' | 'unverifiable' | 'type' | 'leak' | PolicyObjection['reason']
 export interface Dropped {
   id: string
   reason: DropReason
@@ -45,6 +36,8 @@ export interface Dropped {
 }
 
 const NGRAM = 8
+/** So many in a row mean that the policy itself is out of order. */
+const MAX_FAILURES_IN_A_ROW = 8
 
 /** Letters and digits only, case and spacing folded. */
 export function normalizeQuestion(text: string): string {
@@ -100,35 +93,6 @@ class LeakIndex {
   }
 }
 
-/** Pass rate over judged rollouts; null where none could be judged. */
-async function passRate(problem: Problem, o: CurateOptions, salt: string): Promise<number | null> {
-  const policy = o.policy as Policy
-  const request = {
-    problem,
-    prefix: [],
-    seed: hash32(`${o.seed ?? 0} ${salt} ${problem.id}`),
-    from: 0,
-    count: o.rolloutsPerProblem ?? 8,
-  }
-  const [rollouts] = await policy.rollouts([request], o.signal)
-  const verdicts = new Map<string, boolean>()
-  let judged = 0
-  let right = 0
-  for (const rollout of rollouts ?? []) {
-    if (rollout.outcome !== 'complete') continue
-    const answer = o.verifier.extract(rollout.steps.at(-1) ?? '')
-    if (answer === null) continue
-    let match = verdicts.get(answer)
-    if (match === undefined) {
-      match = (await o.verifier.verify(problem, answer, o.signal)).match
-      verdicts.set(answer, match)
-    }
-    judged++
-    if (match) right++
-  }
-  return judged === 0 ? null : right / judged
-}
-
 const DEFAULT_TYPES: readonly QuestionType[] = ['choice', 'yes-no', 'number', 'expression']
 
 class Curator {
@@ -152,8 +116,8 @@ class Curator {
     return createHash('sha256').update(bytes).digest('hex')
   }
 
-  /** Why the problem is dropped, or undefined. */
-  async judge(problem: Problem): Promise<Omit<Dropped, 'id'> | undefined> {
+  /** Why the problem is dropped without asking a policy, or undefined. */
+  async screen(problem: Problem): Promise<Omit<Dropped, 'id'> | undefined> {
     let imageHash: string | undefined
     try {
       imageHash = await this.#hash(problem)
@@ -171,39 +135,40 @@ class Curator {
     this.#seen.set(key, problem.id)
     const leak = this.#leaks.find(problem, imageHash, this.#o.leakOverlap ?? 0.8)
     if (leak !== undefined) return { reason: 'leak', detail: `as ${leak} of the test set` }
-    return this.#o.policy ? this.#askPolicy(problem) : undefined
-  }
-
-  async #askPolicy(problem: Problem): Promise<Omit<Dropped, 'id'> | undefined> {
-    const { maxTextOnlyRate, passRate: bounds = { above: 0, below: 1 } } = this.#o
-    if (maxTextOnlyRate !== undefined && problem.image !== undefined) {
-      const { image: _, ...blind } = problem
-      const rate = await passRate(blind, this.#o, 'text-only')
-      if (rate !== null && rate >= maxTextOnlyRate)
-        return { reason: 'text-only', detail: `solved without its image at a rate of ${rate}` }
-    }
-    const rate = await passRate(problem, this.#o, 'pass-rate')
-    if (rate !== null && rate > bounds.above && rate < bounds.below) return undefined
-    return { reason: 'pass-rate', detail: rate === null ? 'no rollout could be judged' : `solved at a rate of ${rate}` }
+    return undefined
   }
 }
 
-/** Yields every problem as kept or dropped, in order. */
+type Result = { problem: Problem; dropped?: Dropped }
+
+/** Yields every problem as kept or dropped, in order. @throws EngineError INVALID_ARGUMENT, ABORTED, POLICY (it fails again and again) */
 export async function* curate(
   problems: AsyncIterable<Problem> | Iterable<Problem>,
   options: CurateOptions,
-): AsyncGenerator<{ problem: Problem; dropped?: Dropped }> {
-  if (!options.policy && (options.maxTextOnlyRate !== undefined || options.passRate)) {
-    throw invalidArgument('curate: the pass-rate and text-only filters need a policy')
-  }
+): AsyncGenerator<Result> {
+  checkPolicyFilter(options)
+  const { inFlight = 1, signal, onProgress } = options
   const curator = new Curator(options)
   await curator.prepare()
+  const waiting: Promise<Result>[] = []
   let done = 0
-  for await (const problem of problems) {
-    if (options.signal?.aborted)
-      throw new EngineError('ERR_ENGINE_ABORTED', 'curation was aborted', { cause: options.signal.reason })
-    const dropped = await curator.judge(problem)
-    options.onProgress?.(++done)
-    yield dropped ? { problem, dropped: { id: problem.id, ...dropped } } : { problem }
+  let failuresInARow = 0
+  const first = async () => {
+    const result = await (waiting.shift() as Promise<Result>)
+    onProgress?.(++done)
+    failuresInARow = result.dropped?.reason === 'policy' ? failuresInARow + 1 : 0
+    if (failuresInARow < MAX_FAILURES_IN_A_ROW) return result
+    throw policyError(`${failuresInARow} problems in a row failed; the last one: ${result.dropped?.detail}`)
   }
+  for await (const problem of problems) {
+    if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'curation was aborted', { cause: signal.reason })
+    const dropped = await curator.screen(problem)
+    const result = Promise.resolve(dropped ?? askPolicy(problem, options)).then((why) =>
+      why ? { problem, dropped: { id: problem.id, ...why } } : { problem },
+    )
+    result.catch(() => {}) // thrown when its turn comes
+    waiting.push(result)
+    if (waiting.length >= inFlight) yield await first()
+  }
+  while (waiting.length > 0) yield await first()
 }

@@ -9,4 +9,5 @@ export {
   type QuestionType,
   questionType,
 } from './curate.ts'
+export type { PolicyFilterOptions } from './policy-filter.ts'
 export { type ProblemRow, readProblems } from './read.ts'

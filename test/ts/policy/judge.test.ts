@@ -36,7 +36,9 @@ test('the engine: greedy at first, drawn anew when it said neither yes nor no', 
 })
 
 test('a server: the same, over HTTP', async () => {
-  const server = await startChatServer((_, response, attempt) => sendJson(response, 200, completion([attempt === 0 ? 'Hm' : 'No'])))
+  const server = await startChatServer((_, response, attempt) =>
+    sendJson(response, 200, completion([attempt === 0 ? 'Hm' : 'No'])),
+  )
   const verdict = await verdictOf(chatJudge({ baseUrl: server.baseUrl, model: 'm' }))
   await server.close()
   assert.equal(verdict, { match: false, method: 'judge', raw: 'No' })

@@ -6,6 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
 import type { Problem } from '../../../ts/contracts/problem.ts'
+import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { curate, type Dropped, type ProblemRow, questionType, readProblems } from '../../../ts/problems/index.ts'
 import { canDecide, ruleVerifier } from '../../../ts/verify/index.ts'
 
@@ -136,6 +137,32 @@ test('a policy tells which problems are too easy, too hard, or need no image', a
   ])
   const error = await droppedOf(list, { maxTextOnlyRate: 0.5 }).catch((e: unknown) => e)
   assert.match((error as Error).message, /need a policy/)
+})
+
+test('many problems in flight: the same verdicts in the same order, from the same questions', async () => {
+  const list = Array.from({ length: 9 }, (_, i) => p(`${i}`, `Question ${i}`))
+  const run = async (inFlight: number) => {
+    const asked: string[] = []
+    let atOnce = 0
+    let most = 0
+    const policy = scriptedPolicy(async ({ problem, seed, count }, index) => {
+      if (index === 0) {
+        most = Math.max(most, ++atOnce)
+        asked.push(`${problem.id} ${seed} ${count}`)
+        await new Promise((r) => setTimeout(r, 10 - Number(problem.id)))
+        atOnce--
+      }
+      const answer = index < Number(problem.id) ? '5' : '6'
+      return { outcome: 'complete', steps: [`<answer>${answer}</answer>`], text: '' }
+    })
+    const reasons = await droppedOf(list, { policy, inFlight, rolloutsPerProblem: 7, seed: 3 })
+    return { reasons, asked: asked.sort(), most }
+  }
+  const one = await run(1)
+  const many = await run(4)
+  assert.equal(one.reasons, ['pass-rate', ...Array(6).fill('kept'), 'pass-rate', 'pass-rate'])
+  assert.equal([many.reasons, many.asked], [one.reasons, one.asked])
+  assert.equal([one.most, many.most], [1, 4])
 })
 
 test('question types', () => {

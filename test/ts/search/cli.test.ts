@@ -1,5 +1,4 @@
 /** `mm-prm search` as a process, against a server on the loopback interface. */
-import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,10 +7,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openRun } from '../../../ts/store/reader.ts'
 import { type Behaviour, completion, sendJson, startChatServer } from '../../helpers/chat-server.ts'
+import { startCli } from '../../helpers/cli.ts'
 import { dumpRun } from '../../helpers/dump-run.ts'
 import { simulate, simulatedProblem } from '../../helpers/simulated-policy.ts'
 
-const MAIN = join(import.meta.dirname, '../../../ts/cli/main.ts')
 const scratch = mkdtempSync(join(tmpdir(), 'mm-prm-cli-'))
 let runs = 0
 const newRun = () => join(scratch, `run-${runs++}`)
@@ -37,26 +36,7 @@ const policyServer: Behaviour = async (request, response) => {
   sendJson(response, 200, completion(texts))
 }
 
-interface Ended {
-  code: number | null
-  stdout: string
-  stderr: string
-}
-
-function start(args: string[], onStderr?: (text: string) => void) {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, 'search', ...args])
-  const ended = new Promise<Ended>((resolve) => {
-    let [stdout, stderr] = ['', '']
-    child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      stderr += text
-      onStderr?.(text)
-    })
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-  return { child, ended }
-}
-
+const start = (args: string[], onStderr?: (text: string) => void) => startCli(['search', ...args], onStderr)
 const run = (args: string[]) => start(args).ended
 
 function searchArgs(baseUrl: string, out: string, more: string[] = []): string[] {

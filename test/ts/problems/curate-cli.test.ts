@@ -1,0 +1,142 @@
+/** `mm-prm curate` with a policy on a server: pass rates, images that are not needed, a policy that fails. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Behaviour, type ChatRequest, completion, sendJson, startChatServer } from '../../helpers/chat-server.ts'
+import { startCli } from '../../helpers/cli.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'mm-prm-curate-'))
+test.after(() => rmSync(folder, { recursive: true }))
+const INPUT = join(folder, 'problems.jsonl')
+const OUTPUT = join(folder, 'kept.jsonl')
+const REPORT = join(folder, 'report.json')
+
+/** Right answers of 8, with and without the image. */
+const SOLVED: Record<string, { seen: number; blind: number }> = {
+  easy: { seen: 8, blind: 0 },
+  fair: { seen: 4, blind: 1 },
+  hard: { seen: 0, blind: 0 },
+  blind: { seen: 4, blind: 6 },
+  often: { seen: 7, blind: 0 },
+}
+
+const question = (request: ChatRequest) => JSON.stringify(request['messages'])
+const hasImage = (request: ChatRequest) => question(request).includes('image_url')
+
+const policy: Behaviour = (request, response) => {
+  const id = /How (\w+) is it/.exec(question(request))?.[1] ?? ''
+  if (id === 'refused') return sendJson(response, 400, { error: 'context length' })
+  const { seen, blind } = SOLVED[id] as (typeof SOLVED)['easy']
+  const right = hasImage(request) ? seen : blind
+  const texts = Array.from({ length: request.n }, (_, i) => `<step>s</step><answer>${i < right ? 5 : 6}</answer>`)
+  sendJson(response, 200, completion(texts))
+}
+
+async function writeProblems(ids: readonly string[]): Promise<void> {
+  for (const [i, id] of ids.entries()) {
+    const create = { width: 8, height: 8, channels: 3 as const, background: { r: 20 * i, g: 90, b: 200 } }
+    await sharp({ create })
+      .png()
+      .toFile(join(folder, `${id}.png`))
+  }
+  const rows = ids.map((id) => ({ id, question: `How ${id} is it?`, answer: '5', image: `${id}.png` }))
+  writeFileSync(INPUT, rows.map((row) => JSON.stringify(row)).join('\n'))
+}
+
+async function curate(behaviour: Behaviour, ...options: string[]) {
+  const server = await startChatServer(behaviour)
+  const server_ = ['--policy', 'openai', '--endpoint', server.baseUrl, '--model', 'm']
+  const args = ['curate', '--input', INPUT, '--output', OUTPUT, '--report', REPORT, '--json', ...server_, ...options]
+  const { code, stdout, stderr } = await startCli(args).ended
+  await server.close()
+  const dropped = code === 0 || code === 3 ? JSON.parse(readFileSync(REPORT, 'utf8')).dropped : []
+  const kept = readFileSync(OUTPUT, 'utf8').split('\n').filter(Boolean)
+  return {
+    ...{ code, stderr, requests: server.requests, most: server.mostAtOnce() },
+    kept: kept.map((line) => JSON.parse(line).id),
+    summary: code === 0 || code === 3 ? JSON.parse(stdout) : undefined,
+    reasons: Object.fromEntries(dropped.map((d: { id: string; reason: string }) => [d.id, d.reason])),
+  }
+}
+
+test('problems that are always or never solved are dropped; with the question asked, those that need no image', async () => {
+  await writeProblems(Object.keys(SOLVED))
+  const rates = await curate(policy)
+  assert.is(rates.code, 0, rates.stderr)
+  assert.equal(rates.kept, ['fair', 'blind', 'often'])
+  assert.equal(rates.reasons, { easy: 'pass-rate', hard: 'pass-rate' })
+  assert.ok(rates.requests.every((r) => hasImage(r) && r.n === 8))
+
+  const both = await curate(policy, '--max-text-only-rate', '0.5', '--max-pass-rate', '0.8', '--in-flight', '1', '--seed', '1')
+  assert.is(both.code, 0, both.stderr)
+  assert.equal(both.kept, ['fair'])
+  assert.equal(both.reasons, { easy: 'pass-rate', hard: 'pass-rate', blind: 'text-only', often: 'pass-rate' })
+  assert.equal(both.summary, { kept: 1, dropped: { 'pass-rate': 3, 'text-only': 1 }, unreadable: 0 })
+  assert.is(both.most, 1)
+  assert.ok(both.requests.some((r) => !hasImage(r)))
+  const seeds = (requests: ChatRequest[]) => new Set(requests.map((r) => r.seed))
+  assert.is(seeds([...rates.requests, ...both.requests]).size, 5 + 10 - 1, 'blind is dropped before it is seen')
+})
+
+test('a problem that the policy fails on is reported, not judged; a policy that is out of order ends the run', async () => {
+  await writeProblems(['fair', 'refused', 'often'])
+  const one = await curate(policy)
+  assert.is(one.code, 3, one.stderr)
+  assert.equal([one.kept, one.reasons], [['fair', 'often'], { refused: 'policy' }])
+  assert.match(one.stderr, /refused: problem "refused": .*status 400.*context length/)
+
+  await writeProblems(Array.from({ length: 12 }, (_, i) => `p${i}`))
+  const all = await curate((_, response) => sendJson(response, 401, { error: 'no key' }))
+  assert.is(all.code, 1)
+  assert.match(all.stderr, /8 problems in a row failed; the last one: problem "p7": .*status 401/)
+})
+
+test('a judge decides what rules cannot', async () => {
+  const words = [{ id: 'w', question: 'How fair is it?', answer: 'a regular hexagon' }]
+  writeFileSync(INPUT, JSON.stringify(words[0]))
+  const server: Behaviour = (request, response) => {
+    const isJudge = request['model'] === 'judge'
+    const answer = (i: number) => (i < 4 ? 'hexagon with equal sides' : 'a square of sorts')
+    const texts = isJudge
+      ? [question(request).includes('hexagon with equal') ? 'Yes' : 'No']
+      : Array.from({ length: request.n }, (_, i) => `<step>s</step><answer>The final answer is ${answer(i)}</answer>`)
+    sendJson(response, 200, completion(texts))
+  }
+  const judge = await startChatServer(server)
+  const { code, kept, stderr } = await curate(
+    server,
+    '--types',
+    'words',
+    '--judge-endpoint',
+    judge.baseUrl,
+    '--judge-model',
+    'judge',
+  )
+  await judge.close()
+  assert.is(code, 0, stderr)
+  assert.equal(kept, ['w'])
+  assert.is(judge.requests.length, 2, 'one question per distinct answer')
+})
+
+test('wrong options are told before anything is asked', async () => {
+  await writeProblems(['fair'])
+  const wrong: [string[], RegExp][] = [
+    [['--max-text-only-rate', '0.5'], /--max-text-only-rate needs a policy: --model/],
+    [['--judge-endpoint', 'http://x/v1'], /--judge-endpoint needs --judge-model/],
+    [
+      ['--model', 'm', '--min-pass-rate', '0.5', '--max-pass-rate', '0.5'],
+      /--min-pass-rate 0\.5 must be below --max-pass-rate 0\.5/,
+    ],
+    [['--model', 'm', '--min-pass-rate', '2'], /--min-pass-rate must be a number at least 0 and at most 1, got "2"/],
+  ]
+  for (const [options, message] of wrong) {
+    const { code, stderr } = await startCli(['curate', '--input', INPUT, '--output', OUTPUT, ...options]).ended
+    assert.is(code, 2, stderr)
+    assert.match(stderr, message)
+  }
+})
+
+test.run()
