@@ -31,6 +31,14 @@ bool is_embedding_vector(const std::string& name) {
   return ends_with_any(name, {".class_embedding", ".cls_token"});
 }
 
+// With the leading ones that the family's own code gives it; the engine reads it without them too.
+std::vector<int64_t> published_shape(const WantedTensor& tensor) {
+  const bool positions = ends_with_any(tensor.name, {".position_embedding", ".position_embeddings"});
+  std::vector<int64_t> shape = tensor.shape;
+  if (is_embedding_vector(tensor.name) || positions) shape.insert(shape.begin(), 3 - shape.size(), 1);
+  return shape;
+}
+
 int num_extents(const std::vector<int64_t>& shape) {
   int count = 0;
   for (int64_t extent : shape) count += extent > 1;
@@ -73,7 +81,7 @@ void init_weights(const std::string& folder, const std::string& path, uint64_t s
   std::vector<TensorToWrite> tensors;
   for (const WantedTensor& wanted : wanted_tensors(checkpoint, spec)) {
     const auto stream = static_cast<uint32_t>(tensors.size());
-    tensors.push_back({wanted.name, dtype, wanted.shape,
+    tensors.push_back({wanted.name, dtype, published_shape(wanted),
                        [=, &spec] { return initial_values(wanted, spec, seed, stream); }});
   }
   write_safetensors(path, tensors, {{"format", "pt"}});

@@ -102,6 +102,12 @@ Parameter* ParameterSet::add_new(const std::string& name, int rows, int cols) {
   return &p;
 }
 
+void ParameterSet::set_shape(const Parameter& parameter, const std::vector<int64_t>& shape) {
+  for (auto& [name, tensor] : tensors_) {
+    if (tensor.parameter == &parameter) tensor.shape = shape;
+  }
+}
+
 void ParameterSet::set_rows_to_mean(Parameter& matrix, const std::vector<int32_t>& ids) {
   if (ids.empty()) return;
   const int old_rows = matrix.rows, C = matrix.cols;

@@ -58,6 +58,9 @@ class ParameterSet {
   // A new tensor, zero, that no checkpoint holds yet.
   Parameter* add_new(const std::string& name, int rows, int cols);
 
+  // The shape under which a parameter of one stored tensor is saved, of as many elements.
+  void set_shape(const Parameter& parameter, const std::vector<int64_t>& shape);
+
   // Rows `ids` of a vocabulary matrix (appended where it is too short) become the mean of all the others.
   void set_rows_to_mean(Parameter& matrix, const std::vector<int32_t>& ids);
 

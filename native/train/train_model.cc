@@ -67,6 +67,10 @@ void TrainModel::build_vision(const VisionWeights& weights) {
   vision_.patch_embedding = linear(weights.patch_embedding, weights.patch_bias, kPart);
   vision_.class_embedding = parameters_.add(weights.class_embedding, kPart);
   vision_.position_embedding = parameters_.add(weights.position_embedding, kPart);
+  // As the family's own code has them, whatever the checkpoint says: the engine reads both.
+  parameters_.set_shape(*vision_.class_embedding, {1, 1, s.hidden_C});
+  parameters_.set_shape(*vision_.position_embedding,
+                        {1, vision_.position_embedding->rows, vision_.position_embedding->cols});
   for (const VisionLayerWeights& w : weights.layers) {
     TrainVisionLayer layer;
     layer.norm1 = norm(w.norm1, w.norm1_bias, s.eps, kPart);

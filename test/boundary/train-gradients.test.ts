@@ -158,7 +158,7 @@ test('recomputed activations: the same bits in loss and gradients, on every inst
       for (const recompute of [false, true]) {
         const trainer = await open('internvl2_5-qwen2', isa, { recompute, compute, threads: recompute ? 1 : 2 })
         const { loss } = await trainer.accumulate(batch('tokens', trainer), 0.5)
-        const bytes = [Buffer.from(Float64Array.of(loss).buffer)]
+        const bytes: Uint8Array[] = [Buffer.from(Float64Array.of(loss).buffer)]
         for (const name of trainer.tensorNames()) bytes.push(Buffer.from((await trainer.tensor(name, 'gradient')).buffer))
         results.push(Buffer.concat(bytes))
         await trainer.close()

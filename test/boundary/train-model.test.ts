@@ -56,6 +56,10 @@ test('initModel: equal seeds, equal bytes; the engine opens it, writes and score
   const c = await tinyCheckpoint(join(work, 'init-c'), { seed: 8 })
   assert.ok(weightsOf(a).equals(weightsOf(b)))
   assert.not.ok(weightsOf(a).equals(weightsOf(c)))
+  const tensors = readTensors(join(a, 'model.safetensors'))
+  const width = readJson(join(a, 'config.json')).vision_config.hidden_size
+  assert.equal(tensors.get('vision_model.embeddings.class_embedding')?.shape, [1, 1, width], 'as the hub has it')
+  assert.is(tensors.get('vision_model.embeddings.position_embedding')?.shape[0], 1)
   await using engine = await Engine.open({ model: a, weights: 'f32', threads: 1 })
   const scores = await engine.scoreSteps({ question: SAMPLE.question, image: PICTURE, steps: SAMPLE.steps })
   assert.is(scores.length, 2)
