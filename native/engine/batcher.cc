@@ -17,6 +17,18 @@ ReadoutId readout_id(const ForwardRequest& request) {
   return {static_cast<int>(request.output), {pair ? request.pair[0] : 0, pair ? request.pair[1] : 0}};
 }
 
+// Rows that a step computes of prompts: so many that matrices are used well, so few that a step ends soon.
+SchedulerOptions scheduler_options(const DecoderSpec& s) {
+  constexpr double kFlopsAlone = 1e12, kFlopsBesideDecode = 2.5e11;
+  const double attention = double(s.hidden_C) * s.head_dim_D * (2 * s.heads_H + 2 * s.kv_heads_G);
+  const double flops_per_row = 2 * s.layers_L * (attention + 3.0 * s.hidden_C * s.intermediate_F);
+  SchedulerOptions options;
+  options.prefill_rows = static_cast<int>(std::clamp(kFlopsAlone / flops_per_row, 256.0, 2048.0));
+  options.prefill_rows_beside_decode =
+      static_cast<int>(std::clamp(kFlopsBesideDecode / flops_per_row, 64.0, 256.0));
+  return options;
+}
+
 }  // namespace
 
 std::vector<TokenKey> to_keys(const std::vector<int32_t>& tokens, int32_t image_token,
@@ -43,7 +55,7 @@ Batcher::Batcher(Decoder& decoder, const DecoderSpec& spec, DType kv_dtype, int 
       kv_(spec.layers_L, spec.kv_heads_G, spec.head_dim_D, kv_dtype, num_pages),
       pool_(num_pages),
       cache_(pool_),
-      scheduler_(pool_, cache_, {}),
+      scheduler_(pool_, cache_, scheduler_options(spec)),
       bytes_per_page_(page_bytes(spec, kv_dtype)) {}
 
 Batcher::~Batcher() = default;

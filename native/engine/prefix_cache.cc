@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace mmprm {
+namespace {
+
+constexpr int kFewPages = 16;
+
+}  // namespace
 
 std::pair<int, int> PrefixCache::best_child(int node, std::span<const TokenKey> keys) const {
   std::pair<int, int> best{-1, 0};
@@ -94,7 +99,9 @@ int PrefixCache::num_unpinned_pages() const {
 
 bool PrefixCache::make_room(int num_free) {
   if (pool_.num_free() >= num_free) return true;
-  if (pool_.num_free() + num_unpinned_pages() < num_free) return false;
+  // WHY not always: counting looks at every node, and a few pages are most often had.
+  const bool many = num_free > pool_.num_free() + kFewPages;
+  if (many && pool_.num_free() + num_unpinned_pages() < num_free) return false;
   for (auto it = leaves_.begin(); it != leaves_.end() && pool_.num_free() < num_free;) {
     const int leaf = it->second;
     if (pool_.references(nodes_[leaf].page) > 1) {

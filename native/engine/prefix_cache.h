@@ -42,8 +42,7 @@ class PrefixCache {
   // pages[i] holds keys[i * kPageTokens ...]. Known parts stay as they are.
   void publish(std::span<const TokenKey> keys, std::span<const int32_t> pages);
 
-  // Gives up leaves until num_free pages are free; false when too many are pinned, at no loss
-  // where that shows beforehand.
+  // Gives up leaves until num_free pages are free; false when too many are pinned, at little or no loss.
   bool make_room(int num_free);
 
   void remember(std::span<const TokenKey> keys, int position, const ReadoutId& readout,
