@@ -143,7 +143,7 @@ struct Problem {
     float w[kInt8Group];
     for (int i = 0; i < count; ++i) w[i] = load_as_f32(row.data, row.dtype, first + i);
     const QuantParams params = quant_params(shape.weights, w, count);
-    return bf16_to_f32(f32_to_bf16(dequantize(quantize(shape.weights, w[k - first], params), params)));
+    return dequantize(quantize(shape.weights, w[k - first], params), params);
   }
 
   GemmArgs args(const GuardedBlock& y, int first_row, int rows) const {

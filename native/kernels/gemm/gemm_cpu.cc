@@ -6,7 +6,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_epilogue.h"
 #include "kernels/gemm/gemm_pack.h"
-#include "kernels/gemm/gemm_quant.h"
+#include "kernels/gemm/gemm_quant_micro.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
@@ -33,8 +33,8 @@ struct WorkPlan {
   int64_t units() const { return divide_up(layout.count(), panels_per_unit) * row_blocks; }
 };
 
-// A panel in blocks of k, in the form that the micro-kernels read: its own bytes, quantised groups expanded
-// to bf16, or pairs of bf16 widened to f32.
+// A panel in blocks of k, in the form that the micro-kernels read: its own bytes, quantised groups written
+// out as bf16, or pairs of bf16 widened to f32.
 template <bool widens>
 class WeightBlocks {
  public:
@@ -53,20 +53,27 @@ class WeightBlocks {
     return panel_ +
            (quant_.group == 0 ? step * step_bytes_ : step / quant_.pairs * quant_.group_bytes(vectors_));
   }
-  const std::byte* operand(int step, int steps) {
-    const std::byte* block = source(step);
+  // Fills in what the micro-kernels need of the weights.
+  void prepare(int step, int steps, TileArgs& t) {
+    t.w = source(step);
+    t.steps = widens ? 2 * steps : steps;
     if (quant_.group != 0) {
-      const int first = step / quant_.pairs;
-      expand_groups(quant_, panel_, vectors_, first, first + int(divide_up(steps, quant_.pairs)), expanded_);
-      block = expanded_;
+      const int first = step / quant_.pairs, end = first + int(divide_up(steps, quant_.pairs));
+      (quant_.dtype == DType::kInt8
+           ? write_groups<DType::kInt8>
+           : write_groups<DType::kInt4>)(quant_, panel_, vectors_, first, end, written_);
+      t.params = t.w;
+      t.params_stride_bytes = quant_.group_bytes(vectors_);
+      t.group_steps = widens ? 2 * quant_.pairs : quant_.pairs;
+      t.dtype = quant_.dtype;
+      t.w = written_;
     }
 #if defined(MMPRM_ISA_AVX2)
     if constexpr (widens) {
-      widen_block(block, steps, vectors_, widened_);
-      block = reinterpret_cast<const std::byte*>(widened_);
+      widen_block(t.w, steps, vectors_, widened_);
+      t.w = reinterpret_cast<const std::byte*>(widened_);
     }
 #endif
-    return block;
   }
 
  private:
@@ -74,48 +81,63 @@ class WeightBlocks {
   const std::byte* panel_;
   int vectors_;
   int64_t step_bytes_;
-  alignas(64) std::byte expanded_[kWeightBlockBytes];
+  alignas(64) std::byte written_[kWeightBlockBytes];
   alignas(64) float widened_[widens ? kWeightBlockBytes / 2 : 1];
 };
 
-// All of k for rows [m, m + rows) and one panel.
 template <typename Multiply, bool widens>
-void run_panel(const GemmArgs& args, const PanelLayout& layout, int64_t panel, int64_t m, int rows) {
-  alignas(64) float tile[kRowBlock * kPanelCols];
-  std::memset(tile, 0, sizeof(float) * size_t(rows) * kPanelCols);
+void multiply_panel(const GemmArgs& args, const PanelLayout& layout, int64_t panel, const std::byte* a,
+                    int64_t a_stride_bytes, int rows, float* tile) {
   const int vectors = layout.vectors(panel);
-  const int64_t a_stride_bytes = args.a_stride * (Multiply::kActivationBytes / Multiply::kPerStep);
-  const int64_t a_step_bytes = Multiply::kActivationBytes * (widens ? 2 : 1);
-  const std::byte* a = static_cast<const std::byte*>(args.a_MK) + m * a_stride_bytes;
   WeightBlocks<widens> blocks(args, layout, panel);
   const int steps_at_once = blocks.steps_at_once();
   const int row_groups = int(divide_up(rows, kMaxRows));
+  TileArgs t{};
+  t.a_stride_bytes = a_stride_bytes;
   for (int s = 0; s < layout.steps; s += steps_at_once) {
-    const int steps = s + steps_at_once < layout.steps ? steps_at_once : layout.steps - s;
-    const std::byte* block = blocks.operand(s, steps);
+    blocks.prepare(s, s + steps_at_once < layout.steps ? steps_at_once : layout.steps - s, t);
     // The next block of k, or of the next panel, comes closer while all groups of rows use this one.
-    const int multiply_steps = widens ? 2 * steps : steps;
     const std::byte* ahead = blocks.source(s + steps_at_once);
-    const int64_t ahead_bytes = (ahead - blocks.source(s)) / (multiply_steps * row_groups);
+    t.ahead_bytes = (ahead - blocks.source(s)) / (t.steps * row_groups);
     for (int g = 0; g < row_groups; ++g) {  // of sizes that differ by one at most
       const int first = rows * g / row_groups, count = rows * (g + 1) / row_groups - first;
-      kMultiplyTile<Multiply>[count - 1][vectors - 1](
-          block, a + first * a_stride_bytes + s * a_step_bytes, a_stride_bytes, multiply_steps,
-          tile + first * kPanelCols, ahead + g * multiply_steps * ahead_bytes, ahead_bytes);
+      t.a = a + first * a_stride_bytes + s * int64_t(Multiply::kActivationBytes) * (widens ? 2 : 1);
+      t.tile = tile + first * kPanelCols;
+      t.ahead = ahead + g * t.steps * t.ahead_bytes;
+      kMultiplyTile<Multiply>[count - 1][vectors - 1](t);
     }
   }
-  finish_tile(args, tile, m, rows, panel * kPanelCols, vectors);
 }
 
-void run_panel(const GemmArgs& args, const PanelLayout& layout, int64_t panel, int64_t m, int rows) {
-  if (args.w->dtype == DType::kF32) return run_panel<MultiplyF32, false>(args, layout, panel, m, rows);
+void multiply_panel(const GemmArgs& args, const PanelLayout& layout, int64_t panel, const std::byte* a,
+                    int64_t a_stride_bytes, int rows, float* tile) {
+  if (args.w->dtype == DType::kF32)
+    return multiply_panel<MultiplyF32, false>(args, layout, panel, a, a_stride_bytes, rows, tile);
 #if defined(MMPRM_ISA_AVX2)
   // MEASURED: with 16 registers and two ports for everything, widening inside the loop takes 0.66 of the
   // peak, a widened block 0.88; for fewer rows the block is not used often enough (0.54 against 0.74 of
   // memory).
-  if (rows >= 4) return run_panel<MultiplyF32, true>(args, layout, panel, m, rows);
+  if (rows >= 4) return multiply_panel<MultiplyF32, true>(args, layout, panel, a, a_stride_bytes, rows, tile);
+#elif defined(MMPRM_ISA_AVX512BF16)
+  const QuantLayout quant(args.w->dtype, args.w->K);
+  if (quant.group != 0 && rows <= kMaxRowsInRegisters && args.w->K % quant.group == 0) {
+    const auto& multiply =
+        quant.dtype == DType::kInt8 ? kMultiplyGroups<DType::kInt8> : kMultiplyGroups<DType::kInt4>;
+    return multiply[rows - 1][layout.vectors(panel) - 1](args.w->data + layout.offset_bytes(panel), a,
+                                                         a_stride_bytes, quant.groups, tile);
+  }
 #endif
-  run_panel<MultiplyBf16, false>(args, layout, panel, m, rows);
+  multiply_panel<MultiplyBf16, false>(args, layout, panel, a, a_stride_bytes, rows, tile);
+}
+
+// All of k for rows [m, m + rows) and one panel.
+void run_panel(const GemmArgs& args, const PanelLayout& layout, int64_t panel, int64_t m, int rows) {
+  alignas(64) float tile[kRowBlock * kPanelCols];
+  std::memset(tile, 0, sizeof(float) * size_t(rows) * kPanelCols);
+  const int64_t a_stride_bytes = args.a_stride * int64_t(dtype_bytes(args.a_dtype));
+  const std::byte* a = static_cast<const std::byte*>(args.a_MK) + m * a_stride_bytes;
+  multiply_panel(args, layout, panel, a, a_stride_bytes, rows, tile);
+  finish_tile(args, tile, m, rows, panel * kPanelCols, layout.vectors(panel));
 }
 
 size_t packed_bytes(DType dtype, int N, int K) { return size_t(PanelLayout(dtype, N, K).total_bytes()); }

@@ -25,6 +25,17 @@ inline float load_float(const std::byte* p) {
 
 inline Vec load_vector(const std::byte* p) { return load(reinterpret_cast<const float*>(p), Vec{}); }
 
+// The upper half of every pair of bf16, exactly.
+#if defined(MMPRM_ISA_AVX2)
+inline Vec upper_halves(Vec pairs) {
+  return _mm256_and_ps(pairs, _mm256_castsi256_ps(_mm256_set1_epi32(int(0xffff0000))));
+}
+#else
+inline Vec upper_halves(Vec pairs) {
+  return _mm512_and_ps(pairs, _mm512_castsi512_ps(_mm512_set1_epi32(int(0xffff0000))));
+}
+#endif
+
 // f32 weights, f32 activations.
 struct MultiplyF32 {
   static constexpr DType kWeights = DType::kF32;
@@ -71,20 +82,14 @@ struct MultiplyBf16 {
 
 #else
 
-// The lower and the upper half of every pair, exactly.
+// The lower half of every pair, exactly.
 #if defined(MMPRM_ISA_AVX2)
-inline Vec widen_lower(Vec pairs) {
+inline Vec lower_halves(Vec pairs) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(pairs), 16));
 }
-inline Vec widen_upper(Vec pairs) {
-  return _mm256_and_ps(pairs, _mm256_castsi256_ps(_mm256_set1_epi32(int(0xffff0000))));
-}
 #else
-inline Vec widen_lower(Vec pairs) {
+inline Vec lower_halves(Vec pairs) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
-}
-inline Vec widen_upper(Vec pairs) {
-  return _mm512_and_ps(pairs, _mm512_castsi512_ps(_mm512_set1_epi32(int(0xffff0000))));
 }
 #endif
 
@@ -103,7 +108,7 @@ struct MultiplyBf16 {
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         const Vec pairs = load_vector(w + v * kVectorBytes);
-        w_v[v] = half == 0 ? widen_lower(pairs) : widen_upper(pairs);
+        w_v[v] = half == 0 ? lower_halves(pairs) : upper_halves(pairs);
       }
 #pragma GCC unroll 8
       for (int m = 0; m < MR; ++m) {
@@ -122,8 +127,8 @@ inline void widen_block(const std::byte* w, int steps, int vectors, float* widen
   for (int s = 0; s < steps; ++s, widened += 2 * vectors * kLanes) {
     for (int v = 0; v < vectors; ++v, w += kVectorBytes) {
       const Vec pairs = load_vector(w);
-      store(widened + v * kLanes, widen_lower(pairs));
-      store(widened + (vectors + v) * kLanes, widen_upper(pairs));
+      store(widened + v * kLanes, lower_halves(pairs));
+      store(widened + (vectors + v) * kLanes, upper_halves(pairs));
     }
   }
 }
@@ -131,28 +136,77 @@ inline void widen_block(const std::byte* w, int steps, int vectors, float* widen
 
 #endif
 
-// `ahead` is asked for while this runs, `ahead_bytes` of it per step: see run_panel().
+// What one call multiplies. `ahead` is asked for while it runs, `ahead_bytes` of it per step: see
+// run_panel().
+struct TileArgs {
+  const std::byte *w, *a;
+  int64_t a_stride_bytes;
+  int steps;
+  float* tile;
+  const std::byte* ahead;
+  int64_t ahead_bytes;
+  // Quantised weights: the parameters of the first group, and how far the next ones are in bytes and steps.
+  const std::byte* params = nullptr;
+  int64_t params_stride_bytes = 0;
+  int group_steps = 0;
+  DType dtype = DType::kF32;
+};
+
 template <typename Multiply, int MR, int NV>
-void multiply_tile(const std::byte* w, const std::byte* a, int64_t a_stride_bytes, int steps, float* tile,
-                   const std::byte* ahead, int64_t ahead_bytes) {
+inline __attribute__((always_inline)) void accumulate(Vec (&acc)[MR][NV], const TileArgs& t, int first,
+                                                      int steps) {
+  const std::byte* w = t.w + int64_t(first) * NV * kVectorBytes;
+  const std::byte* a = t.a + int64_t(first) * Multiply::kActivationBytes;
+  const std::byte* ahead = t.ahead + first * t.ahead_bytes;
+  for (int s = 0; s < steps; ++s) {
+#pragma GCC unroll 8
+    for (int line = 0; line < NV * kVectorBytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
+    ahead += t.ahead_bytes;
+    Multiply::template step<MR, NV>(acc, w, a, t.a_stride_bytes);
+    w += NV * kVectorBytes;
+    a += Multiply::kActivationBytes;
+  }
+}
+
+template <int MR, int NV>
+inline __attribute__((always_inline)) void add_scaled(const Vec (&acc)[MR][NV], DType dtype,
+                                                      const std::byte* params, float* tile) {
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; ++v) {
+    const Vec bits = load_vector(params + v * kVectorBytes);
+    const Vec scale = dtype == DType::kInt8 ? bits : upper_halves(bits);
+#pragma GCC unroll 8
+    for (int m = 0; m < MR; ++m) {
+      float* sum = tile + m * kPanelCols + v * kLanes;
+      store(sum, fma(acc[m][v], scale, load(sum, Vec{})));
+    }
+  }
+}
+
+template <typename Multiply, int MR, int NV>
+void multiply_tile(const TileArgs& t) {
+  if (t.params) {
+    const std::byte* params = t.params;
+    for (int s = 0; s < t.steps; s += t.group_steps, params += t.params_stride_bytes) {
+      Vec acc[MR][NV] = {};
+      accumulate<Multiply, MR, NV>(acc, t, s, s + t.group_steps < t.steps ? t.group_steps : t.steps - s);
+      // WHY: without it the compiler keeps the tile in registers that the sums need.
+      asm volatile("" ::: "memory");
+      add_scaled<MR, NV>(acc, t.dtype, params, t.tile);
+    }
+    return;
+  }
   Vec acc[MR][NV];
 #pragma GCC unroll 8
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) acc[m][v] = load(tile + m * kPanelCols + v * kLanes, Vec{});
+    for (int v = 0; v < NV; ++v) acc[m][v] = load(t.tile + m * kPanelCols + v * kLanes, Vec{});
   }
-  for (int s = 0; s < steps; ++s) {
-#pragma GCC unroll 8
-    for (int line = 0; line < NV * kVectorBytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
-    ahead += ahead_bytes;
-    Multiply::template step<MR, NV>(acc, w, a, a_stride_bytes);
-    w += NV * kVectorBytes;
-    a += Multiply::kActivationBytes;
-  }
+  accumulate<Multiply, MR, NV>(acc, t, 0, t.steps);
 #pragma GCC unroll 8
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) store(tile + m * kPanelCols + v * kLanes, acc[m][v]);
+    for (int v = 0; v < NV; ++v) store(t.tile + m * kPanelCols + v * kLanes, acc[m][v]);
   }
 }
 

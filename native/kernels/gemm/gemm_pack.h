@@ -11,6 +11,9 @@ namespace {
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Steps whose pairs of k lie in one vector of a quantised panel.
+constexpr int quant_chunk_steps(DType dtype) { return dtype == DType::kInt8 ? 2 : 4; }
+
 // Where the panels of a matrix lie. Quantised panels are laid out in gemm_quant.h; their steps are those of
 // the bf16 panel that they expand to.
 struct PanelLayout {
@@ -22,8 +25,8 @@ struct PanelLayout {
         steps(dtype == DType::kF32 ? K : int(divide_up(K, 2))),
         bytes_per_vector(int64_t(steps) * kVectorBytes) {
     if (!is_quantized(dtype)) return;
-    const int group = quant_group(dtype), pair_bytes = dtype == DType::kInt8 ? 2 : 1;
-    bytes_per_vector = divide_up(K, group) * kLanes * (4 + group / 2 * pair_bytes);
+    const int group = quant_group(dtype), chunks = group / 2 / quant_chunk_steps(dtype);
+    bytes_per_vector = divide_up(K, group) * (1 + chunks) * kVectorBytes;
   }
 
   int64_t count() const { return divide_up(N, kPanelCols); }

@@ -1,6 +1,6 @@
 // gemm, reference: plain loops, double accumulation. The oracle of every other instruction set, and the
 // kernel of processors without one. Packed form: rows of w as they are, N by K, in the pack's dtype;
-// quantised ones as the bf16 numbers that multiply.
+// quantised ones as the numbers they stand for, in F32.
 #include <algorithm>
 #include <cmath>
 
@@ -13,11 +13,13 @@ namespace {
 
 constexpr int kSwigluGroup = 8;
 
-size_t packed_bytes(DType dtype, int N, int K) { return size_t(N) * size_t(K) * dtype_bytes(dtype); }
+constexpr DType stored_dtype(DType dtype) { return is_quantized(dtype) ? DType::kF32 : dtype; }
+
+size_t packed_bytes(DType dtype, int N, int K) {
+  return size_t(N) * size_t(K) * dtype_bytes(stored_dtype(dtype));
+}
 
 int64_t pack_units(const PackArgs& args) { return args.N; }
-
-constexpr DType stored_dtype(DType dtype) { return is_quantized(dtype) ? DType::kBF16 : dtype; }
 
 void pack_quantized(const PackArgs& args, const RowRef& row, std::byte* packed_K) {
   const int group = quant_group(args.dtype);
@@ -27,7 +29,7 @@ void pack_quantized(const PackArgs& args, const RowRef& row, std::byte* packed_K
     for (int i = 0; i < count && row.data; ++i) w[i] = load_as_f32(row.data, row.dtype, first + i);
     const QuantParams p = quant_params(args.dtype, w, count);
     for (int i = 0; i < count; ++i) {
-      store_from_f32(packed_K, DType::kBF16, first + i, dequantize(quantize(args.dtype, w[i], p), p));
+      store_from_f32(packed_K, DType::kF32, first + i, dequantize(quantize(args.dtype, w[i], p), p));
     }
   }
 }

@@ -1,7 +1,7 @@
 // Weight-only quantisation of one group of a row: int8 in groups of 64, symmetric; int4 in groups of 32 with
-// a zero point. What multiplies is q·scale (or (q - zero)·scale) rounded to bf16, the same on every
-// instruction set. Error of W, relative by norm, on Gaussian weights: int8 0.6 %, int4 8 % (gemm_cases.cc
-// measures it).
+// a zero point. The whole numbers q (or q - zero) multiply, and the sum of a group is scaled: the same on
+// every instruction set. Error of W, relative by norm, on Gaussian weights: int8 0.6 %, int4 8 %
+// (gemm_cases.cc measures it).
 //
 // INVARIANT: internal linkage only, since wide translation units include this too.
 #pragma once
