@@ -1,14 +1,27 @@
-/** The public surface of the package. */
+/**
+ * The public surface of the package: the engine, and around it a namespace for each part of the data engine.
+ */
 import { openTrainable } from './engine/trainable.ts'
 import { runTraining, type TrainOptions, type TrainResult } from './train/index.ts'
 
 export { EngineError, ERROR_CODES, type ErrorCode } from './contracts/errors.ts'
 export type { SearchEvent, StopReason } from './contracts/events.ts'
-export type { Policy, Rollout, RolloutRequest, Sampling } from './contracts/policy.ts'
-export type { Problem } from './contracts/problem.ts'
-export type { ProblemTree, TreeNode } from './contracts/records.ts'
+export type { Outcome, Policy, PolicyIdentity, Rollout, RolloutRequest, Sampling } from './contracts/policy.ts'
+export type { Problem, ProblemImage } from './contracts/problem.ts'
+export type {
+  CandidateRecord,
+  Counts,
+  EvaluationRecord,
+  ProblemTree,
+  RolloutRecord,
+  TreeNode,
+  VerdictRecord,
+} from './contracts/records.ts'
+export type { KnownWork, RunIdentity, RunReader, RunStore, RunSummary } from './contracts/run-store.ts'
 export type { ScoreRequest, StepScorer, StepScores } from './contracts/scorer.ts'
-export type { Verdict, Verifier } from './contracts/verifier.ts'
+export type { AskJudge, Verdict, Verifier } from './contracts/verifier.ts'
+export * as dataset from './dataset/index.ts'
+export { checkpointHash } from './engine/checkpoint-hash.ts'
 export type { Completion, Finish } from './engine/completion.ts'
 export { Engine, type EngineInfo, type EngineStats, type ScoredSteps } from './engine/engine.ts'
 export type { GenerateRequest, SamplingOptions } from './engine/generate-options.ts'
@@ -22,7 +35,11 @@ export type {
   ScoreOneRequest,
 } from './engine/options.ts'
 export { initModel } from './engine/trainable.ts'
+export * as policy from './policy/index.ts'
+export * as problems from './problems/index.ts'
+export * as search from './search/index.ts'
 export * as select from './select/index.ts'
+export * as store from './store/index.ts'
 export type { Dataset, TrainOptions, TrainProgress, TrainResult } from './train/index.ts'
 export * as verify from './verify/index.ts'
 

@@ -1,9 +1,10 @@
 /** Options of commands that verify answers: rules, and where these cannot decide, a model as judge if one is given. */
 import type { Verifier } from '../contracts/verifier.ts'
+import { checkpointHash } from '../engine/checkpoint-hash.ts'
 import { chatJudge, engineJudge } from '../policy/judge.ts'
 import { ruleVerifier } from '../verify/index.ts'
 import { UsageError } from './command.ts'
-import { checkpointHash, openEngine, readApiKey } from './policy-options.ts'
+import { openEngine, readApiKey } from './policy-options.ts'
 
 export const JUDGE_OPTIONS = {
   'judge-model': { type: 'string' },

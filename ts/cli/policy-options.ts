@@ -1,16 +1,15 @@
 /** Options of commands that need a policy: the package's own engine on a checkpoint, or a server. */
-import { createHash } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
-import type { StepScorer } from '../contracts/scorer.ts'
 import { readCheckpointFolder } from '../engine/checkpoint.ts'
+import { checkpointHash } from '../engine/checkpoint-hash.ts'
 import { Engine } from '../engine/engine.ts'
 import { MAX_THREADS } from '../engine/options.ts'
 import { defaultRolloutTemplate } from '../engine/prompt.ts'
 import { nativePolicy } from '../policy/native.ts'
 import { openAiPolicy } from '../policy/openai.ts'
+import { nativeScorer } from '../policy/scorer.ts'
 import { numberIn, oneOf, positiveInteger, required, UsageError } from './command.ts'
 import { Progress } from './progress.ts'
 
@@ -136,46 +135,6 @@ export async function openEngine(model: string, values: Pick<Values, 'dtype' | '
 /** A process reward model as the scorer of a search. */
 export async function openScorer(model: string, values: Pick<Values, 'dtype' | 'threads'>) {
   const engine = await openEngine(model, values)
-  const scorer: StepScorer = {
-    name: `${engine.info().scoring ?? 'unknown'}@${checkpointHash(model)}`,
-    async score({ problem, solutions }, signal) {
-      return engine.scoreSteps({
-        question: problem.question,
-        solutions: solutions.map((steps) => [...steps]),
-        returnLogits: true,
-        ...(problem.image !== undefined && { image: problem.image }),
-        ...(signal && { signal }),
-      })
-    },
-  }
+  const scorer = nativeScorer(engine, `${engine.info().scoring ?? 'unknown'}@${checkpointHash(model)}`)
   return { scorer, close: () => engine.close() }
-}
-
-const SAMPLED_BYTES = 2 ** 20
-
-/**
- * Names a checkpoint by its files: their sizes, and their bytes up to a mebibyte from either end.
- * WHY not all bytes: a large checkpoint takes minutes to read, and training changes every part of it.
- */
-export function checkpointHash(folder: string): string {
-  const hash = createHash('sha256')
-  const names = readdirSync(folder, { withFileTypes: true }).filter(
-    (entry) => entry.isFile() && /\.(json|safetensors|model)$/.test(entry.name),
-  )
-  for (const { name } of names.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    const file = openSync(join(folder, name), 'r')
-    try {
-      const { size } = fstatSync(file)
-      const length = Math.min(SAMPLED_BYTES, size)
-      const bytes = Buffer.alloc(length)
-      hash.update(`${name} ${size}\n`)
-      for (const at of [0, size - length]) {
-        readSync(file, bytes, 0, length, at)
-        hash.update(bytes)
-      }
-    } finally {
-      closeSync(file)
-    }
-  }
-  return hash.digest('hex').slice(0, 16)
 }

@@ -5,7 +5,7 @@ import type { RunSummary } from '../contracts/run-store.ts'
 import { validate } from '../contracts/validate.ts'
 import { readProblems } from '../problems/index.ts'
 import { findStrategy } from '../search/registry.ts'
-import { runSearch, type SearchProgress } from '../search/runner.ts'
+import { identityOf, runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
@@ -165,16 +165,13 @@ async function search(values: Values, signal: AbortSignal, closing: (() => Promi
   closing.push(close)
   const opened = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
   if (opened) closing.push(opened.close)
-  const identity = {
-    ...{ seed, strategy: strategy.name, options, budget, policy: policy.identity, verifier: verifier.name },
-    scorer: opened?.scorer.name ?? null,
-  }
-  const store = SqliteRunStore.open(out, identity, { resume: values.resume ?? false })
+  const settings = { strategy, options, budget, seed, policy, verifier, ...(opened && { scorer: opened.scorer }) }
+  const store = SqliteRunStore.open(out, identityOf(settings), { resume: values.resume ?? false })
   closing.push(() => store.close())
   const progress = showProgress(total)
   const { done, skipped, failed } = await runSearch({
-    ...{ problems: goodProblems(file), strategy, options, budget, seed, policy, verifier, store, signal },
-    ...(opened && { scorer: opened.scorer }),
+    ...settings,
+    ...{ problems: goodProblems(file), store, signal },
     inFlight: askedInFlight ?? inFlight,
     onProgress: progress.update,
   })

@@ -34,6 +34,8 @@ const schema = z.strictObject({
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
 })
 
+export type NativePolicyOptions = z.input<typeof schema>
+
 class NativePolicy implements Policy {
   readonly identity: PolicyIdentity
   readonly #engine: GenerateEngine
@@ -80,7 +82,10 @@ class NativePolicy implements Policy {
   }
 }
 
-/** @throws EngineError INVALID_ARGUMENT for unknown options */
-export function nativePolicy(engine: GenerateEngine, options: z.input<typeof schema>): Policy {
+/**
+ * An engine on a policy's checkpoint as a policy. The engine stays the caller's to close.
+ * @throws EngineError INVALID_ARGUMENT for unknown options
+ */
+export function nativePolicy(engine: GenerateEngine, options: NativePolicyOptions): Policy {
   return new NativePolicy(engine, validate(schema, options, 'native policy'))
 }

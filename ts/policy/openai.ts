@@ -127,7 +127,11 @@ function toRollout(choice: ChatChoice, { maxSteps }: RolloutRequest, numTokens: 
   return { ...parsed, ...(isFiltered && { outcome: 'unparsed' as const }), text, ...tokens }
 }
 
-/** @throws EngineError INVALID_ARGUMENT: unknown options or template, a URL that is none */
+/**
+ * A policy on an OpenAI-compatible server (vLLM, SGLang, llama.cpp, a hosted API). Samples of one request share its
+ * token count by length.
+ * @throws EngineError INVALID_ARGUMENT: unknown options or template, a URL that is none
+ */
 export function openAiPolicy(options: OpenAiPolicyOptions): Policy {
   return new OpenAiPolicy(validate(schema, options, 'OpenAI policy'))
 }

@@ -7,7 +7,7 @@ import { EngineError, invalidArgument, policyError } from '../contracts/errors.t
 import type { SearchEvent } from '../contracts/events.ts'
 import type { Policy } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
-import type { RunStore } from '../contracts/run-store.ts'
+import type { RunIdentity, RunStore } from '../contracts/run-store.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import type { Verifier } from '../contracts/verifier.ts'
 import { streamsOf } from './seeds.ts'
@@ -30,6 +30,15 @@ export interface SearchRun {
   readonly inFlight: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Readonly<SearchProgress>) => void
+}
+
+/** What a store records of a run: everything that its results depend on. */
+export function identityOf(run: Omit<SearchRun, 'problems' | 'store' | 'inFlight'>): RunIdentity {
+  const { seed, strategy, options, budget, policy, verifier, scorer } = run
+  return {
+    ...{ seed, strategy: strategy.name, options, budget: { ...budget } },
+    ...{ policy: policy.identity, verifier: verifier.name, scorer: scorer?.name ?? null },
+  }
 }
 
 export interface SearchProgress {

@@ -1,0 +1,29 @@
+/** The package's own engine on a process reward model, as the scorer of a search. */
+import type { ProblemImage } from '../contracts/problem.ts'
+import type { StepScorer } from '../contracts/scorer.ts'
+
+export interface ScoreEngine {
+  scoreSteps(call: {
+    question: string
+    image?: ProblemImage
+    solutions: string[][]
+    returnLogits: true
+    signal?: AbortSignal
+  }): Promise<{ scores: number[]; logits: number[][] }[]>
+}
+
+/** @param name recorded with a run, so that another model makes another run */
+export function nativeScorer(engine: ScoreEngine, name: string): StepScorer {
+  return {
+    name,
+    score({ problem, solutions }, signal) {
+      return engine.scoreSteps({
+        question: problem.question,
+        solutions: solutions.map((steps) => [...steps]),
+        returnLogits: true,
+        ...(problem.image !== undefined && { image: problem.image }),
+        ...(signal && { signal }),
+      })
+    },
+  }
+}
