@@ -139,9 +139,16 @@ class Tile {
       const int pages = smaller(num_pages - p, kMaxPages);
       kScoreTile<Dot>[MR - 1][pages - 1](q, keys + p, D_ / Dot::kElementsPerStep, scores + p * kPageTokens);
     }
+    // WHY all maxima first: one row's reduction hides behind the loads of the next.
+    float chunk_max[kBlockRows];
+    for (int m = 0; m < MR; ++m) {
+      chunk_max[m] = highest_score(scores + m * kChunkTokens, visible(rows[m], chunk), num_pages);
+    }
     MergeFactors merge[kBlockRows];
     for (int m = 0; m < MR; ++m) {
-      merge[m] = weigh(scores + m * kChunkTokens, visible(rows[m], chunk), num_pages, rows[m], chunk == 0);
+      const float chunk_sum = weigh(scores + m * kChunkTokens, num_pages, chunk_max[m]);
+      merge[m] = chunk == 0 ? first_chunk(rows[m], chunk_max[m], chunk_sum)
+                            : merge_chunk(rows[m], chunk_max[m], chunk_sum);
     }
     const ValueArgs value_args{values, num_pages, int64_t(D_) * kStepBytes,
                                scores, o,         chunk == 0 ? nullptr : merge};
@@ -153,34 +160,38 @@ class Tile {
     }
   }
 
-  // Scores of a chunk become weights exp(score - max) in their place; the row's maximum and sum move on.
-  MergeFactors weigh(float* scores, int visible, int num_pages, int row, bool first) {
-    const int padded = num_pages * kPageTokens;
+  // In powers of two, as all maxima here: log2(e) · the largest visible score. Unseen scores are made to
+  // weigh zero.
+  static float highest_score(float* scores, int visible, int num_pages) {
     // WHY not infinity: its distance to the maximum has to be a number. The weight is exactly zero all the
     // same.
-    for (int i = visible; i < padded; ++i) scores[i] = -1e37f;
+    for (int i = visible; i < num_pages * kPageTokens; ++i) scores[i] = -1e37f;
     Vec highest = load(scores);
-    for (int i = kLanes; i < padded; i += kLanes) highest = max(highest, load(scores + i));
-    const float chunk_max = max_of_lanes(highest);
-    const Vec origin = splat(chunk_max), log2e = splat(kLog2E);
+    for (int i = kLanes; i < num_pages * kPageTokens; i += kLanes) highest = max(highest, load(scores + i));
+    return max_of_lanes(highest) * kLog2E;
+  }
+
+  // Scores become weights 2^(log2(e) · score - max) in their place. Returns their sum.
+  static float weigh(float* scores, int num_pages, float chunk_max) {
+    const Vec origin = splat(-chunk_max), log2e = splat(kLog2E);
     Vec sums{};
-    for (int i = 0; i < padded; i += kLanes) {
-      const Vec weights = exp2((load(scores + i) - origin) * log2e);
+    for (int i = 0; i < num_pages * kPageTokens; i += kLanes) {
+      const Vec weights = exp2(fma(load(scores + i), log2e, origin));
       sums = sums + weights;
       Dot::store_weights(scores, i, weights);
     }
-    const float chunk_sum = sum_of_lanes(sums);
-    if (first) {
-      max_[row] = chunk_max;
-      sum_[row] = chunk_sum;
-      return {0.0f, 1.0f};
-    }
-    return merge_row(row, chunk_max, chunk_sum);
+    return sum_of_lanes(sums);
   }
 
-  MergeFactors merge_row(int row, float chunk_max, float chunk_sum) {
+  MergeFactors first_chunk(int row, float chunk_max, float chunk_sum) {
+    max_[row] = chunk_max;
+    sum_[row] = chunk_sum;
+    return {0.0f, 1.0f};
+  }
+
+  MergeFactors merge_chunk(int row, float chunk_max, float chunk_sum) {
     const float highest = chunk_max > max_[row] ? chunk_max : max_[row];
-    alignas(64) float lanes[kLanes] = {(max_[row] - highest) * kLog2E, (chunk_max - highest) * kLog2E};
+    alignas(64) float lanes[kLanes] = {max_[row] - highest, chunk_max - highest};
     store(lanes, exp2(load(lanes)));
     max_[row] = highest;
     sum_[row] = __builtin_fmaf(chunk_sum, lanes[1], sum_[row] * lanes[0]);
