@@ -1,41 +1,42 @@
 /**
  * Rollouts: 16 siblings of one 512-token prompt, and 64 rows over 4 such prompts, in generated tokens per second with
  * the prompts in the cache; time to the first token of a new prompt; memory per sequence; what scheduling and sampling
- * take of a step. With --peer-modules also node-llama-cpp, in the same run.
+ * take of a step. The peers that bench/peers.ts finds do the same work in the same run, with fewer tokens for each row
+ * (shorter contexts: in their favour): bf16 is compared with their bf16, int8 and int4 with the best dtype in C++.
  *
  *   node --import tsx bench/engine/generate.bench.ts [--shape 15m|0.5b] [--weights bf16|int8|int4] [--models DIR]
- *                                                    [--peer-modules DIR --peer-models DIR]
+ *                                                    [--iterations N]
  */
-import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Engine } from '../../ts/engine/engine.ts'
+import { PEERS, type Peer, type PeerRun, runPeer } from '../peers.ts'
 import { type Measurement, quantile, writeResults } from '../results.ts'
 import { SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
 
 const PREFIX_TOKENS = 512
 const SIBLINGS = 16
 const NEW_TOKENS = 64
-const ITERATIONS = 5
 const FIRST_TOKEN_ITERATIONS = 3
 const SAMPLING = { temperature: 1, topK: 50, topP: 0.9, repetitionPenalty: 1.05 }
-/** Tokens/s of the peers on the machine of the design's baselines: another one, so no ratio is made of them. */
-const RECORDED_ELSEWHERE = {
-  '0.5b': { 'llama.cpp': 193, 'llama.cpp q4_0': 219, 'node-llama-cpp': 43 },
-  '15m': { 'llama.cpp': 2485, 'node-llama-cpp': 727 },
-}
+const PEER_NEW_TOKENS = 16
+const PEER_RUNS = 2
+const WORK = [
+  { rows: SIBLINGS, prompts: 1 },
+  { rows: 4 * SIBLINGS, prompts: 4 },
+]
 
 const { values: options } = parseArgs({
   options: {
     shape: { type: 'string', multiple: true, default: Object.keys(SHAPES) },
     weights: { type: 'string', multiple: true, default: ['bf16', 'int8'] },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
-    'peer-modules': { type: 'string' },
-    'peer-models': { type: 'string' },
+    iterations: { type: 'string', default: '5' },
   },
 })
+const ITERATIONS = Number(options.iterations)
 
 /** Ids from a fixed linear congruential sequence. */
 function tokensOf(vocab: number, seed: number): number[] {
@@ -96,56 +97,79 @@ async function measureFirstToken(engine: Engine): Promise<number[]> {
   return milliseconds
 }
 
-function runPeer(shape: string, rows: number, prefixes: number): { peer: string; median: number } | undefined {
-  const modules = options['peer-modules']
-  if (!modules || !options['peer-models']) return undefined
-  const script = join(import.meta.dirname, '../peer/generate.mjs')
-  const model = join(options['peer-models'], `${shape}.gguf`)
-  const args = ['--modules', modules, '--model', model, '--rows', `${rows}`, '--prefixes', `${prefixes}`, '--new-tokens', '16']
-  return JSON.parse(execFileSync(process.execPath, [script, ...args], { encoding: 'utf8' }))
+interface PeerRollouts {
+  of: Peer
+  ran: PeerRun
 }
 
-async function measure(shape: string, weights: 'bf16' | 'int8' | 'int4'): Promise<Measurement[]> {
+function peerRollouts(shape: string, rows: number, prompts: number): PeerRollouts[] {
+  return PEERS.flatMap((of) => {
+    const ran = runPeer(of, 'generate', shape, { rows, prefixes: prompts, 'new-tokens': PEER_NEW_TOKENS, runs: PEER_RUNS })
+    if (ran) console.log(`generate ${shape}, ${rows} rows of ${prompts}, ${ran.peer}: ${ran.median.toFixed(0)} tokens/s`)
+    return ran ? [{ of, ran }] : []
+  })
+}
+
+/** Over each language's bf16 for bf16, over the best dtype in C++ for the others. */
+function ratiosTo(peers: readonly PeerRollouts[], weights: string, of: (ran: PeerRun) => number): Record<string, number> {
+  const same = peers.filter((p) => p.of.dtype === 'bf16')
+  const cpp = peers.filter((p) => p.of.language === 'C++').sort((a, b) => b.ran.median - a.ran.median)
+  return Object.fromEntries((weights === 'bf16' ? same : cpp.slice(0, 1)).map(({ ran }) => [ran.peer, of(ran)]))
+}
+
+const plural = (rows: number, prompts: number) => `${rows} rows of ${prompts} prompt${prompts > 1 ? 's' : ''}`
+
+async function measure(shape: string, weights: 'bf16' | 'int8' | 'int4', peers: PeerRollouts[][]): Promise<Measurement[]> {
   const model = join(options.models, shape)
-  const dimensions = SHAPES[shape]
-  if (!dimensions) throw new Error(`no shape ${shape}; known: ${Object.keys(SHAPES).join(', ')}`)
-  if (!existsSync(join(model, 'model.safetensors'))) await writeRandomCheckpoint(dimensions, model)
   await using engine = await Engine.open({ model, weights })
   const rows: Measurement[] = []
-  for (const [count, prompts] of [
-    [SIBLINGS, 1],
-    [4 * SIBLINGS, 4],
-  ] as const) {
+  for (const [i, { rows: count, prompts }] of WORK.entries()) {
     const { perSecond, scheduling, sampling, bytesPerSequence } = await measureRollouts(engine, count, prompts)
     const median = quantile(perSecond, 0.5)
-    const peer = weights === 'bf16' && prompts === 1 ? runPeer(shape, count, prompts) : undefined
     rows.push({
-      name: `generate ${shape} ${weights}, ${count} rows of ${prompts} prompt${prompts > 1 ? 's' : ''}`,
+      name: `generate ${shape} ${weights}, ${plural(count, prompts)}`,
       unit: 'tokens/s',
       median,
       p95: quantile(perSecond, 0.05),
       samples: perSecond.length,
       headline: true,
       details: { schedulingShare: scheduling, samplingShare: sampling, bytesPerSequence },
-      ...(peer && { ratios: { [peer.peer]: median / peer.median } }),
+      ratios: ratiosTo(peers[i] ?? [], weights, (ran) => median / ran.median),
     })
   }
   const firstToken = await measureFirstToken(engine)
+  const median = quantile(firstToken, 0.5)
+  const timed = (peers[0] ?? []).filter((p) => p.ran.firstTokenSeconds !== undefined)
   rows.push({
     name: `generate ${shape} ${weights}, first token of a ${PREFIX_TOKENS}-token prompt`,
     unit: 'ms',
-    median: quantile(firstToken, 0.5),
+    median,
     p95: quantile(firstToken, 0.95),
     samples: firstToken.length,
     headline: true,
+    ratios: ratiosTo(timed, weights, (ran) => median / (1000 * (ran.firstTokenSeconds as number))),
   })
-  for (const { name, median, unit } of rows) console.log(`${name}: ${median.toFixed(0)} ${unit}`)
+  for (const { name, median, unit, details } of rows) {
+    console.log(`${name}: ${median.toFixed(0)} ${unit}${details ? ` ${JSON.stringify(details)}` : ''}`)
+  }
   return rows
 }
 
 const measurements: Measurement[] = []
 for (const shape of options.shape) {
-  for (const weights of options.weights) measurements.push(...(await measure(shape, weights as 'bf16')))
+  const dimensions = SHAPES[shape]
+  if (!dimensions) throw new Error(`no shape ${shape}; known: ${Object.keys(SHAPES).join(', ')}`)
+  const model = join(options.models, shape)
+  if (!existsSync(join(model, 'model.safetensors'))) await writeRandomCheckpoint(dimensions, model)
+  const peers = WORK.map(({ rows, prompts }) => peerRollouts(shape, rows, prompts))
+  for (const weights of options.weights) measurements.push(...(await measure(shape, weights as 'bf16', peers)))
+  for (const [i, { rows, prompts }] of WORK.entries()) {
+    for (const { ran } of peers[i] ?? []) {
+      const name = `generate ${shape}, ${plural(rows, prompts)}, ${ran.peer}`
+      const slowest = (rows * PEER_NEW_TOKENS) / (ran.seconds.at(-1) as number)
+      measurements.push({ name, unit: 'tokens/s', median: ran.median, p95: slowest, samples: ran.seconds.length })
+    }
+  }
 }
-const recipe = { PREFIX_TOKENS, SIBLINGS, NEW_TOKENS, ITERATIONS, SAMPLING, recordedElsewhere: RECORDED_ELSEWHERE }
+const recipe = { PREFIX_TOKENS, SIBLINGS, NEW_TOKENS, PEER_NEW_TOKENS, ITERATIONS, SAMPLING }
 writeResults('generate', recipe, measurements)

@@ -1,11 +1,10 @@
 /**
  * scoreSteps on 16 candidates of 8 steps behind one question, in unique tokens per second: all together (a packed prefix
  * tree), one call per candidate (which finds the question in the cache), and candidates that share nothing (the question
- * computed anew each time). With --peer-modules also against node-llama-cpp, in turns with the others.
+ * computed anew each time). Against the peers that bench/peers.ts finds, in turns with the others.
  *
- *   node --import tsx bench/engine/score.bench.ts [--shape 15m|0.5b] [--models DIR] [--peer-modules DIR --peer-models DIR]
+ *   node --import tsx bench/engine/score.bench.ts [--shape 15m|0.5b] [--models DIR] [--rounds N]
  */
-import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { Engine } from '../../ts/engine/engine.ts'
 import { resolveFamily } from '../../ts/engine/families/index.ts'
 import type { Tokenizer } from '../../ts/engine/tokenizer/index.ts'
+import { PEERS, runPeer } from '../peers.ts'
 import { type Measurement, quantile, writeResults } from '../results.ts'
 import { SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
 
@@ -20,21 +20,15 @@ const PREFIX_TOKENS = 512
 const CANDIDATES = 16
 const STEPS = 8
 const CANDIDATE_TOKENS = 256
-const ROUNDS = 3
-/** Unique tokens/s of the peers on the machine of the design's baselines: another one, so no ratio is made of them. */
-const RECORDED_ELSEWHERE = {
-  '0.5b': { 'llama.cpp': 427, 'node-llama-cpp': 287 },
-  '15m': { 'llama.cpp': 10_700, 'node-llama-cpp': 8050 },
-}
 
 const { values: options } = parseArgs({
   options: {
     shape: { type: 'string', multiple: true, default: Object.keys(SHAPES) },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
-    'peer-modules': { type: 'string' },
-    'peer-models': { type: 'string' },
+    rounds: { type: 'string', default: '3' },
   },
 })
+const ROUNDS = Number(options.rounds)
 
 /** Words from a fixed sequence, as many tokens as asked for. */
 function textOf(tokenizer: Tokenizer, tokens: number, seed: number): string {
@@ -91,16 +85,6 @@ function countUnique(sequences: readonly (readonly number[])[]): number {
   return ids.size
 }
 
-function runPeer(shape: string, unique: number): { name: string; milliseconds: number[] } | undefined {
-  const modules = options['peer-modules']
-  if (!modules || !options['peer-models']) return undefined
-  const script = join(import.meta.dirname, '../peer/score.mjs')
-  const args = [script, '--modules', modules, '--model', join(options['peer-models'], `${shape}.gguf`), '--runs', '1']
-  const ran = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }))
-  // The peer's prompt is exactly as long as planned, ours nearly: compared are times per unique token.
-  return { name: ran.peer, milliseconds: ran.seconds.map((s: number) => (1000 * s * unique) / ran.uniqueTokens) }
-}
-
 /** No number without a check: the bits of the packed tree are those of each candidate in an engine with empty caches. */
 async function checkPackedIsSeparate(engine: Engine, model: string, { question, solutions }: Work): Promise<void> {
   const packed = await engine.scoreSteps({ question, solutions })
@@ -141,8 +125,13 @@ async function measure(shape: string): Promise<Measurement[]> {
       await run(works)
       samples.get(name)?.push(performance.now() - began)
     }
-    const peer = runPeer(shape, unique)
-    if (peer) samples.set(peer.name, [...(samples.get(peer.name) ?? []), ...peer.milliseconds])
+    for (const peer of PEERS) {
+      const ran = runPeer(peer, 'score', shape, { runs: 1 })
+      if (!ran) continue
+      // The peer's prompt is exactly as long as planned, ours nearly: compared are times per unique token.
+      const times = ran.seconds.map((s) => (1000 * s * unique) / (ran.uniqueTokens as number))
+      samples.set(ran.peer, [...(samples.get(ran.peer) ?? []), ...times])
+    }
   }
 
   const rows: Measurement[] = [...samples].map(([way, times]) => {
@@ -158,5 +147,5 @@ async function measure(shape: string): Promise<Measurement[]> {
 
 const measurements: Measurement[] = []
 for (const shape of options.shape) measurements.push(...(await measure(shape)))
-const recipe = { PREFIX_TOKENS, CANDIDATES, STEPS, CANDIDATE_TOKENS, ROUNDS, recordedElsewhere: RECORDED_ELSEWHERE }
+const recipe = { PREFIX_TOKENS, CANDIDATES, STEPS, CANDIDATE_TOKENS, ROUNDS }
 writeResults('score', recipe, measurements)

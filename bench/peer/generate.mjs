@@ -2,14 +2,14 @@
 // evaluated beforehand (not timed), then all of them generate at once and the library batches them.
 //
 //   npm install node-llama-cpp      (in a folder of its own: it is no dependency of this project)
-//   node generate.mjs --modules FOLDER/node_modules --model MODEL.gguf --threads N [--rows R] [--prefixes P] [--new-tokens T]
+//   node generate.mjs --modules FOLDER/node_modules --model MODEL.gguf --threads N [--rows R] [--prefixes P]
+//                     [--new-tokens T] [--runs N]
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const PROMPT_TOKENS = 512
-const RUNS = 3
 
 const { values } = parseArgs({
   options: {
@@ -19,10 +19,12 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '16' },
     prefixes: { type: 'string', default: '1' },
     'new-tokens': { type: 'string', default: '64' },
+    runs: { type: 'string', default: '3' },
   },
 })
 const rows = Number(values.rows)
 const newTokens = Number(values['new-tokens'])
+const runs = Number(values.runs)
 const require = createRequire(join(values.modules, 'x.js'))
 const { getLlama, readGgufFileInfo } = await import(pathToFileURL(join(values.modules, 'node-llama-cpp/dist/index.js')).href)
 const { version } = require('./node-llama-cpp/package.json')
@@ -57,15 +59,16 @@ async function generate(sequence, prompt, seed) {
 }
 
 const seconds = []
-for (let run = 0; run <= RUNS; run++) {
-  for (const [i, sequence] of sequences.entries()) {
-    await sequence.clearHistory()
-    await sequence.evaluateWithoutGeneratingNewTokens(prompts[i].slice(0, -1))
-  }
+for (const [i, sequence] of sequences.entries()) await sequence.evaluateWithoutGeneratingNewTokens(prompts[i].slice(0, -1))
+for (let run = 0; run <= runs; run++) {
   const began = performance.now()
   const counts = await Promise.all(sequences.map((sequence, i) => generate(sequence, prompts[i], run * rows + i)))
   if (counts.some((count) => count !== newTokens)) throw new Error(`wrote ${counts}`)
   if (run > 0) seconds.push((performance.now() - began) / 1000) // the first run warms up
+  for (const sequence of sequences) {
+    await sequence.eraseContextTokenRanges([{ start: PROMPT_TOKENS - 1, end: sequence.nextTokenIndex }])
+    if (sequence.nextTokenIndex !== PROMPT_TOKENS - 1) throw new Error('the roll-back failed')
+  }
 }
 seconds.sort((a, b) => a - b)
 const total = rows * newTokens
@@ -78,7 +81,7 @@ console.log(
     newTokens,
     seconds,
     best: total / seconds[0],
-    median: total / seconds[RUNS >> 1],
+    median: total / seconds[runs >> 1],
   }),
 )
 process.exit(0)
