@@ -3,6 +3,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { mmPrmRow } from '../../ts/dataset/formats/mm-prm.ts'
+import { stepsRow } from '../../ts/dataset/formats/steps.ts'
+import type { Sample } from '../../ts/dataset/sample.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import { readJson } from '../helpers/golden.ts'
 import {
@@ -24,24 +27,31 @@ const init = await tinyCheckpoint(join(work, 'init'), { withMarker: false })
 const recipe = join(work, 'recipe.json')
 const { learningRate, batchSize, threads, ...RECIPE } = QUICK
 writeFileSync(recipe, JSON.stringify({ ...RECIPE, batchSize: 32, learningRate: 1e-6, clip: 0.5 }))
-const ROWS = prmRows(6, { image: PICTURE })
-const rows = writeRows(join(work, 'steps.jsonl'), ROWS)
 
-/** The reference's own rows: markers in the text, one label for each, none behind a step without evidence. */
-function conversation(row: Record<string, unknown>) {
-  const { question, steps, labels, image, id, problemId } = row as {
-    question: string
-    steps: string[]
-    labels: (number | null)[]
-  } & Record<string, unknown>
-  const process = steps.map((step, i) => (labels[i] === null ? step : `${step}<prm>`)).join('\n\n')
-  const value = `<image>\nQuestion: ${question}\nProcess: ${process}`
-  const turns = [
-    { from: 'human', value: '' },
-    { from: 'gpt', value },
-  ]
-  return { id, problemId, image, conversations: turns, labels: labels.filter((l) => l !== null) }
-}
+/** Samples of a data set, so that its own writers make the rows. `known`: whether every step has a label. */
+const samples = (known: boolean): Sample[] =>
+  prmRows(6).map((row, i) => {
+    const { id, problemId, question, steps, labels } = row as {
+      id: string
+      problemId: string
+      question: string
+      steps: string[]
+      labels: (number | null)[]
+    }
+    return {
+      id,
+      problem: { id: problemId, question, answer: '1', image: PICTURE },
+      kind: i % 2 ? 'negative' : 'positive',
+      steps: steps.map((text, s) => ({
+        text,
+        label: labels[s] === null && known ? 0.5 : (labels[s] as number | null),
+        counts: { correct: 3, total: 4, unparsed: 0, truncated: 0 },
+        weight: known || s > 0 ? 1 : 0.5,
+      })),
+    } as Sample
+  })
+const ROWS = samples(false).map(stepsRow)
+const rows = writeRows(join(work, 'steps.jsonl'), ROWS)
 
 const call = (out: string, data: string, more: readonly string[] = []) =>
   trainCli(['--task', 'prm', '--init', init, '--data', data, '--out', out, ...more])
@@ -88,11 +98,11 @@ test('a PRM from rows of `mm-prm dataset`: the flags override the recipe, and bo
 })
 
 test('the conversations of the reference are the same data', () => {
-  const known = ROWS.map((row) => ({ ...row, labels: (row['labels'] as (number | null)[]).map((l) => l ?? 0.5) }))
   const [a, b] = [join(work, 'as-steps'), join(work, 'as-conversations')]
   const flags = ['--recipe', recipe, '--learning-rate', '1e-3', '--threads', '1']
-  const first = call(a, writeRows(join(work, 'known.jsonl'), known), flags)
-  const second = call(b, writeRows(join(work, 'conversations.jsonl'), known.map(conversation)), flags)
+  const known = samples(true)
+  const first = call(a, writeRows(join(work, 'known.jsonl'), known.map(stepsRow)), flags)
+  const second = call(b, writeRows(join(work, 'conversations.jsonl'), known.map(mmPrmRow)), flags)
   assert.equal([first.status, second.status], [0, 0], first.stderr + second.stderr)
   assert.ok(weightsOf(a).equals(weightsOf(b)))
 })
