@@ -163,6 +163,29 @@ test('a tokenizer of SentencePiece gets the marker too', async () => {
   assert.is((await engine.scoreSteps({ question: 'q', steps: ['a', 'b'] })).length, 2)
 })
 
+test('a policy learns the solution and the end of its turn, not the prompt; samples weigh by tokens, alike, or between', async () => {
+  const init = await tinyCheckpoint(join(work, 'rows-init'))
+  const tokenizer = await openTokenizer(init)
+  const sample = { id: 'a', group: 'a', question: 'What is 1 + 1?', image: PICTURE, steps: ['It is 2.', 'Sure.'], answer: '2' }
+  for (const [lossWeight, total] of [
+    ['token', (n: number) => n],
+    ['sample', () => 1],
+    ['square', Math.sqrt],
+  ] as const) {
+    await using model = await openTrainable({ ...OPENED, task: 'policy', init, lossWeight })
+    const { tokens, tokenWeights, weight } = await model.encode(sample)
+    const first = tokenWeights.findIndex((w) => w > 0)
+    assert.ok(
+      tokenWeights.slice(first).every((w) => w === tokenWeights[first]),
+      'all that is learnt weighs alike',
+    )
+    const [prompt, learnt] = [tokens.slice(0, first), tokens.slice(first)]
+    assert.is(tokenizer.decode([...learnt]), '<step>It is 2.</step><step>Sure.</step><answer>2</answer><|im_end|>')
+    assert.match(tokenizer.decode([...prompt]), /<IMG_CONTEXT>.*What is 1 \+ 1\?<\|im_end\|>\n<\|im_start\|>assistant\n$/s)
+    assert.ok(Math.abs(weight - total(learnt.length)) < 1e-5)
+  }
+})
+
 test('a trained policy writes; its record says how it was trained', async () => {
   const init = await tinyCheckpoint(join(work, 'policy-init'))
   const data = writeRows(join(work, 'policy.jsonl'), policyRows(8, { image: PICTURE }))
