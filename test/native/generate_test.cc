@@ -155,6 +155,69 @@ TEST(generate_aborts_at_any_moment_and_frees_its_pages) {
   }
 }
 
+ForwardRequest score_of(const GenerateRequest& generate) {
+  ForwardRequest request;
+  request.sequences = {generate.prompt};
+  request.wanted = {{static_cast<int32_t>(generate.prompt.size()) - 1}};
+  request.output = Output::kPair;
+  request.pair[0] = 1;
+  request.pair[1] = 2;
+  return request;
+}
+
+std::vector<float> score(Engine& engine, const GenerateRequest& generate) {
+  std::promise<std::vector<float>> promise;
+  engine.forward(score_of(generate), {}, [&](std::exception_ptr error, ForwardResult result) {
+    promise.set_value(error ? std::vector<float>{} : result.values.at(0));
+  });
+  return promise.get_future().get();
+}
+
+// Few pages, so that what one thread forks the others evict; what is not aborted has the bits of a fresh run.
+TEST(generate_and_score_from_many_threads_with_random_aborts) {
+  constexpr int kKinds = 6, kClients = 4, kCalls = 12;
+  std::vector<GenerateResult> alone;
+  std::vector<std::vector<float>> scores;
+  const auto request = [](int kind) { return request_of(prompt_of(kind % 3, 24 + 9 * kind), 2, 30, kind); };
+  for (int kind = 0; kind < kKinds; ++kind) {
+    const auto fresh = open(uint64_t{1} << 26, 1);
+    scores.push_back(score(*fresh, request(kind)));
+    alone.push_back(start(*fresh, request(kind)).outcome.get().result);
+  }
+  const auto engine = open(kFewPages * uint64_t(open()->stats().bytes_per_page));
+  std::atomic<int> wrong{0}, finished{0};
+  const auto client = [&](unsigned seed) {
+    std::mt19937 random(seed);
+    for (int call = 0; call < kCalls; ++call) {
+      const int kind = int(random() % kKinds);
+      const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+      Running running = start(*engine, request(kind), cancelled);
+      if (random() % 3 == 0) {
+        std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
+        cancelled->store(true);
+        engine->wake();
+      }
+      wrong += score(*engine, request(kind)) != scores[kind];
+      const Outcome outcome = running.outcome.get();
+      if (outcome.failed) {
+        wrong += outcome.code != ErrorCode::kAborted;
+        continue;
+      }
+      ++finished;
+      for (size_t i = 0; i < alone[kind].samples.size(); ++i)
+        wrong += outcome.result.samples[i].logprobs != alone[kind].samples[i].logprobs;
+    }
+  };
+  std::vector<std::thread> clients;
+  for (int c = 0; c < kClients; ++c) clients.emplace_back(client, unsigned(c));
+  for (std::thread& c : clients) c.join();
+  CHECK_EQ(wrong.load(), 0);
+  CHECK(finished > 0);
+  const EngineStats stats = engine->stats();
+  CHECK(stats.num_evicted_pages > 0);
+  CHECK_EQ(stats.num_used_pages, stats.num_cached_pages);
+}
+
 TEST(generate_is_told_when_the_engine_closes) {
   for (int delay_ms : {0, 1, 5, 15}) {
     const auto engine = open();
