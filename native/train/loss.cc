@@ -115,8 +115,11 @@ LossResult Loss::markers(const std::vector<MarkerTerm>& terms, const int32_t pai
       const MarkerTerm& t = terms[term];
       result.loss += t.weight * (t.label * softplus(-margin) + (1 - double(t.label)) * softplus(margin));
       result.weight += t.weight;
-      result.num_correct += (p >= 0.5) == (t.label >= 0.5f);
       result.predictions.push_back(float(p));
+      if (t.weight > 0) {  // others are only asked for their prediction: their label says nothing
+        ++result.num_terms;
+        result.num_correct += (p >= 0.5) == (t.label >= 0.5f);
+      }
       d_margin += scale * t.weight * (p - t.label);
     }
     if (!d_x) continue;
@@ -127,7 +130,6 @@ LossResult Loss::markers(const std::vector<MarkerTerm>& terms, const int32_t pai
       gradient[size_t(pair[1]) * C + c] -= float(d_margin * h[c]);
     }
   }
-  result.num_terms = static_cast<int64_t>(terms.size());
   if (d_x) scatter_grad(row_ids, *d_x);
   return result;
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { BatchLoss } from '../../ts/contracts/trainer.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { openTrainable } from '../../ts/engine/trainable.ts'
@@ -161,6 +162,25 @@ test('a tokenizer of SentencePiece gets the marker too', async () => {
   assert.is(readJson(join(out, 'added_tokens.json'))['<prm>'], id)
   await using engine = await Engine.open({ model: out, threads: 1 })
   assert.is((await engine.scoreSteps({ question: 'q', steps: ['a', 'b'] })).length, 2)
+})
+
+test('a step without a label is predicted, but counts neither for the loss nor for the accuracy', async () => {
+  const init = await tinyCheckpoint(join(work, 'null-init'))
+  await using model = await openTrainable({ ...OPENED, task: 'prm', init })
+  const results = []
+  for (const labels of [
+    [0.75, null],
+    [0.75, 1],
+  ]) {
+    results.push(await model.evaluate([await model.encode({ id: 'a', group: 'a', ...SAMPLE, labels })]))
+  }
+  const [half, whole] = results as [BatchLoss, BatchLoss]
+  assert.equal([half.numTerms, half.weight, whole.numTerms, whole.weight], [1, 1, 2, 2])
+  assert.equal(half.predictions, whole.predictions)
+  const [first, second] = whole.predictions[0] as Float32Array as unknown as [number, number]
+  const loss = -0.75 * Math.log(first) - 0.25 * Math.log(1 - first)
+  assert.ok(Math.abs(half.loss - loss) < 1e-6)
+  assert.ok(Math.abs(whole.loss - loss + Math.log(second)) < 1e-6)
 })
 
 test('a policy learns the solution and the end of its turn, not the prompt; samples weigh by tokens, alike, or between', async () => {

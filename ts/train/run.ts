@@ -5,13 +5,13 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { EngineError, invalidArgument, storeError, trainingError } from '../contracts/errors.ts'
-import type { BatchLoss, OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../contracts/trainer.ts'
+import type { OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../contracts/trainer.ts'
 import { chunks, epochOrder, isHeldOut, microBatches } from './batches.ts'
 import { Checkpoints, type RunPosition } from './checkpoints.ts'
 import { type FileDataset, readDataset } from './data.ts'
 import { MetricsFile } from './metrics.ts'
 import { type Dataset, identityOf, type ParsedTrainOptions, parseTrainOptions, type TrainOptions } from './options.ts'
-import { scheduleFactor } from './schedule.ts'
+import { takeStep } from './step.ts'
 
 export interface TrainResult {
   steps: number
@@ -227,84 +227,17 @@ class Run {
   }
 
   async #step(rows: readonly TrainRow[], step: number, totalSteps: number): Promise<void> {
-    const start = performance.now()
-    const o = this.#o
-    const parts = microBatches(rows, o.microBatchTokens)
-    const weight = rows.reduce((sum, row) => sum + row.weight, 0)
-    if (!(weight > 0)) {
-      // WHY no optimizer step: decay and old moments would move the weights though nothing was seen.
-      this.#position.step = step + 1
-      return this.#metrics.write({ step: step + 1, samples: 0 })
-    }
-    const total: BatchLoss = {
-      loss: 0,
-      weight: 0,
-      numCorrect: 0,
-      numTerms: 0,
-      numTokens: 0,
-      numRows: 0,
-      numImageRows: 0,
-      predictions: [],
-    }
-    let loss = 0
-    for (const part of parts) {
-      const own = part.reduce((sum, row) => sum + row.weight, 0)
-      const scale = o.averageOver === 'batch' ? 1 / weight : 1 / (own * parts.length)
-      if (!(own > 0)) continue
-      const result = await this.#model.accumulate(part, scale)
-      if (!Number.isFinite(result.loss)) {
-        throw trainingError(
-          `step ${step + 1}: the loss is ${result.loss} on the samples ${part.map((r) => r.sample.id).join(', ')}`,
-        )
-      }
-      for (const key of ['loss', 'weight', 'numCorrect', 'numTerms', 'numTokens', 'numRows', 'numImageRows'] as const) {
-        total[key] += result[key]
-      }
-      loss += result.loss * scale
-    }
-    const warmup = o.warmupSteps ?? Math.ceil(totalSteps * o.warmupRatio)
-    const learningRate = o.learningRate * scheduleFactor(o.schedule, step, warmup, totalSteps)
-    const gradNorm = await this.#model.step({
-      learningRate,
-      beta1: o.beta1,
-      beta2: o.beta2,
-      eps: o.eps,
-      weightDecay: o.weightDecay,
-      decayVectors: o.decay === 'all',
-      maxNorm: o.clip,
-    })
-    if (!Number.isFinite(gradNorm)) {
-      throw trainingError(
-        `step ${step + 1}: the gradients' norm is ${gradNorm} on the samples ${rows.map((r) => r.sample.id).join(', ')}`,
-      )
-    }
+    const report = await takeStep(this.#model, rows, this.#o, step, totalSteps)
     this.#position.step = step + 1
-    this.#position.loss = loss
-    this.#position.numSamples += rows.length
-    const seconds = (performance.now() - start) / 1000
-    const accuracy = total.numTerms > 0 ? total.numCorrect / total.numTerms : 0
-    const rates = { samplesPerSecond: rows.length / seconds, tokensPerSecond: total.numTokens / seconds }
-    const { numTokens, numRows, numImageRows } = total
-    await this.#metrics.write({
-      step: step + 1,
-      loss,
-      accuracy,
-      learningRate,
-      gradNorm,
-      samples: rows.length,
-      numTokens,
-      numRows,
-      numImageRows,
-      seconds,
-    })
-    o.onProgress?.({
-      step: step + 1,
-      totalSteps,
-      loss,
-      accuracy,
-      learningRate,
-      gradNorm,
-      ...rates,
+    if (!report) return this.#metrics.write({ step: step + 1, samples: 0 })
+    this.#position.loss = report.loss
+    this.#position.numSamples += report.samples
+    await this.#metrics.write({ step: step + 1, ...report })
+    const { loss, accuracy, learningRate, gradNorm, samples, numTokens, seconds } = report
+    this.#o.onProgress?.({
+      ...{ step: step + 1, totalSteps, loss, accuracy, learningRate, gradNorm },
+      samplesPerSecond: samples / seconds,
+      tokensPerSecond: numTokens / seconds,
       evalLoss: this.#position.bestEvalLoss ?? undefined,
     })
   }
