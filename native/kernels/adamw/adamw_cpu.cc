@@ -1,34 +1,26 @@
 // adamw, wide: one pass over weight, gradient and both moments.
 #include "kernels/adamw/adamw.h"
-#include "kernels/gemm/gemm_simd.h"
+#include "kernels/simd/vector.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
 
-inline Vec square_root(Vec v) {
-#if defined(MMPRM_ISA_AVX2)
-  return _mm256_sqrt_ps(v);
-#else
-  return _mm512_sqrt_ps(v);
-#endif
-}
-
 void run(const AdamwArgs& args) {
-  const Vec clip = splat(args.clip, Vec{}), eps = splat(float(args.eps), Vec{});
-  const Vec beta1 = splat(float(args.beta1), Vec{}), rest1 = splat(float(1 - args.beta1), Vec{});
-  const Vec beta2 = splat(float(args.beta2), Vec{}), rest2 = splat(float(1 - args.beta2), Vec{});
-  const Vec kept = splat(float(1 - args.learning_rate * args.decay), Vec{});
-  const Vec rate = splat(float(-args.learning_rate / args.correction1), Vec{});
-  const Vec inverse = splat(float(1 / __builtin_sqrt(args.correction2)), Vec{});
+  const Vec clip = splat(args.clip), eps = splat(float(args.eps));
+  const Vec beta1 = splat(float(args.beta1)), rest1 = splat(float(1 - args.beta1));
+  const Vec beta2 = splat(float(args.beta2)), rest2 = splat(float(1 - args.beta2));
+  const Vec kept = splat(float(1 - args.learning_rate * args.decay));
+  const Vec rate = splat(float(-args.learning_rate / args.correction1));
+  const Vec inverse = splat(float(1 / __builtin_sqrt(args.correction2)));
   for (int64_t i = 0; i < args.size; i += kLanes) {
     const int lanes = args.size - i < kLanes ? int(args.size - i) : kLanes;
-    const Vec g = load_first(args.gradient + i, lanes, Vec{}) * clip;
-    const Vec m = fma(load_first(args.m + i, lanes, Vec{}), beta1, g * rest1);
-    const Vec v = fma(load_first(args.v + i, lanes, Vec{}), beta2, g * g * rest2);
+    const Vec g = load_first(args.gradient + i, lanes) * clip;
+    const Vec m = fma(load_first(args.m + i, lanes), beta1, g * rest1);
+    const Vec v = fma(load_first(args.v + i, lanes), beta2, g * g * rest2);
     const Vec step = m / fma(square_root(v), inverse, eps);
     store_first(args.m + i, lanes, m);
     store_first(args.v + i, lanes, v);
-    store_first(args.weight + i, lanes, fma(rate, step, load_first(args.weight + i, lanes, Vec{}) * kept));
+    store_first(args.weight + i, lanes, fma(rate, step, load_first(args.weight + i, lanes) * kept));
   }
 }
 

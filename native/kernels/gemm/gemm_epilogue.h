@@ -3,6 +3,7 @@
 #pragma once
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_micro.h"
+#include "kernels/simd/activation.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
@@ -35,7 +36,7 @@ void finish_columns(const GemmArgs& args, const float* acc, int64_t m, int64_t n
     v = load_first(static_cast<const float*>(args.y) + m * args.y_stride + n, count, v) + v;
   }
   if constexpr (epilogue == Epilogue::kGelu) v = gelu(v);
-  if constexpr (epilogue == Epilogue::kRelu) v = at_least(Vec{}, v);
+  if constexpr (epilogue == Epilogue::kRelu) v = max(Vec{}, v);
   store_columns(args, m, n, count, v);
 }
 

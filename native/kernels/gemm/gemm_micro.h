@@ -3,7 +3,7 @@
 // One step is one k (f32 weights) or a pair of k (bf16 weights); a packed panel holds NV vectors per step.
 // The tile carries the accumulators between calls, so k may be cut anywhere without changing a bit.
 #pragma once
-#include "kernels/gemm/gemm_simd.h"
+#include "kernels/simd/vector.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {

@@ -4,8 +4,8 @@
 // A panel holds `Width` lines (rows of a, columns of b) for one block of K: [step][Width] words of 32 bits. A
 // step is one k in F32, a pair of k in bf16.
 #pragma once
-#include "kernels/gemm/gemm_simd.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/simd/vector.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
@@ -104,12 +104,12 @@ template <typename Step>
 inline __m512i words_along(const float* p, int count) {
 #if defined(MMPRM_ISA_AVX512BF16)
   if constexpr (Step::kPerStep == 2) {
-    const Vec low = load_first(p, count, Vec{});
-    const Vec high = count > 16 ? load_first(p + 16, count - 16, Vec{}) : Vec{};
+    const Vec low = load_first(p, count);
+    const Vec high = count > 16 ? load_first(p + 16, count - 16) : Vec{};
     return __m512i(_mm512_cvtne2ps_pbh(high, low));
   }
 #endif
-  return _mm512_castps_si512(load_first(p, count, Vec{}));
+  return _mm512_castps_si512(load_first(p, count));
 }
 
 // One step of 16 lines that lie side by side; `next`: the second k of a pair exists.
@@ -120,14 +120,14 @@ inline __m512i words_across(const float* p, int64_t k_stride, int count, bool ne
     alignas(64) static constexpr uint16_t kInterleave[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
                                                              21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
                                                              11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    const Vec first = load_first(p, count, Vec{});
-    const Vec second = next ? load_first(p + k_stride, count, Vec{}) : Vec{};
+    const Vec first = load_first(p, count);
+    const Vec second = next ? load_first(p + k_stride, count) : Vec{};
     return _mm512_permutexvar_epi16(_mm512_load_si512(kInterleave),
                                     __m512i(_mm512_cvtne2ps_pbh(second, first)));
   }
 #endif
   (void)k_stride, (void)next;
-  return _mm512_castps_si512(load_first(p, count, Vec{}));
+  return _mm512_castps_si512(load_first(p, count));
 }
 
 // Lines [0, lines) x k [0, depth) -> [step][Width] words; what does not exist is zero. Stores are whole
@@ -203,10 +203,10 @@ void multiply_panels(const float* a, const float* b, int steps, const TileEnds& 
   for (int s = 0; s < steps; ++s) {
     Vec b_v[kVecsOfB];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVecsOfB; ++v) b_v[v] = load(b + v * kLanes, Vec{});
+    for (int v = 0; v < kVecsOfB; ++v) b_v[v] = load(b + v * kLanes);
 #pragma GCC unroll 16
     for (int m = 0; m < kRowsOfA; ++m) {
-      const Vec x = splat(a[m], Vec{});
+      const Vec x = splat(a[m]);
 #pragma GCC unroll 2
       for (int v = 0; v < kVecsOfB; ++v) acc[m][v] = Step::multiply_add(acc[m][v], x, b_v[v]);
     }
@@ -222,8 +222,8 @@ void multiply_panels(const float* a, const float* b, int steps, const TileEnds& 
         if (count <= 0) continue;
         const int lanes = smaller(count, kLanes);
         Vec sum = acc[m][v];
-        if (ends.bias) sum = sum + load_first(ends.bias + v * kLanes, lanes, Vec{});
-        if (ends.from) sum = load_first(ends.from + m * ends.from_stride + v * kLanes, lanes, Vec{}) + sum;
+        if (ends.bias) sum = sum + load_first(ends.bias + v * kLanes, lanes);
+        if (ends.from) sum = load_first(ends.from + m * ends.from_stride + v * kLanes, lanes) + sum;
         store_first(ends.to + m * ends.to_stride + v * kLanes, lanes, sum);
       }
     }

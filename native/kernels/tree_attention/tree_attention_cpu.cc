@@ -3,6 +3,7 @@
 //   forward   S = q·kᵀ          P = softmax(S)          o = P·v
 //   backward  dP = do·vᵀ        dS = P∘(dP - rowsum(do∘o))/sqrt(D)      dq = dS·k   dk += dSᵀ·q   dv += Pᵀ·do
 #include "kernels/matmul/matmul_tile.h"
+#include "kernels/simd/activation.h"
 #include "kernels/tree_attention/tree_attention.h"
 
 namespace mmprm::MMPRM_ISA {
@@ -93,25 +94,25 @@ void fill_scores(const Block& b) {
 
 // One row of scores becomes probabilities; keys beyond `num` get zero. Returns log Σ exp.
 float softmax_row(float* s, int num, int all, float scale) {
-  Vec max = splat(-3.4e38f, Vec{});
-  for (int j = 0; j + kLanes <= num; j += kLanes) max = at_least(max, load(s + j, Vec{}));
-  float m = max_of(max);
+  Vec highest = splat(-3.4e38f);
+  for (int j = 0; j + kLanes <= num; j += kLanes) highest = max(highest, load(s + j));
+  float m = max_of(highest);
   for (int j = num / kLanes * kLanes; j < num; ++j) m = s[j] > m ? s[j] : m;
-  const Vec scale_v = splat(scale, Vec{}), m_v = splat(m * scale, Vec{});
+  const Vec scale_v = splat(scale), m_v = splat(m * scale);
   Vec sum{};
   for (int j = 0; j < num; j += kLanes) {
     const int count = smaller(kLanes, num - j);
     float kept[kLanes] = {};
-    store_first(kept, count, exp(load_first(s + j, count, Vec{}) * scale_v - m_v));
-    const Vec e = load(kept, Vec{});
+    store_first(kept, count, exp(load_first(s + j, count) * scale_v - m_v));
+    const Vec e = load(kept);
     store_first(s + j, count, e);
     sum = sum + e;
   }
   const float total = sum_of(sum);
-  const Vec inverse = splat(1.0f / total, Vec{});
+  const Vec inverse = splat(1.0f / total);
   for (int j = 0; j < num; j += kLanes) {
     const int count = smaller(kLanes, num - j);
-    store_first(s + j, count, load_first(s + j, count, Vec{}) * inverse);
+    store_first(s + j, count, load_first(s + j, count) * inverse);
   }
   for (int j = num; j < all; ++j) s[j] = 0;
   return m * scale + __builtin_logf(total);
@@ -144,15 +145,15 @@ void backward_row(const Block& b, int i) {
   Vec dot{};
   for (int d = 0; d < D; d += kLanes) {
     const int count = smaller(kLanes, D - d);
-    dot = fma(load_first(o + d, count, Vec{}), load_first(d_o + d, count, Vec{}), dot);
+    dot = fma(load_first(o + d, count), load_first(d_o + d, count), dot);
   }
-  const Vec delta = splat(sum_of(dot), Vec{}), scale = splat(score_scale(args), Vec{});
-  const Vec lse = splat(args.lse_TH[(b.row() + i) * args.num_heads_H + b.h], Vec{});
+  const Vec delta = splat(sum_of(dot)), scale = splat(score_scale(args));
+  const Vec lse = splat(args.lse_TH[(b.row() + i) * args.num_heads_H + b.h]);
   for (int j = 0; j < num; j += kLanes) {
     const int count = smaller(kLanes, num - j);
-    const Vec p = exp(load_first(s + j, count, Vec{}) * scale - lse);
+    const Vec p = exp(load_first(s + j, count) * scale - lse);
     store_first(s + j, count, p);
-    store_first(d_s + j, count, (load_first(d_s + j, count, Vec{}) - delta) * p * scale);
+    store_first(d_s + j, count, (load_first(d_s + j, count) - delta) * p * scale);
   }
   for (int j = num; j < all; ++j) s[j] = d_s[j] = 0;
 }
