@@ -12,11 +12,9 @@ namespace mmprm {
 // Largest relative error of one rounding to `dtype`.
 constexpr double rounding_of(DType dtype) { return dtype == DType::kBF16 ? 0x1p-8 : 0x1p-24; }
 
-constexpr const char* dtype_name(DType dtype) { return dtype == DType::kBF16 ? "bf16" : "f32"; }
-
-// Whether activations and pages of `dtype` ever reach this table.
-inline bool takes_activations(Isa isa, DType dtype) {
-  return isa == Isa::kReference || dtype == DType::kF32 || activation_dtype(isa, dtype) == dtype;
+constexpr const char* dtype_name(DType dtype) {
+  constexpr const char* kNames[] = {"f32", "bf16", "f16", "int8", "int4"};
+  return kNames[int(dtype)];
 }
 
 // A block that is NaN in every dtype until written to, between guards that must stay as they are.

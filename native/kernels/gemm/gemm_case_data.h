@@ -7,10 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/aligned_buffer.h"
-#include "base/float_types.h"
+#include "kernels/case_data.h"
 #include "kernels/gemm/quantize.h"
-#include "kernels/kernel_case.h"
 
 namespace mmprm::gemm_case {
 
@@ -25,11 +23,6 @@ struct Shape {
   int columns() const { return y_cols ? y_cols : epilogue == Epilogue::kSwiglu ? N / 2 : N; }
 };
 
-inline const char* dtype_name(DType dtype) {
-  static const char* const names[] = {"f32", "bf16", "f16", "int8", "int4"};
-  return names[int(dtype)];
-}
-
 inline std::string name_of(const Shape& s) {
   static const char* const epilogues[] = {"store", "accumulate", "gelu", "relu", "swiglu"};
   std::string name = std::string("gemm ") + dtype_name(s.weights) + " M=" + std::to_string(s.M) +
@@ -40,28 +33,6 @@ inline std::string name_of(const Shape& s) {
   if (s.y_cols) name += " y_cols=" + std::to_string(s.y_cols);
   return name;
 }
-
-// A block that is NaN in every dtype until written to, between guards that must stay as they are.
-class GuardedBlock {
- public:
-  explicit GuardedBlock(size_t bytes) : bytes_(bytes), storage_(bytes + 2 * kGuard) {
-    std::memset(storage_.data(), kPoison, bytes + 2 * kGuard);
-  }
-  std::byte* data() const { return storage_.data() + kGuard; }
-  size_t size_bytes() const { return bytes_; }
-  void require_guards(const std::string& what) const {
-    for (size_t i = 0; i < kGuard; ++i) {
-      require(storage_.data()[i] == std::byte(kPoison), what + " was written to before its beginning");
-      require(data()[bytes_ + i] == std::byte(kPoison), what + " was written to behind its end");
-    }
-  }
-
- private:
-  static constexpr size_t kGuard = 128;
-  static constexpr int kPoison = 0xff;
-  size_t bytes_;
-  AlignedBuffer storage_;
-};
 
 struct Problem {
   Shape shape;
