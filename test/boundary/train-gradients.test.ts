@@ -3,15 +3,22 @@
  * picture and packed paths. Covers what the native tests of single ops cannot: embedding, patches, positions, pixel
  * shuffle, projector, shared heads, the final norm, Yes and No at markers. And: packed paths equal separate ones.
  */
-import { join } from 'node:path'
+import { basename } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { seededRandom } from '../../ts/contracts/random.ts'
 import { loadNative, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
-import { GOLDEN_ROOT, relativeDistance } from '../helpers/golden.ts'
+import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
+import { relativeDistance } from '../helpers/golden.ts'
+import { READING, SEEING } from '../helpers/training.ts'
 
 const native = loadNative()
-const MODELS = ['internvl2_5-qwen2', 'internvl-hf-qwen2', 'internvl2_5-internlm2', 'qwen2-tied']
+const MODELS = [
+  SEEING,
+  pickCheckpoint({ architecture: /ForConditionalGeneration/ }),
+  pickCheckpoint({ vision: true, file: 'tokenizer.model' }),
+  READING,
+]
 const IMAGE_TOKEN = 5
 const NONE = {
   tokenWeights: new Float32Array(),
@@ -26,7 +33,7 @@ function open(model: string, isa: string, more: object = {}): Promise<NativeTrai
   const all = { trainVision: true, trainProjector: true, trainLanguage: true, recompute: false, newTokens: new Int32Array() }
   const lora = { loraRank: 0, loraAlpha: 0, loraTargets: [], seed: 3n }
   return native.openTrainer({
-    model: join(GOLDEN_ROOT, 'models', model),
+    model,
     compute: 'f32',
     isa,
     threads: 2,
@@ -97,12 +104,12 @@ async function checkTensor(trainer: NativeTrainer, name: string, data: NativeTra
   return { off: off / size, tolerance: tolerance / size, fits: off <= tolerance }
 }
 
-const WITH_MARKERS = ['internvl2_5-qwen2', 'qwen2-tied']
+const WITH_MARKERS = [SEEING, READING]
 
 for (const model of MODELS) {
   for (const task of ['tokens', 'markers'] as const) {
     if (task === 'markers' && !WITH_MARKERS.includes(model)) continue // the losses differ, the models do not
-    test(`${model}, ${task}: the gradient of every tensor`, async () => {
+    test(`${basename(model)}, ${task}: the gradient of every tensor`, async () => {
       const trainer = await open(model, 'reference')
       const data = batch(task, trainer)
       const { loss } = await trainer.accumulate(data, 1)
@@ -156,7 +163,7 @@ test('recomputed activations: the same bits in loss and gradients, on every inst
     for (const compute of ['f32', 'bf16']) {
       const results: Buffer[] = []
       for (const recompute of [false, true]) {
-        const trainer = await open('internvl2_5-qwen2', isa, { recompute, compute, threads: recompute ? 1 : 2 })
+        const trainer = await open(SEEING, isa, { recompute, compute, threads: recompute ? 1 : 2 })
         const { loss } = await trainer.accumulate(batch('tokens', trainer), 0.5)
         const bytes: Uint8Array[] = [Buffer.from(Float64Array.of(loss).buffer)]
         for (const name of trainer.tensorNames()) bytes.push(Buffer.from((await trainer.tensor(name, 'gradient')).buffer))

@@ -7,8 +7,8 @@ import type { BatchLoss } from '../../ts/contracts/trainer.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { openTrainable } from '../../ts/engine/trainable.ts'
-import { editJson } from '../helpers/checkpoint-files.ts'
-import { GOLDEN_ROOT, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
+import { editJson, pickCheckpoint } from '../helpers/checkpoint-files.ts'
+import { readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
 import {
   failure,
   PICTURE,
@@ -27,8 +27,8 @@ import {
 const work = workFolder()
 const SAMPLE = prmRows(1)[1] as { question: string; steps: string[]; labels: number[] }
 const SCORED = { question: SAMPLE.question, steps: SAMPLE.steps }
-const SENTENCEPIECE = join(GOLDEN_ROOT, 'models/internvl2_5-internlm2')
-const REWARD_HEAD = join(GOLDEN_ROOT, 'models/qwen2-reward-head')
+const SENTENCEPIECE = pickCheckpoint({ vision: true, file: 'tokenizer.model' })
+const REWARD_HEAD = pickCheckpoint({ head: 'reward' })
 const HEAD = 'language_model.lm_head.weight'
 const EMBEDDING = 'language_model.model.embed_tokens.weight'
 

@@ -1,6 +1,7 @@
 /** Golden checkpoints as raw files to take apart: copies of a folder, headers and bytes of safetensors files. */
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { goldenFolders, readJson } from './golden.ts'
 
 export const WEIGHTS = 'model.safetensors'
@@ -21,6 +22,10 @@ export interface Wanted {
   /** A kind of case that its golden.json has, such as `scoreSolutions`: what the checkpoint can do. */
   kind?: string
   head?: 'vocabulary' | 'reward'
+  /** Whether the head's matrix is the embedding's. */
+  tied?: boolean
+  /** Of the name in its config. */
+  architecture?: RegExp
   /** Whether its scoring family is recognised, or has to be named. */
   scoring?: 'recognised' | 'named'
 }
@@ -30,7 +35,7 @@ const casesOf = (path: string): any[] => readJson(join(path, 'golden.json')).cas
 
 /** The first golden checkpoint of that sort. */
 export function pickCheckpoint(wanted: Wanted): string {
-  const { sharded, vision, file = 'config.json', kind, head, scoring } = wanted
+  const { sharded, vision, file = 'config.json', kind, head, tied, architecture = /./, scoring } = wanted
   const found = goldenFolders('models').find(({ path }) => {
     const config = readJson(join(path, 'config.json'))
     return (
@@ -38,11 +43,13 @@ export function pickCheckpoint(wanted: Wanted): string {
       (vision === undefined || 'vision_config' in config === vision) &&
       (kind === undefined || casesOf(path).some((c) => c.kind === kind)) &&
       (head === undefined || /RewardModel/.test(config.architectures) === (head === 'reward')) &&
+      (tied === undefined || Boolean(config.tie_word_embeddings) === tied) &&
+      architecture.test(config.architectures) &&
       (scoring === undefined || (namedScoring(path) !== undefined) === (scoring === 'named')) &&
       existsSync(join(path, file))
     )
   })
-  if (!found) throw new Error(`no golden checkpoint with ${JSON.stringify(wanted)}`)
+  if (!found) throw new Error(`no golden checkpoint with ${inspect(wanted)}`)
   return found.path
 }
 

@@ -7,12 +7,11 @@ import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { initModel, openTrainable } from '../../ts/engine/trainable.ts'
 import { runTraining, type TrainOptions, type TrainResult } from '../../ts/train/index.ts'
-import { editJson } from './checkpoint-files.ts'
-import { GOLDEN_ROOT } from './golden.ts'
+import { editJson, pickCheckpoint, picturesOf } from './checkpoint-files.ts'
 
-export const SEEING = join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')
-export const READING = join(GOLDEN_ROOT, 'models/qwen2-tied')
-export const PICTURE = join(SEEING, 'image-0.png')
+export const SEEING = pickCheckpoint({ sharded: false, vision: true, kind: 'trainIds', file: 'tokenizer.json' })
+export const READING = pickCheckpoint({ vision: false, tied: true, head: 'vocabulary', file: 'tokenizer.json' })
+export const [PICTURE = ''] = picturesOf(SEEING)
 const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
 
 /** A folder that goes with the process. */

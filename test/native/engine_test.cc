@@ -3,25 +3,19 @@
 // golden tests.
 #include "include/engine/engine.h"
 
-#include <cstdlib>
 #include <future>
 #include <optional>
 #include <thread>
 
 #include "base/cpu_features.h"
+#include "golden_model.h"
 #include "harness.h"
 
 namespace mmprm {
 namespace {
 
-// Run from the repository's root.
-std::string model_folder(const char* name) {
-  const char* root = std::getenv("MM_PRM_GOLDEN");
-  return std::string(root ? root : "test/golden") + "/models/" + name;
-}
-
-std::shared_ptr<Engine> open(const char* name, Isa isa, DType weights = DType::kBF16, int threads = 2) {
-  return Engine::open({model_folder(name), weights, threads, std::string(isa_name(isa))}, {}, nullptr);
+std::shared_ptr<Engine> open(const std::string& folder, Isa isa, DType weights = DType::kBF16) {
+  return Engine::open({folder, weights, 2, std::string(isa_name(isa))}, {}, nullptr);
 }
 
 struct Outcome {
@@ -67,7 +61,7 @@ std::vector<int32_t> tokens(int count, int seed) {
 TEST(engine_gives_equal_bits_alone_packed_and_from_several_threads) {
   for (Isa isa : supported_isas()) {
     for (DType weights : {DType::kBF16, DType::kF32}) {
-      const auto engine = open("qwen2-tied", isa, weights);
+      const auto engine = open(text_model(), isa, weights);
       const std::vector<std::vector<int32_t>> sequences{tokens(40, 1), tokens(40, 2), tokens(7, 3)};
       auto packed = forward(*engine, sequences).get();
       CHECK(!packed.error);
@@ -82,7 +76,7 @@ TEST(engine_gives_equal_bits_alone_packed_and_from_several_threads) {
 }
 
 TEST(engine_aborts_what_waits_and_what_runs) {
-  const auto engine = open("internlm2", detect_isa());
+  const auto engine = open(text_model(1), detect_isa());
   std::vector<std::future<Outcome>> running;
   std::vector<CancelFlag> flags;
   for (int i = 0; i < 16; ++i) {
@@ -98,7 +92,7 @@ TEST(engine_aborts_what_waits_and_what_runs) {
 
 TEST(engine_closes_while_others_call) {
   for (int round = 0; round < 4; ++round) {
-    const auto engine = open("llama3", detect_isa());
+    const auto engine = open(text_model(2), detect_isa());
     std::vector<std::thread> callers;
     std::atomic<int> settled{0};
     for (int caller = 0; caller < 3; ++caller) {
@@ -125,12 +119,11 @@ TEST(engine_closes_while_others_call) {
 
 TEST(engine_opening_can_be_aborted) {
   const auto cancelled = std::make_shared<std::atomic<bool>>(true);
-  CHECK_ERROR(Engine::open({model_folder("qwen2-tied"), DType::kBF16, 1, ""}, {}, cancelled),
-              ErrorCode::kAborted);
+  CHECK_ERROR(Engine::open({text_model(), DType::kBF16, 1, ""}, {}, cancelled), ErrorCode::kAborted);
 }
 
 TEST(engine_refuses_bad_requests_before_queueing_them) {
-  const auto engine = open("qwen2-tied", detect_isa());
+  const auto engine = open(text_model(), detect_isa());
   CHECK_ERROR(forward(*engine, {}), ErrorCode::kInvalidArgument);
   CHECK_ERROR(forward(*engine, {{1, -2}}), ErrorCode::kInvalidArgument);
   CHECK_ERROR(forward(*engine, {{1 << 30}}), ErrorCode::kInvalidArgument);

@@ -1,11 +1,11 @@
 // Generation on a golden checkpoint, natively, so that sanitizers see it: equal bits whatever runs beside it,
 // aborts, stops, pauses and closing from other threads at any moment.
-#include <cstdlib>
 #include <future>
 #include <random>
 #include <thread>
 
 #include "base/cpu_features.h"
+#include "golden_model.h"
 #include "harness.h"
 #include "include/engine/engine.h"
 
@@ -14,11 +14,9 @@ namespace {
 
 constexpr uint64_t kFewPages = 40;
 
-// Run from the repository's root.
 std::shared_ptr<Engine> open(uint64_t kv_cache_bytes = uint64_t{1} << 26, int threads = 2) {
-  const char* root = std::getenv("MM_PRM_GOLDEN");
   EngineOptions options;
-  options.model_folder = std::string(root ? root : "test/golden") + "/models/qwen2-tied";
+  options.model_folder = text_model();
   options.num_threads = threads;
   options.kv_cache_bytes = kv_cache_bytes;
   return Engine::open(options, {}, nullptr);
