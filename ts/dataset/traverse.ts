@@ -83,6 +83,7 @@ function weigh(kept: readonly Path[]): LabelledStep[][] {
   )
 }
 
+/** One problem's samples, by the rules above, and what was left out. Pure; seeded where it chooses. */
 export function traverse({ problem, root }: ProblemTree, o: TraverseOptions): Traversal {
   const dropped = { unsolved: 0, alwaysSolved: 0, duplicates: 0, short: 0, surplusPositives: 0 }
   const rate = root.counts ? mcValue(root.counts) : 0

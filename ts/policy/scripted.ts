@@ -4,6 +4,7 @@ import type { Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contrac
 /** The rollout of `index` in the request's stream; a text is parsed as any policy's. */
 export type Script = (request: RolloutRequest, index: number) => Rollout | Promise<Rollout>
 
+/** @param identity what a run records of it; the sampling and hashes of a policy that has none where absent */
 export function scriptedPolicy(script: Script, identity: Partial<PolicyIdentity> = {}): Policy {
   return {
     identity: {

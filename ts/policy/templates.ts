@@ -22,6 +22,7 @@ export const TEMPLATES: readonly PolicyTemplate[] = [
   },
 ]
 
+/** @throws EngineError INVALID_ARGUMENT with the nearest name */
 export function findTemplate(name: string): PolicyTemplate {
   const found = TEMPLATES.find((template) => template.name === name)
   if (found) return found

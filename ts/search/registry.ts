@@ -8,6 +8,7 @@ import type { Strategy } from './strategy.ts'
 
 export const STRATEGIES: readonly Strategy[] = [omega, bestOfN, beam]
 
+/** @throws EngineError INVALID_ARGUMENT with the nearest name */
 export function findStrategy(name: string): Strategy {
   const found = STRATEGIES.find((strategy) => strategy.name === name)
   if (found) return found

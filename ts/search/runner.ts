@@ -16,6 +16,7 @@ import type { Budget, SearchContext, Strategy } from './strategy.ts'
 /** So many problems failing in a row, beyond those in flight, means that the policy itself is out of order. */
 const MAX_FAILURES_IN_A_ROW = 8
 
+/** Everything of one run; `options` are those of the strategy, as its schema's `parse` returns them. */
 export interface SearchRun {
   readonly problems: AsyncIterable<Problem> | Iterable<Problem>
   readonly strategy: Strategy
@@ -32,7 +33,7 @@ export interface SearchRun {
   readonly onProgress?: (progress: Readonly<SearchProgress>) => void
 }
 
-/** What a store records of a run: everything that its results depend on. */
+/** For SqliteRunStore.open: what a store records of a run, everything that its results depend on. */
 export function identityOf(run: Omit<SearchRun, 'problems' | 'store' | 'inFlight'>): RunIdentity {
   const { seed, strategy, options, budget, policy, verifier, scorer } = run
   return {

@@ -17,6 +17,7 @@ export interface Budget {
   readonly maxTokens: number
 }
 
+/** What a strategy works with; `known` is what an interrupted search of the problem left behind. */
 export interface SearchContext {
   readonly problem: Problem
   readonly policy: Policy

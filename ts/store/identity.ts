@@ -11,6 +11,7 @@ export function canonicalJson(value: unknown): string {
   )
 }
 
+/** 16 hexadecimal digits that name a run's identity. */
 export function runId(identity: RunIdentity): string {
   return createHash('sha256').update(canonicalJson(identity)).digest('hex').slice(0, 16)
 }

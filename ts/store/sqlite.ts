@@ -23,6 +23,7 @@ export interface OpenRunOptions {
   resume: boolean
 }
 
+/** The writer of a run. Needs better-sqlite3, or a Node that has node:sqlite. */
 export class SqliteRunStore implements RunStore {
   readonly #folder: string
   readonly #db: Database
