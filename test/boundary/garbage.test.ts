@@ -3,12 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
 
 const CHILD = join(import.meta.dirname, '../helpers/collect-engines.ts')
 
 test('an engine that was dropped is freed with its threads, but not under what is in flight', () => {
-  const args = ['--expose-gc', '--import', 'tsx', CHILD, join(GOLDEN_ROOT, 'models/internvl2_5-qwen2')]
+  const args = ['--expose-gc', '--import', 'tsx', CHILD, pickCheckpoint({ kind: 'scoreSolutions' })]
   const child = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 120_000 })
   assert.is(child.status, 0, child.stderr || `${child.signal}`)
   const seen = JSON.parse(child.stdout)
