@@ -54,7 +54,8 @@ class Model(nn.Module):
         self.embed, self.norm, self.head = (
             nn.Parameter(w[n].clone()) for n in ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")
         )
-        layers = ({n.removeprefix(p): t for n, t in w.items() if n.startswith(p)} for p in (f"model.layers.{i}." for i in range(c["num_hidden_layers"])))
+        prefixes = [f"model.layers.{i}." for i in range(c["num_hidden_layers"])]
+        layers = ({n.removeprefix(p): t for n, t in w.items() if n.startswith(p)} for p in prefixes)
         self.blocks = nn.ModuleList(Block(c, weights) for weights in layers)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
