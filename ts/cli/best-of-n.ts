@@ -5,7 +5,7 @@ import type { Problem } from '../contracts/problem.ts'
 import type { CandidateRecord } from '../contracts/records.ts'
 import { aggregate, aggregationOf, bestOf, type ScoredItem } from '../select/index.ts'
 import { openRun } from '../store/reader.ts'
-import { verifyAnswer } from '../verify/index.ts'
+import { canonicalAnswers } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
@@ -51,24 +51,13 @@ const OPTIONS = {
   json: { type: 'boolean' },
 } as const
 
-/** Answers that say the same get the spelling of the first of them, so that votes count together. */
-function canonicalAnswers(candidates: readonly CandidateRecord[]): (string | null)[] {
-  const distinct: string[] = []
-  return candidates.map(({ answer }) => {
-    if (answer === null) return null
-    const known = distinct.find((other) => other === answer || verifyAnswer(other, answer).match)
-    if (known === undefined) distinct.push(answer)
-    return known ?? answer
-  })
-}
-
 /** Candidates that are not complete have no scores, and so rank behind all others. */
 function toItem(problem: Problem, candidates: readonly CandidateRecord[]): ScoredItem {
   return {
     id: problem.id,
     scores: candidates.map((c) => c.scores ?? []),
     labels: candidates.map((c) => (c.correct === true ? 1 : 0)),
-    answers: canonicalAnswers(candidates),
+    answers: canonicalAnswers(candidates.map((c) => c.answer)),
   }
 }
 

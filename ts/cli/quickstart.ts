@@ -1,22 +1,77 @@
-/** `mm-prm quickstart`: a worked example with its picture, scored on the tiny checkpoint of the golden tests. */
+/** `mm-prm quickstart`: the whole loop on the models that the package ships. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdir, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
-import { Engine } from '../engine/engine.ts'
-import { type Command, EXIT, readOptions } from './command.ts'
+import { CANDIDATES, type LoopResult, runLoop, type Stage } from '../mini/loop.ts'
+import { choiceRows, loopPage, stepRows } from '../mini/page.ts'
+import { type Command, EXIT, numberIn, positiveInteger, readOptions } from './command.ts'
+import { formatDuration, Progress } from './progress.ts'
+import { formatColumns } from './table.ts'
 
-const USAGE = `usage: mm-prm quickstart [--model DIR] [--json]
+const MODELS = join(import.meta.dirname, '../../models')
+const RESULT_FILE = 'quickstart.json'
 
-Scores two solutions of one picture problem and prints steps, scores and time. Without --model it uses the
-repository's tiny test checkpoint, whose weights are random: the machinery is real, the judgement is not.`
+const USAGE = `usage: mm-prm quickstart [options]
 
-const TINY_MODEL = join(import.meta.dirname, '../../test/golden/models/internvl2_5-internlm2')
-const EXAMPLE = {
-  question: 'In the figure, ∠A = 118° and AB ∥ CD. Find ∠ACD.',
-  solutions: [
-    ['AB is parallel to CD, so ∠A and ∠ACD are co-interior angles.', '∠A + ∠ACD = 180°.', '∠ACD = 180° - 118° = 62°.'],
-    ['AB is parallel to CD, so ∠A and ∠ACD are co-interior angles.', 'Co-interior angles are equal, so ∠ACD = 118°.'],
-  ],
+From pictures to better answers in a few minutes: the shipped policy solves fresh problems, search labels its steps, a
+process reward model is trained on the labels, and chooses among ${CANDIDATES} candidates, beside the one that is shipped.
+Prints accuracies with intervals and a worked example, and writes a page to look at.
+
+  --out DIR              where everything goes (default mm-prm-quickstart; an earlier quickstart there is replaced)
+  --seed S               another seed, other problems (default 0)
+  --search-problems N    problems that are searched (default 72)
+  --rollouts N           per searched problem (default 128)
+  --test-problems N      problems that are chosen for (default 120)
+  --threads N            (default: one per usable core)
+  --policy DIR           another policy (default: the shipped mini-policy)
+  --prm DIR              another process reward model (default: the shipped mini-prm)
+  --json                 the result as one JSON object`
+
+const OPTIONS = {
+  out: { type: 'string' },
+  seed: { type: 'string' },
+  'search-problems': { type: 'string' },
+  rollouts: { type: 'string' },
+  'test-problems': { type: 'string' },
+  threads: { type: 'string' },
+  policy: { type: 'string' },
+  prm: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+
+const LABELS: Record<Stage, string> = { search: 'searching', train: 'training', sample: 'sampling', score: 'scoring' }
+
+/** One progress line per stage. */
+function stages() {
+  let open: { stage: Stage; progress: Progress; text: string } | undefined
+  const finish = () => {
+    open?.progress.finish(open.text)
+    open = undefined
+  }
+  const update = (stage: Stage, text: string, fraction: number) => {
+    if (open?.stage !== stage) {
+      finish()
+      open = { stage, progress: new Progress(LABELS[stage]), text }
+    }
+    open.text = text
+    open.progress.update(text, fraction)
+  }
+  return { update, finish }
+}
+
+/** Makes room for the results. @throws EngineError INVALID_ARGUMENT where something else lies there */
+async function clear(out: string): Promise<void> {
+  const found = await readdir(out).catch((): string[] => [])
+  if (found.length === 0) return
+  if (!found.includes(RESULT_FILE))
+    throw invalidArgument(`${out} is not empty and holds no quickstart; name another folder with --out`)
+  await rm(out, { recursive: true })
+}
+
+function checkModel(folder: string): string {
+  if (!existsSync(join(folder, 'config.json'))) throw invalidArgument(`no checkpoint in ${folder}`)
+  return folder
 }
 
 const BAR_WIDTH = 20
@@ -26,42 +81,73 @@ function bar(score: number): string {
   return '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full)
 }
 
+function exampleText({ example }: LoopResult): string {
+  if (!example) return ''
+  const { question, answer, image } = example.task.problem
+  const lines = ['a worked example', `  picture   ${image}`, `  question  ${question}`, `  answer    ${answer}`]
+  for (const { steps, scores, isRight, chosen } of example.solutions) {
+    lines.push('', `  ${chosen ? 'chosen' : 'not chosen'}, ${isRight ? 'right' : 'wrong'}`)
+    steps.forEach((step, i) => {
+      lines.push(`  ${bar(scores[i] ?? 0)} ${(scores[i] ?? 0).toFixed(3)}  ${step}`)
+    })
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function summary(result: LoopResult, seconds: number) {
+  const { labels, manifest, training, judged } = result
+  return {
+    seconds,
+    problems: judged[0]?.items.length ?? 0,
+    search: labels,
+    dataset: { samples: manifest.samples, labels: manifest.labels, kinds: manifest.kinds },
+    training: { steps: training.steps, loss: training.loss, seconds: training.seconds },
+    judged: judged.map(({ items, ...rest }) => rest),
+  }
+}
+
 async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, { model: { type: 'string' }, json: { type: 'boolean' } })
-  const model = values.model ?? TINY_MODEL
-  if (!existsSync(model)) throw invalidArgument(`no model folder ${model}; name one with --model`)
-  const image = join(TINY_MODEL, 'image-0.png')
-  const opening = performance.now()
-  await using engine = await Engine.open({ model })
+  const { values } = readOptions(argv, OPTIONS)
   const start = performance.now()
-  const scores = await engine.scoreSteps({ ...EXAMPLE, image })
-  const end = performance.now()
-  const { architecture, isa, threads, scoring, weights } = engine.info()
-  const times = { openMs: start - opening, scoreMs: end - start }
+  const out = resolve(values.out ?? 'mm-prm-quickstart')
+  const threads = positiveInteger(values.threads, 'threads')
+  const options = {
+    ...{
+      out,
+      policy: checkModel(values.policy ?? join(MODELS, 'mini-policy')),
+      prm: checkModel(values.prm ?? join(MODELS, 'mini-prm')),
+    },
+    seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
+    searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? 72,
+    rollouts: positiveInteger(values.rollouts, 'rollouts') ?? 128,
+    testProblems: positiveInteger(values['test-problems'], 'test-problems') ?? 120,
+    ...(threads && { threads }),
+  }
+  await clear(out)
+  const shown = stages()
+  const result = await runLoop({ ...options, onProgress: shown.update })
+  shown.finish()
+  const seconds = (performance.now() - start) / 1000
+  const pagePath = join(out, 'index.html')
+  const { manifest, training, judged } = result
+  const note = `seed ${options.seed}; ${options.searchProblems} problems searched, ${manifest.labels.count} labels, ${training.steps} training steps, ${options.testProblems} test problems`
+  await writeFile(pagePath, await loopPage(result, note))
+  await writeFile(join(out, RESULT_FILE), `${JSON.stringify(summary(result, seconds), null, 2)}\n`)
   if (values.json) {
-    process.stdout.write(
-      `${JSON.stringify({ model, architecture, scoring, isa, threads, weights, image, ...EXAMPLE, scores, ...times })}\n`,
-    )
+    process.stdout.write(`${JSON.stringify({ ...summary(result, seconds), page: pagePath })}\n`)
     return EXIT.ok
   }
-  const lines = [
-    `model     ${architecture}, ${weights}, scored as ${scoring}`,
-    `machine   ${isa}, ${threads} threads`,
-    `picture   ${image}`,
-  ]
-  lines.push(`question  ${EXAMPLE.question}`, '')
-  EXAMPLE.solutions.forEach((steps, s) => {
-    lines.push(`solution ${s + 1}`)
-    steps.forEach((step, i) => {
-      const score = scores[s]?.[i] as number
-      lines.push(`  ${bar(score)} ${score.toFixed(3)}  ${step}`)
-    })
-    lines.push('')
-  })
-  lines.push(`opened in ${times.openMs.toFixed(0)} ms, scored in ${times.scoreMs.toFixed(0)} ms`)
-  if (values.model === undefined)
-    lines.push('(The weights of this test checkpoint are random: the scores show the machinery, not a judgement.)')
-  process.stdout.write(`${lines.join('\n')}\n`)
+  process.stdout.write(
+    [
+      `\n${note}`,
+      `accuracy in %, choosing one of ${CANDIDATES}, with 95 % bootstrap intervals\n`,
+      formatColumns(choiceRows(judged)),
+      formatColumns(stepRows(judged)),
+      exampleText(result),
+      `page to look at: ${pagePath}`,
+      `done in ${formatDuration(seconds)}\n`,
+    ].join('\n'),
+  )
   return EXIT.ok
 }
 

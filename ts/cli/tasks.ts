@@ -4,17 +4,8 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import sharp from 'sharp'
-import {
-  FAMILIES,
-  findFamily,
-  IMAGE_SIZE,
-  IN_DOMAIN,
-  type Level,
-  type MiniProblem,
-  makeProblems,
-  OUT_OF_DOMAIN,
-} from '../tasks/index.ts'
+import { picturePath, writeTasks } from '../mini/problems.ts'
+import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN } from '../tasks/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { writeLine } from './lines.ts'
 import { Progress } from './progress.ts'
@@ -53,26 +44,20 @@ function readLevels(list: string | undefined): Level[] | undefined {
   })
 }
 
-async function writeImage(problem: MiniProblem, path: string): Promise<void> {
-  const raw = { width: IMAGE_SIZE, height: IMAGE_SIZE, channels: 1 } as const
-  await sharp(problem.pixels, { raw }).png().toFile(path)
-}
-
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const out = required(values.out, 'out')
   const count = positiveInteger(values.count, 'count') ?? 100
   const families = readFamilies(values.families)
   const levels = readLevels(values.levels)
-  await mkdir(join(out, 'images'), { recursive: true })
+  await mkdir(out, { recursive: true })
   const file = createWriteStream(join(out, 'problems.jsonl'))
   const progress = new Progress('tasks')
   let done = 0
-  for (const problem of makeProblems(families, values.seed ?? '0', count, levels)) {
-    const image = `images/${problem.id.replaceAll('/', '-')}.png`
-    await writeImage(problem, join(out, image))
-    const { id, question, answer, family, level } = problem
-    await writeLine(file, JSON.stringify({ id, question, answer, image, family, level, steps: problem.steps.map((s) => s.text) }))
+  for await (const { mini } of writeTasks(out, families, values.seed ?? '0', count, levels)) {
+    const { id, question, answer, family, level } = mini
+    const steps = mini.steps.map((s) => s.text)
+    await writeLine(file, JSON.stringify({ id, question, answer, image: picturePath(mini), family, level, steps }))
     progress.update(`${++done} of ${count}`, done / count)
   }
   file.end()

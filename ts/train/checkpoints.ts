@@ -22,6 +22,7 @@ export interface RunPosition {
   seconds: number
 }
 
+const FOLDER_NAME = 'checkpoints'
 const STATE = 'state.safetensors'
 const POSITION = 'position.json'
 const BEST = 'best'
@@ -29,6 +30,9 @@ const FOLDER = /^step-(\d{8})$/
 const LEFTOVER = /\.tmp-\d+$/
 
 const nameOf = (step: number) => `step-${String(step).padStart(8, '0')}`
+
+/** The trainer's state after `step` steps of the run in `out`. */
+export const statePath = (out: string, step: number) => join(out, FOLDER_NAME, nameOf(step), STATE)
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
@@ -43,7 +47,7 @@ export class Checkpoints {
 
   constructor(out: string, keep: number) {
     this.#out = out
-    this.#folder = join(out, 'checkpoints')
+    this.#folder = join(out, FOLDER_NAME)
     this.#keep = keep
   }
 

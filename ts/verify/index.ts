@@ -5,6 +5,7 @@ import { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 import { extractAnswer } from './extract.ts'
 import { type JudgeOptions, judge } from './judge.ts'
 
+export { canonicalAnswers } from './canonical.ts'
 export { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 export { type ExtractKind, extractAnswer } from './extract.ts'
 export { type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'

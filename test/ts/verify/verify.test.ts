@@ -41,6 +41,8 @@ test('the answer of a solution', () => {
   assert.is(extractAnswer('<step>a</step><answer>The final answer is $x=5$.</answer>'), '$x=5$')
   assert.is(extractAnswer('so \\boxed{\\frac{1}{2}}.'), '\\frac{1}{2}')
   assert.is(extractAnswer('Thus the answer is 15 cm.'), '15 cm')
+  assert.is(extractAnswer('7:30'), '7:30')
+  assert.is(extractAnswer('They share it 3:2.'), '3:2')
   assert.is(extractAnswer('I cannot tell'), null)
   assert.is(extractAnswer('<answer>  </answer>'), null)
 })

@@ -1,0 +1,153 @@
+/** Candidate solutions of Mini-K12 problems: sampled, verified, scored, and held against the truth about their steps. */
+import type { Policy, Rollout } from '../contracts/policy.ts'
+import type { Engine } from '../engine/engine.ts'
+import { streamsOf } from '../search/seeds.ts'
+import { type Estimate, estimate, mean, type ScoredItem } from '../select/index.ts'
+import { checkSteps } from '../tasks/index.ts'
+import { canonicalAnswers, ruleVerifier } from '../verify/index.ts'
+import type { MiniTask } from './problems.ts'
+
+export interface Candidate {
+  readonly steps: readonly string[]
+  readonly isComplete: boolean
+  readonly answer: string | null
+  readonly isRight: boolean
+}
+
+export interface TaskCandidates {
+  readonly task: MiniTask
+  readonly candidates: readonly Candidate[]
+}
+
+/** Problems asked for at once: enough to fill the engine's batch. */
+const AT_ONCE = 16
+
+/** `n` solutions of each problem. */
+export async function sampleCandidates(
+  policy: Policy,
+  tasks: readonly MiniTask[],
+  n: number,
+  seed: number,
+  onProgress?: (done: number) => void,
+): Promise<TaskCandidates[]> {
+  const results: TaskCandidates[] = []
+  for (let first = 0; first < tasks.length; first += AT_ONCE) {
+    const part = tasks.slice(first, first + AT_ONCE)
+    const requests = part.map(({ problem }) => ({
+      problem,
+      prefix: [],
+      seed: streamsOf(seed, problem.id)([]),
+      from: 0,
+      count: n,
+    }))
+    const rollouts = await policy.rollouts(requests)
+    for (const [i, task] of part.entries()) {
+      results.push({ task, candidates: await Promise.all((rollouts[i] as Rollout[]).map((rollout) => judge(task, rollout))) })
+    }
+    onProgress?.(results.length)
+  }
+  return results
+}
+
+const verifier = ruleVerifier()
+
+async function judge({ problem }: MiniTask, { outcome, steps }: Rollout): Promise<Candidate> {
+  const isComplete = outcome === 'complete'
+  const answer = isComplete ? verifier.extract(steps.at(-1) ?? '') : null
+  const isRight = answer !== null && (await verifier.verify(problem, answer)).match
+  return { steps, isComplete, answer, isRight }
+}
+
+/** Scores of each candidate's steps; a candidate that is not complete has none and so comes last in every choice. */
+export async function scoreCandidates(
+  prm: Engine,
+  all: readonly TaskCandidates[],
+  onProgress?: (done: number) => void,
+): Promise<ScoredItem[]> {
+  let done = 0
+  const items: ScoredItem[] = []
+  for (let first = 0; first < all.length; first += AT_ONCE) {
+    const part = all.slice(first, first + AT_ONCE)
+    items.push(...(await Promise.all(part.map((one) => scoreOne(prm, one)))))
+    onProgress?.((done += part.length))
+  }
+  return items
+}
+
+async function scoreOne(prm: Engine, { task, candidates }: TaskCandidates): Promise<ScoredItem> {
+  const { question, image } = task.problem
+  const complete = candidates.filter((c) => c.isComplete)
+  const scored =
+    complete.length === 0
+      ? []
+      : await prm.scoreSteps({ question, solutions: complete.map((c) => [...c.steps]), ...(image !== undefined && { image }) })
+  return {
+    id: task.problem.id,
+    scores: candidates.map((c) => scored[complete.indexOf(c)] ?? []),
+    labels: candidates.map((c) => (c.isRight ? 1 : 0)),
+    answers: canonicalAnswers(candidates.map((c) => c.answer)),
+  }
+}
+
+/** How well step scores tell right steps from wrong ones, where the generator knows which are. */
+export interface StepAccuracy {
+  /** Chance that a right step has a higher score than a wrong one; ties count half. */
+  auc: number
+  /** Share of steps on the right side of 0.5; mean over problems. */
+  accuracy: Estimate
+  /** Wrong solutions whose first wrong step is the first one scored below 0.5, and right solutions without such a step. */
+  firstErrorFound: number
+  rightAccepted: number
+  /** Harmonic mean of both, as ProcessBench reports it. */
+  f1: number
+  steps: number
+  wrongSteps: number
+}
+
+export function stepAccuracy(all: readonly TaskCandidates[], items: readonly ScoredItem[]): StepAccuracy {
+  const [right, wrong]: [number[], number[]] = [[], []]
+  const perProblem: number[] = []
+  const located = { wrong: [] as number[], right: [] as number[] }
+  all.forEach(({ task, candidates }, p) => {
+    const hits: number[] = []
+    candidates.forEach(({ steps, isComplete, answer }, c) => {
+      if (!isComplete) return
+      const scores = items[p]?.scores[c] as readonly number[]
+      const truth = checkSteps(task.mini, steps.slice(0, -1), answer ?? '')
+      truth.forEach((isRight, i) => {
+        const score = scores[i] as number
+        ;(isRight ? right : wrong).push(score)
+        hits.push(score > 0.5 === isRight ? 1 : 0)
+      })
+      const firstWrong = truth.indexOf(false)
+      const found = scores.findIndex((score) => score < 0.5) === firstWrong ? 1 : 0
+      located[firstWrong < 0 ? 'right' : 'wrong'].push(found)
+    })
+    if (hits.length > 0) perProblem.push(mean(hits))
+  })
+  const [firstErrorFound, rightAccepted] = [mean(located.wrong), mean(located.right)]
+  return {
+    auc: areaUnderCurve(right, wrong),
+    accuracy: estimate(perProblem),
+    firstErrorFound,
+    rightAccepted,
+    f1: (2 * firstErrorFound * rightAccepted) / (firstErrorFound + rightAccepted),
+    steps: right.length + wrong.length,
+    wrongSteps: wrong.length,
+  }
+}
+
+/** By ranks (Mann-Whitney), ties at their middle rank. */
+export function areaUnderCurve(high: readonly number[], low: readonly number[]): number {
+  const all = [...high.map((score) => ({ score, isHigh: true })), ...low.map((score) => ({ score, isHigh: false }))]
+  all.sort((a, b) => a.score - b.score)
+  let rankSum = 0
+  for (let i = 0; i < all.length; ) {
+    let end = i
+    while (end < all.length && all[end]?.score === all[i]?.score) end++
+    const rank = (i + 1 + end) / 2
+    for (let j = i; j < end; j++) if (all[j]?.isHigh) rankSum += rank
+    i = end
+  }
+  return (rankSum - (high.length * (high.length + 1)) / 2) / (high.length * low.length)
+}

@@ -1,0 +1,40 @@
+/** The mini PRM: trained from the policy on the labels of its own search. */
+import { openTrainable } from '../engine/trainable.ts'
+import { type Recipe, runTraining, type TrainProgress, type TrainResult } from '../train/index.ts'
+
+const RECIPE: Recipe = {
+  learningRate: 3e-4,
+  epochs: 2,
+  batchSize: 64,
+  warmupRatio: 0.03,
+  weightDecay: 0.05,
+  decay: 'matrices',
+  freeze: ['vision'],
+  microBatchTokens: 16_384,
+  evalFraction: 0.1,
+  evalEvery: 50,
+}
+
+export interface PrmTraining {
+  /** Folder of the policy. */
+  init: string
+  /** File of samples. */
+  data: string
+  out: string
+  recipe?: Recipe
+  signal?: AbortSignal
+  onProgress?: (progress: TrainProgress) => void
+}
+
+export function trainMiniPrm({ init, data, out, recipe, signal, onProgress }: PrmTraining): Promise<TrainResult> {
+  return runTraining(
+    {
+      ...RECIPE,
+      ...recipe,
+      ...{ task: 'prm', init, data, out, resume: true },
+      ...(signal && { signal }),
+      ...(onProgress && { onProgress }),
+    },
+    openTrainable,
+  )
+}
