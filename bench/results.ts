@@ -59,7 +59,8 @@ export function writeResults(bench: string, recipe: Record<string, unknown>, mea
 export function readResults(): Results[] {
   mkdirSync(FOLDER, { recursive: true })
   const names = readdirSync(FOLDER).filter((name) => name.endsWith('.json'))
-  return names.sort().map((name) => JSON.parse(readFileSync(join(FOLDER, name), 'utf8')))
+  const all = names.sort().map((name) => JSON.parse(readFileSync(join(FOLDER, name), 'utf8')) as Results | object)
+  return all.filter((results) => 'measurements' in results)
 }
 
 /** `share` of the sorted values lie at or below the result. */

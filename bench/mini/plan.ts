@@ -1,0 +1,22 @@
+/** What `reproduce:mini` does, in numbers. A changed number is another result: the shipped models were made with these. */
+import { join } from 'node:path'
+
+export const ROOT = join(import.meta.dirname, '../..')
+
+export const PLAN = {
+  seed: 0,
+  policy: { samples: 96_000 },
+  /** The policy's own state at this step: a weaker one, whose mistakes the PRM has not seen. */
+  weakStep: 1000,
+  search: { problems: 1200, rollouts: 128 },
+  /** Both kinds of search on the same problems, at the same rollouts each. */
+  compare: { problems: 240 },
+  test: { inDomain: 300, outOfDomain: 200, candidates: 16 },
+  learningRates: [1e-4, 1e-3],
+  /** Paths of each problem that are kept. */
+  paths: [2, 4, 8],
+} as const
+
+/** Everything under one folder, named from the repository's root so that records hold no machine's paths. */
+export const FOLDER = 'build/mini'
+export const at = (...parts: string[]) => join(FOLDER, ...parts)

@@ -1,0 +1,131 @@
+/** What is measured with the models: every comparison of the results file, with seeds and intervals. */
+
+import type { StepAccuracy, TaskCandidates } from '../../ts/mini/candidates.ts'
+import type { Judged } from '../../ts/mini/loop.ts'
+import type { MiniTask } from '../../ts/mini/problems.ts'
+import { type LabelAccuracy, labelAccuracy } from '../../ts/mini/search.ts'
+import type { Estimate, SelectionRow } from '../../ts/select/index.ts'
+import { PLAN } from './plan.ts'
+import {
+  judgeWith,
+  makePolicies,
+  makePrm,
+  type PrmSpec,
+  type SearchResult,
+  say,
+  search,
+  type TestSet,
+  type TrainedPrm,
+  testCandidates,
+} from './stages.ts'
+
+/** Best-of-16 of one PRM on one set of candidates. */
+export interface Judgement {
+  set: TestSet
+  policy: 'policy' | 'weak'
+  rows: SelectionRow[]
+  sweep: { name: string; sizes: { n: number; estimate: Estimate }[] }[]
+  steps: StepAccuracy
+}
+
+export interface Variant {
+  name: string
+  samples: number
+  labels: TrainedPrm['labels']
+  training: { steps: number; loss: number; bestEvalLoss: number | null; seconds: number }
+  judgements: Judgement[]
+}
+
+export interface MiniResults {
+  bench: 'mini'
+  plan: typeof PLAN
+  passAt1: { policy: string; family: string; value: number; n: number }[]
+  search: { default: LabelAccuracy; compat: LabelAccuracy; defaultSameProblems: LabelAccuracy }
+  variants: Variant[]
+}
+
+type Candidates = Record<`${'policy' | 'weak'}/${TestSet}`, TaskCandidates[]>
+
+const SETS: readonly TestSet[] = ['in-domain', 'out-of-domain']
+
+async function allCandidates(models: { policy: string; weak: string }): Promise<Candidates> {
+  const all = {} as Candidates
+  for (const policy of ['policy', 'weak'] as const) {
+    for (const set of SETS) all[`${policy}/${set}`] = await testCandidates(models[policy], set)
+  }
+  return all
+}
+
+function passByFamily(all: Candidates): MiniResults['passAt1'] {
+  return Object.entries(all).flatMap(([key, sets]) => {
+    const families = [...new Set(sets.map(({ task }) => task.mini.family))]
+    return families.map((family) => {
+      const labels = sets
+        .filter(({ task }) => task.mini.family === family)
+        .flatMap(({ candidates }) => candidates.map((c) => c.isRight))
+      return {
+        policy: key.split('/')[0] as string,
+        family,
+        value: labels.filter(Boolean).length / labels.length,
+        n: labels.length,
+      }
+    })
+  })
+}
+
+/** The shipped PRM, and each variant that differs from it in one thing. */
+function variantSpecs(full: SearchResult, compat: SearchResult): PrmSpec[] {
+  const { trees } = full
+  const first = new Set(compat.trees.map((tree) => tree.problem.id))
+  return [
+    { name: 'soft', trees },
+    { name: 'hard', trees, label: 'hard' },
+    ...PLAN.learningRates.map((learningRate) => ({ name: `lr ${learningRate}`, trees, recipe: { learningRate } })),
+    ...PLAN.paths.map((paths) => ({ name: `${paths} paths`, trees, paths })),
+    { name: 'default search', trees: trees.filter((tree) => first.has(tree.problem.id)) },
+    { name: 'compat search', trees: compat.trees },
+  ]
+}
+
+/** The shipped PRM and the hard labels meet every set; the others the one they are compared on. */
+const meetsAll = (name: string) => name === 'soft' || name === 'hard'
+
+async function measureVariant(spec: PrmSpec, policy: string, candidates: Candidates): Promise<Variant> {
+  const { folder, training, samples, labels } = await makePrm(spec, policy)
+  const judgements: Judgement[] = []
+  for (const [key, sets] of Object.entries(candidates)) {
+    const [who, set] = key.split('/') as ['policy' | 'weak', TestSet]
+    if (!meetsAll(spec.name) && key !== 'policy/in-domain') continue
+    const { rows, sweep, steps }: Judged = await judgeWith(folder, spec.name, sets)
+    judgements.push({ set, policy: who, rows, sweep, steps })
+  }
+  const { steps, loss, bestEvalLoss, seconds } = training
+  const meanOdds = judgements[0]?.rows.find((row) => row.name === 'mean_odds')?.estimate.value ?? 0
+  say(`variant ${spec.name}: ${samples} samples, eval loss ${bestEvalLoss?.toFixed(4)}, mean_odds ${(100 * meanOdds).toFixed(1)}`)
+  return { name: spec.name, samples, labels, training: { steps, loss, bestEvalLoss, seconds }, judgements }
+}
+
+export async function measureAll(): Promise<MiniResults> {
+  const models = await makePolicies()
+  const candidates = await allCandidates(models)
+  const passAt1 = passByFamily(candidates)
+  for (const { policy, family, value } of passAt1) say(`pass@1 of ${policy}, ${family}: ${(100 * value).toFixed(1)} %`)
+  const full = await search('search', models.policy, PLAN.search.problems)
+  const compat = await search('search-compat', models.policy, PLAN.compare.problems, { compat: 'mm-prm' })
+  const taskOf = new Map(full.tasks.map((task) => [task.problem.id, task]))
+  const accuracy = (trees: SearchResult['trees']) => labelAccuracy(trees, (id) => taskOf.get(id) as MiniTask)
+  const same = new Set(compat.trees.map((tree) => tree.problem.id))
+  const variants: Variant[] = []
+  for (const spec of variantSpecs(full, compat)) variants.push(await measureVariant(spec, models.policy, candidates))
+  return {
+    bench: 'mini',
+    plan: PLAN,
+    passAt1,
+    search: {
+      default: accuracy(full.trees),
+      compat: accuracy(compat.trees),
+      defaultSameProblems: accuracy(full.trees.filter((tree) => same.has(tree.problem.id))),
+    },
+    variants,
+  }
+}

@@ -1,0 +1,129 @@
+/** The stages that make the models. Each leaves its result in a folder of its own and goes on where it was stopped. */
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { ProblemTree } from '../../ts/contracts/records.ts'
+import type { DatasetOptions } from '../../ts/dataset/index.ts'
+import { Engine } from '../../ts/engine/engine.ts'
+import { sampleCandidates, scoreCandidates, type TaskCandidates } from '../../ts/mini/candidates.ts'
+import { type Judged, judge } from '../../ts/mini/loop.ts'
+import { exportPolicy, openMiniPolicy, trainMiniPolicy } from '../../ts/mini/policy.ts'
+import { trainMiniPrm } from '../../ts/mini/prm.ts'
+import { type MiniTask, makeTasks } from '../../ts/mini/problems.ts'
+import { miniDataset, readTrees, searchMini } from '../../ts/mini/search.ts'
+import type { OmegaOptions } from '../../ts/search/strategies/omega.ts'
+import { IN_DOMAIN, OUT_OF_DOMAIN } from '../../ts/tasks/index.ts'
+import type { Recipe, TrainProgress, TrainResult } from '../../ts/train/index.ts'
+import { at, PLAN } from './plan.ts'
+
+const start = performance.now()
+let spoken = 0
+
+/** A line now and then, with the time since the start. */
+export function say(text: string, everySeconds = 0): void {
+  const now = performance.now()
+  if (now - spoken < 1000 * everySeconds) return
+  spoken = now
+  const minutes = ((now - start) / 60_000).toFixed(1).padStart(6)
+  process.stderr.write(`${minutes} min  ${text}\n`)
+}
+
+const training = (what: string) => (p: TrainProgress) => {
+  const rest = `loss ${p.loss.toFixed(4)}, eval ${p.evalLoss?.toFixed(4) ?? '-'}, ${p.samplesPerSecond.toFixed(0)} samples/s`
+  say(`${what}: step ${p.step} of ${p.totalSteps}, ${rest}`, 30)
+}
+
+/** The policy and its weaker self. */
+export async function makePolicies(): Promise<{ policy: string; weak: string }> {
+  const [policy, weak] = [at('policy'), at('weak')]
+  if (!existsSync(at('policy', 'model.safetensors'))) {
+    await trainMiniPolicy({ out: policy, samples: PLAN.policy.samples, seed: PLAN.seed, onProgress: training('policy') })
+  }
+  if (!existsSync(at('weak', 'model.safetensors'))) await exportPolicy(policy, PLAN.weakStep, weak)
+  return { policy, weak }
+}
+
+export interface SearchResult {
+  tasks: MiniTask[]
+  trees: ProblemTree[]
+}
+
+/** Trees of `problems` problems, with the default search or another one. */
+export async function search(
+  name: string,
+  model: string,
+  problems: number,
+  options: Partial<OmegaOptions> = {},
+): Promise<SearchResult> {
+  const tasks = await makeTasks(at('search-problems'), IN_DOMAIN, 'search/reproduce', problems)
+  const out = at(name)
+  await using opened = await openMiniPolicy(model)
+  await searchMini({
+    ...{ policy: opened.policy, problems: tasks.map((t) => t.problem), out, seed: PLAN.seed, options },
+    maxRollouts: PLAN.search.rollouts,
+    onProgress: ({ done, skipped, rollouts }) => say(`${name}: ${done + skipped} of ${problems}, ${rollouts} rollouts`, 30),
+  })
+  return { tasks, trees: await readTrees(out) }
+}
+
+export interface PrmSpec {
+  name: string
+  trees: readonly ProblemTree[]
+  label?: DatasetOptions['label']
+  /** Paths of a problem that are kept; all where absent. */
+  paths?: number
+  recipe?: Recipe
+}
+
+export interface TrainedPrm {
+  folder: string
+  training: TrainResult
+  samples: number
+  labels: { count: number; mean: number; histogram: number[] }
+}
+
+/** Data set and PRM of one variant; the policy is its beginning. */
+export async function makePrm(spec: PrmSpec, policy: string): Promise<TrainedPrm> {
+  const folder = at('prm', spec.name)
+  const manifest = await miniDataset(spec.trees, at('data', spec.name), {
+    seed: PLAN.seed,
+    ...(spec.label && { label: spec.label }),
+  })
+  const data = at('data', spec.name, 'train.jsonl')
+  const samples = spec.paths === undefined ? manifest.samples.train : await keepPaths(data, spec.paths)
+  const recipe = { seed: PLAN.seed, ...spec.recipe }
+  const result = await trainMiniPrm({ init: policy, data, out: folder, recipe, onProgress: training(`prm ${spec.name}`) })
+  return { folder, training: result, samples, labels: manifest.labels }
+}
+
+/** Cuts a data set to `paths` samples per problem, wrong and right ones in turn. */
+async function keepPaths(file: string, paths: number): Promise<number> {
+  const seen = new Map<string, number>()
+  const kept = (await readFile(file, 'utf8')).split('\n').filter((line) => {
+    if (line === '') return false
+    const { problemId, kind } = JSON.parse(line) as { problemId: string; kind: string }
+    const key = `${problemId} ${kind}`
+    const count = (seen.get(key) ?? 0) + 1
+    seen.set(key, count)
+    return count <= paths / 2
+  })
+  await writeFile(file, `${kept.join('\n')}\n`)
+  return kept.length
+}
+
+export type TestSet = 'in-domain' | 'out-of-domain'
+
+/** Candidates of a policy for problems that nothing was trained on. */
+export async function testCandidates(model: string, set: TestSet): Promise<TaskCandidates[]> {
+  const [families, count] = set === 'in-domain' ? [IN_DOMAIN, PLAN.test.inDomain] : [OUT_OF_DOMAIN, PLAN.test.outOfDomain]
+  const tasks = await makeTasks(at('test-problems'), families, 'test/reproduce', count)
+  await using opened = await openMiniPolicy(model)
+  return sampleCandidates(opened.policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
+    say(`candidates of ${basename(model)}, ${set}: ${done} of ${count}`, 30),
+  )
+}
+
+export async function judgeWith(prm: string, name: string, candidates: readonly TaskCandidates[]): Promise<Judged> {
+  await using engine = await Engine.open({ model: prm })
+  return judge(name, candidates, await scoreCandidates(engine, candidates))
+}

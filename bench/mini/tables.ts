@@ -1,0 +1,168 @@
+/** Documents made from the results: the page of findings, the README's table, the cards of the models. */
+import { AGGREGATIONS, type Estimate, type SelectionRow } from '../../ts/select/index.ts'
+import type { Judgement, MiniResults, Variant } from './science.ts'
+
+const percent = (x: number) => (100 * x).toFixed(1)
+const cell = ({ value, low, high }: Estimate) => `${percent(value)} (${percent(low)} to ${percent(high)})`
+
+export function markdown(rows: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = rows
+  const line = (row: readonly string[]) => `| ${row.join(' | ')} |`
+  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...body.map(line)].join('\n')
+}
+
+const rowOf = (judgement: Judgement, name: string) => (judgement.rows.find((row) => row.name === name) as SelectionRow).estimate
+const variantOf = (results: MiniResults, name: string) => results.variants.find((v) => v.name === name) as Variant
+
+/** On the policy's own candidates for problems of the trained kinds: where every variant was measured. */
+const atHome = (variant: Variant) => variant.judgements.find((j) => j.policy === 'policy' && j.set === 'in-domain') as Judgement
+
+const CHOICES = ['pass@1', 'majority', 'weighted(mean)', ...AGGREGATIONS, 'oracle']
+const SET_NAMES = { 'policy/in-domain': 'policy, in domain', 'policy/out-of-domain': 'policy, out of domain', 'weak/in-domain': 'weaker policy, in domain', 'weak/out-of-domain': 'weaker policy, out of domain' } as const // biome-ignore format: a table
+
+function bestOfTable(variant: Variant): string {
+  const titles = variant.judgements.map((j) => SET_NAMES[`${j.policy}/${j.set}`])
+  return markdown([
+    ['choice of 16', ...titles],
+    ...CHOICES.map((name) => [name, ...variant.judgements.map((j) => cell(rowOf(j, name)))]),
+  ])
+}
+
+function sweepTable(variant: Variant): string {
+  const { sweep } = atHome(variant)
+  const sizes = sweep[0]?.sizes ?? []
+  return markdown([
+    ['choice', ...sizes.map((s) => `N = ${s.n}`)],
+    ...sweep.map((s) => [s.name, ...s.sizes.map((x) => cell(x.estimate))]),
+  ])
+}
+
+function variantTable(results: MiniResults, names: readonly string[]): string {
+  const rows = names.map((name) => {
+    const variant = variantOf(results, name)
+    const judgement = atHome(variant)
+    const { steps } = judgement
+    return [
+      name,
+      String(variant.samples),
+      String(variant.training.steps),
+      ...['mean_odds', 'mean', 'min'].map((choice) => cell(rowOf(judgement, choice))),
+      percent(steps.auc),
+      percent(steps.f1),
+    ]
+  })
+  return markdown([['PRM', 'samples', 'steps', 'mean_odds', 'mean', 'min', 'AUC of steps', 'F1 of first errors'], ...rows])
+}
+
+function stepTable(variant: Variant): string {
+  const rows = variant.judgements.map(({ policy, set, steps }) => [
+    SET_NAMES[`${policy}/${set}`],
+    String(steps.steps),
+    percent(steps.wrongSteps / steps.steps),
+    cell(steps.accuracy),
+    percent(steps.auc),
+    percent(steps.firstErrorFound),
+    percent(steps.rightAccepted),
+    percent(steps.f1),
+  ])
+  const head = [
+    'candidates',
+    'steps',
+    'wrong, %',
+    'right side of 0.5',
+    'AUC',
+    'first error found',
+    'right solution accepted',
+    'F1',
+  ]
+  return markdown([head, ...rows])
+}
+
+function searchTable({ search }: MiniResults): string {
+  const row = (name: string, a: MiniResults['search']['default']) => [
+    name,
+    String(a.rollouts),
+    String(a.labels),
+    percent(a.agree),
+    String(a.firstErrors),
+    percent(a.firstErrorsRight),
+  ]
+  return markdown([
+    ['search', 'rollouts', 'labels', 'agree with the truth, %', 'first errors', 'truly the first, %'],
+    row('default, all problems', search.default),
+    row('default, problems of the comparison', search.defaultSameProblems),
+    row('compat mm-prm, the same problems', search.compat),
+  ])
+}
+
+function passTable({ passAt1 }: MiniResults): string {
+  const families = [...new Set(passAt1.map((p) => p.family))]
+  const value = (policy: string, family: string) =>
+    percent(passAt1.find((p) => p.policy === policy && p.family === family)?.value ?? 0)
+  return markdown([
+    ['family', 'policy', 'weaker policy'],
+    ...families.map((family) => [family, value('policy', family), value('weak', family)]),
+  ])
+}
+
+/** What came out, in the results' own words: nothing here is written by hand. */
+export function findings(results: MiniResults): string {
+  const soft = variantOf(results, 'soft')
+  const plan = results.plan
+  return `# Findings at small scale
+
+Made by \`npm run reproduce:mini\` from [mini.json](../results/mini.json); seed ${plan.seed}, everything below is of that run.
+A policy of 4.9 million parameters (${plan.policy.samples.toLocaleString('en')} worked solutions seen once, its state at step ${plan.weakStep} is the weaker policy), ${plan.search.problems} problems searched with
+up to ${plan.search.rollouts} rollouts each, ${plan.test.inDomain} test problems in domain and ${plan.test.outOfDomain} out of domain, ${plan.test.candidates} candidates each. Accuracies in %, with
+95 % bootstrap intervals over problems.
+
+## Best of 16
+
+${bestOfTable(soft)}
+
+### The same with hard labels
+
+${bestOfTable(variantOf(results, 'hard'))}
+
+## By number of candidates
+
+${sweepTable(soft)}
+
+## Step scores against the truth
+
+The generator knows which step is wrong. First errors as in ProcessBench: a threshold of 0.5, F1 of finding the first
+wrong step and of accepting right solutions.
+
+${stepTable(soft)}
+
+## What matters in training
+
+${variantTable(
+  results,
+  results.variants.map((v) => v.name),
+)}
+
+\`soft\` is the shipped PRM; each other one differs in one thing. \`lr\`: peak learning rate; \`paths\`: samples kept of each
+problem; \`default search\` and \`compat search\`: trained on the ${plan.compare.problems} problems of the comparison below.
+
+## Searches against the truth, at equal rollouts
+
+A label agrees when it is above 0 at a right step and 0 at a wrong one; a node of several steps (compat) labels each.
+
+${searchTable(results)}
+
+## pass@1 by family
+
+${passTable(results)}
+`
+}
+
+/** The few figures that the README shows. */
+export function readmeTable(results: MiniResults): string {
+  const variant = variantOf(results, 'soft')
+  const shown = variant.judgements.map((j) => [
+    SET_NAMES[`${j.policy}/${j.set}`],
+    ...['pass@1', 'majority', 'mean', 'mean_odds', 'min', 'oracle'].map((name) => cell(rowOf(j, name))),
+  ])
+  return markdown([['16 candidates each', 'pass@1', 'majority', 'PRM mean', 'PRM mean_odds', 'PRM min', 'oracle'], ...shown])
+}
