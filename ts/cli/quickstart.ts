@@ -1,11 +1,10 @@
 /** `mm-prm quickstart`: the whole loop on the models that the package ships. */
 import { existsSync } from 'node:fs'
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { invalidArgument } from '../contracts/errors.ts'
 import { CANDIDATES, type LoopResult, runLoop, type Stage } from '../mini/loop.ts'
 import { choiceRows, loopPage, stepRows } from '../mini/page.ts'
-import { type Command, EXIT, numberIn, positiveInteger, readOptions } from './command.ts'
+import { type Command, EXIT, numberIn, positiveInteger, readOptions, UsageError } from './command.ts'
 import { formatDuration, Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -60,17 +59,19 @@ function stages() {
   return { update, finish }
 }
 
-/** Makes room for the results. @throws EngineError INVALID_ARGUMENT where something else lies there */
-async function clear(out: string): Promise<void> {
+/** Makes room for the results. @throws UsageError where something else lies there */
+async function makeRoom(out: string): Promise<void> {
   const found = await readdir(out).catch((): string[] => [])
-  if (found.length === 0) return
-  if (!found.includes(RESULT_FILE))
-    throw invalidArgument(`${out} is not empty and holds no quickstart; name another folder with --out`)
-  await rm(out, { recursive: true })
+  if (found.length > 0 && !found.includes(RESULT_FILE)) {
+    throw new UsageError(`${out} is not empty and holds no quickstart; name another folder with --out`)
+  }
+  await rm(out, { recursive: true, force: true })
+  await mkdir(out, { recursive: true })
+  await writeFile(join(out, RESULT_FILE), '{}\n') // so that a stopped quickstart is known as one
 }
 
 function checkModel(folder: string): string {
-  if (!existsSync(join(folder, 'config.json'))) throw invalidArgument(`no checkpoint in ${folder}`)
+  if (!existsSync(join(folder, 'config.json'))) throw new UsageError(`no checkpoint in ${folder}`)
   return folder
 }
 
@@ -123,7 +124,7 @@ async function run(argv: readonly string[]): Promise<number> {
     testProblems: positiveInteger(values['test-problems'], 'test-problems') ?? 120,
     ...(threads && { threads }),
   }
-  await clear(out)
+  await makeRoom(out)
   const shown = stages()
   const result = await runLoop({ ...options, onProgress: shown.update })
   shown.finish()

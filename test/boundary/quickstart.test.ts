@@ -1,0 +1,68 @@
+/** The quickstart on the shipped models, in small: what it prints and leaves, the same for the same seed; refusals. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const folder = mkdtempSync(join(tmpdir(), 'mm-prm-quickstart-'))
+const SMALL = ['--search-problems', '12', '--rollouts', '32', '--test-problems', '6']
+
+function quickstart(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'quickstart', ...args], {
+    encoding: 'utf8',
+  })
+  return { status, stdout, stderr }
+}
+
+/** What does not depend on the clock. */
+function figures(out: string) {
+  const { seconds, training, ...rest } = JSON.parse(readFileSync(join(out, 'quickstart.json'), 'utf8'))
+  return { ...rest, training: { steps: training.steps, loss: training.loss } }
+}
+
+test('prints a table and an example, and leaves a page that stands alone', () => {
+  const out = join(folder, 'a')
+  const { status, stdout, stderr } = quickstart(...SMALL, '--out', out)
+  assert.is(status, 0, stderr)
+  for (const name of ['pass@1', 'majority', 'weighted(mean)', 'mean_odds', 'min', 'oracle', 'F1 of both']) {
+    assert.ok(stdout.includes(name), `the table has a row ${name}`)
+  }
+  const page = readFileSync(join(out, 'index.html'), 'utf8')
+  assert.ok(stdout.includes(join(out, 'index.html')))
+  assert.match(page, /first error/)
+  assert.match(page, /<svg/)
+  assert.not.match(page, /\b(?:src|href)="(?!data:)/, 'nothing is loaded from elsewhere')
+  const { judged, search } = figures(out)
+  assert.equal(
+    judged.map((j: { name: string }) => j.name),
+    ['trained now', 'shipped'],
+  )
+  assert.ok(search.labels > 0 && search.agree > 0.5, `labels agree with the truth: ${search.agree}`)
+})
+
+test('the same seed gives the same figures, with --json too; an earlier quickstart is replaced', () => {
+  const out = join(folder, 'a')
+  const before = figures(out)
+  const { status, stdout, stderr } = quickstart(...SMALL, '--out', out, '--threads', '1', '--json')
+  assert.is(status, 0, stderr)
+  assert.equal(figures(out), before)
+  assert.equal(JSON.parse(stdout).judged, before.judged)
+})
+
+test("other people's files are left alone, and a missing model is named", () => {
+  const out = mkdtempSync(join(folder, 'b-'))
+  writeFileSync(join(out, 'thesis.txt'), 'years of work')
+  const refused = quickstart('--out', out)
+  assert.is(refused.status, 2)
+  assert.match(refused.stderr, /not empty/)
+  assert.ok(existsSync(join(out, 'thesis.txt')))
+  const missing = quickstart('--out', join(folder, 'c'), '--policy', join(folder, 'nowhere'))
+  assert.is(missing.status, 2)
+  assert.match(missing.stderr, /no checkpoint in .*nowhere/)
+})
+
+test.after(() => rmSync(folder, { recursive: true, force: true }))
+test.run()
