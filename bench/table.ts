@@ -1,14 +1,17 @@
 /**
- * The README's table of measurements, made from bench/results.
+ * The README's tables and the page of findings, made from bench/results.
  *
- *   npm run bench:table     writes it between the markers
+ *   npm run bench:table     writes them
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readMiniResults } from './mini/results.ts'
+import { findings, readmeTable } from './mini/tables.ts'
 import { type Measurement, type Results, readResults } from './results.ts'
 
 const README = join(import.meta.dirname, '../README.md')
-const SECTION = /(<!-- bench:begin -->\n)[\s\S]*?(<!-- bench:end -->)/
+const FINDINGS = join(import.meta.dirname, 'mini/README.md')
+const section = (name: string) => new RegExp(`(<!-- ${name}:begin -->\\n)[\\s\\S]*?(<!-- ${name}:end -->)`)
 
 const format = (n: number) => (n >= 100 ? Math.round(n).toLocaleString('en') : n.toPrecision(3))
 
@@ -32,11 +35,19 @@ function table(results: Results): string[] {
   ]
 }
 
-/** The README with its table as the results say it. */
-export function updated(readme: string): string {
-  if (!SECTION.test(readme)) throw new Error('README.md: the markers <!-- bench:begin --> and <!-- bench:end --> are missing')
-  const lines = readResults().flatMap(table)
-  return readme.replace(SECTION, (_, begin, end) => [begin, ...lines.map((line) => `${line}\n`), end].join(''))
+function replaced(readme: string, name: string, lines: readonly string[]): string {
+  if (!section(name).test(readme))
+    throw new Error(`README.md: the markers <!-- ${name}:begin --> and <!-- ${name}:end --> are missing`)
+  return readme.replace(section(name), (_, begin, end) => [begin, ...lines.map((line) => `${line}\n`), end].join(''))
 }
 
-if (process.argv[1] === import.meta.filename) writeFileSync(README, updated(readFileSync(README, 'utf8')))
+/** The README with its tables as the results say them. */
+export function updated(readme: string): string {
+  const measured = replaced(readme, 'bench', readResults().flatMap(table))
+  return replaced(measured, 'mini', [readmeTable(readMiniResults())])
+}
+
+if (process.argv[1] === import.meta.filename) {
+  writeFileSync(README, updated(readFileSync(README, 'utf8')))
+  writeFileSync(FINDINGS, findings(readMiniResults()))
+}

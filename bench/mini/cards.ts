@@ -1,7 +1,7 @@
 /** Cards of the shipped models: data, settings, curves, figures and seeds of the run that made them. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Judgement, MiniResults, Variant } from './science.ts'
+import type { Judgement, MiniResults, Variant } from './results.ts'
 import { markdown, readmeTable } from './tables.ts'
 
 interface Metric {

@@ -11,10 +11,10 @@ import { formatColumns } from '../../ts/cli/table.ts'
 import type { SelectionRow } from '../../ts/select/index.ts'
 import { writeCards } from './cards.ts'
 import { at, FOLDER, ROOT } from './plan.ts'
-import { type Judgement, type MiniResults, measureAll, type Variant } from './science.ts'
+import { type Judgement, type MiniResults, RESULTS_FILE, type Variant } from './results.ts'
+import { measureAll } from './science.ts'
 import { findings } from './tables.ts'
 
-const SHIPPED = join(ROOT, 'bench/results/mini.json')
 const MODELS = join(ROOT, 'models')
 /** What a model's folder needs to be opened; state and metrics of its training stay behind. */
 const MODEL_FILES = ['config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json', 'mm-prm.json', 'model.safetensors'] // biome-ignore format: a list
@@ -47,7 +47,7 @@ async function ship(results: MiniResults): Promise<void> {
     await mkdir(join(MODELS, name), { recursive: true })
     for (const file of MODEL_FILES) await cp(join(run, file), join(MODELS, name, file))
   }
-  await writeFile(SHIPPED, `${JSON.stringify(results, null, 1)}\n`)
+  await writeFile(RESULTS_FILE, `${JSON.stringify(results, null, 1)}\n`)
   await writeCards(MODELS, runs, results)
   await writeFile(join(ROOT, 'bench/mini/README.md'), findings(results))
 }
@@ -55,7 +55,7 @@ async function ship(results: MiniResults): Promise<void> {
 const { values } = parseArgs({ options: { ship: { type: 'boolean', default: false } } })
 process.chdir(ROOT)
 await mkdir(FOLDER, { recursive: true })
-const shipped = await readFile(SHIPPED, 'utf8').then(
+const shipped = await readFile(RESULTS_FILE, 'utf8').then(
   (text) => JSON.parse(text) as MiniResults,
   () => undefined,
 )

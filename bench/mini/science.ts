@@ -1,11 +1,11 @@
 /** What is measured with the models: every comparison of the results file, with seeds and intervals. */
 
-import type { StepAccuracy, TaskCandidates } from '../../ts/mini/candidates.ts'
+import type { TaskCandidates } from '../../ts/mini/candidates.ts'
 import type { Judged } from '../../ts/mini/loop.ts'
 import type { MiniTask } from '../../ts/mini/problems.ts'
-import { type LabelAccuracy, labelAccuracy } from '../../ts/mini/search.ts'
-import type { Estimate, SelectionRow } from '../../ts/select/index.ts'
+import { labelAccuracy } from '../../ts/mini/search.ts'
 import { PLAN } from './plan.ts'
+import type { Judgement, MiniResults, Variant } from './results.ts'
 import {
   judgeWith,
   makePolicies,
@@ -15,34 +15,8 @@ import {
   say,
   search,
   type TestSet,
-  type TrainedPrm,
   testCandidates,
 } from './stages.ts'
-
-/** Best-of-16 of one PRM on one set of candidates. */
-export interface Judgement {
-  set: TestSet
-  policy: 'policy' | 'weak'
-  rows: SelectionRow[]
-  sweep: { name: string; sizes: { n: number; estimate: Estimate }[] }[]
-  steps: StepAccuracy
-}
-
-export interface Variant {
-  name: string
-  samples: number
-  labels: TrainedPrm['labels']
-  training: { steps: number; loss: number; bestEvalLoss: number | null; seconds: number }
-  judgements: Judgement[]
-}
-
-export interface MiniResults {
-  bench: 'mini'
-  plan: typeof PLAN
-  passAt1: { policy: string; family: string; value: number; n: number }[]
-  search: { default: LabelAccuracy; compat: LabelAccuracy; defaultSameProblems: LabelAccuracy }
-  variants: Variant[]
-}
 
 type Candidates = Record<`${'policy' | 'weak'}/${TestSet}`, TaskCandidates[]>
 

@@ -1,6 +1,6 @@
 /** Documents made from the results: the page of findings, the README's table, the cards of the models. */
 import { AGGREGATIONS, type Estimate, type SelectionRow } from '../../ts/select/index.ts'
-import type { Judgement, MiniResults, Variant } from './science.ts'
+import type { Judgement, MiniResults, Variant } from './results.ts'
 
 const percent = (x: number) => (100 * x).toFixed(1)
 const cell = ({ value, low, high }: Estimate) => `${percent(value)} (${percent(low)} to ${percent(high)})`

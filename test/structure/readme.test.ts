@@ -4,12 +4,19 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { readMiniResults } from '../../bench/mini/results.ts'
+import { findings } from '../../bench/mini/tables.ts'
 import { updated } from '../../bench/table.ts'
 
 const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
 
 test('the README shows the results of the last benchmark', () => {
   assert.ok(readme === updated(readme), 'README.md is not what npm run bench:table makes of bench/results')
+})
+
+test('the page of findings shows the results of the last run', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../bench/mini/README.md'), 'utf8')
+  assert.ok(page === findings(readMiniResults()), 'bench/mini/README.md is not what npm run bench:table makes of bench/results')
 })
 
 test('the README and the help name the same commands', () => {
