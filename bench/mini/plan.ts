@@ -5,9 +5,9 @@ export const ROOT = join(import.meta.dirname, '../..')
 
 export const PLAN = {
   seed: 0,
-  policy: { samples: 96_000 },
+  policy: { samples: 84_000 },
   /** The policy's own state at this step: a weaker one, whose mistakes the PRM has not seen. */
-  weakStep: 1000,
+  weakStep: 1500,
   search: { problems: 1200, rollouts: 128 },
   /** Both kinds of search on the same problems, at the same rollouts each. */
   compare: { problems: 240 },

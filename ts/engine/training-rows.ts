@@ -1,11 +1,10 @@
 /** Samples as rows of tokens, with what is to be learnt in them: the same templates that prompts are made with. */
 
 import { invalidArgument } from '../contracts/errors.ts'
-import { renderSteps } from '../contracts/rollout-text.ts'
 import { suggest } from '../contracts/suggest.ts'
 import type { TrainableOptions, TrainRow, TrainSample } from '../contracts/trainer.ts'
 import { prmScorePrompt, prmTrainPrompt } from './template/internvl.ts'
-import { ROLLOUT_TEMPLATES, rolloutPrompt } from './template/rollout.ts'
+import { ROLLOUT_TEMPLATES, rolloutPrompt, solutionIds } from './template/rollout.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 export const MARKER_TOKEN = '<prm>'
@@ -48,7 +47,7 @@ export function policyRow(sample: TrainSample, numImageTokens: number, context: 
     numImageTokens,
     ...(systemMessage && { systemMessage }),
   })
-  const solution = tokenizer.encodePlain(`${renderSteps(sample.steps)}<answer>${sample.answer}</answer>`)
+  const solution = solutionIds(tokenizer, sample.steps, sample.answer)
   const tokens = Int32Array.from([...prompt, ...solution, end])
   const learnt = solution.length + 1
   const weight = lossWeight === 'token' ? 1 : lossWeight === 'sample' ? 1 / learnt : 1 / Math.sqrt(learnt)

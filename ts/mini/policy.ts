@@ -15,8 +15,8 @@ export const MINI_SAMPLING = { temperature: 1, topK: 50, topP: 0.95, repetitionP
 
 /** Peak rate, warm-up and batch of a model of this size trained from random weights. */
 const RECIPE = {
-  learningRate: 1.2e-3,
-  batchSize: 48,
+  learningRate: 1e-3,
+  batchSize: 32,
   warmupSteps: 200,
   weightDecay: 0.05,
   decay: 'matrices',

@@ -9,7 +9,7 @@ import { readRecordedScoring, resolveFamily } from '../../../ts/engine/families/
 import { renderChat } from '../../../ts/engine/template/chat.ts'
 import { chatPrompt, prmScorePrompt, prmTrainPrompt } from '../../../ts/engine/template/internvl.ts'
 import { PromptText } from '../../../ts/engine/template/prompt-text.ts'
-import { rolloutPrompt } from '../../../ts/engine/template/rollout.ts'
+import { rolloutPrompt, solutionIds } from '../../../ts/engine/template/rollout.ts'
 import { type AddedToken, AddedTokens } from '../../../ts/engine/tokenizer/added-tokens.ts'
 import { openTokenizer, type Tokenizer } from '../../../ts/engine/tokenizer/index.ts'
 import { pickCheckpoint } from '../../helpers/checkpoint-files.ts'
@@ -109,6 +109,11 @@ test('rollout prompts: the prefix of the assistant turn goes on, the reference r
   const root = rolloutPrompt('prefill', t, prompt)
   const child = rolloutPrompt('prefill', t, { ...prompt, steps: ['Read 3.'] })
   assert.equal(child.slice(0, root.length), root)
+  // What a policy is trained to write begins with what it is given to continue, wherever the given part ends.
+  const whole = [...root, ...solutionIds(t, ['Read 3.', 'So 3 + 4 = 7.'], '7')]
+  const grandchild = rolloutPrompt('prefill', t, { ...prompt, steps: ['Read 3.', 'So 3 + 4 = 7.'] })
+  assert.equal(child, whole.slice(0, child.length))
+  assert.equal(grandchild, whole.slice(0, grandchild.length))
   const text = t.decode(rolloutPrompt('mm-prm-v1', t, { ...prompt, steps: ['Read 3.'] }))
   assert.match(text, /Question: How many\?\nPrevious Steps:<step>Read 3\.<\/step><\|im_end\|>\n<\|im_start\|>assistant\n$/)
   assert.match(refusal(() => rolloutPrompt('prefil', t, prompt)).message, /did you mean "prefill"/)
@@ -117,7 +122,8 @@ test('rollout prompts: the prefix of the assistant turn goes on, the reference r
 test('a policy without the turns of InternVL is asked through its own chat template', async () => {
   const t = await open('Llama')
   const ids = rolloutPrompt('prefill', t, { question: 'How many?', numImageTokens: 0, steps: ['Read 3.'] })
-  assert.equal(ids, renderChat(t, [{ role: 'user', content: 'Question: How many?' }], true, '<step>Read 3.</step>').ids)
+  const turn = renderChat(t, [{ role: 'user', content: 'Question: How many?' }], true).ids
+  assert.equal(ids, [...turn, ...solutionIds(t, ['Read 3.'])])
   assert.match(t.decode(ids), /^<s>.*\[INST\] Question: How many\? \[\/INST\].*Read 3/)
   const withImage = { question: 'How many?', numImageTokens: 2, steps: [] }
   assert.match(refusal(() => rolloutPrompt('prefill', t, withImage)).message, /no token <\|im_start\|>/)

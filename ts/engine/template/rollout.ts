@@ -1,18 +1,27 @@
 /** Prompts of a policy that writes `<step>…</step>` blocks and one `<answer>…</answer>`. */
 import { invalidArgument } from '../../contracts/errors.ts'
-import { ROLLOUT_TEXTS } from '../../contracts/rollout-text.ts'
+import { ROLLOUT_TEXTS, renderSteps } from '../../contracts/rollout-text.ts'
 import { suggest } from '../../contracts/suggest.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { renderChat } from './chat.ts'
 import { chatPrompt, type ImagePrompt, type StepsPrompt } from './internvl.ts'
 
 /** A policy without InternVL's turns is asked through its folder's own chat template. */
-function asked(tokenizer: Tokenizer, p: ImagePrompt & { answer?: string }): number[] {
+function asked(tokenizer: Tokenizer, p: ImagePrompt): number[] {
   if (tokenizer.added.ids.has('<|im_start|>') || p.numImageTokens > 0) return chatPrompt(tokenizer, p)
-  return renderChat(tokenizer, [{ role: 'user', content: p.question }], true, p.answer).ids
+  return renderChat(tokenizer, [{ role: 'user', content: p.question }], true).ids
 }
 
 export const ROLLOUT_TEMPLATES = Object.keys(ROLLOUT_TEXTS)
+
+/**
+ * Steps and answer as the policy writes them, each block tokenised apart.
+ * WHY: a token across two blocks (`><`) would be gone where a prefix ends, and the policy would never have seen that end.
+ */
+export function solutionIds(tokenizer: Tokenizer, steps: readonly string[], answer?: string): number[] {
+  const blocks = [...steps.map((step) => renderSteps([step])), ...(answer === undefined ? [] : [`<answer>${answer}</answer>`])]
+  return blocks.flatMap((block) => [...tokenizer.encodePlain(block, false)])
+}
 
 /** Ids of the prompt, the tokenizer's prefix included. @throws EngineError INVALID_ARGUMENT for an unknown template */
 export function rolloutPrompt(name: string, tokenizer: Tokenizer, prompt: StepsPrompt): number[] {
@@ -20,5 +29,6 @@ export function rolloutPrompt(name: string, tokenizer: Tokenizer, prompt: StepsP
     throw invalidArgument(`no rollout template "${name}"${suggest(name, ROLLOUT_TEMPLATES)}`)
   }
   const { user, assistant } = ROLLOUT_TEXTS[name as keyof typeof ROLLOUT_TEXTS](prompt.question, prompt.steps)
-  return asked(tokenizer, { ...prompt, question: user, answer: assistant })
+  const turn = asked(tokenizer, { ...prompt, question: user })
+  return assistant === '' ? turn : [...turn, ...solutionIds(tokenizer, prompt.steps)]
 }
