@@ -118,7 +118,7 @@ export async function testCandidates(model: string, set: TestSet): Promise<TaskC
   const [families, count] = set === 'in-domain' ? [IN_DOMAIN, PLAN.test.inDomain] : [OUT_OF_DOMAIN, PLAN.test.outOfDomain]
   const tasks = await makeTasks(at('test-problems'), families, 'test/reproduce', count)
   await using opened = await openMiniPolicy(model)
-  return sampleCandidates(opened.policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
+  return await sampleCandidates(opened.policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
     say(`candidates of ${basename(model)}, ${set}: ${done} of ${count}`, 30),
   )
 }
