@@ -1,4 +1,5 @@
 /** Options of commands that verify answers: rules, and where these cannot decide, a model as judge if one is given. */
+
 import type { Verifier } from '../contracts/verifier.ts'
 import { checkpointHash } from '../engine/checkpoint-hash.ts'
 import { chatJudge, engineJudge } from '../policy/judge.ts'

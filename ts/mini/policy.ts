@@ -69,7 +69,16 @@ export async function trainMiniPolicy({ out, samples, seed, signal, onProgress }
 /** The policy as it was after `step` steps of the run in `run`, as a checkpoint folder in `out`. */
 export async function exportPolicy(run: string, step: number, out: string): Promise<void> {
   await using model = await openTrainable({
-    ...{ task: 'policy', init: join(run, 'init'), compute: 'bf16', freeze: [], recompute: false, seed: 0, lossWeight: 'token', saveAs: 'full' },
+    ...{
+      task: 'policy',
+      init: join(run, 'init'),
+      compute: 'bf16',
+      freeze: [],
+      recompute: false,
+      seed: 0,
+      lossWeight: 'token',
+      saveAs: 'full',
+    },
   })
   await model.loadState(statePath(run, step))
   await model.saveModel(out, { dtype: 'bf16', record: { training: { step } } })
