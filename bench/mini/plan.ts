@@ -8,7 +8,7 @@ export const PLAN = {
   policy: { samples: 84_000 },
   /** The policy's own state at this step: a weaker one, whose mistakes the PRM has not seen. */
   weakStep: 1500,
-  search: { problems: 1200, rollouts: 128 },
+  search: { problems: 10_000, rollouts: 64 },
   /** Both kinds of search on the same problems, at the same rollouts each. */
   compare: { problems: 240 },
   test: { inDomain: 300, outOfDomain: 200, candidates: 16 },

@@ -11,7 +11,9 @@ import { checkSteps } from '../tasks/index.ts'
 import { ruleVerifier } from '../verify/index.ts'
 import type { MiniTask } from './problems.ts'
 
-const IN_FLIGHT = 12
+const IN_FLIGHT = 64
+/** Many labels of few rollouts teach more here than few labels of many. */
+const OPTIONS: Partial<OmegaOptions> = { numRollouts: 4, maxDoublings: 1 }
 
 export interface MiniSearch {
   policy: Policy
@@ -28,7 +30,7 @@ export interface MiniSearch {
 
 export async function searchMini(search: MiniSearch): Promise<SearchProgress> {
   const { policy, problems, out, seed, maxRollouts, signal, onProgress } = search
-  const options = omegaOptions.parse({ numRollouts: 8, ...search.options })
+  const options = omegaOptions.parse({ ...OPTIONS, ...search.options })
   const budget = { maxRollouts, maxTokens: Number.MAX_SAFE_INTEGER }
   const verifier = ruleVerifier()
   const identity = { seed, strategy: omega.name, options, budget, policy: policy.identity, verifier: verifier.name, scorer: null }
