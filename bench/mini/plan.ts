@@ -12,9 +12,11 @@ export const PLAN = {
   /** Both kinds of search on the same problems, at the same rollouts each. */
   compare: { problems: 240 },
   test: { inDomain: 300, outOfDomain: 200, candidates: 16 },
-  learningRates: [1e-4, 1e-3],
+  /** Settings are compared on the trees of so many problems. */
+  variants: { problems: 2400 },
+  learningRates: [1e-4, 1.5e-3],
   /** Paths of each problem that are kept. */
-  paths: [2, 4, 8],
+  paths: [2, 4],
 } as const
 
 /** Everything under one folder, named from the repository's root so that records hold no machine's paths. */

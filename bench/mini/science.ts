@@ -47,29 +47,28 @@ function passByFamily(all: Candidates): MiniResults['passAt1'] {
   })
 }
 
-/** The shipped PRM, and each variant that differs from it in one thing. */
-function variantSpecs(full: SearchResult, compat: SearchResult): PrmSpec[] {
-  const { trees } = full
-  const first = new Set(compat.trees.map((tree) => tree.problem.id))
+/** The shipped PRM; then one on fewer problems, and variants that differ from that one in one thing. */
+function variantSpecs({ tasks, trees }: SearchResult): PrmSpec[] {
+  const first = new Set(tasks.slice(0, PLAN.variants.problems).map((task) => task.problem.id))
+  const fewer = trees.filter((tree) => first.has(tree.problem.id))
   return [
     { name: 'soft', trees },
-    { name: 'hard', trees, label: 'hard' },
-    ...PLAN.learningRates.map((learningRate) => ({ name: `lr ${learningRate}`, trees, recipe: { learningRate } })),
-    ...PLAN.paths.map((paths) => ({ name: `${paths} paths`, trees, paths })),
-    { name: 'default search', trees: trees.filter((tree) => first.has(tree.problem.id)) },
-    { name: 'compat search', trees: compat.trees },
+    { name: 'soft, fewer problems', trees: fewer },
+    { name: 'hard', trees: fewer, label: 'hard' },
+    ...PLAN.learningRates.map((learningRate) => ({ name: `lr ${learningRate}`, trees: fewer, recipe: { learningRate } })),
+    ...PLAN.paths.map((paths) => ({ name: `${paths} paths`, trees: fewer, paths })),
   ]
 }
 
-/** The shipped PRM and the hard labels meet every set; the others the one they are compared on. */
-const meetsAll = (name: string) => name === 'soft' || name === 'hard'
+/** These meet every set; the others the one they are compared on. */
+const MEET_ALL = ['soft', 'soft, fewer problems', 'hard']
 
 async function measureVariant(spec: PrmSpec, policy: string, candidates: Candidates): Promise<Variant> {
   const { folder, training, samples, labels } = await makePrm(spec, policy)
   const judgements: Judgement[] = []
   for (const [key, sets] of Object.entries(candidates)) {
     const [who, set] = key.split('/') as ['policy' | 'weak', TestSet]
-    if (!meetsAll(spec.name) && key !== 'policy/in-domain') continue
+    if (!MEET_ALL.includes(spec.name) && key !== 'policy/in-domain') continue
     const { rows, sweep, steps }: Judged = await judgeWith(folder, spec.name, sets)
     judgements.push({ set, policy: who, rows, sweep, steps })
   }
@@ -90,7 +89,7 @@ export async function measureAll(): Promise<MiniResults> {
   const accuracy = (trees: SearchResult['trees']) => labelAccuracy(trees, (id) => taskOf.get(id) as MiniTask)
   const same = new Set(compat.trees.map((tree) => tree.problem.id))
   const variants: Variant[] = []
-  for (const spec of variantSpecs(full, compat)) variants.push(await measureVariant(spec, models.policy, candidates))
+  for (const spec of variantSpecs(full)) variants.push(await measureVariant(spec, models.policy, candidates))
   return {
     bench: 'mini',
     plan: PLAN,

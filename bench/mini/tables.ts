@@ -120,7 +120,9 @@ up to ${plan.search.rollouts} rollouts each, ${plan.test.inDomain} test problems
 
 ${bestOfTable(soft)}
 
-### The same with hard labels
+### Trained on fewer problems, with soft and with hard labels
+
+${bestOfTable(variantOf(results, 'soft, fewer problems'))}
 
 ${bestOfTable(variantOf(results, 'hard'))}
 
@@ -142,8 +144,8 @@ ${variantTable(
   results.variants.map((v) => v.name),
 )}
 
-\`soft\` is the shipped PRM; each other one differs in one thing. \`lr\`: peak learning rate; \`paths\`: samples kept of each
-problem; \`default search\` and \`compat search\`: trained on the ${plan.compare.problems} problems of the comparison below.
+\`soft\` is the shipped PRM. \`soft, fewer problems\` is trained as it is on the trees of the first ${plan.variants.problems} problems; those below differ
+from that one in one thing. \`hard\`: labels 0 and 1; \`lr\`: peak learning rate; \`paths\`: samples kept of each problem.
 
 ## Searches against the truth, at equal rollouts
 

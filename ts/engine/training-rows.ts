@@ -3,15 +3,12 @@
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
 import type { TrainableOptions, TrainRow, TrainSample } from '../contracts/trainer.ts'
-import { prmScorePrompt, prmTrainPrompt } from './template/internvl.ts'
+import { PRM_TEMPLATES, type PrmTemplate } from './template/prm.ts'
 import { ROLLOUT_TEMPLATES, rolloutPrompt, solutionIds } from './template/rollout.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 export const MARKER_TOKEN = '<prm>'
 const END_OF_TURN = '<|im_end|>'
-const PRM_TEMPLATES = { 'internvl2_5-prm-train': prmTrainPrompt, 'internvl2_5-prm-score': prmScorePrompt } as const
-
-type PrmTemplate = keyof typeof PRM_TEMPLATES
 
 export interface RowContext {
   tokenizer: Tokenizer

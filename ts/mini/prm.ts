@@ -3,13 +3,14 @@ import { openTrainable } from '../engine/trainable.ts'
 import { type Recipe, runTraining, type TrainProgress, type TrainResult } from '../train/index.ts'
 
 const RECIPE: Recipe = {
-  learningRate: 3e-4,
+  template: 'prefill-prm',
+  learningRate: 5e-4,
   epochs: 2,
-  batchSize: 64,
+  batchSize: 32,
   warmupRatio: 0.03,
   weightDecay: 0.05,
   decay: 'matrices',
-  freeze: ['vision'],
+  freeze: [],
   microBatchTokens: 16_384,
   evalFraction: 0.1,
   evalEvery: 50,

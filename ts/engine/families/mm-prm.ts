@@ -1,16 +1,15 @@
 /** MM-PRM: InternVL with a `<prm>` marker behind each step; softmax of the exact pieces Yes and No at the marker. */
 import { invalidModel } from '../../contracts/errors.ts'
 import { suggest } from '../../contracts/suggest.ts'
-import { prmScorePrompt, prmTrainPrompt } from '../template/internvl.ts'
+import { PRM_TEMPLATES, type PrmTemplate } from '../template/prm.ts'
 import type { CheckpointTraits, FamilyDefinition } from './family.ts'
 
-const TEMPLATES = { 'internvl2_5-prm-score': prmScorePrompt, 'internvl2_5-prm-train': prmTrainPrompt } as const
 const DEFAULT_TEMPLATE = 'internvl2_5-prm-score'
 
 function templateOf(traits: CheckpointTraits) {
   const name = traits.recorded?.template ?? DEFAULT_TEMPLATE
-  if (Object.hasOwn(TEMPLATES, name)) return TEMPLATES[name as keyof typeof TEMPLATES]
-  throw invalidModel(`mm-prm.json: no scoring template "${name}"${suggest(name, Object.keys(TEMPLATES))}`)
+  if (Object.hasOwn(PRM_TEMPLATES, name)) return PRM_TEMPLATES[name as PrmTemplate]
+  throw invalidModel(`mm-prm.json: no scoring template "${name}"${suggest(name, Object.keys(PRM_TEMPLATES))}`)
 }
 
 export const mmPrm: FamilyDefinition = {

@@ -8,7 +8,7 @@ import { PromptText } from './prompt-text.ts'
 export const INTERNVL_SYSTEM_MESSAGE =
   '你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。'
 
-const MARKER = '<prm>'
+export const MARKER = '<prm>'
 
 export interface ImagePrompt {
   question: string

@@ -4,7 +4,7 @@ import { ROLLOUT_TEXTS, renderSteps } from '../../contracts/rollout-text.ts'
 import { suggest } from '../../contracts/suggest.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { renderChat } from './chat.ts'
-import { chatPrompt, type ImagePrompt, type StepsPrompt } from './internvl.ts'
+import { chatPrompt, type ImagePrompt, MARKER, type MarkedPrompt, type StepsPrompt } from './internvl.ts'
 
 /** A policy without InternVL's turns is asked through its folder's own chat template. */
 function asked(tokenizer: Tokenizer, p: ImagePrompt): number[] {
@@ -21,6 +21,18 @@ export const ROLLOUT_TEMPLATES = Object.keys(ROLLOUT_TEXTS)
 export function solutionIds(tokenizer: Tokenizer, steps: readonly string[], answer?: string): number[] {
   const blocks = [...steps.map((step) => renderSteps([step])), ...(answer === undefined ? [] : [`<answer>${answer}</answer>`])]
   return blocks.flatMap((block) => [...tokenizer.encodePlain(block, false)])
+}
+
+/**
+ * `prefill-prm`: question and steps as the policy itself reads and writes them, a marker behind each step's block.
+ * WHY: a PRM that begins as a small policy already knows, in this form, what it would have written itself.
+ */
+export function prefillPrmPrompt(tokenizer: Tokenizer, prompt: StepsPrompt): MarkedPrompt {
+  const marker = tokenizer.pieceId(MARKER)
+  if (marker === undefined) throw invalidArgument(`template prefill-prm: the tokenizer has no token ${MARKER}`)
+  const ids = rolloutPrompt('prefill', tokenizer, { ...prompt, steps: [] })
+  const markers = prompt.steps.map((step) => ids.push(...solutionIds(tokenizer, [step]), marker) - 1)
+  return { ids, markers }
 }
 
 /** Ids of the prompt, the tokenizer's prefix included. @throws EngineError INVALID_ARGUMENT for an unknown template */
