@@ -1,6 +1,7 @@
-// native_test [--units] [FILTER]: every unit test and every kernel case on every instruction set of this
-// processor.
+// native_test [--units] [--part I/N] [FILTER]: every unit test and every kernel case on every instruction set
+// of this processor.
 // --units leaves the kernel cases out: pure functions, which have nothing to show to ThreadSanitizer.
+// --part runs one test in N, so that N processes share the work of a slow build.
 #include <cstdio>
 #include <cstring>
 
@@ -11,9 +12,11 @@ namespace mmprm {
 namespace {
 
 int passed = 0, failed = 0;
+int part = 0, parts = 1, seen = 0;
 
 void run_one(const std::string& name, const char* filter, const std::function<void()>& body) {
   if (filter && name.find(filter) == std::string::npos) return;
+  if (seen++ % parts != part) return;
   try {
     body();
     ++passed;
@@ -41,8 +44,20 @@ std::vector<KernelCase> all_kernel_cases() {
 
 int main(int argc, char** argv) {
   using namespace mmprm;
-  const bool units = argc > 1 && std::strcmp(argv[1], "--units") == 0;
-  const char* filter = argc > 1 + units ? argv[1 + units] : nullptr;
+  bool units = false;
+  const char* filter = nullptr;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--units") == 0) {
+      units = true;
+    } else if (std::strcmp(argv[i], "--part") == 0) {
+      if (++i == argc || std::sscanf(argv[i], "%d/%d", &part, &parts) != 2 || part < 0 || part >= parts) {
+        std::printf("--part takes I/N with 0 <= I < N\n");
+        return 1;
+      }
+    } else {
+      filter = argv[i];
+    }
+  }
   for (const NativeTest& test : native_tests()) run_one(test.name, filter, test.body);
   for (const KernelCase& c : units ? std::vector<KernelCase>{} : all_kernel_cases()) {
     for (Isa isa : supported_isas()) {

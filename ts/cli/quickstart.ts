@@ -19,8 +19,8 @@ Prints accuracies with intervals and a worked example, and writes a page to look
 
   --out DIR              where everything goes (default mm-prm-quickstart; an earlier quickstart there is replaced)
   --seed S               another seed, other problems (default 0)
-  --search-problems N    problems that are searched (default 72)
-  --rollouts N           per searched problem (default 128)
+  --search-problems N    problems that are searched (default 480)
+  --rollouts N           per searched problem (default 64)
   --test-problems N      problems that are chosen for (default 120)
   --threads N            (default: one per usable core)
   --policy DIR           another policy (default: the shipped mini-policy)
@@ -119,8 +119,8 @@ async function run(argv: readonly string[]): Promise<number> {
       prm: checkModel(values.prm ?? join(MODELS, 'mini-prm')),
     },
     seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
-    searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? 72,
-    rollouts: positiveInteger(values.rollouts, 'rollouts') ?? 128,
+    searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? 480,
+    rollouts: positiveInteger(values.rollouts, 'rollouts') ?? 64,
     testProblems: positiveInteger(values['test-problems'], 'test-problems') ?? 120,
     ...(threads && { threads }),
   }
