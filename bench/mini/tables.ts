@@ -147,9 +147,10 @@ ${variantTable(
 \`soft\` is the shipped PRM. \`soft, fewer problems\` is trained as it is on the trees of the first ${plan.variants.problems} problems; those below differ
 from that one in one thing. \`hard\`: labels 0 and 1; \`lr\`: peak learning rate; \`paths\`: samples kept of each problem.
 
-## Searches against the truth, at equal rollouts
+## Searches against the truth, at the same budget per problem
 
-A label agrees when it is above 0 at a right step and 0 at a wrong one; a node of several steps (compat) labels each.
+A label agrees when it is above 0 at a right step and 0 at a wrong one; a node of several steps (compat) labels each. A step may
+be untrue and still lead to the right answer (two readings off by the same amount): search cannot see such errors.
 
 ${searchTable(results)}
 
