@@ -8,7 +8,7 @@ import { Engine } from '../../ts/engine/engine.ts'
 import { sampleCandidates, scoreCandidates, type TaskCandidates } from '../../ts/mini/candidates.ts'
 import { type Judged, judge } from '../../ts/mini/loop.ts'
 import { exportPolicy, openMiniPolicy, trainMiniPolicy } from '../../ts/mini/policy.ts'
-import { trainMiniPrm } from '../../ts/mini/prm.ts'
+import { EVALUATED, trainMiniPrm } from '../../ts/mini/prm.ts'
 import { type MiniTask, makeTasks } from '../../ts/mini/problems.ts'
 import { miniDataset, readTrees, searchMini } from '../../ts/mini/search.ts'
 import type { OmegaOptions } from '../../ts/search/strategies/omega.ts'
@@ -91,7 +91,7 @@ export async function makePrm(spec: PrmSpec, policy: string): Promise<TrainedPrm
   })
   const data = at('data', spec.name, 'train.jsonl')
   const samples = spec.paths === undefined ? manifest.samples.train : await keepPaths(data, spec.paths)
-  const recipe = { seed: PLAN.seed, ...spec.recipe }
+  const recipe = { seed: PLAN.seed, ...EVALUATED, ...spec.recipe }
   const result = await trainMiniPrm({ init: policy, data, out: folder, recipe, onProgress: training(`prm ${spec.name}`) })
   return { folder, training: result, samples, labels: manifest.labels }
 }

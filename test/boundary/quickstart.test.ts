@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 
 const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
 const folder = mkdtempSync(join(tmpdir(), 'mm-prm-quickstart-'))
-const SMALL = ['--search-problems', '12', '--rollouts', '32', '--test-problems', '6']
+const SMALL = ['--search-problems', '24', '--rollouts', '32', '--test-problems', '6']
 
 function quickstart(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'quickstart', ...args], {

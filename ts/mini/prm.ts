@@ -12,9 +12,10 @@ const RECIPE: Recipe = {
   decay: 'matrices',
   freeze: [],
   microBatchTokens: 16_384,
-  evalFraction: 0.1,
-  evalEvery: 50,
 }
+
+/** For runs long enough to be judged on the way: the best weights are kept. */
+export const EVALUATED: Recipe = { evalFraction: 0.1, evalEvery: 50 }
 
 export interface PrmTraining {
   /** Folder of the policy. */
