@@ -1,6 +1,6 @@
 /**
  * Makes the shipped models again, from random weights to the table, and says how the figures compare with the shipped
- * ones. Goes on where an earlier call was stopped. About two hours on 2 cores.
+ * ones. Goes on where an earlier call was stopped.
  *
  *   npm run reproduce:mini [-- --ship]     --ship: replace models/ and the committed results by what came out
  */

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { ProblemTree } from '../contracts/records.ts'
 import {
+  escapeHtml,
   histogram,
   imageHtml,
   intervals,
@@ -61,7 +62,7 @@ async function exampleHtml({ task, solutions }: WorkedExample): Promise<string> 
     const title = `${chosen ? 'chosen' : 'not chosen'}, ${isRight ? 'right' : 'wrong'}`
     return `<h3>${title}</h3>${scoredStepsHtml(steps.map((text, i) => ({ text, score: scores[i] ?? 0 })))}`
   })
-  return `${picture}<p>${question} <em>(answer ${answer})</em></p>${parts.join('')}`
+  return `${picture}<p>${escapeHtml(question)} <em>(answer ${escapeHtml(answer)})</em></p>${parts.join('')}`
 }
 
 const PLOTTED = ['mean_odds', 'mean', 'min', 'product']

@@ -15,6 +15,8 @@ const IN_FLIGHT = 64
 /** Many labels of few rollouts teach more here than few labels of many. */
 const OPTIONS: Partial<OmegaOptions> = { numRollouts: 4, maxDoublings: 1 }
 
+const verifier = ruleVerifier()
+
 export interface MiniSearch {
   policy: Policy
   problems: readonly Problem[]
@@ -32,7 +34,6 @@ export async function searchMini(search: MiniSearch): Promise<SearchProgress> {
   const { policy, problems, out, seed, maxRollouts, signal, onProgress } = search
   const options = omegaOptions.parse({ ...OPTIONS, ...search.options })
   const budget = { maxRollouts, maxTokens: Number.MAX_SAFE_INTEGER }
-  const verifier = ruleVerifier()
   const identity = { seed, strategy: omega.name, options, budget, policy: policy.identity, verifier: verifier.name, scorer: null }
   const store = SqliteRunStore.open(out, identity, { resume: true })
   try {
@@ -46,15 +47,12 @@ export async function searchMini(search: MiniSearch): Promise<SearchProgress> {
   }
 }
 
-/** Trees of the first `limit` problems of a run that the search could label. */
-export async function readTrees(run: string, limit = Number.POSITIVE_INFINITY): Promise<ProblemTree[]> {
+/** Trees of a run's finished problems. */
+export async function readTrees(run: string): Promise<ProblemTree[]> {
   const reader = openRun(run)
   try {
     const trees: ProblemTree[] = []
-    for await (const tree of reader.trees()) {
-      if (trees.length >= limit) break
-      trees.push(tree)
-    }
+    for await (const tree of reader.trees()) trees.push(tree)
     return trees
   } finally {
     reader.close()
@@ -114,8 +112,6 @@ export function labelAccuracy(trees: readonly ProblemTree[], taskOf: (id: string
     rollouts: sums.rollouts,
   }
 }
-
-const verifier = ruleVerifier()
 
 /** Truth about every step of a path; in a path that ends, the last one is the answer block. */
 function truthOf({ mini }: MiniTask, path: readonly string[], ends: boolean): boolean[] {
