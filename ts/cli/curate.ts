@@ -2,13 +2,22 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import sharp from 'sharp'
 import { storeError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
-import { type CurateOptions, curate, type Dropped, QUESTION_TYPES, type QuestionType, readProblems } from '../problems/index.ts'
+import {
+  AskedFile,
+  type CurateOptions,
+  curate,
+  type Dropped,
+  QUESTION_TYPES,
+  type QuestionType,
+  readProblems,
+} from '../problems/index.ts'
 import { canDecide } from '../verify/index.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { INTERRUPTED, interruptible } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { writeLine } from './lines.ts'
 import { openPolicy, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
@@ -20,7 +29,8 @@ const USAGE = `usage: mm-prm curate --input FILE --output FILE.jsonl [options]
 Reads problems (.json as the reference's seeds, .jsonl, .csv, .parquet), drops duplicates, missing or broken images,
 answers that rules cannot verify, unwanted question types and leaks from a test set, and writes the others. With a
 policy (--model) it also drops problems that the policy always or never solves, and on request those that it solves
-without their image. Exit code ${EXIT.someLinesBad} when rows were unreadable or the policy failed on some.
+without their image. Exit code ${EXIT.someLinesBad} when rows were unreadable or the policy failed on some. The
+output appears when it is complete; after Ctrl-C or a crash --resume goes on without asking the policy anything twice.
 
   --input FILE             problems
   --output FILE            kept problems, JSON lines {"id","question","answer","image"?}
@@ -34,6 +44,7 @@ without their image. Exit code ${EXIT.someLinesBad} when rows were unreadable or
   --rollouts N             for each of the two rates (default 8)
   --seed S                 whole number (default 0)
   --in-flight N            problems that the policy is asked about at once (default: what keeps it busy)
+  --resume                 go on with a curation that was stopped
 ${JUDGE_USAGE}
 ${POLICY_USAGE}
   --json                   the summary as JSON`
@@ -53,6 +64,7 @@ const OPTIONS = {
   rollouts: { type: 'string' },
   seed: { type: 'string' },
   'in-flight': { type: 'string' },
+  resume: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const
 
@@ -123,7 +135,12 @@ function summarize(kept: number, dropped: readonly Dropped[], bad: readonly BadR
 }
 
 /** Opens what the options ask for; `closing` receives what is to be closed at the end. */
-async function curateOptions(values: Values, bad: BadRow[], closing: (() => Promise<void>)[]): Promise<CurateOptions> {
+async function curateOptions(
+  values: Values,
+  bad: BadRow[],
+  closing: (() => Promise<void>)[],
+  signal: AbortSignal,
+): Promise<CurateOptions & { asked?: AskedFile }> {
   const types = readTypes(values.types)
   const leakOverlap = numberIn(values['leak-overlap'], 'leak-overlap', { above: 0, max: 1 })
   const asked = readFilter(values)
@@ -133,17 +150,20 @@ async function curateOptions(values: Values, bad: BadRow[], closing: (() => Prom
   closing.push(close)
   const opened = asked && (await openPolicy(values))
   if (opened) closing.push(opened.close)
+  const settings = asked && opened && { ...asked.filter, policy: opened.policy.identity, verifier: verifier.name }
   return {
-    ...{ verifier, hashImage, testSet, isVerifiable: (answer: string) => canDecide(answer, answer) },
+    ...(settings && { asked: new AskedFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
+    ...{ signal, verifier, hashImage, testSet, isVerifiable: (answer: string) => canDecide(answer, answer) },
     ...(types && { types }),
     ...(leakOverlap !== undefined && { leakOverlap }),
     ...(asked && opened && { ...asked.filter, policy: opened.policy, inFlight: asked.inFlight ?? opened.inFlight }),
   }
 }
 
-/** Writes the kept problems; returns how many, and the others. */
+/** Writes the kept problems; returns how many, and the others. The file has its name when it is complete. */
 async function writeKept(input: string, output: string, bad: BadRow[], options: CurateOptions) {
-  const out = createWriteStream(output)
+  const unfinished = `${output}.part`
+  const out = createWriteStream(unfinished)
   await once(out, 'open').catch((error: Error) => {
     throw storeError(`--output ${output}: ${error.message}`, error)
   })
@@ -160,6 +180,7 @@ async function writeKept(input: string, output: string, bad: BadRow[], options: 
   }
   out.end()
   await once(out, 'finish')
+  await rename(unfinished, output)
   progress.finish(`${kept} kept, ${dropped.length} dropped`)
   return { kept, dropped }
 }
@@ -169,12 +190,20 @@ async function run(argv: readonly string[]): Promise<number> {
   const input = required(values.input, 'input')
   const output = required(values.output, 'output')
   const bad: BadRow[] = []
-  const closing: (() => Promise<void>)[] = []
-  let result: Awaited<ReturnType<typeof writeKept>>
-  try {
-    result = await writeKept(input, output, bad, await curateOptions(values, bad, closing))
-  } finally {
-    for (const close of closing.reverse()) await close()
+  const result = await interruptible(async (signal) => {
+    const closing: (() => Promise<void>)[] = [() => rm(`${output}.part`, { force: true })]
+    try {
+      const options = await curateOptions(values, bad, closing, signal)
+      const written = await writeKept(input, output, bad, options)
+      options.asked?.remove()
+      return written
+    } finally {
+      for (const close of closing.reverse()) await close()
+    }
+  })
+  if (!result) {
+    process.stderr.write('mm-prm: stopped; the same command with --resume goes on\n')
+    return INTERRUPTED
   }
   const { kept, dropped } = result
   const summary = summarize(kept, dropped, bad)

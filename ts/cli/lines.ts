@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { EngineError } from '../contracts/errors.ts'
-import type { JsonLine } from './jsonl.ts'
+import type { JsonLine } from '../contracts/json-lines.ts'
 
 export type LineId = string | number | null
 

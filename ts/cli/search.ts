@@ -1,5 +1,5 @@
 /** `mm-prm search`: problems and a policy in, a run directory with a tree or candidates per problem out. */
-import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { invalidArgument } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { RunSummary } from '../contracts/run-store.ts'
 import { validate } from '../contracts/validate.ts'
@@ -9,13 +9,12 @@ import { identityOf, runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { INTERRUPTED, interruptible } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
 
-/** The shell's word for a command that Ctrl-C ended. */
-const INTERRUPTED = 130
 const MAX_BAD_ROWS_SHOWN = 10
 
 const USAGE = `usage: mm-prm search --problems FILE --out DIR --model DIR|NAME [options]
@@ -190,29 +189,19 @@ export interface SearchOutcome {
 
 /** The whole of a search with its signals handled; the run is closed when this resolves. */
 export async function searchToEnd(values: Values): Promise<SearchOutcome> {
-  const controller = new AbortController()
-  // A second Ctrl-C finds no handler and ends the process: what was finished is on the disk either way.
-  const stop = () => controller.abort()
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
   const start = performance.now()
-  const closing: (() => Promise<void>)[] = []
-  let bad = 0
-  let interrupted = false
-  try {
-    bad = (await search(values, controller.signal, closing)).bad
-  } catch (error) {
-    interrupted = controller.signal.aborted && error instanceof EngineError && error.code === 'ERR_ENGINE_ABORTED'
-    if (!interrupted) throw error
-  } finally {
-    for (const close of closing.reverse()) await close()
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
-  }
+  const outcome = await interruptible(async (signal) => {
+    const closing: (() => Promise<void>)[] = []
+    try {
+      return await search(values, signal, closing)
+    } finally {
+      for (const close of closing.reverse()) await close()
+    }
+  })
   const reader = openRun(required(values.out, 'out'))
   const summary = reader.summary()
   reader.close()
-  return { summary, bad, interrupted, seconds: (performance.now() - start) / 1000 }
+  return { summary, bad: outcome?.bad ?? 0, interrupted: outcome === undefined, seconds: (performance.now() - start) / 1000 }
 }
 
 /** Says on standard error when a run was stopped. */

@@ -1,5 +1,6 @@
 /** `mm-prm select`: Best-of-N choices from scored candidates. */
 import { invalidArgument } from '../contracts/errors.ts'
+import { inputBytes, readJsonLines } from '../contracts/json-lines.ts'
 import {
   AGGREGATIONS,
   aggregationOf,
@@ -10,7 +11,6 @@ import {
   sweepN,
 } from '../select/index.ts'
 import { type Command, EXIT, readOptions, required } from './command.ts'
-import { inputBytes, readJsonLines } from './jsonl.ts'
 import { type BadLine, badLine } from './lines.ts'
 import { formatColumns } from './table.ts'
 

@@ -1,8 +1,8 @@
 /** `mm-prm verify`: whether predicted answers equal gold ones, line by line. */
 import { invalidArgument } from '../contracts/errors.ts'
+import { inputBytes, readJsonLines } from '../contracts/json-lines.ts'
 import { type VerifyOptions, verifyAnswer } from '../verify/index.ts'
 import { type Command, EXIT, readOptions, required } from './command.ts'
-import { inputBytes, readJsonLines } from './jsonl.ts'
 import { badLine, type LineId, writeLine } from './lines.ts'
 import { Progress } from './progress.ts'
 

@@ -1,4 +1,5 @@
 /** Problems: read from files, curated. */
+export { type Asked, AskedFile } from './asked.ts'
 export {
   type CurateOptions,
   curate,

@@ -4,6 +4,7 @@ import type { Policy } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
 import { hash32 } from '../contracts/random.ts'
 import type { Verifier } from '../contracts/verifier.ts'
+import type { Asked } from './asked.ts'
 
 export interface PolicyFilterOptions {
   /** For the two filters below. */
@@ -16,6 +17,8 @@ export interface PolicyFilterOptions {
   /** Asked for each rate. Default 8. */
   rolloutsPerProblem?: number
   seed?: number
+  /** What is known already, and where it is kept. */
+  asked?: Asked
   signal?: AbortSignal
 }
 
@@ -75,8 +78,12 @@ export function checkPolicyFilter({ policy, maxTextOnlyRate, passRate }: PolicyF
 /** Why the policy speaks against a problem; undefined where it does not, or where there is no policy. */
 export async function askPolicy(problem: Problem, o: PolicyFilterOptions): Promise<PolicyObjection | undefined> {
   if (!o.policy) return undefined
+  const known = o.asked?.find(problem)
+  if (known !== undefined) return known ?? undefined
   try {
-    return await objection(problem, o.policy, o)
+    const why = await objection(problem, o.policy, o)
+    o.asked?.keep(problem, why)
+    return why
   } catch (error) {
     const isAboutProblem =
       error instanceof EngineError && (error.code === 'ERR_ENGINE_POLICY' || error.code === 'ERR_ENGINE_INVALID_ARGUMENT')

@@ -6,8 +6,8 @@
 import { createReadStream } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { dirname, extname, isAbsolute, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
 import { invalidArgument } from '../contracts/errors.ts'
+import { readJsonLines } from '../contracts/json-lines.ts'
 import type { Problem } from '../contracts/problem.ts'
 
 /** One row: a problem, or why it is none. `row` counts from 1 as its format does (line, record, element). */
@@ -80,15 +80,8 @@ function asRow(row: number, value: unknown): RawRow {
 }
 
 async function* jsonlRows(path: string): AsyncGenerator<RawRow> {
-  let row = 0
-  for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })) {
-    row++
-    if (line.trim() === '') continue
-    try {
-      yield asRow(row, JSON.parse(line))
-    } catch (error) {
-      yield { row, error: `not valid JSON: ${(error as Error).message}` }
-    }
+  for await (const { line, value, problem } of readJsonLines(path)) {
+    yield value ? { row: line, fields: value } : { row: line, error: problem ?? 'cannot be read' }
   }
 }
 

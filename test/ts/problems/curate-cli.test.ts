@@ -1,5 +1,5 @@
 /** `mm-prm curate` with a policy on a server: pass rates, images that are not needed, a policy that fails. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -92,6 +92,45 @@ test('a problem that the policy fails on is reported, not judged; a policy that 
   const all = await curate((_, response) => sendJson(response, 401, { error: 'no key' }))
   assert.is(all.code, 1)
   assert.match(all.stderr, /8 problems in a row failed; the last one: problem "p7": .*status 401/)
+})
+
+test('Ctrl-C leaves no output; --resume asks only what was not answered, and ends with the same', async () => {
+  const ids = Array.from({ length: 8 }, (_, i) => `p${i}`)
+  await writeProblems(ids)
+  const half: Behaviour = (request, response) => {
+    const texts = Array.from({ length: request.n }, (_, i) => `<step>s</step><answer>${i < 4 ? 5 : 6}</answer>`)
+    sendJson(response, 200, completion(texts))
+  }
+  const output = join(folder, 'stopped.jsonl')
+  const asked = `${output}.asked.jsonl`
+  const start = (baseUrl: string, ...more: string[]) =>
+    startCli([...['curate', '--input', INPUT, '--output', output, '--policy', 'openai', '--endpoint', baseUrl], ...['--model', 'm', '--in-flight', '1'], ...more]) // biome-ignore format: a command
+
+  let served = 0
+  const server = await startChatServer((request, response, call) => {
+    if (++served <= 3) half(request, response, call)
+    else if (served === 4) run.child.kill('SIGINT')
+  })
+  const run = start(server.baseUrl)
+  const stopped = await run.ended
+  assert.is(stopped.code, 130, stopped.stderr)
+  assert.match(stopped.stderr, /--resume goes on/)
+  assert.not.ok(existsSync(output) || existsSync(`${output}.part`))
+  await server.close()
+
+  const again = await startChatServer(half)
+  const refused = await start(again.baseUrl).ended
+  assert.is(refused.code, 1, refused.stderr)
+  assert.match(refused.stderr, /left by a curation that was stopped; --resume goes on/)
+  const other = await start(again.baseUrl, '--resume', '--rollouts', '4').ended
+  assert.match(other.stderr, /of other settings/)
+  assert.is(again.requests.length, 0)
+  const resumed = await start(again.baseUrl, '--resume').ended
+  assert.is(resumed.code, 0, resumed.stderr)
+  assert.is(again.requests.length, 5)
+  assert.equal(readFileSync(output, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line).id), ids) // biome-ignore format: short
+  assert.not.ok(existsSync(asked))
+  await again.close()
 })
 
 test('a judge decides what rules cannot', async () => {

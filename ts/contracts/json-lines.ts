@@ -4,7 +4,7 @@
  */
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { invalidArgument } from '../contracts/errors.ts'
+import { invalidArgument } from './errors.ts'
 
 const MAX_LINE_BYTES = 256 * 2 ** 20
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readJsonLines } from '../../../ts/cli/jsonl.ts'
+import { readJsonLines } from '../../../ts/contracts/json-lines.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mm-prm-jsonl-'))
 test.after(() => rmSync(folder, { recursive: true }))
