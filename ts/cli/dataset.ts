@@ -24,6 +24,7 @@ Turns the finished trees of a search run into samples with a label per step, spl
   --epsilon X          relative labels: right when MC(s,a) / MC(s) >= X (default 0.8)
   --min-words N        paths with fewer words are dropped (default 11)
   --positives all|cut  cut: no more positives than negatives per problem (default cut)
+  --after-error X      cut: a wrong path ends at its first error; wrong: what follows it is kept as wrong (default cut)
   --balance-by LIST    ${BALANCE_KEYS.join(', ')}: no bin outweighs the median one
   --keep X             share of samples with the best data-efficiency score (default 1)
   --validation X       share of problems, --test X likewise (default 0)
@@ -39,6 +40,7 @@ const OPTIONS = {
   epsilon: { type: 'string' },
   'min-words': { type: 'string' },
   positives: { type: 'string' },
+  'after-error': { type: 'string' },
   'balance-by': { type: 'string' },
   keep: { type: 'string' },
   validation: { type: 'string' },
@@ -65,6 +67,7 @@ function readDatasetOptions(values: Partial<Record<string, string | boolean | un
     epsilon: numberOption(text('epsilon'), 'epsilon'),
     maxShortWords: minWords === undefined ? undefined : Math.max(0, minWords - 1),
     balance: { all: 'none', cut: 'negatives' }[oneOf(text('positives'), 'positives', ['all', 'cut'] as const) ?? 'cut'],
+    afterError: oneOf(text('after-error'), 'after-error', ['cut', 'wrong'] as const),
     balanceBy: listOption(text('balance-by'))?.map((key) => oneOf(key, 'balance-by', BALANCE_KEYS)),
     keep: numberOption(text('keep'), 'keep'),
     validation: numberOption(text('validation'), 'validation'),

@@ -22,6 +22,7 @@ const optionsSchema = z.strictObject({
   epsilon: z.number().positive().default(0.8),
   maxShortWords: z.number().int().nonnegative().default(10),
   balance: z.enum(['negatives', 'none']).default('negatives'),
+  afterError: z.enum(['cut', 'wrong']).default('cut'),
   /** Bins that are levelled: none outweighs the median one. */
   balanceBy: z.array(z.enum(BALANCE_KEYS as [BalanceBy, ...BalanceBy[]])).default([]),
   /** Share of the samples with the best data-efficiency score that is kept. */

@@ -6,7 +6,7 @@ export interface LabelledStep {
   readonly text: string
   /** null: the search has no evidence at this step (it was jumped over); the trainer takes no loss there. */
   readonly label: number | null
-  /** What the label was made from. */
+  /** What the label was made from; null behind a first error, where the label follows from that error's. */
   readonly counts: Counts | null
   /** Share of this label that the sample carries: below 1 where other samples hold the same prefix and step. */
   readonly weight: number
@@ -16,7 +16,7 @@ export interface Sample {
   /** Problem id and number of the path: unique in a data set, the same in every build. */
   readonly id: string
   readonly problem: Problem
-  /** `negative`: ends at its first step without any right rollout; `positive`: ends in a right answer. */
+  /** `negative`: ends at, or behind, its first step without any right rollout; `positive`: ends in a right answer. */
   readonly kind: 'negative' | 'positive'
   readonly steps: readonly LabelledStep[]
 }

@@ -14,6 +14,12 @@ export interface TraverseOptions extends LabelOptions {
   maxShortWords: number
   /** `negatives`: at most as many positives as negatives per problem (the reference's rule); `none`: all. */
   balance: 'negatives' | 'none'
+  /**
+   * Steps of a wrong solution behind its first error. `cut` (the reference's rule): they are left out, also by default; `wrong`: they
+   * stay, as steps that cannot lead to the right answer. WHY: a PRM that has never seen what follows an error gives it
+   * any score at all, and every aggregation but `min` counts it.
+   */
+  afterError?: 'cut' | 'wrong'
   seed: string | number
 }
 
@@ -38,7 +44,9 @@ function* paths(node: TreeNode, above: readonly Step[], parent: Counts, o: Trave
     steps.push({ text, label, counts: isLast ? counts : null })
   })
   if (counts && mcValue(counts) === 0 && judged(counts)) {
-    if (steps.length > 0) yield { kind: 'negative', steps }
+    if (steps.length === 0) return
+    if (o.afterError === 'wrong') yield* wrongEnds(node, steps, o)
+    else yield { kind: 'negative', steps }
     return
   }
   if (node.children.length === 0) {
@@ -47,6 +55,18 @@ function* paths(node: TreeNode, above: readonly Step[], parent: Counts, o: Trave
   }
   for (const child of node.children) yield* paths(child, steps, counts ?? parent, o)
 }
+
+/** From a node that leads nowhere along the wrong rollouts that the search took through it. */
+function* wrongEnds(node: TreeNode, steps: readonly Step[], o: TraverseOptions): Generator<Path> {
+  if (node.children.length === 0) yield { kind: 'negative', steps }
+  const label = labelOf(o.label, { counts: HOPELESS, parent: HOPELESS }, o)
+  for (const child of node.children) {
+    const behind = child.steps.map((text, i) => ({ text, label, counts: i === child.steps.length - 1 ? child.counts : null }))
+    yield* wrongEnds(child, [...steps, ...behind], o)
+  }
+}
+
+const HOPELESS: Counts = { correct: 0, total: 1, unparsed: 0, truncated: 0 }
 
 /** MC = 0 needs rollouts that were judged: unparsed and truncated ones prove nothing. */
 const judged = (counts: Counts) => counts.total > 0

@@ -44,6 +44,20 @@ test('paths end at the first step without a right rollout, or at a right leaf', 
   assert.equal(markerLabels(samples[0]?.steps ?? []), [0.75, 0])
 })
 
+test('behind the first error everything is wrong, where that is asked for', () => {
+  const { samples } = traverse(tree('p'), { ...options, afterError: 'wrong' })
+  assert.equal(
+    samples.map((s) => [
+      s.kind,
+      s.steps.map((x) => [x.text.split(' ')[0], x.label, x.counts && [x.counts.correct, x.counts.total]]),
+    ]),
+    [
+      ['negative', [['a', 0.75, [6, 8]], ['b', null, null], ['c', 0, [0, 8]], ['never', 0, [0, 1]]]],
+      ['positive', [['a', 0.75, [6, 8]], ['d', 1, [8, 8]]]],
+    ], // biome-ignore format: a table
+  )
+})
+
 test('shared prefixes weigh once in all', () => {
   const { samples } = traverse(tree('p'), options)
   const total = samples.flatMap((s) => s.steps.filter((x) => x.text === long('a'))).reduce((sum, x) => sum + x.weight, 0)
