@@ -8,7 +8,9 @@ import {
   LABEL_KINDS,
 } from '../dataset/index.ts'
 import { openRun } from '../store/reader.ts'
+import { firstErrorJudge } from '../verify/index.ts'
 import { type Command, EXIT, oneOf, readOptions, required, UsageError } from './command.ts'
+import { JUDGE_OPTIONS, openJudge } from './judge-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -27,11 +29,16 @@ Turns the finished trees of a search run into samples with a label per step, spl
   --after-error X      cut: a wrong path ends at its first error; wrong: what follows it is kept as wrong (default cut)
   --balance-by LIST    ${BALANCE_KEYS.join(', ')}: no bin outweighs the median one
   --keep X             share of samples with the best data-efficiency score (default 1)
+  --judge-model DIR|NAME   keep only samples on which this model finds the same first error as the search
+  --judge-endpoint URL     where it is a name: an OpenAI-compatible server, up to and including /v1
+  --api-key-file FILE  for that server
   --validation X       share of problems, --test X likewise (default 0)
   --seed S             of every choice (default 0)
   --json               the manifest on standard output`
 
 const OPTIONS = {
+  ...JUDGE_OPTIONS,
+  'api-key-file': { type: 'string' },
   run: { type: 'string' },
   out: { type: 'string' },
   format: { type: 'string' },
@@ -106,18 +113,23 @@ async function run(argv: readonly string[]): Promise<number> {
   const out = required(values.out, 'out')
   const options = readDatasetOptions(values)
   const reader = openRun(folder)
+  const judge = await openJudge(values)
   try {
     const progress = new Progress('dataset')
     const total = reader.summary().problems.done
-    const source = { runId: reader.runId, identity: reader.identity }
+    const source = { runId: reader.runId, identity: reader.identity, ...(judge && { judge: judge.name }) }
     const onProgress = (p: { phase: string; problems: number; samples: number }) =>
       progress.update(`${p.phase}: ${p.problems} problems, ${p.samples} labels`, total > 0 ? p.problems / total : undefined)
-    const manifest = await buildDataset(() => reader.trees(), out, options, { source, onProgress })
+    const manifest = await buildDataset(() => reader.trees(), out, options, {
+      ...{ source, onProgress },
+      ...(judge && { judge: firstErrorJudge(judge.ask) }),
+    })
     progress.finish(`${manifest.samples.train + manifest.samples.validation + manifest.samples.test} samples`)
     if (values.json) process.stdout.write(`${JSON.stringify(manifest)}\n`)
     else printSummary(manifest)
     return EXIT.ok
   } finally {
+    await judge?.close()
     reader.close()
   }
 }

@@ -1,6 +1,6 @@
 /** Options of commands that verify answers: rules, and where these cannot decide, a model as judge if one is given. */
 
-import type { Verifier } from '../contracts/verifier.ts'
+import type { AskJudge, Verifier } from '../contracts/verifier.ts'
 import { checkpointHash } from '../engine/checkpoint-hash.ts'
 import { chatJudge, engineJudge } from '../policy/judge.ts'
 import { ruleVerifier } from '../verify/index.ts'
@@ -22,17 +22,30 @@ export interface OpenedVerifier {
   close(): Promise<void>
 }
 
-export async function openVerifier(values: Values): Promise<OpenedVerifier> {
+export interface OpenedJudge {
+  readonly ask: AskJudge
+  /** Recorded: another judge makes another run. */
+  readonly name: string
+  close(): Promise<void>
+}
+
+/** undefined where no judge is asked for. */
+export async function openJudge(values: Values): Promise<OpenedJudge | undefined> {
   const { 'judge-model': model, 'judge-endpoint': baseUrl } = values
   if (model === undefined) {
     if (baseUrl !== undefined) throw new UsageError('--judge-endpoint needs --judge-model')
-    return { verifier: ruleVerifier(), close: async () => {} }
+    return undefined
   }
   if (baseUrl !== undefined) {
-    const ask = chatJudge({ baseUrl, model, ...readApiKey(values['api-key-file']) })
-    return { verifier: ruleVerifier({ judge: { ask, name: model } }), close: async () => {} }
+    return { ask: chatJudge({ baseUrl, model, ...readApiKey(values['api-key-file']) }), name: model, close: async () => {} }
   }
   const engine = await openEngine(model, values)
-  const judge = { ask: engineJudge(engine), name: checkpointHash(model) }
-  return { verifier: ruleVerifier({ judge }), close: () => engine.close() }
+  return { ask: engineJudge(engine), name: checkpointHash(model), close: () => engine.close() }
+}
+
+export async function openVerifier(values: Values): Promise<OpenedVerifier> {
+  const judge = await openJudge(values)
+  if (!judge) return { verifier: ruleVerifier(), close: async () => {} }
+  const { ask, name, close } = judge
+  return { verifier: ruleVerifier({ judge: { ask, name } }), close }
 }

@@ -1,5 +1,5 @@
 /** A verifier tells whether an answer equals the reference answer: by rules, or by a judge model. */
-import type { Problem } from './problem.ts'
+import type { Problem, ProblemImage } from './problem.ts'
 
 export interface Verdict {
   readonly match: boolean
@@ -13,7 +13,10 @@ export interface Verdict {
  * One question to a judge, its words in return.
  * @param attempt how often the same was asked before; a judge that samples draws anew
  */
-export type AskJudge = (prompt: string, signal?: AbortSignal, attempt?: number) => Promise<string>
+export type AskJudge = (prompt: string, signal?: AbortSignal, attempt?: number, image?: ProblemImage) => Promise<string>
+
+/** Index of a solution's first wrong step; null where every step is right. */
+export type FirstErrorJudge = (problem: Problem, steps: readonly string[], signal?: AbortSignal) => Promise<number | null>
 
 export interface Verifier {
   readonly name: string

@@ -8,6 +8,8 @@ import { z } from 'zod'
 import { invalidArgument, storeError } from '../contracts/errors.ts'
 import { mcValue, type ProblemTree } from '../contracts/records.ts'
 import { validate } from '../contracts/validate.ts'
+import type { FirstErrorJudge } from '../contracts/verifier.ts'
+import { consensus } from './consensus.ts'
 import { FORMAT_NAMES, findFormat } from './formats/index.ts'
 import type { SampleWriter } from './formats/writer.ts'
 import { LABEL_KINDS, type LabelKind } from './labels.ts'
@@ -44,11 +46,18 @@ export interface DatasetManifest {
   /** Where the trees came from, as the caller tells: model, run, hashes. */
   source: unknown
   problems: { seen: number; used: number }
-  dropped: Record<keyof Traversal['dropped'] | 'efficiency' | 'levelled', number>
+  dropped: Record<keyof Traversal['dropped'] | 'efficiency' | 'levelled' | 'contested', number>
   samples: Record<(typeof SPLITS)[number], number>
   labels: { count: number; mean: number; histogram: number[] }
   kinds: Record<Sample['kind'], number>
   files: { file: string; bytes: number; sha256: string }[]
+}
+
+export interface BuildExtra {
+  source?: unknown
+  /** Asked where each sample first goes wrong; those on which it and the search differ are dropped as contested. */
+  judge?: FirstErrorJudge
+  onProgress?: (p: BuildProgress) => void
 }
 
 export interface BuildProgress {
@@ -111,7 +120,16 @@ function emptyManifest(settings: Options, source: unknown): DatasetManifest {
     settings,
     source,
     problems: { seen: 0, used: 0 },
-    dropped: { unsolved: 0, alwaysSolved: 0, duplicates: 0, short: 0, surplusPositives: 0, efficiency: 0, levelled: 0 },
+    dropped: {
+      unsolved: 0,
+      alwaysSolved: 0,
+      duplicates: 0,
+      short: 0,
+      surplusPositives: 0,
+      efficiency: 0,
+      levelled: 0,
+      contested: 0,
+    },
     samples: { train: 0, validation: 0, test: 0 },
     labels: { count: 0, mean: 0, histogram: Array(HISTOGRAM_BINS).fill(0) },
     kinds: { negative: 0, positive: 0 },
@@ -134,13 +152,13 @@ function count(manifest: DatasetManifest, sample: Sample, split: (typeof SPLITS)
 /**
  * Builds a data set in `folder`. `trees` is called once per pass and must give the same trees each time.
  * The manifest is written last, in one piece: a folder without it is an unfinished build.
- * @throws EngineError INVALID_ARGUMENT (options), STORE (folder cannot be written)
+ * @throws EngineError INVALID_ARGUMENT (options), STORE (folder cannot be written), POLICY (the judge; names the problem)
  */
 export async function buildDataset(
   trees: () => AsyncIterable<ProblemTree>,
   folder: string,
   options: DatasetOptions = {},
-  extra: { source?: unknown; onProgress?: (p: BuildProgress) => void } = {},
+  extra: BuildExtra = {},
 ): Promise<DatasetManifest> {
   const o = validate(optionsSchema, options, 'buildDataset')
   o.formats.forEach(findFormat)
@@ -161,8 +179,10 @@ export async function buildDataset(
     manifest.problems.seen++
     if (samples.length > 0) manifest.problems.used++
     const split = splitOf(tree.problem.id, o, o.seed)
+    const agreed = await consensus(samples, extra.judge)
     for (const sample of samples) {
-      if (efficiencyScore(sample) < threshold) manifest.dropped.efficiency++
+      if (!agreed.has(sample)) manifest.dropped.contested++
+      else if (efficiencyScore(sample) < threshold) manifest.dropped.efficiency++
       else if (lot(`${o.seed} level`, sample.id) >= (shares.get(binOf(o.balanceBy, sample, rate)) ?? 1))
         manifest.dropped.levelled++
       else {

@@ -11,7 +11,7 @@ const MAGIC: readonly [string, readonly number[], number][] = [
 ]
 
 /** @returns undefined without an image. @throws EngineError INVALID_ARGUMENT naming the problem */
-export async function imageUri({ id, image }: Problem): Promise<string | undefined> {
+export async function imageUri({ id, image }: { id: string; image?: Problem['image'] | undefined }): Promise<string | undefined> {
   if (image === undefined) return undefined
   if (typeof image === 'string' && /^data:/i.test(image)) return image
   const bytes = typeof image === 'string' ? await read(id, image) : image

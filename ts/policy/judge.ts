@@ -1,8 +1,10 @@
 /** Judges: whatever can be asked a question in words. What they say is read, and asked for again, by the verifier. */
 import { policyError } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
+import type { ProblemImage } from '../contracts/problem.ts'
 import type { AskJudge } from '../contracts/verifier.ts'
-import { ChatClient, type ClientOptions } from './openai-client.ts'
+import { imageUri } from './image-uri.ts'
+import { ChatClient, type ChatMessage, type ClientOptions } from './openai-client.ts'
 
 /** Room for Yes or No and a little more. */
 const MAX_TOKENS = 8
@@ -13,9 +15,17 @@ const temperatureOf = (attempt: number) => (attempt === 0 ? 0 : 1)
 /** A judge on an OpenAI-compatible server. @throws EngineError INVALID_ARGUMENT; when asked: POLICY, ABORTED */
 export function chatJudge(options: ClientOptions): AskJudge {
   const client = new ChatClient(options)
-  return async (prompt, signal, attempt = 0) => {
+  return async (prompt, signal, attempt = 0, image) => {
+    const url = await imageUri({ id: 'judge', image })
+    const content: ChatMessage['content'] =
+      url === undefined
+        ? prompt
+        : [
+            { type: 'image_url', image_url: { url } },
+            { type: 'text', text: prompt },
+          ]
     const parameters = { temperature: temperatureOf(attempt), max_tokens: MAX_TOKENS, ...(attempt > 0 && { seed: attempt }) }
-    const answer = await client.complete([{ role: 'user', content: prompt }], parameters, 'judge', signal)
+    const answer = await client.complete([{ role: 'user', content }], parameters, 'judge', signal)
     const text = answer.choices[0]?.message.content
     if (typeof text !== 'string') throw policyError('judge: the server answered without a text')
     return text
@@ -26,6 +36,7 @@ export function chatJudge(options: ClientOptions): AskJudge {
 export interface ChatEngine {
   generate(call: {
     messages: { role: 'user'; content: string }[]
+    image?: ProblemImage
     maxTokens: number
     seed: number
     sampling: { temperature: number }
@@ -35,9 +46,10 @@ export interface ChatEngine {
 
 /** The package's own engine as a judge, asked through its checkpoint's chat template. */
 export function engineJudge(engine: ChatEngine): AskJudge {
-  return async (prompt, signal, attempt = 0) => {
+  return async (prompt, signal, attempt = 0, image) => {
     const [completion] = await engine.generate({
       messages: [{ role: 'user', content: prompt }],
+      ...(image !== undefined && { image }),
       maxTokens: MAX_TOKENS,
       seed: attempt,
       sampling: { temperature: temperatureOf(attempt) },
@@ -52,8 +64,8 @@ export function engineJudge(engine: ChatEngine): AskJudge {
  * all its text where it just replies; a text that was cut says nothing.
  */
 export function policyJudge(policy: Policy, seed = 0): AskJudge {
-  return async (prompt, signal, attempt = 0) => {
-    const problem = { id: 'judge', question: prompt, answer: '' }
+  return async (prompt, signal, attempt = 0, image) => {
+    const problem = { id: 'judge', question: prompt, answer: '', ...(image !== undefined && { image }) }
     const [rollouts] = await policy.rollouts([{ problem, prefix: [], seed, from: attempt, count: 1 }], signal)
     const rollout = rollouts?.[0]
     if (!rollout) throw policyError('judge: the policy gave no rollout')

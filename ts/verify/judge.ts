@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EngineError } from '../contracts/errors.ts'
-import type { Problem } from '../contracts/problem.ts'
+import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import type { AskJudge, Verdict } from '../contracts/verifier.ts'
 
 export interface JudgeOptions {
@@ -42,26 +42,36 @@ function named(problem: Problem, error: EngineError): EngineError {
   return new EngineError(error.code, `problem ${problem.id}: the judge: ${error.message}`, { cause: error })
 }
 
-/** @throws EngineError POLICY naming the problem after the last attempt; ABORTED; what the judge itself refuses */
-export async function judge(
+export interface JudgeQuestion<T> {
+  prompt: string
+  image?: ProblemImage
+  /** undefined where the words say nothing. */
+  read(text: string): T | undefined
+  /** What is said of words that `read` makes nothing of. */
+  unread: string
+}
+
+/**
+ * Asks until the words can be read.
+ * @throws EngineError POLICY naming the problem after the last attempt; ABORTED; what the judge itself refuses
+ */
+export async function askUntilRead<T>(
   ask: AskJudge,
   problem: Problem,
-  answer: string,
-  options: JudgeOptions = {},
+  { prompt, image, read, unread }: JudgeQuestion<T>,
+  { attempts = 3, backOffMs = 1000 }: JudgeOptions,
   signal?: AbortSignal,
-): Promise<Verdict> {
-  const attempts = options.attempts ?? 3
+): Promise<{ value: T; raw: string }> {
   let why = ''
   let cause: unknown
   for (let attempt = 0; attempt < attempts; attempt++) {
-    if (attempt > 0)
-      await sleep((options.backOffMs ?? 1000) * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
+    if (attempt > 0) await sleep(backOffMs * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
     if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
     try {
-      const raw = await ask(judgePrompt(problem.question, problem.answer, answer), signal, attempt)
-      const match = readJudgement(raw)
-      if (match !== undefined) return { match, method: 'judge', raw }
-      why = `it answered neither yes nor no: ${JSON.stringify(raw.slice(0, 200))}`
+      const raw = await ask(prompt, signal, attempt, image)
+      const value = read(raw)
+      if (value !== undefined) return { value, raw }
+      why = `${unread}: ${JSON.stringify(raw.slice(0, 200))}`
     } catch (error) {
       // What is not an outage would only fail again.
       if (error instanceof EngineError && error.code !== 'ERR_ENGINE_POLICY') throw named(problem, error)
@@ -72,4 +82,18 @@ export async function judge(
   throw new EngineError('ERR_ENGINE_POLICY', `problem ${problem.id}: the judge gave no verdict in ${attempts} attempts: ${why}`, {
     cause,
   })
+}
+
+/** Whether an answer is right. @throws EngineError as `askUntilRead` */
+export async function judge(
+  ask: AskJudge,
+  problem: Problem,
+  answer: string,
+  options: JudgeOptions = {},
+  signal?: AbortSignal,
+): Promise<Verdict> {
+  const prompt = judgePrompt(problem.question, problem.answer, answer)
+  const question = { prompt, read: readJudgement, unread: 'it answered neither yes nor no' }
+  const { value, raw } = await askUntilRead(ask, problem, question, options, signal)
+  return { match: value, method: 'judge', raw }
 }

@@ -6,6 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
 import type { Counts, ProblemTree, TreeNode } from '../../../ts/contracts/records.ts'
+import type { FirstErrorJudge } from '../../../ts/contracts/verifier.ts'
 import { buildDataset, FORMAT_NAMES, type LabelKind, markerLabels, processText, traverse } from '../../../ts/dataset/index.ts'
 
 const counts = (correct: number, total: number): Counts => ({ correct, total, unparsed: 0, truncated: 0 })
@@ -56,6 +57,21 @@ test('behind the first error everything is wrong, where that is asked for', () =
       ['positive', [['a', 0.75, [6, 8]], ['d', 1, [8, 8]]]],
     ], // biome-ignore format: a table
   )
+})
+
+test('with a judge, only samples stay on which it finds the same first error', async () => {
+  const one = async function* () {
+    yield tree('p')
+  }
+  const build = (judge: FirstErrorJudge) =>
+    buildDataset(one, mkdtempSync(join(tmpdir(), 'mm-prm-consensus-')), { balance: 'none', maxShortWords: 0 }, { judge })
+  const isNegative = (steps: readonly string[]) => steps.at(-1) === 'c'
+  const both = await build(async ({ id }, steps) => (id === 'p' && isNegative(steps) ? 2 : null))
+  assert.equal([both.samples.train, both.dropped.contested], [2, 0])
+  const early = await build(async (_, steps) => (isNegative(steps) ? 1 : null))
+  assert.equal([early.kinds, early.dropped.contested], [{ negative: 0, positive: 1 }, 1])
+  const severe = await build(async () => 2)
+  assert.equal([severe.kinds, severe.dropped.contested], [{ negative: 1, positive: 0 }, 1])
 })
 
 test('shared prefixes weigh once in all', () => {

@@ -7,10 +7,11 @@ import type { AskJudge } from '../../../ts/contracts/verifier.ts'
 import { type ChatEngine, chatJudge, engineJudge, policyJudge } from '../../../ts/policy/judge.ts'
 import { openAiPolicy } from '../../../ts/policy/openai.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
-import { ruleVerifier } from '../../../ts/verify/index.ts'
+import { firstErrorJudge, readFirstError, ruleVerifier } from '../../../ts/verify/index.ts'
 import { completion, sendJson, startChatServer } from '../../helpers/chat-server.ts'
 
 const problem = { id: 'p', question: 'Which shape is it?', answer: 'a regular hexagon' }
+const PNG = 'data:image/png;base64,AAAA'
 const ANSWER = 'hexagon with equal sides'
 const verdictOf = (ask: AskJudge, attempts = 3) =>
   ruleVerifier({ judge: { ask, attempts, backOffMs: 1 } }).verify(problem, ANSWER)
@@ -91,6 +92,30 @@ test('what a judge refuses is not asked for again, and names the problem', async
   assert.is((error as EngineError).code, 'ERR_ENGINE_INVALID_ARGUMENT')
   assert.match((error as Error).message, /problem p: the judge: the model has 512 positions/)
   assert.is(calls, 1)
+})
+
+test('where a solution first goes wrong: the picture goes along, words are read strictly', async () => {
+  assert.equal(
+    ['2', 'Step 2.', 'None', 'Step 1 or 2', 'Step 9', 'I do not know', '0'].map((text) => readFirstError(text, 3)),
+    [1, 1, null, undefined, undefined, undefined, undefined],
+  )
+  const pictured = { ...problem, image: PNG }
+  const server = await startChatServer((_, response, attempt) =>
+    sendJson(response, 200, completion([attempt === 0 ? 'Hard to say' : '2'])),
+  )
+  const locate = firstErrorJudge(chatJudge({ baseUrl: server.baseUrl, model: 'm' }), { backOffMs: 1 })
+  assert.is(await locate(pictured, ['first', 'second', 'third']), 1)
+  await server.close()
+  const said = JSON.stringify(server.requests[0]?.['messages'])
+  for (const part of [problem.question, 'Step 3: third', PNG]) assert.ok(said.includes(part), part)
+
+  const { engine, calls } = engineSaying('none')
+  assert.is(await firstErrorJudge(engineJudge(engine))(pictured, ['only']), null)
+  assert.is(calls[0]?.image, PNG)
+  const silent = await firstErrorJudge(async () => 'Hm', { attempts: 2, backOffMs: 1 })(problem, ['only']).catch(
+    (e: unknown) => e,
+  )
+  assert.match((silent as Error).message, /problem p: the judge gave no verdict in 2 attempts: it named no step: "Hm"/)
 })
 
 test('another judge makes another run', () => {
