@@ -27,9 +27,17 @@ export interface Measurement {
   ratios?: Record<string, number>
 }
 
+export interface Machine {
+  cpu: string
+  threads: number
+  instructionSet: string
+  memoryGiB: number
+  node: string
+}
+
 export interface Results {
   bench: string
-  machine: { cpu: string; threads: number; instructionSet: string; memoryGiB: number; node: string }
+  machine: Machine
   commit: string
   recipe: Record<string, unknown>
   measurements: Measurement[]
@@ -43,16 +51,17 @@ function commit(): string {
   return `${git('rev-parse', '--short', 'HEAD')}${changed === '' ? '' : '+'}`
 }
 
+export const machine = (): Machine => ({
+  cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  threads: availableParallelism(),
+  instructionSet: loadNative().probe().isa,
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
+  node: process.version,
+})
+
 export function writeResults(bench: string, recipe: Record<string, unknown>, measurements: Measurement[]): void {
   if (measurements.length === 0) throw new Error(`${bench}: nothing was measured`)
-  const machine = {
-    cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    threads: availableParallelism(),
-    instructionSet: loadNative().probe().isa,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-  }
-  const results: Results = { bench, machine, commit: commit(), recipe, measurements }
+  const results: Results = { bench, machine: machine(), commit: commit(), recipe, measurements }
   writeFileSync(join(FOLDER, `${bench}.json`), `${JSON.stringify(results, null, 2)}\n`)
 }
 

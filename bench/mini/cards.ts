@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Judgement, MiniResults, Variant } from './results.ts'
-import { markdown, readmeTable } from './tables.ts'
+import { markdown, readmeTable, samplesOf } from './tables.ts'
 
 interface Metric {
   step: number
@@ -58,7 +58,7 @@ A vision-language policy of 4.9 million parameters in the InternVL layout (ViT o
 weights on Mini-K12 (\`mm-prm tasks\`): pictures of 96 × 96 pixels, solutions in \`<step>\` and \`<answer>\` blocks. It is meant for
 trying the whole pipeline on any machine; it knows nothing beyond its six families of problems.
 
-Data: ${results.plan.policy.samples.toLocaleString('en')} worked solutions made by seed, each seen once. On ${results.plan.test.inDomain} held-out problems its pass@1 is ${(100 * pass).toFixed(1)} %.
+Data: ${samplesOf(results)} written solutions made by seed, each seen once; a set share of them holds the common mistake of their kind of problem. On ${results.plan.test.inDomain} held-out problems its pass@1 is ${(100 * pass).toFixed(1)} %.
 
 ## Curve
 

@@ -5,16 +5,15 @@ export const ROOT = join(import.meta.dirname, '../..')
 
 export const PLAN = {
   seed: 0,
-  policy: { samples: 84_000 },
-  /** The policy's own state at this step: a weaker one, whose mistakes the PRM has not seen. */
-  weakStep: 1500,
-  search: { problems: 10_000, rollouts: 64 },
-  /** Both kinds of search on the same problems, at the same rollouts each. */
+  /** Of two trainings, one after the other. What the first leaves is the weaker policy, whose mistakes the PRM has not seen. */
+  policy: { samples: [72_000, 64_000] },
+  search: { problems: 4000, rollouts: 96 },
+  /** Problems of the search that is compared with the default one. */
   compare: { problems: 240 },
   test: { inDomain: 300, outOfDomain: 200, candidates: 16 },
   /** Settings are compared on the trees of so many problems. */
-  variants: { problems: 2400 },
-  learningRates: [1e-4, 1.5e-3],
+  variants: { problems: 1200 },
+  learningRates: [5e-5, 5e-4, 1.5e-3],
   /** Paths of each problem that are kept. */
   paths: [2, 4],
 } as const

@@ -8,7 +8,6 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { formatColumns } from '../../ts/cli/table.ts'
-import type { SelectionRow } from '../../ts/select/index.ts'
 import { writeCards } from './cards.ts'
 import { at, FOLDER, ROOT } from './plan.ts'
 import { type Judgement, type MiniResults, RESULTS_FILE, type Variant } from './results.ts'
@@ -24,17 +23,16 @@ const SHOWN = ['pass@1', 'majority', 'mean', 'mean_odds', 'min', 'oracle']
 /** Figure by figure: shipped, now. */
 function compare(shipped: MiniResults, now: MiniResults): string[][] {
   const soft = (results: MiniResults) => results.variants.find((v) => v.name === 'soft') as Variant
-  const value = (judgement: Judgement | undefined, name: string) => {
-    const row = judgement?.rows.find((r) => r.name === name) as SelectionRow
-    return (100 * row.estimate.value).toFixed(1)
-  }
+  const percent = (share: number | undefined) => (share === undefined || !Number.isFinite(share) ? '-' : (100 * share).toFixed(1))
+  const value = (judgement: Judgement | undefined, name: string) =>
+    percent(judgement?.rows.find((r) => r.name === name)?.estimate.value)
   const rows = [['figure', 'shipped', 'now']]
-  soft(now).judgements.forEach((judgement, i) => {
-    const old = soft(shipped).judgements[i]
-    for (const name of SHOWN)
-      rows.push([`${judgement.policy}, ${judgement.set}: ${name}`, value(old, name), value(judgement, name)])
-    rows.push([`${judgement.policy}, ${judgement.set}: AUC of steps`, (100 * (old?.steps.auc ?? 0)).toFixed(1), (100 * judgement.steps.auc).toFixed(1)]) // biome-ignore format: a row
-  })
+  for (const judgement of soft(now).judgements) {
+    const { policy, set, steps } = judgement
+    const old = soft(shipped).judgements.find((j) => j.policy === policy && j.set === set)
+    for (const name of SHOWN) rows.push([`${policy}, ${set}: ${name}`, value(old, name), value(judgement, name)])
+    rows.push([`${policy}, ${set}: AUC of steps`, percent(old?.steps.auc), percent(steps.auc)])
+  }
   return rows
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { StepAccuracy } from '../../ts/mini/candidates.ts'
 import type { LabelAccuracy } from '../../ts/mini/search.ts'
 import type { Estimate, SelectionRow } from '../../ts/select/index.ts'
+import type { Machine } from '../results.ts'
 import type { PLAN } from './plan.ts'
 import type { TestSet, TrainedPrm } from './stages.ts'
 
@@ -28,10 +29,13 @@ export interface Variant {
 
 export interface MiniResults {
   bench: 'mini'
+  machine: Machine
   plan: typeof PLAN
   passAt1: { policy: string; family: string; value: number; n: number }[]
-  search: { default: LabelAccuracy; compat: LabelAccuracy; defaultSameProblems: LabelAccuracy }
+  search: { default: LabelAccuracy; compat: LabelAccuracy; defaultEqual: LabelAccuracy }
   variants: Variant[]
+  /** Wall time per stage. */
+  seconds: Record<string, number>
 }
 
 export const readMiniResults = (): MiniResults => JSON.parse(readFileSync(RESULTS_FILE, 'utf8'))

@@ -1,9 +1,11 @@
 /** What is measured with the models: every comparison of the results file, with seeds and intervals. */
 
+import type { ProblemTree, TreeNode } from '../../ts/contracts/records.ts'
 import type { TaskCandidates } from '../../ts/mini/candidates.ts'
 import type { Judged } from '../../ts/mini/loop.ts'
 import type { MiniTask } from '../../ts/mini/problems.ts'
 import { labelAccuracy } from '../../ts/mini/search.ts'
+import { machine } from '../results.ts'
 import { PLAN } from './plan.ts'
 import type { Judgement, MiniResults, Variant } from './results.ts'
 import {
@@ -14,8 +16,10 @@ import {
   type SearchResult,
   say,
   search,
+  stageSeconds,
   type TestSet,
   testCandidates,
+  timed,
 } from './stages.ts'
 
 type Candidates = Record<`${'policy' | 'weak'}/${TestSet}`, TaskCandidates[]>
@@ -45,6 +49,25 @@ function passByFamily(all: Candidates): MiniResults['passAt1'] {
       }
     })
   })
+}
+
+const countRollouts = (node: TreeNode): number =>
+  node.rollouts.length + node.children.reduce((sum, child) => sum + countRollouts(child), 0)
+const rolloutsOf = (trees: readonly ProblemTree[]) => trees.reduce((sum, tree) => sum + countRollouts(tree.root), 0)
+
+/** The trees of the first problems that together took at most so many rollouts. */
+function upTo({ tasks, trees }: SearchResult, rollouts: number): ProblemTree[] {
+  const treeOf = new Map(trees.map((tree) => [tree.problem.id, tree]))
+  const first: ProblemTree[] = []
+  let spent = 0
+  for (const { problem } of tasks) {
+    const tree = treeOf.get(problem.id)
+    if (!tree) continue
+    spent += rolloutsOf([tree])
+    if (spent > rollouts) break
+    first.push(tree)
+  }
+  return first
 }
 
 /** The shipped PRM; then one on fewer problems, and variants that differ from that one in one thing. */
@@ -79,26 +102,32 @@ async function measureVariant(spec: PrmSpec, policy: string, candidates: Candida
 }
 
 export async function measureAll(): Promise<MiniResults> {
-  const models = await makePolicies()
-  const candidates = await allCandidates(models)
+  const models = await timed('policy', makePolicies)
+  const candidates = await timed('candidates', () => allCandidates(models))
   const passAt1 = passByFamily(candidates)
   for (const { policy, family, value } of passAt1) say(`pass@1 of ${policy}, ${family}: ${(100 * value).toFixed(1)} %`)
-  const full = await search('search', models.policy, PLAN.search.problems)
-  const compat = await search('search-compat', models.policy, PLAN.compare.problems, { compat: 'mm-prm' })
+  const full = await timed('search', () => search('search', models.policy, PLAN.search.problems))
+  const compat = await timed('compat search', () =>
+    search('search-compat', models.policy, PLAN.compare.problems, { compat: 'mm-prm' }),
+  )
   const taskOf = new Map(full.tasks.map((task) => [task.problem.id, task]))
   const accuracy = (trees: SearchResult['trees']) => labelAccuracy(trees, (id) => taskOf.get(id) as MiniTask)
-  const same = new Set(compat.trees.map((tree) => tree.problem.id))
   const variants: Variant[] = []
-  for (const spec of variantSpecs(full)) variants.push(await measureVariant(spec, models.policy, candidates))
+  for (const spec of variantSpecs(full)) {
+    const stage = spec.name === 'soft' ? 'PRM' : 'other PRMs'
+    variants.push(await timed(stage, () => measureVariant(spec, models.policy, candidates)))
+  }
   return {
     bench: 'mini',
+    machine: machine(),
     plan: PLAN,
     passAt1,
     search: {
       default: accuracy(full.trees),
       compat: accuracy(compat.trees),
-      defaultSameProblems: accuracy(full.trees.filter((tree) => same.has(tree.problem.id))),
+      defaultEqual: accuracy(upTo(full, rolloutsOf(compat.trees))),
     },
     variants,
+    seconds: await stageSeconds(),
   }
 }

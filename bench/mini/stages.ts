@@ -1,13 +1,13 @@
 /** The stages that make the models. Each leaves its result in a folder of its own and goes on where it was stopped. */
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import type { ProblemTree } from '../../ts/contracts/records.ts'
 import type { DatasetOptions } from '../../ts/dataset/index.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import { sampleCandidates, scoreCandidates, type TaskCandidates } from '../../ts/mini/candidates.ts'
 import { type Judged, judge } from '../../ts/mini/loop.ts'
-import { exportPolicy, openMiniPolicy, trainMiniPolicy } from '../../ts/mini/policy.ts'
+import { openMiniPolicy, trainMiniPolicy } from '../../ts/mini/policy.ts'
 import { EVALUATED, trainMiniPrm } from '../../ts/mini/prm.ts'
 import { type MiniTask, makeTasks } from '../../ts/mini/problems.ts'
 import { miniDataset, readTrees, searchMini } from '../../ts/mini/search.ts'
@@ -28,6 +28,22 @@ export function say(text: string, everySeconds = 0): void {
   process.stderr.write(`${minutes} min  ${text}\n`)
 }
 
+/** Wall time of every stage, summed over the calls that it took. */
+export async function timed<T>(stage: string, work: () => Promise<T>): Promise<T> {
+  const begin = performance.now()
+  try {
+    return await work()
+  } finally {
+    const times = await stageSeconds()
+    times[stage] = Math.round((times[stage] ?? 0) + (performance.now() - begin) / 1000)
+    await writeFile(at('seconds.json'), JSON.stringify(times))
+  }
+}
+
+export async function stageSeconds(): Promise<Record<string, number>> {
+  return existsSync(at('seconds.json')) ? JSON.parse(await readFile(at('seconds.json'), 'utf8')) : {}
+}
+
 const training = (what: string) => (p: TrainProgress) => {
   const rest = `loss ${p.loss.toFixed(4)}, eval ${p.evalLoss?.toFixed(4) ?? '-'}, ${p.samplesPerSecond.toFixed(0)} samples/s`
   say(`${what}: step ${p.step} of ${p.totalSteps}, ${rest}`, 30)
@@ -35,11 +51,13 @@ const training = (what: string) => (p: TrainProgress) => {
 
 /** The policy and its weaker self. */
 export async function makePolicies(): Promise<{ policy: string; weak: string }> {
-  const [policy, weak] = [at('policy'), at('weak')]
-  if (!existsSync(at('policy', 'model.safetensors'))) {
-    await trainMiniPolicy({ out: policy, samples: PLAN.policy.samples, seed: PLAN.seed, onProgress: training('policy') })
-  }
-  if (!existsSync(at('weak', 'model.safetensors'))) await exportPolicy(policy, PLAN.weakStep, weak)
+  const [policy, weak] = [at('policy'), at('policy-weak')]
+  const [first, second] = PLAN.policy.samples
+  const seed = PLAN.seed
+  if (!existsSync(join(weak, 'model.safetensors')))
+    await trainMiniPolicy({ out: weak, samples: first, seed, onProgress: training('weaker policy') })
+  if (!existsSync(join(policy, 'model.safetensors')))
+    await trainMiniPolicy({ out: policy, samples: second, seed, from: weak, onProgress: training('policy') })
   return { policy, weak }
 }
 

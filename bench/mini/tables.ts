@@ -2,7 +2,8 @@
 import { AGGREGATIONS, type Estimate, type SelectionRow } from '../../ts/select/index.ts'
 import type { Judgement, MiniResults, Variant } from './results.ts'
 
-const percent = (x: number) => (100 * x).toFixed(1)
+/** Nothing is said where nothing could be measured (JSON turns NaN to null). */
+const percent = (x: number) => (Number.isFinite(x) ? (100 * x).toFixed(1) : '-')
 const cell = ({ value, low, high }: Estimate) => `${percent(value)} (${percent(low)} to ${percent(high)})`
 
 export function markdown(rows: readonly (readonly string[])[]): string {
@@ -54,6 +55,8 @@ function variantTable(results: MiniResults, names: readonly string[]): string {
   return markdown([['PRM', 'samples', 'steps', 'mean_odds', 'mean', 'min', 'AUC of steps', 'F1 of first errors'], ...rows])
 }
 
+const found = ({ count, found }: { count: number; found: number }) => (count > 0 ? `${percent(found / count)} of ${count}` : '-')
+
 function stepTable(variant: Variant): string {
   const rows = variant.judgements.map(({ policy, set, steps }) => [
     SET_NAMES[`${policy}/${set}`],
@@ -62,6 +65,8 @@ function stepTable(variant: Variant): string {
     cell(steps.accuracy),
     percent(steps.auc),
     percent(steps.firstErrorFound),
+    found(steps.mistakes),
+    found(steps.otherErrors),
     percent(steps.rightAccepted),
     percent(steps.f1),
   ])
@@ -72,6 +77,8 @@ function stepTable(variant: Variant): string {
     'right side of 0.5',
     'AUC',
     'first error found',
+    'of common mistakes',
+    'of other errors',
     'right solution accepted',
     'F1',
   ]
@@ -90,8 +97,8 @@ function searchTable({ search }: MiniResults): string {
   return markdown([
     ['search', 'rollouts', 'labels', 'agree with the truth, %', 'first errors', 'truly the first, %'],
     row('default, all problems', search.default),
-    row('default, problems of the comparison', search.defaultSameProblems),
-    row('compat mm-prm, the same problems', search.compat),
+    row('default, as many rollouts as compat', search.defaultEqual),
+    row('compat mm-prm', search.compat),
   ])
 }
 
@@ -105,6 +112,15 @@ function passTable({ passAt1 }: MiniResults): string {
   ])
 }
 
+export const samplesOf = ({ plan }: MiniResults) => plan.policy.samples.reduce((sum, n) => sum + n, 0).toLocaleString('en')
+
+function timesOf({ machine: { cpu, threads }, seconds }: MiniResults): string {
+  const minutes = (s: number) => `${(s / 60).toFixed(0)} min`
+  const total = Object.values(seconds).reduce((sum, s) => sum + s, 0)
+  const stages = Object.entries(seconds).map(([stage, s]) => `${stage} ${minutes(s)}`)
+  return `All of it took ${minutes(total)} on ${threads} threads of ${cpu}: ${stages.join(', ')}.`
+}
+
 /** What came out, in the results' own words: nothing here is written by hand. */
 export function findings(results: MiniResults): string {
   const soft = variantOf(results, 'soft')
@@ -112,9 +128,15 @@ export function findings(results: MiniResults): string {
   return `# Findings at small scale
 
 Made by \`npm run reproduce:mini\` from [mini.json](../results/mini.json); seed ${plan.seed}, everything below is of that run.
-A policy of 4.9 million parameters (${plan.policy.samples.toLocaleString('en')} worked solutions seen once, its state at step ${plan.weakStep} is the weaker policy), ${plan.search.problems} problems searched with
+A policy of 4.9 million parameters (${samplesOf(results)} written solutions seen once; after the first ${plan.policy.samples[0].toLocaleString('en')} it was the weaker policy), ${plan.search.problems} problems searched with
 up to ${plan.search.rollouts} rollouts each, ${plan.test.inDomain} test problems in domain and ${plan.test.outOfDomain} out of domain, ${plan.test.candidates} candidates each. Accuracies in %, with
 95 % bootstrap intervals over problems.
+
+${timesOf(results)}
+
+The policy errs in two ways. It misreads pictures, since it is small; and it reasons wrong, because the solutions that it
+learnt from do, as people's do: in a set share of them the writer makes the common mistake of that kind of problem (does not
+carry the hour, adds the sides of a rectangle, stops before the last division …). Search and PRM are told nothing of either.
 
 ## Best of 16
 
@@ -147,7 +169,7 @@ ${variantTable(
 \`soft\` is the shipped PRM. \`soft, fewer problems\` is trained as it is on the trees of the first ${plan.variants.problems} problems; those below differ
 from that one in one thing. \`hard\`: labels 0 and 1; \`lr\`: peak learning rate; \`paths\`: samples kept of each problem.
 
-## Searches against the truth, at the same budget per problem
+## Searches against the truth, at equal rollouts
 
 A label agrees when it is above 0 at a right step and 0 at a wrong one; a node of several steps (compat) labels each. A step may
 be untrue and still lead to the right answer (two readings off by the same amount): search cannot see such errors.

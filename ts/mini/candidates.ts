@@ -3,7 +3,7 @@ import type { Policy, Rollout } from '../contracts/policy.ts'
 import type { Engine } from '../engine/engine.ts'
 import { streamsOf } from '../search/seeds.ts'
 import { type Estimate, estimate, mean, type ScoredItem } from '../select/index.ts'
-import { checkSteps } from '../tasks/index.ts'
+import { checkSteps, isCommonMistake } from '../tasks/index.ts'
 import { canonicalAnswers, ruleVerifier } from '../verify/index.ts'
 import type { MiniTask } from './problems.ts'
 
@@ -98,6 +98,9 @@ export interface StepAccuracy {
   /** Wrong solutions whose first wrong step is the first one scored below 0.5, and right solutions without such a step. */
   firstErrorFound: number
   rightAccepted: number
+  /** Wrong solutions by the kind of their first error: the problem's common mistake, or anything else. */
+  mistakes: { count: number; found: number }
+  otherErrors: { count: number; found: number }
   /** Harmonic mean of both, as ProcessBench reports it. */
   f1: number
   steps: number
@@ -107,7 +110,7 @@ export interface StepAccuracy {
 export function stepAccuracy(all: readonly TaskCandidates[], items: readonly ScoredItem[]): StepAccuracy {
   const [right, wrong]: [number[], number[]] = [[], []]
   const perProblem: number[] = []
-  const located = { wrong: [] as number[], right: [] as number[] }
+  const located = { mistakes: [] as number[], others: [] as number[], right: [] as number[] }
   all.forEach(({ task, candidates }, p) => {
     const hits: number[] = []
     candidates.forEach(({ steps, isComplete, answer }, c) => {
@@ -121,16 +124,20 @@ export function stepAccuracy(all: readonly TaskCandidates[], items: readonly Sco
       })
       const firstWrong = truth.indexOf(false)
       const found = scores.findIndex((score) => score < 0.5) === firstWrong ? 1 : 0
-      located[firstWrong < 0 ? 'right' : 'wrong'].push(found)
+      const isMistake = isCommonMistake(task.mini, steps.slice(0, -1), firstWrong)
+      located[firstWrong < 0 ? 'right' : isMistake ? 'mistakes' : 'others'].push(found)
     })
     if (hits.length > 0) perProblem.push(mean(hits))
   })
-  const [firstErrorFound, rightAccepted] = [mean(located.wrong), mean(located.right)]
+  const { mistakes, others, right: accepted } = located
+  const [firstErrorFound, rightAccepted] = [mean([...mistakes, ...others]), mean(accepted)]
   return {
     auc: areaUnderCurve(right, wrong),
     accuracy: estimate(perProblem),
     firstErrorFound,
     rightAccepted,
+    mistakes: { count: mistakes.length, found: mistakes.filter(Boolean).length },
+    otherErrors: { count: others.length, found: others.filter(Boolean).length },
     f1: (2 * firstErrorFound * rightAccepted) / (firstErrorFound + rightAccepted),
     steps: right.length + wrong.length,
     wrongSteps: wrong.length,

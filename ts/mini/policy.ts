@@ -7,8 +7,8 @@ import { initModel, openTrainable } from '../engine/trainable.ts'
 import { nativePolicy } from '../policy/native.ts'
 import { IN_DOMAIN } from '../tasks/index.ts'
 import { miniModelFiles } from '../tasks/mini-model.ts'
-import { runTraining, statePath, type TrainProgress, type TrainResult } from '../train/index.ts'
-import { workedSolutions } from './problems.ts'
+import { runTraining, type TrainProgress, type TrainResult } from '../train/index.ts'
+import { writtenSolutions } from './problems.ts'
 
 /** Arithmetic repeats its digits, so nothing is held against a repetition. */
 export const MINI_SAMPLING = { temperature: 1, topK: 50, topP: 0.95, repetitionPenalty: 1, maxTokens: 160 } as const
@@ -28,23 +28,22 @@ const RECIPE = {
 const INIT_SEED = 1
 const HELD_OUT = 480
 
-export const CHECKPOINT_EVERY = 250
-/** An early checkpoint is a weaker policy, which a PRM can be tried on. */
-const KEEP_ALL = 1000
-
 export interface PolicyTraining {
   out: string
   /** Solutions seen; each is seen once. */
   samples: number
   seed: number
+  /** A policy to go on from; random weights where absent. What is seen then is new again. */
+  from?: string
   signal?: AbortSignal
   onProgress?: (progress: TrainProgress) => void
 }
 
-/** Trains a policy on worked solutions and leaves it in `out`. Goes on where an earlier run was stopped. */
-export async function trainMiniPolicy({ out, samples, seed, signal, onProgress }: PolicyTraining): Promise<TrainResult> {
-  const init = join(out, 'init')
-  await initModel(miniModelFiles(), init, { seed: INIT_SEED })
+/** Trains a policy on written solutions and leaves it in `out`. Goes on where an earlier run was stopped. */
+export async function trainMiniPolicy({ out, samples, seed, from, ...rest }: PolicyTraining): Promise<TrainResult> {
+  const { signal, onProgress } = rest
+  const init = from ?? join(out, 'init')
+  if (!from) await initModel(miniModelFiles(), init, { seed: INIT_SEED })
   return runTraining(
     {
       ...RECIPE,
@@ -53,35 +52,16 @@ export async function trainMiniPolicy({ out, samples, seed, signal, onProgress }
       init,
       out,
       seed,
-      data: workedSolutions(IN_DOMAIN, `policy/${seed}`, samples),
-      evalData: workedSolutions(IN_DOMAIN, 'heldout', HELD_OUT),
+      data: writtenSolutions(IN_DOMAIN, from ? `policy/${seed}/on` : `policy/${seed}`, samples),
+      evalData: writtenSolutions(IN_DOMAIN, 'heldout', HELD_OUT),
       evalEvery: 250,
-      checkpointEvery: CHECKPOINT_EVERY,
-      keepCheckpoints: KEEP_ALL,
+      checkpointEvery: 250,
       resume: true,
       ...(signal && { signal }),
       ...(onProgress && { onProgress }),
     },
     openTrainable,
   )
-}
-
-/** The policy as it was after `step` steps of the run in `run`, as a checkpoint folder in `out`. */
-export async function exportPolicy(run: string, step: number, out: string): Promise<void> {
-  await using model = await openTrainable({
-    ...{
-      task: 'policy',
-      init: join(run, 'init'),
-      compute: 'bf16',
-      freeze: [],
-      recompute: false,
-      seed: 0,
-      lossWeight: 'token',
-      saveAs: 'full',
-    },
-  })
-  await model.loadState(statePath(run, step))
-  await model.saveModel(out, { dtype: 'bf16', record: { training: { step } } })
 }
 
 export interface MiniPolicy extends AsyncDisposable {

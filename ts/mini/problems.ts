@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import type { Problem } from '../contracts/problem.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
-import { type Family, IMAGE_SIZE, type Level, type MiniProblem, makeProblem, makeProblems } from '../tasks/index.ts'
+import {
+  type Family,
+  IMAGE_SIZE,
+  type Level,
+  type MiniProblem,
+  makeProblem,
+  makeProblems,
+  writtenSolution,
+} from '../tasks/index.ts'
 import type { Dataset } from '../train/index.ts'
 
 /** A problem with the truth about its steps, for tests of what was learnt. */
@@ -46,20 +54,21 @@ export async function makeTasks(...of: Parameters<typeof writeTasks>): Promise<M
   return tasks
 }
 
-/** Worked solutions, made when they are asked for: no sample comes twice. */
-export function workedSolutions(families: readonly Family[], seed: string, size: number): Dataset {
+/** Solutions as people write them, mistakes included, made when they are asked for: no sample comes twice. */
+export function writtenSolutions(families: readonly Family[], seed: string, size: number): Dataset {
   return {
     size,
     fingerprint: `mini-k12 ${families.map((f) => f.name).join(' ')} ${seed}`,
     at(index): TrainSample {
       const mini = makeProblem(families[index % families.length] as Family, seed, index)
+      const solution = writtenSolution(mini)
       return {
         id: mini.id,
         group: mini.id,
         question: mini.question,
         image: { pixels: mini.pixels, width: IMAGE_SIZE, height: IMAGE_SIZE, channels: 1 },
-        steps: mini.steps.map((step) => step.text),
-        answer: mini.answer,
+        ...solution,
+        steps: [...solution.steps],
       }
     },
   }

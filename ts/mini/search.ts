@@ -13,7 +13,7 @@ import type { MiniTask } from './problems.ts'
 
 const IN_FLIGHT = 64
 /** Many labels of few rollouts teach more here than few labels of many. */
-const OPTIONS: Partial<OmegaOptions> = { numRollouts: 4, maxDoublings: 1 }
+const OPTIONS: Partial<OmegaOptions> = { numRollouts: 8, maxDoublings: 1 }
 
 const verifier = ruleVerifier()
 
@@ -59,7 +59,7 @@ export async function readTrees(run: string): Promise<ProblemTree[]> {
   }
 }
 
-/** The data set of a run's trees in `folder`. Mini-K12's steps are short: no path is dropped for that. */
+/** The data set of a run's trees in `folder`, wrong paths to their ends. Mini-K12's steps are short: no path is dropped for that. */
 export function miniDataset(
   trees: readonly ProblemTree[],
   folder: string,
@@ -69,7 +69,7 @@ export function miniDataset(
   const all = async function* () {
     yield* trees
   }
-  return buildDataset(all, folder, { maxShortWords: 0, ...options }, { source })
+  return buildDataset(all, folder, { maxShortWords: 0, afterError: 'wrong', ...options }, { source })
 }
 
 export interface LabelAccuracy {

@@ -18,14 +18,23 @@ export type Level = 1 | 2 | 3
 export interface PlannedStep {
   /** In the drawn wording. */
   text: string
-  /** What the step claims: numbers and names in the order in which any wording says them. */
+  /** What the step claims: numbers, names and signs of arithmetic in the order in which any wording says them. */
   claim: readonly (string | number)[]
+}
+
+/** A common wrong way: the plan up to step `at`, then these steps and this answer. Its first step is truly wrong. */
+export interface Mistake {
+  at: number
+  steps: readonly PlannedStep[]
+  answer: string
 }
 
 export interface Draft {
   question: string
   steps: PlannedStep[]
   answer: string
+  /** Absent where there is no wrong way, or where it would come out right. */
+  mistake?: Mistake | undefined
   draw(canvas: Canvas): void
   /** Values that the picture shows, for the test that text, picture and answer agree. */
   facts: Record<string, number>
@@ -33,10 +42,12 @@ export interface Draft {
 
 export interface Family {
   name: string
-  /** Kept out of all training: for out-of-domain tests. */
+  /** Kept out of all training: for out-of-domain tests, of new questions or of known ones about new pictures. */
   outOfDomain?: true
   /** Words that a claim may name, beside numbers. */
   names: readonly string[]
+  /** Share of written solutions that go the wrong way where there is one, as a corpus of pupils' work would have it. */
+  mistakeRate: number
   draft(dice: Dice, level: Level): Draft
 }
 
@@ -57,5 +68,10 @@ const sign = {
 /** `a + b = c`, the step of arithmetic that all families share. */
 export function calculate(dice: Dice, a: number, op: keyof typeof sign, b: number): PlannedStep & { value: number } {
   const value = sign[op](a, b)
-  return { ...say(dice, [a, b, value], [`# ${op} # = #.`, `Compute # ${op} # = #.`, `So # ${op} # = #.`]), value }
+  return { ...say(dice, [a, op, b, value], ['# # # = #.', 'Compute # # # = #.', 'So # # # = #.']), value }
+}
+
+/** A mistake that matters: none where its answer is the right one all the same. */
+export function mistakeUnless(answer: string, mistake: Mistake): Mistake | undefined {
+  return mistake.answer === answer ? undefined : mistake
 }

@@ -10,16 +10,16 @@ import { angles } from './families/angles.ts'
 import { areas } from './families/areas.ts'
 import { balance } from './families/balance.ts'
 import { bars } from './families/bars.ts'
-import { clock } from './families/clock.ts'
-import { grid } from './families/grid.ts'
+import { bareClock, clock } from './families/clock.ts'
+import { grid, plainGrid } from './families/grid.ts'
 import { numberLine } from './families/number-line.ts'
 import { table } from './families/table.ts'
-import type { Dice, Family, Level, PlannedStep } from './family.ts'
+import type { Dice, Family, Level, Mistake, PlannedStep } from './family.ts'
 
-export type { Family, Level } from './family.ts'
+export type { Family, Level, Mistake } from './family.ts'
 
 export const IMAGE_SIZE = 96
-export const FAMILIES: readonly Family[] = [bars, clock, angles, areas, grid, balance, table, numberLine]
+export const FAMILIES: readonly Family[] = [bars, clock, angles, areas, grid, balance, table, numberLine, bareClock, plainGrid]
 export const IN_DOMAIN: readonly Family[] = FAMILIES.filter((f) => !f.outOfDomain)
 export const OUT_OF_DOMAIN: readonly Family[] = FAMILIES.filter((f) => f.outOfDomain)
 
@@ -32,6 +32,8 @@ export interface MiniProblem {
   answer: string
   /** Worked solution; the answer block is not among the steps. */
   steps: readonly PlannedStep[]
+  /** The common wrong way of this problem, where there is one. */
+  mistake: Mistake | undefined
   facts: Readonly<Record<string, number>>
   /** Grey, IMAGE_SIZE × IMAGE_SIZE bytes. */
   pixels: Uint8Array
@@ -77,8 +79,8 @@ export function makeProblem(
   const draft = family.draft(dice, level)
   const canvas = new Canvas(IMAGE_SIZE, IMAGE_SIZE)
   draft.draw(canvas)
-  const { question, answer, steps, facts } = draft
-  return { id, family: family.name, level, question, answer, steps, facts, pixels: canvas.pixels() }
+  const { question, answer, steps, mistake, facts } = draft
+  return { id, family: family.name, level, question, answer, steps, mistake, facts, pixels: canvas.pixels() }
 }
 
 /** `count` problems, families in turn. */
@@ -91,14 +93,43 @@ export function* makeProblems(
   for (let i = 0; i < count; i++) yield makeProblem(families[i % families.length] as Family, seed, i, levels)
 }
 
-/** The worked solution as a policy should write it. */
-export function solutionText(problem: MiniProblem): string {
-  return `${problem.steps.map((s) => `<step>${s.text}</step>`).join('')}<answer>${problem.answer}</answer>`
+export interface Written {
+  steps: readonly string[]
+  answer: string
 }
 
-/** What a step claims: its numbers, and the names of its family, in order. */
+/**
+ * The solution that a policy is shown. WHY not always the right one: a policy that has only seen flawless work errs in
+ * reading pictures alone; people's work goes wrong in its reasoning, always in the same few ways, and that is what
+ * step labels are for.
+ */
+export function writtenSolution(problem: MiniProblem): Written {
+  const { id, steps, answer, mistake } = problem
+  const texts = (plan: readonly PlannedStep[]) => plan.map((step) => step.text)
+  const isWrong = mistake !== undefined && seededRandom(`${id}/mistake`)() < findFamily(problem.family).mistakeRate
+  if (!isWrong) return { steps: texts(steps), answer }
+  return { steps: [...texts(steps.slice(0, mistake.at)), ...texts(mistake.steps)], answer: mistake.answer }
+}
+
+export function solutionText({ steps, answer }: Written): string {
+  return `${steps.map((text) => `<step>${text}</step>`).join('')}<answer>${answer}</answer>`
+}
+
+/** What a step claims: its numbers, signs of arithmetic and the names of its family, in order. */
 function claimOf(text: string, names: readonly string[]): string[] {
-  return (text.match(/\d+|[A-Za-z]+/g) ?? []).filter((word) => /\d/.test(word) || names.includes(word))
+  return (text.match(/\d+|[A-Za-z]+|[-+*/]/g) ?? []).filter((word) => !/[A-Za-z]/.test(word) || names.includes(word))
+}
+
+const claimsSame = (text: string, claim: PlannedStep['claim'], names: readonly string[]) => {
+  const claimed = claimOf(text, names)
+  return claimed.length === claim.length && claimed.every((word, i) => word === String(claim[i]))
+}
+
+/** Whether a solution whose first error stands at step `at` goes wrong there in the problem's common way. */
+export function isCommonMistake({ family, mistake }: MiniProblem, steps: readonly string[], at: number): boolean {
+  if (mistake?.at !== at) return false
+  const first = mistake.steps[0]
+  return first ? claimsSame(steps[at] ?? '', first.claim, findFamily(family).names) : steps.length === at
 }
 
 /**
@@ -109,9 +140,8 @@ export function checkSteps(problem: MiniProblem, steps: readonly string[], answe
   const { names } = findFamily(problem.family)
   let right = true
   const verdicts = steps.map((text, i) => {
-    const expected = problem.steps[i]?.claim.map(String) ?? []
-    const claimed = claimOf(text, names)
-    right &&= expected.length > 0 && claimed.length === expected.length && claimed.every((c, j) => c === expected[j])
+    const expected = problem.steps[i]
+    right &&= expected !== undefined && claimsSame(text, expected.claim, names)
     return right
   })
   if (answer !== undefined) verdicts.push(right && steps.length === problem.steps.length && answer.trim() === problem.answer)

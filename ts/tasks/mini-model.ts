@@ -2,7 +2,7 @@
  * What the mini policy is before training: an InternVL-layout config of about 4.4 million parameters, its
  * tokenizer trained on the tasks' texts, and the system message that opens its prompts.
  */
-import { IMAGE_SIZE, IN_DOMAIN, makeProblems, solutionText } from './index.ts'
+import { IMAGE_SIZE, IN_DOMAIN, makeProblems, solutionText, writtenSolution } from './index.ts'
 import { trainTokenizer } from './tokenizer.ts'
 
 export const MINI_SYSTEM_MESSAGE = 'Solve the problem step by step.'
@@ -13,7 +13,7 @@ const TEXTS = 6000
 function* texts(): Generator<string> {
   for (const problem of makeProblems(IN_DOMAIN, 'tokenizer', TEXTS)) {
     yield problem.question
-    yield solutionText(problem)
+    yield solutionText(writtenSolution(problem))
   }
   // Prompts hold these once each, however rarely the generator says them.
   for (let i = 0; i < TEXTS / 4; i++) yield `system\n${MINI_SYSTEM_MESSAGE}user\nassistant\nQuestion: Process: `

@@ -14,6 +14,7 @@ import {
   makeProblems,
   OUT_OF_DOMAIN,
   solutionText,
+  writtenSolution,
 } from '../../../ts/tasks/index.ts'
 
 const PER_FAMILY = 150
@@ -72,16 +73,16 @@ test('shapes in the picture are the facts', () => {
     if (p.family === 'bars') {
       const values = Object.values(p.facts)
       values.forEach((value, i) => {
-        const x = Math.round(14 + (80 / values.length) * (i + 0.5))
+        const x = 24 + 16 * i
         let height = 0
-        for (let y = 81; y > 0 && (p.pixels[y * IMAGE_SIZE + x] as number) < 200; y--) height++
+        for (let y = 79; y > 0 && (p.pixels[y * IMAGE_SIZE + x] as number) < 200; y--) height++
         assert.is(height, value * 3, `${p.id}: bar ${i}`)
       })
-    } else if (p.family === 'grid') {
+    } else if (p.family === 'grid' || p.family === 'plain-grid') {
       for (const [x, y] of [[p.facts['ax'], p.facts['ay']], [p.facts['bx'], p.facts['by']]] as [number, number][]) {
-        assert.ok(isDark(p, 12 + x * 9, 82 - y * 9), `${p.id}: point at ${x}, ${y}`)
+        assert.ok(isDark(p, 12 + x * 8, 84 - y * 8), `${p.id}: point at ${x}, ${y}`)
       } // biome-ignore format: pairs
-    } else if (p.family === 'clock') {
+    } else if (p.family === 'clock' || p.family === 'bare-clock') {
       const at = (turn: number, r: number) =>
         isDark(p, Math.floor(48 + r * Math.sin(2 * Math.PI * turn)), Math.floor(48 - r * Math.cos(2 * Math.PI * turn)))
       const minute = p.facts['minute'] as number
@@ -129,7 +130,7 @@ const independent: Record<string, (p: MiniProblem) => number | string | undefine
 
 test('the answer follows from the facts, and every step of the solution is true arithmetic', () => {
   for (const p of all) {
-    assert.is(p.answer, String(independent[p.family]?.(p)), `${p.id}: ${p.question}`)
+    assert.is(p.answer, String(independent[p.family.replace(/^(?:bare|plain)-/, '')]?.(p)), `${p.id}: ${p.question}`)
     for (const { text } of p.steps) {
       const m = /(\d+) ([-+*/]) (\d+) = (\d+)\.$/.exec(text)
       if (!m) continue
@@ -141,11 +142,20 @@ test('the answer follows from the facts, and every step of the solution is true 
 
 test('the same seed gives the same pixels, another seed others', () => {
   const hash = createHash('sha256')
-  for (const p of all) hash.update(p.id).update(p.question).update(solutionText(p)).update(p.pixels)
+  for (const p of all)
+    hash
+      .update(p.id)
+      .update(p.question)
+      .update(solutionText(writtenSolution(p)))
+      .update(p.pixels)
   const again = createHash('sha256')
   for (const p of all) {
     const same = makeProblem(findFamily(p.family), 'test', Number(p.id.split('/')[2]))
-    again.update(same.id).update(same.question).update(solutionText(same)).update(same.pixels)
+    again
+      .update(same.id)
+      .update(same.question)
+      .update(solutionText(writtenSolution(same)))
+      .update(same.pixels)
   }
   assert.is(again.digest('hex'), hash.digest('hex'))
   assert.not.equal(makeProblem(FAMILIES[0] as never, 1, 0).pixels, makeProblem(FAMILIES[0] as never, 2, 0).pixels)
@@ -160,8 +170,8 @@ test('problems vary in picture, words and length', () => {
       `${family.name}: words`,
     )
   }
-  assert.is(OUT_OF_DOMAIN.length, 2)
-  assert.is([...makeProblems(FAMILIES, 0, 16)].filter((p) => p.family === 'bars').length, 2)
+  assert.is(OUT_OF_DOMAIN.length, 4)
+  assert.is([...makeProblems(FAMILIES, 0, 20)].filter((p) => p.family === 'bars').length, 2)
 })
 
 test('the truth about steps', () => {
@@ -178,6 +188,34 @@ test('the truth about steps', () => {
       )
     }
     assert.equal(checkSteps(p, ['I do not know'], '0'), [false, false])
+  }
+})
+
+test('a written mistake goes wrong at the step it names, and is written as often as its family says', () => {
+  for (const family of FAMILIES) {
+    const problems = Array.from({ length: 400 }, (_, i) => makeProblem(family, 'mistakes', i))
+    const mistaken = problems.filter((p) => p.mistake)
+    let written = 0
+    for (const p of mistaken) {
+      const { at, steps, answer } = p.mistake as NonNullable<typeof p.mistake>
+      const isLucky = p.answer === '90' && /exterior|outer/.test(p.question)
+      assert.is(answer === p.answer, isLucky, p.id)
+      const path = [...p.steps.slice(0, at), ...steps].map((s) => s.text)
+      assert.is(checkSteps(p, path, answer).indexOf(false), at, `${p.id}: first error`)
+      const solution = writtenSolution(p)
+      if (solution.steps.join() !== path.join())
+        assert.equal(solution.steps, p.steps.map((s) => s.text)) // biome-ignore format: short
+      else {
+        written++
+        assert.equal(solution, { steps: path, answer })
+      }
+    }
+    const expected = family.mistakeRate * mistaken.length
+    assert.ok(Math.abs(written - expected) <= 4 * Math.sqrt(expected + 1), `${family.name}: ${written} of ${mistaken.length}`)
+    assert.ok(
+      /^(?:table|number-line)$/.test(family.name) ? mistaken.length === 0 : mistaken.length > 100,
+      `${family.name}: ${mistaken.length} mistakes`,
+    )
   }
 })
 

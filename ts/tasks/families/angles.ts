@@ -6,12 +6,12 @@ function corners(a: number, b: number): [Point, Point, Point] {
   const [ta, tb] = [Math.tan((a * Math.PI) / 180), Math.tan((b * Math.PI) / 180)]
   const base = 72
   const apex = (base * tb) / (ta + tb)
-  const height = apex * ta
-  const scale = Math.min(1, 66 / height)
+  // Steep triangles are squeezed: as in many a schoolbook, the figure is not to scale.
+  const height = Math.min(62, apex * ta)
   return [
-    [12, 82],
-    [12 + base * scale, 82],
-    [12 + apex * scale, 82 - height * scale],
+    [12, 78],
+    [12 + base, 78],
+    [12 + apex, 78 - height],
   ]
 }
 
@@ -25,8 +25,8 @@ function inside(points: readonly Point[], corner: number, share: number): Point 
 function draw(canvas: Canvas, a: number, b: number): void {
   const points = corners(a, b)
   canvas.polyline(points, true, 1.5)
-  canvas.text(String(a), inside(points, 0, 0.55), { paper: true })
-  canvas.text(String(b), inside(points, 1, 0.55), { paper: true })
+  canvas.text(String(a), [12, 88])
+  canvas.text(String(b), [84, 88])
   canvas.text('x', inside(points, 2, 0.45), { paper: true })
 }
 
@@ -39,6 +39,8 @@ function draft(dice: Dice, level: Level): Draft {
   const read = say(dice, [a, b], ['The angles are # and #.', 'Two angles: # and #.'])
   const sum = calculate(dice, a, '+', b)
   const third = calculate(dice, 180, '-', sum.value)
+  // At 90 degrees this one comes out right all the same: a right answer by a wrong step.
+  const inner = { at: 2, steps: [third], answer: String(third.value) }
   const common = { facts: { a, b }, draw: (canvas: Canvas) => draw(canvas, a, b) }
   if (level === 3 && dice.chance(0.4)) {
     return {
@@ -46,14 +48,17 @@ function draft(dice: Dice, level: Level): Draft {
       question: dice.pick(['What is the exterior angle at x?', 'Find the outer angle at x.']),
       steps: [read, sum],
       answer: String(sum.value),
+      mistake: inner,
     }
   }
+  const around = calculate(dice, 360, '-', sum.value)
   return {
     ...common,
     question: dice.pick(['What is the angle x?', 'Find x in the triangle.']),
     steps: [read, sum, third],
     answer: String(third.value),
+    mistake: { at: 2, steps: [around], answer: String(around.value) },
   }
 }
 
-export const angles: Family = { name: 'angles', names: [], draft }
+export const angles: Family = { name: 'angles', names: [], mistakeRate: 0.55, draft }

@@ -1,6 +1,6 @@
 /** An L of two rectangles side by side, with their sides marked: area, or area difference. */
 import type { Canvas } from '../canvas.ts'
-import { calculate, type Dice, type Draft, type Family, type Level, say } from '../family.ts'
+import { calculate, type Dice, type Draft, type Family, type Level, mistakeUnless, say } from '../family.ts'
 
 interface Sides {
   w1: number
@@ -10,21 +10,20 @@ interface Sides {
 }
 
 function draw(canvas: Canvas, { w1, h1, w2, h2 }: Sides): void {
-  const unit = Math.min(70 / (w1 + w2), 62 / Math.max(h1, h2))
-  const [left, bottom] = [14, 80]
-  const split = Math.round(left + w1 * unit)
+  const unit = Math.min(32 / Math.max(w1, w2), 62 / Math.max(h1, h2))
+  const [split, bottom] = [48, 80]
+  const left = Math.round(split - w1 * unit)
   const right = Math.round(split + w2 * unit)
   const box = (x0: number, x1: number, h: number) => {
     const top = Math.round(bottom - h * unit)
     canvas.polyline([[x0, bottom], [x0, top], [x1, top], [x1, bottom]], true) // biome-ignore format: a path
-    return top
   }
-  const top1 = box(left, split, h1)
-  const top2 = box(split, right, h2)
-  canvas.text(String(w1), [(left + split) / 2, bottom + 7])
-  canvas.text(String(w2), [(split + right) / 2, bottom + 7])
-  canvas.text(String(h1), [left - 7, (top1 + bottom) / 2])
-  canvas.text(String(h2), [right + 7, (top2 + bottom) / 2])
+  box(left, split, h1)
+  box(split, right, h2)
+  canvas.text(String(w1), [40, 88])
+  canvas.text(String(w2), [56, 88])
+  canvas.text(String(h1), [8, 56])
+  canvas.text(String(h2), [88, 56])
 }
 
 const MOST = { 1: 5, 2: 7, 3: 9 } as const
@@ -41,7 +40,11 @@ function draft(dice: Dice, level: Level): Draft {
     ['The parts are # by # and # by #.', 'Left # by #, right # by #.'],
   )
   const total = calculate(dice, left.value, '+', right.value)
+  const sides1 = calculate(dice, sides.w1, '+', sides.h1)
+  const sides2 = calculate(dice, sides.w2, '+', sides.h2)
+  const around = calculate(dice, sides1.value, '+', sides2.value)
   return {
+    mistake: mistakeUnless(String(total.value), { at: 1, steps: [sides1, sides2, around], answer: String(around.value) }),
     question: dice.pick(['What is the area of the figure?', 'Find the total area.']),
     steps: [read, left, right, total],
     answer: String(total.value),
@@ -50,4 +53,4 @@ function draft(dice: Dice, level: Level): Draft {
   }
 }
 
-export const areas: Family = { name: 'areas', names: [], draft }
+export const areas: Family = { name: 'areas', names: [], mistakeRate: 0.55, draft }

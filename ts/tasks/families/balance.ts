@@ -25,10 +25,13 @@ function draft(dice: Dice, level: Level): Draft {
   const x = dice.int(2, MOST[level])
   const left = dice.int(1, level === 1 ? 9 : 20)
   const right = boxes * x + left
-  const read = say(dice, [boxes, left, right], ['The balance says # x + # = #.', 'Write # x + # = #.'])
+  const read = say(dice, [boxes, '+', left, right], ['The balance says # x # # = #.', 'Write # x # # = #.'])
   const rest = calculate(dice, right, '-', left)
-  const steps = [read, rest, ...(boxes > 1 ? [say(dice, [rest.value, boxes, x], ['# / # = #.', 'Divide: # / # = #.'])] : [])]
+  const steps = [read, rest, ...(boxes > 1 ? [say(dice, [rest.value, '/', boxes, x], ['# # # = #.', 'Divide: # # # = #.'])] : [])]
+  const added = calculate(dice, right, '+', left)
   return {
+    mistake:
+      boxes > 1 ? { at: 2, steps: [], answer: String(rest.value) } : { at: 1, steps: [added], answer: String(added.value) },
     question: dice.pick(['How heavy is one box x?', 'Find the weight of a box x.']),
     steps,
     answer: String(x),
@@ -37,4 +40,4 @@ function draft(dice: Dice, level: Level): Draft {
   }
 }
 
-export const balance: Family = { name: 'balance', names: [], draft }
+export const balance: Family = { name: 'balance', names: [], mistakeRate: 0.55, draft }
