@@ -1,10 +1,10 @@
 /** What is measured with the models: every comparison of the results file, with seeds and intervals. */
 
-import type { ProblemTree, TreeNode } from '../../ts/contracts/records.ts'
+import type { ProblemTree } from '../../ts/contracts/records.ts'
 import type { TaskCandidates } from '../../ts/mini/candidates.ts'
 import type { Judged } from '../../ts/mini/loop.ts'
 import type { MiniTask } from '../../ts/mini/problems.ts'
-import { labelAccuracy } from '../../ts/mini/search.ts'
+import { countRollouts, labelAccuracy } from '../../ts/mini/search.ts'
 import { machine } from '../results.ts'
 import { PLAN } from './plan.ts'
 import type { Judgement, MiniResults, Variant } from './results.ts'
@@ -51,8 +51,6 @@ function passByFamily(all: Candidates): MiniResults['passAt1'] {
   })
 }
 
-const countRollouts = (node: TreeNode): number =>
-  node.rollouts.length + node.children.reduce((sum, child) => sum + countRollouts(child), 0)
 const rolloutsOf = (trees: readonly ProblemTree[]) => trees.reduce((sum, tree) => sum + countRollouts(tree.root), 0)
 
 /** The trees of the first problems that together took at most so many rollouts. */

@@ -72,6 +72,9 @@ export function miniDataset(
   return buildDataset(all, folder, { maxShortWords: 0, afterError: 'wrong', ...options }, { source })
 }
 
+export const countRollouts = (node: TreeNode): number =>
+  node.rollouts.length + node.children.reduce((sum, child) => sum + countRollouts(child), 0)
+
 export interface LabelAccuracy {
   labels: number
   /** Share of labels that say what is true of their step: above 0 for right ones, 0 for wrong ones. */
@@ -84,10 +87,9 @@ export interface LabelAccuracy {
 
 /** Labels against the truth. A node of several steps (compat) is read as the label of each of them. */
 export function labelAccuracy(trees: readonly ProblemTree[], taskOf: (id: string) => MiniTask): LabelAccuracy {
-  const sums = { labels: 0, right: 0, firstErrors: 0, firstErrorsRight: 0, rollouts: 0 }
+  const sums = { labels: 0, right: 0, firstErrors: 0, firstErrorsRight: 0 }
   const walk = (node: TreeNode, before: readonly string[], task: MiniTask): void => {
     const prefix = [...before, ...node.steps]
-    sums.rollouts += node.rollouts.length
     if (node.steps.length > 0 && node.counts && node.counts.total > 0) {
       const truth = truthOf(task, prefix, node.terminal)
       const saysRight = mcValue(node.counts) > 0 && !node.firstError
@@ -109,7 +111,7 @@ export function labelAccuracy(trees: readonly ProblemTree[], taskOf: (id: string
     agree: sums.right / sums.labels,
     firstErrors: sums.firstErrors,
     firstErrorsRight: sums.firstErrorsRight / sums.firstErrors,
-    rollouts: sums.rollouts,
+    rollouts: trees.reduce((sum, tree) => sum + countRollouts(tree.root), 0),
   }
 }
 
