@@ -12,9 +12,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Engine } from '../../ts/engine/engine.ts'
+import { loadNative } from '../../ts/engine/native.ts'
 import { PEERS, type Peer, type PeerRun, runPeer } from '../peers.ts'
 import { type Measurement, quantile, writeResults } from '../results.ts'
-import { SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
+import { REPEATS, SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
 
 const PREFIX_TOKENS = 512
 const SIBLINGS = 16
@@ -37,6 +38,7 @@ const { values: options } = parseArgs({
   },
 })
 const ITERATIONS = Number(options.iterations)
+const repeats = (shape: string) => REPEATS[shape] ?? 1
 
 /** Ids from a fixed linear congruential sequence. */
 function tokensOf(vocab: number, seed: number): number[] {
@@ -56,12 +58,12 @@ interface Rates {
 }
 
 /** `rows` samples of `prompts` prompts, all at once; the prompts are in the cache. */
-async function measureRollouts(engine: Engine, rows: number, prompts: number): Promise<Rates> {
+async function measureRollouts(engine: Engine, rows: number, prompts: number, iterations: number): Promise<Rates> {
   const vocab = engine.info().decoder.vocab
   const perSecond: number[] = []
   const before = engine.stats()
   let milliseconds = 0
-  for (let run = 0; run <= ITERATIONS; run++) {
+  for (let run = 0; run <= iterations; run++) {
     const inputs = Array.from({ length: prompts }, (_, p) => tokensOf(vocab, 1 + p))
     for (const tokens of inputs) await engine.generate({ tokens, maxTokens: 1 })
     const began = performance.now()
@@ -104,7 +106,12 @@ interface PeerRollouts {
 
 function peerRollouts(shape: string, rows: number, prompts: number): PeerRollouts[] {
   return PEERS.flatMap((of) => {
-    const ran = runPeer(of, 'generate', shape, { rows, prefixes: prompts, 'new-tokens': PEER_NEW_TOKENS, runs: PEER_RUNS })
+    const ran = runPeer(of, 'generate', shape, {
+      rows,
+      prefixes: prompts,
+      'new-tokens': PEER_NEW_TOKENS,
+      runs: PEER_RUNS * repeats(shape),
+    })
     if (ran) console.log(`generate ${shape}, ${rows} rows of ${prompts}, ${ran.peer}: ${ran.median.toFixed(0)} tokens/s`)
     return ran ? [{ of, ran }] : []
   })
@@ -124,7 +131,8 @@ async function measure(shape: string, weights: 'bf16' | 'int8' | 'int4', peers: 
   await using engine = await Engine.open({ model, weights })
   const rows: Measurement[] = []
   for (const [i, { rows: count, prompts }] of WORK.entries()) {
-    const { perSecond, scheduling, sampling, bytesPerSequence } = await measureRollouts(engine, count, prompts)
+    const ran = await measureRollouts(engine, count, prompts, ITERATIONS * repeats(shape))
+    const { perSecond, scheduling, sampling, bytesPerSequence } = ran
     const median = quantile(perSecond, 0.5)
     rows.push({
       name: `generate ${shape} ${weights}, ${plural(count, prompts)}`,
@@ -134,7 +142,7 @@ async function measure(shape: string, weights: 'bf16' | 'int8' | 'int4', peers: 
       samples: perSecond.length,
       headline: true,
       details: { schedulingShare: scheduling, samplingShare: sampling, bytesPerSequence },
-      ratios: ratiosTo(peers[i] ?? [], weights, (ran) => median / ran.median),
+      ratios: ratiosTo(peers[i] ?? [], weights, (peer) => median / peer.median),
     })
   }
   const firstToken = await measureFirstToken(engine)
@@ -155,6 +163,7 @@ async function measure(shape: string, weights: 'bf16' | 'int8' | 'int4', peers: 
   return rows
 }
 
+loadNative() // a missing addon shows before the peers have run
 const measurements: Measurement[] = []
 for (const shape of options.shape) {
   const dimensions = SHAPES[shape]
@@ -171,5 +180,5 @@ for (const shape of options.shape) {
     }
   }
 }
-const recipe = { PREFIX_TOKENS, SIBLINGS, NEW_TOKENS, PEER_NEW_TOKENS, ITERATIONS, SAMPLING }
+const recipe = { PREFIX_TOKENS, SIBLINGS, NEW_TOKENS, PEER_NEW_TOKENS, ITERATIONS, REPEATS, SAMPLING }
 writeResults('generate', recipe, measurements)

@@ -23,6 +23,9 @@ export const SHAPES: Record<string, Shape> = {
   '15m': { hidden: 256, intermediate: 768, layers: 8, heads: 4, kvHeads: 2, vocab: 32_000 },
 }
 
+/** Runs of each kind for one of the largest: what is over in a moment varies more. */
+export const REPEATS: Record<string, number> = { '0.5b': 1, '15m': 4 }
+
 const TOKENIZER = join(import.meta.dirname, '../../test/golden/models/internvl2_5-qwen2')
 const NOISE_LENGTH = 1 << 22
 

@@ -14,7 +14,7 @@ import { resolveFamily } from '../../ts/engine/families/index.ts'
 import type { Tokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { PEERS, runPeer } from '../peers.ts'
 import { type Measurement, quantile, writeResults } from '../results.ts'
-import { SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
+import { REPEATS, SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
 
 const PREFIX_TOKENS = 512
 const CANDIDATES = 16
@@ -118,7 +118,7 @@ async function measure(shape: string): Promise<Measurement[]> {
   }
   const samples = new Map(Object.keys(ways).map((name) => [name, [] as number[]]))
   // WHY in turns: on a shared machine the speed drifts, and what runs at the same time drifts alike.
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < ROUNDS * (REPEATS[shape] ?? 1); round++) {
     for (const [name, run] of Object.entries(ways)) {
       const works = Array.from({ length: CANDIDATES }, next)
       const began = performance.now()
@@ -147,5 +147,5 @@ async function measure(shape: string): Promise<Measurement[]> {
 
 const measurements: Measurement[] = []
 for (const shape of options.shape) measurements.push(...(await measure(shape)))
-const recipe = { PREFIX_TOKENS, CANDIDATES, STEPS, CANDIDATE_TOKENS, ROUNDS }
+const recipe = { PREFIX_TOKENS, CANDIDATES, STEPS, CANDIDATE_TOKENS, ROUNDS, REPEATS }
 writeResults('score', recipe, measurements)
