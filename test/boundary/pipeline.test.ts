@@ -1,10 +1,12 @@
 /** The commands one after the other, each on what the one before left: pictures and answers in, chosen answers out. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { type Behaviour, type ChatRequest, completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
+import { startCli } from '../helpers/cli.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const POLICY = join(ROOT, 'models/mini-policy')
@@ -55,6 +57,45 @@ test('dataset: labels of both kinds, pictures where the trainer finds them', () 
     assert.ok(readFileSync(image).length > 0)
     assert.is(labels.length, steps.length)
   }
+})
+
+test('dataset with a judge: Ctrl-C loses none of its answers, --resume asks for the others only', async () => {
+  const out = at('judged')
+  const start = (baseUrl: string, ...more: string[]) =>
+    startCli(['dataset', '--run', at('run'), '--out', out, '--judge-model', 'm', '--judge-endpoint', baseUrl, '--json', ...more])
+  const none: Behaviour = (_, response) => sendJson(response, 200, completion(['None']))
+  const prompts = (requests: readonly ChatRequest[]) => requests.map((r) => JSON.stringify(r['messages'])).sort()
+
+  let served = 0
+  const judge = await startChatServer((request, response, attempt) => {
+    if (++served <= 5) return none(request, response, attempt)
+    if (served === 6) setTimeout(() => run.child.kill('SIGINT'), 500) // it has the others' answers, and waits for this one
+  })
+  const run = start(judge.baseUrl)
+  const stopped = await run.ended
+  assert.is(stopped.code, 130, stopped.stderr)
+  assert.match(stopped.stderr, /--resume goes on/)
+  assert.not.ok(existsSync(join(out, 'manifest.json')))
+  const answered = linesOf(`${out}.judged.jsonl`).length - 1
+  assert.is(answered, 5)
+  await judge.close()
+
+  const again = await startChatServer(none)
+  const refused = await start(again.baseUrl).ended
+  assert.match(refused.stderr, /left by work that was stopped; --resume goes on/)
+  assert.is(again.requests.length, 0)
+  const resumed = await start(again.baseUrl, '--resume').ended
+  assert.is(resumed.code, 0, resumed.stderr)
+  assert.not.ok(existsSync(`${out}.judged.jsonl`))
+  const whole = await startChatServer(none)
+  const fresh = await start(whole.baseUrl).ended
+  assert.is(again.requests.length, whole.requests.length - answered)
+  assert.ok(prompts(again.requests).every((prompt) => prompts(whole.requests).includes(prompt)))
+  const [a, b] = [resumed, fresh].map(({ stdout }) => JSON.parse(stdout))
+  assert.equal(a, b)
+  assert.is(a.kinds.negative, 0, 'the judge finds no error anywhere')
+  assert.ok(a.dropped.contested > 0 && a.kinds.positive > 0)
+  await Promise.all([again.close(), whole.close()])
 })
 
 test('train, then best-of-n with what was trained: an answer per problem, and a table', () => {

@@ -4,20 +4,21 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import sharp from 'sharp'
+import { DecisionFile } from '../contracts/decisions.ts'
 import { storeError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import {
-  AskedFile,
   type CurateOptions,
   curate,
   type Dropped,
+  type PolicyObjection,
   QUESTION_TYPES,
   type QuestionType,
   readProblems,
 } from '../problems/index.ts'
 import { canDecide } from '../verify/index.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { INTERRUPTED, interruptible } from './interrupt.ts'
+import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { writeLine } from './lines.ts'
 import { openPolicy, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
@@ -140,7 +141,7 @@ async function curateOptions(
   bad: BadRow[],
   closing: (() => Promise<void>)[],
   signal: AbortSignal,
-): Promise<CurateOptions & { asked?: AskedFile }> {
+): Promise<CurateOptions & { asked?: DecisionFile<PolicyObjection | null> }> {
   const types = readTypes(values.types)
   const leakOverlap = numberIn(values['leak-overlap'], 'leak-overlap', { above: 0, max: 1 })
   const asked = readFilter(values)
@@ -152,7 +153,7 @@ async function curateOptions(
   if (opened) closing.push(opened.close)
   const settings = asked && opened && { ...asked.filter, policy: opened.policy.identity, verifier: verifier.name }
   return {
-    ...(settings && { asked: new AskedFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
+    ...(settings && { asked: new DecisionFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
     ...{ signal, verifier, hashImage, testSet, isVerifiable: (answer: string) => canDecide(answer, answer) },
     ...(types && { types }),
     ...(leakOverlap !== undefined && { leakOverlap }),
@@ -201,10 +202,7 @@ async function run(argv: readonly string[]): Promise<number> {
       for (const close of closing.reverse()) await close()
     }
   })
-  if (!result) {
-    process.stderr.write('mm-prm: stopped; the same command with --resume goes on\n')
-    return INTERRUPTED
-  }
+  if (!result) return sayStopped()
   const { kept, dropped } = result
   const summary = summarize(kept, dropped, bad)
   if (values.report) await writeFile(values.report, `${JSON.stringify({ summary, dropped, unreadable: bad }, null, 2)}\n`)

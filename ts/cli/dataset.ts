@@ -1,4 +1,7 @@
 /** `mm-prm dataset`: search trees to training data. */
+import { resolve } from 'node:path'
+import { DecisionFile } from '../contracts/decisions.ts'
+import type { RunReader } from '../contracts/run-store.ts'
 import {
   BALANCE_KEYS,
   buildDataset,
@@ -8,9 +11,10 @@ import {
   LABEL_KINDS,
 } from '../dataset/index.ts'
 import { openRun } from '../store/reader.ts'
-import { firstErrorJudge } from '../verify/index.ts'
+import { firstErrorJudge, rememberingJudge } from '../verify/index.ts'
 import { type Command, EXIT, oneOf, readOptions, required, UsageError } from './command.ts'
-import { JUDGE_OPTIONS, openJudge } from './judge-options.ts'
+import { interruptible, sayStopped } from './interrupt.ts'
+import { JUDGE_OPTIONS, type OpenedJudge, openJudge } from './judge-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -32,6 +36,7 @@ Turns the finished trees of a search run into samples with a label per step, spl
   --judge-model DIR|NAME   keep only samples on which this model finds the same first error as the search
   --judge-endpoint URL     where it is a name: an OpenAI-compatible server, up to and including /v1
   --api-key-file FILE  for that server
+  --resume             go on with a build that was stopped, without asking that model anything twice
   --validation X       share of problems, --test X likewise (default 0)
   --seed S             of every choice (default 0)
   --json               the manifest on standard output`
@@ -53,6 +58,7 @@ const OPTIONS = {
   validation: { type: 'string' },
   test: { type: 'string' },
   seed: { type: 'string' },
+  resume: { type: 'boolean' },
   json: { type: 'boolean' },
 } as const
 
@@ -107,24 +113,41 @@ function printSummary(manifest: DatasetManifest): void {
   })
 }
 
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
+
+interface Sources {
+  reader: RunReader
+  judge: OpenedJudge | undefined
+  signal: AbortSignal
+}
+
+async function build(values: Values, out: string, { reader, judge, signal }: Sources): Promise<DatasetManifest> {
+  const source = { runId: reader.runId, identity: reader.identity, ...(judge && { judge: judge.name }) }
+  const judged = judge && new DecisionFile<number | null>(`${resolve(out)}.judged.jsonl`, source, values.resume ?? false)
+  const progress = new Progress('dataset')
+  const total = reader.summary().problems.done
+  const onProgress = (p: { phase: string; problems: number; samples: number }) =>
+    progress.update(`${p.phase}: ${p.problems} problems, ${p.samples} labels`, total > 0 ? p.problems / total : undefined)
+  const manifest = await buildDataset(() => reader.trees(), out, readDatasetOptions(values), {
+    ...{ source, onProgress, signal },
+    ...(judge && judged && { judge: rememberingJudge(firstErrorJudge(judge.ask), judged) }),
+  })
+  judged?.remove()
+  progress.finish(`${manifest.samples.train + manifest.samples.validation + manifest.samples.test} samples`)
+  return manifest
+}
+
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const folder = required(values.run, 'run')
   const out = required(values.out, 'out')
-  const options = readDatasetOptions(values)
+  readDatasetOptions(values) // a bad option shows before a model is opened
   const reader = openRun(folder)
-  const judge = await openJudge(values)
+  let judge: OpenedJudge | undefined
   try {
-    const progress = new Progress('dataset')
-    const total = reader.summary().problems.done
-    const source = { runId: reader.runId, identity: reader.identity, ...(judge && { judge: judge.name }) }
-    const onProgress = (p: { phase: string; problems: number; samples: number }) =>
-      progress.update(`${p.phase}: ${p.problems} problems, ${p.samples} labels`, total > 0 ? p.problems / total : undefined)
-    const manifest = await buildDataset(() => reader.trees(), out, options, {
-      ...{ source, onProgress },
-      ...(judge && { judge: firstErrorJudge(judge.ask) }),
-    })
-    progress.finish(`${manifest.samples.train + manifest.samples.validation + manifest.samples.test} samples`)
+    judge = await openJudge(values)
+    const manifest = await interruptible((signal) => build(values, out, { reader, judge, signal }))
+    if (!manifest) return sayStopped()
     if (values.json) process.stdout.write(`${JSON.stringify(manifest)}\n`)
     else printSummary(manifest)
     return EXIT.ok

@@ -2,7 +2,13 @@
 import { EngineError } from '../contracts/errors.ts'
 
 /** The shell's word for a command that Ctrl-C ended. */
-export const INTERRUPTED = 130
+const INTERRUPTED = 130
+
+/** Says that the work waits to be gone on with; returns the exit code. */
+export function sayStopped(): number {
+  process.stderr.write('mm-prm: stopped; the same command with --resume goes on\n')
+  return INTERRUPTED
+}
 
 /** Runs `work` with a signal that Ctrl-C and SIGTERM abort. Resolves to undefined where they ended it. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {

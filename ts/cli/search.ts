@@ -9,7 +9,7 @@ import { identityOf, runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { INTERRUPTED, interruptible } from './interrupt.ts'
+import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { Progress } from './progress.ts'
@@ -206,10 +206,7 @@ export async function searchToEnd(values: Values): Promise<SearchOutcome> {
 
 /** Says on standard error when a run was stopped. */
 export function exitCodeOf({ summary, bad, interrupted }: SearchOutcome): number {
-  if (interrupted) {
-    process.stderr.write('mm-prm: stopped; the same command with --resume goes on\n')
-    return INTERRUPTED
-  }
+  if (interrupted) return sayStopped()
   return bad > 0 || summary.problems.failed > 0 ? EXIT.someLinesBad : EXIT.ok
 }
 

@@ -5,6 +5,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
+import { throwIfAborted } from '../contracts/abort.ts'
 import { invalidArgument, storeError } from '../contracts/errors.ts'
 import { mcValue, type ProblemTree } from '../contracts/records.ts'
 import { validate } from '../contracts/validate.ts'
@@ -57,6 +58,7 @@ export interface BuildExtra {
   source?: unknown
   /** Asked where each sample first goes wrong; those on which it and the search differ are dropped as contested. */
   judge?: FirstErrorJudge
+  signal?: AbortSignal
   onProgress?: (p: BuildProgress) => void
 }
 
@@ -152,7 +154,8 @@ function count(manifest: DatasetManifest, sample: Sample, split: (typeof SPLITS)
 /**
  * Builds a data set in `folder`. `trees` is called once per pass and must give the same trees each time.
  * The manifest is written last, in one piece: a folder without it is an unfinished build.
- * @throws EngineError INVALID_ARGUMENT (options), STORE (folder cannot be written), POLICY (the judge; names the problem)
+ * @throws EngineError INVALID_ARGUMENT (options), STORE (folder cannot be written), POLICY (the judge; names the problem),
+ *   ABORTED
  */
 export async function buildDataset(
   trees: () => AsyncIterable<ProblemTree>,
@@ -173,22 +176,26 @@ export async function buildDataset(
   const manifest = emptyManifest(o, extra.source ?? null)
   const output = new Output(folder, o.formats)
   for await (const tree of trees()) {
+    throwIfAborted(extra.signal)
     const { samples, dropped } = traverse(tree, o)
     const rate = tree.root.counts ? mcValue(tree.root.counts) : 0
     for (const key of Object.keys(dropped) as (keyof typeof dropped)[]) manifest.dropped[key] += dropped[key]
     manifest.problems.seen++
     if (samples.length > 0) manifest.problems.used++
     const split = splitOf(tree.problem.id, o, o.seed)
-    const agreed = await consensus(samples, extra.judge)
-    for (const sample of samples) {
-      if (!agreed.has(sample)) manifest.dropped.contested++
-      else if (efficiencyScore(sample) < threshold) manifest.dropped.efficiency++
-      else if (lot(`${o.seed} level`, sample.id) >= (shares.get(binOf(o.balanceBy, sample, rate)) ?? 1))
-        manifest.dropped.levelled++
-      else {
-        await output.write(split, sample)
-        count(manifest, sample, split)
-      }
+    const chosen = samples.filter((sample) => {
+      const tooPoor = efficiencyScore(sample) < threshold
+      const tooMany = lot(`${o.seed} level`, sample.id) >= (shares.get(binOf(o.balanceBy, sample, rate)) ?? 1)
+      if (tooPoor) manifest.dropped.efficiency++
+      else if (tooMany) manifest.dropped.levelled++
+      return !tooPoor && !tooMany
+    })
+    // WHY last: a judge costs more than all the rest, and is asked only about what would be written.
+    const agreed = await consensus(chosen, extra.judge, extra.signal)
+    manifest.dropped.contested += chosen.length - agreed.length
+    for (const sample of agreed) {
+      await output.write(split, sample)
+      count(manifest, sample, split)
     }
     extra.onProgress?.({ phase: 'writing', problems: manifest.problems.seen, samples: manifest.labels.count })
   }

@@ -9,9 +9,13 @@ export function firstErrorOf({ kind, steps }: Sample): number | null {
 }
 
 /** The samples that the judge agrees with; all of them without one. */
-export async function consensus(samples: readonly Sample[], judge?: FirstErrorJudge): Promise<ReadonlySet<Sample>> {
-  if (!judge) return new Set(samples)
+export async function consensus(
+  samples: readonly Sample[],
+  judge?: FirstErrorJudge,
+  signal?: AbortSignal,
+): Promise<readonly Sample[]> {
+  if (!judge) return samples
   const texts = (sample: Sample) => sample.steps.map((step) => step.text)
-  const found = await Promise.all(samples.map((sample) => judge(sample.problem, texts(sample))))
-  return new Set(samples.filter((sample, i) => found[i] === firstErrorOf(sample)))
+  const found = await Promise.all(samples.map((sample) => judge(sample.problem, texts(sample), signal)))
+  return samples.filter((sample, i) => found[i] === firstErrorOf(sample))
 }

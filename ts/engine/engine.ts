@@ -4,9 +4,9 @@
  * the two-way softmax.
  */
 
+import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
-import { settle, throwIfAborted } from './abort.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import type { Completion } from './completion.ts'
 import { namedFamily, resolveFamily, type ScoringFamily, type ScoringPrompt } from './families/index.ts'
@@ -29,6 +29,7 @@ import {
   scoreOneSchema,
 } from './options.ts'
 import { settleWithProgress } from './progress.ts'
+import { settle } from './settle.ts'
 import { Slots } from './slots.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 

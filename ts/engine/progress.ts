@@ -1,7 +1,8 @@
 /** Progress of opening, polled: no JavaScript function crosses threads. */
-import { settle } from './abort.ts'
+
 import type { NativeEngine, NativeOpenJob } from './native.ts'
 import type { OpenProgress } from './options.ts'
+import { settle } from './settle.ts'
 
 const INTERVAL_MS = 100
 

@@ -1,10 +1,5 @@
 /** Abort signals and native jobs. */
-import { EngineError } from '../contracts/errors.ts'
 import type { NativeJob } from './native.ts'
-
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
-}
 
 /** Awaits a native job; an abort stops it between two layers and rejects with ERR_ENGINE_ABORTED. */
 export async function settle<T>(job: NativeJob<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -2,8 +2,10 @@
  * Chat completions of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, hosted APIs): retries with back-off, a
  * limit on requests at once, and an answer that is checked before anyone believes it.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, policyError } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
 import { type HttpAnswer, postJson } from './http.ts'
@@ -143,8 +145,4 @@ function retryAfterMs(value: string | string[] | undefined): number | undefined 
   if (typeof value !== 'string') return undefined
   const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
 }

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, policyError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import { hash32 } from '../contracts/random.ts'
@@ -161,7 +162,7 @@ export async function* curate(
     throw policyError(`${failuresInARow} problems in a row failed; the last one: ${result.dropped?.detail}`)
   }
   for await (const problem of problems) {
-    if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'curation was aborted', { cause: signal.reason })
+    throwIfAborted(signal, 'curation')
     const dropped = await curator.screen(problem)
     const result = Promise.resolve(dropped ?? askPolicy(problem, options)).then((why) =>
       why ? { problem, dropped: { id: problem.id, ...why } } : { problem },

@@ -1,5 +1,4 @@
 /** Problems: read from files, curated. */
-export { type Asked, AskedFile } from './asked.ts'
 export {
   type CurateOptions,
   curate,
@@ -10,5 +9,5 @@ export {
   type QuestionType,
   questionType,
 } from './curate.ts'
-export type { PolicyFilterOptions } from './policy-filter.ts'
+export type { PolicyFilterOptions, PolicyObjection } from './policy-filter.ts'
 export { type ProblemRow, readProblems } from './read.ts'

@@ -1,10 +1,11 @@
 /** What a policy tells about a problem: whether it solves it sometimes, and whether it needs the image for that. */
+import { createHash } from 'node:crypto'
+import type { Decisions } from '../contracts/decisions.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
 import { hash32 } from '../contracts/random.ts'
 import type { Verifier } from '../contracts/verifier.ts'
-import type { Asked } from './asked.ts'
 
 export interface PolicyFilterOptions {
   /** For the two filters below. */
@@ -18,7 +19,7 @@ export interface PolicyFilterOptions {
   rolloutsPerProblem?: number
   seed?: number
   /** What is known already, and where it is kept. */
-  asked?: Asked
+  asked?: Decisions<PolicyObjection | null>
   signal?: AbortSignal
 }
 
@@ -75,14 +76,20 @@ export function checkPolicyFilter({ policy, maxTextOnlyRate, passRate }: PolicyF
   }
 }
 
+/** Another question, answer or picture under the same id is another problem. */
+function keyOf({ id, question, answer, image }: Problem): string {
+  const picture = image instanceof Uint8Array ? createHash('sha256').update(image).digest('hex') : image
+  return JSON.stringify([id, question, answer, picture])
+}
+
 /** Why the policy speaks against a problem; undefined where it does not, or where there is no policy. */
 export async function askPolicy(problem: Problem, o: PolicyFilterOptions): Promise<PolicyObjection | undefined> {
   if (!o.policy) return undefined
-  const known = o.asked?.find(problem)
+  const known = o.asked?.find(keyOf(problem))
   if (known !== undefined) return known ?? undefined
   try {
     const why = await objection(problem, o.policy, o)
-    o.asked?.keep(problem, why)
+    o.asked?.keep(keyOf(problem), why ?? null)
     return why
   } catch (error) {
     const isAboutProblem =

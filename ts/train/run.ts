@@ -4,7 +4,8 @@
  * killed and resumed ends in the same bits as one that was not.
  */
 import { mkdir } from 'node:fs/promises'
-import { EngineError, invalidArgument, storeError, trainingError } from '../contracts/errors.ts'
+import { throwIfAborted } from '../contracts/abort.ts'
+import { invalidArgument, storeError, trainingError } from '../contracts/errors.ts'
 import type { OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../contracts/trainer.ts'
 import { chunks, epochOrder, isHeldOut, microBatches } from './batches.ts'
 import { Checkpoints, type RunPosition } from './checkpoints.ts'
@@ -59,7 +60,7 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
   const abort = () => model.abort()
   o.signal?.addEventListener('abort', abort, { once: true })
   try {
-    if (o.signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'training was aborted', { cause: o.signal.reason })
+    throwIfAborted(o.signal, 'training')
     return await new Run(o, model, data, evalData, checkpoints, identity).go()
   } finally {
     o.signal?.removeEventListener('abort', abort)

@@ -2,6 +2,7 @@
  * A model as judge of where a solution first goes wrong: a second opinion on what search found. Consensus of both
  * is what Qwen2.5-Math-PRM (arXiv 2501.07301) filters its Monte Carlo labels with.
  */
+import type { Decisions } from '../contracts/decisions.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { AskJudge, FirstErrorJudge } from '../contracts/verifier.ts'
 import { askUntilRead, type JudgeOptions } from './judge.ts'
@@ -38,5 +39,17 @@ export function firstErrorJudge(ask: AskJudge, options: JudgeOptions = {}): Firs
       ...(problem.image !== undefined && { image: problem.image }),
     }
     return (await askUntilRead(ask, problem, question, options, signal)).value
+  }
+}
+
+/** Asks nothing that is decided already, and keeps what is decided now. */
+export function rememberingJudge(judge: FirstErrorJudge, decisions: Decisions<number | null>): FirstErrorJudge {
+  return async (problem, steps, signal) => {
+    const key = JSON.stringify([problem.id, steps])
+    const known = decisions.find(key)
+    if (known !== undefined) return known
+    const found = await judge(problem, steps, signal)
+    decisions.keep(key, found)
+    return found
   }
 }

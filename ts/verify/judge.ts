@@ -3,6 +3,7 @@
  * no, or an outage, is asked for again and in the end thrown: never turned into a verdict.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import type { AskJudge, Verdict } from '../contracts/verifier.ts'
@@ -66,7 +67,7 @@ export async function askUntilRead<T>(
   let cause: unknown
   for (let attempt = 0; attempt < attempts; attempt++) {
     if (attempt > 0) await sleep(backOffMs * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
-    if (signal?.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the call was aborted', { cause: signal.reason })
+    throwIfAborted(signal)
     try {
       const raw = await ask(prompt, signal, attempt, image)
       const value = read(raw)

@@ -121,7 +121,7 @@ test('Ctrl-C leaves no output; --resume asks only what was not answered, and end
   const again = await startChatServer(half)
   const refused = await start(again.baseUrl).ended
   assert.is(refused.code, 1, refused.stderr)
-  assert.match(refused.stderr, /left by a curation that was stopped; --resume goes on/)
+  assert.match(refused.stderr, /left by work that was stopped; --resume goes on/)
   const other = await start(again.baseUrl, '--resume', '--rollouts', '4').ended
   assert.match(other.stderr, /of other settings/)
   assert.is(again.requests.length, 0)
