@@ -31,12 +31,20 @@ export function compareValues(gold: Value, pred: Value, o: CompareOptions): Meth
 function compareExpressions(gold: Of<'expression'>, pred: Of<'expression'>, o: CompareOptions): Method | null {
   const method = gold.symbols.length + pred.symbols.length === 0 ? 'numeric' : 'symbolic'
   if (sameExpression(gold, pred, o.precision)) return method
+  if (!o.strict && sameExpression(gold, renamed(pred, gold.symbols), o.precision)) return method
   // 28 % may be meant as 28 or as 0.28.
   if (gold.percent !== pred.percent) {
     const [percent, other] = gold.percent ? [gold, pred] : [pred, gold]
     if (sameExpression({ ...percent, code: `100*(${percent.code})` }, other, o.precision)) return method
   }
   return null
+}
+
+/** With names for its unknowns that are those of `symbols`, by position. */
+function renamed<T extends Expression>(e: T, symbols: readonly string[]): T {
+  if (e.symbols.length !== symbols.length) return e
+  const names = new Map(e.symbols.map((name, i) => [name, symbols[i] as string]))
+  return { ...e, symbols, code: e.code.replace(/\bv_\w+/g, (name) => names.get(name) ?? name) }
 }
 
 function compareMatrices(gold: Of<'matrix'>, pred: Of<'matrix'>, o: CompareOptions): Method | null {
@@ -118,7 +126,8 @@ function reduce(r: Of<'relation'>): Reduced {
   if (r.signs.every((s) => s === '=')) {
     if (isName(r.left)) return { name: r.left.replace(/\s/g, ''), value: last, ...equationOf(r.sides[0] as Value, last) }
     if (r.signs.length > 1) return { value: last }
-    return equationOf(r.sides[0] as Value, last)
+    const [left] = r.sides as [Value]
+    return { ...(isUnknown(left) && { name: left.code, value: last }), ...equationOf(left, last) }
   }
   if (r.signs.length === 1 && r.signs[0] === '∈') return { name: r.left, value: last }
   const interval = intervalOf(r)
@@ -129,8 +138,9 @@ function equationOf(left: Value, right: Value): Reduced {
   return left.kind === 'expression' && right.kind === 'expression' ? { equation: { left, right } } : {}
 }
 
+/** An expression of unknowns without a number: x, f(x), AB/BC. Its value is what it is said to equal. */
 const isUnknown = (v: Value): v is Of<'expression'> =>
-  v.kind === 'expression' && v.symbols.length === 1 && v.code === v.symbols[0]
+  v.kind === 'expression' && v.symbols.length > 0 && !/\d/.test(v.code.replace(/\bv_\w+/g, ''))
 const FLIP: Record<string, string> = { '<': '>', '>': '<', '≤': '≥', '≥': '≤' }
 
 function intervalOf(r: Of<'relation'>): Interval | undefined {
@@ -154,7 +164,9 @@ function compareRelations(gold: Value, pred: Value, o: CompareOptions): Method |
   const relation = (gold.kind === 'relation' ? gold : pred) as Of<'relation'>
   const other = gold.kind === 'relation' ? pred : gold
   const reduced = reduce(relation)
-  if (reduced.value) {
+  // x + y = 5 as gold is a line; as prediction it may say what x + y is.
+  const isLine = gold === relation && /[+-]/.test(reduced.name ?? '')
+  if (reduced.value && !isLine) {
     const same = gold === relation ? compareValues(reduced.value, pred, o) : compareValues(gold, reduced.value, o)
     return same && 'relation'
   }

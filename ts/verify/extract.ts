@@ -23,7 +23,7 @@ const ANYWHERE = 100
 const PERCENT_BEHIND = /^\s*(?:\\?%|percent(?:age)?\b|pct\b)/i
 /** A number, a fraction, or as one piece a time or ratio (7:30). */
 const NUMBER =
-  /(?<![\w.,/:])\d+:\d+(?![\w:])|(?<![\w.,/])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:,\d+)?|(?=\.\d))(?:\.\d+)?(?:\s*\/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\?%|percent(?:age)?\b|pct\b))?/gi
+  /(?<![\w.,/:])\d+:\d+(?![\w:])|(?<![\w.,/])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|[1-9]\d{0,2}(?: \d{3})+(?![\d.,]*\d)|\d+(?:,\d+)?|(?=\.\d))(?:\.\d+)?(?:\s*\/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\?%|percent(?:age)?\b|pct\b))?/gi
 const BARE_FRACTION = /-?\\[dtc]?frac\s*(?:\{[^{}]*\}\s*\{[^{}]*\}|\d\s*\d)/g
 const ANCHOR = /(final answer is|final answer|answer is|answer)\s*:?\s*\**\s*:?\s*/gi
 /** What may stand between two formulas that together are one list. */

@@ -17,7 +17,8 @@ const SYNONYMS: readonly [RegExp, string][] = [
   [/\\(?:gt)(?![a-zA-Z])/g, '>'],
   [/\\(?:leqslant|leq|le)(?![a-zA-Z])|<=|≤/g, ' ≤ '],
   [/\\(?:geqslant|geq|ge)(?![a-zA-Z])|>=|≥/g, ' ≥ '],
-  [/\\(?:neq|ne)(?![a-zA-Z])|≠/g, ' ≠ '],
+  // Behind a digit the mark is a factorial: 5!=120.
+  [/\\(?:neq|ne)(?![a-zA-Z])|≠|(?<=[\sa-zA-Z}])!=/g, ' ≠ '],
   [/\\in(?![a-zA-Z])|∈/g, ' ∈ '],
   [/\\(?:cup)(?![a-zA-Z])|∪/g, ' ∪ '],
   [/\\infty|∞|\binfinity\b/g, '\\infty '],
@@ -33,8 +34,7 @@ const SYNONYMS: readonly [RegExp, string][] = [
 
 /** Every backslash is doubled (a text that was escaped twice), so none is a row separator. */
 const isDoubled = (s: string) => /\\\\[a-zA-Z]/.test(s) && !/(?<!\\)\\(?:\\\\)*[a-zA-Z]/.test(s)
-/** From here on a text says the same again, roughly. */
-const APPROXIMATELY = /\\(?:approx|simeq|sim)(?![a-zA-Z]).*$|≈.*$/s
+const APPROXIMATELY = /\\(?:approx|simeq|sim)(?![a-zA-Z])|≈/
 const AND = /\\text\s*\{\s*,?\s*(?:and|or|&)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])/g
 const LIST_TEXT = /\\text\s*\{[^{}]*\b(?:and|or)\b[^{}]*\}/g
 const UNIT_TEXT = /\\text\s*\{[^{}]*\}(?:\s*\^\s*(?:\d|\{\d\}))?/g
@@ -46,9 +46,16 @@ function dropTexts(latex: string): string {
   return latex.replace(/\\text\s*\{([^{}]*)\}/g, '$1')
 }
 
+/** Behind a value the text says it again, roughly; behind an unknown comes its value. */
+function settleApproximation(latex: string): string {
+  const [exact, ...rough] = latex.split(APPROXIMATELY)
+  const isUnknown = /[a-zA-Z]/.test(exact as string) && !/\d|\\pi|\\sqrt|^\W*e\W*$/.test(exact as string)
+  return isUnknown && rough.length > 0 ? `${exact}=${rough[0]}` : (exact as string)
+}
+
 /** Clean LaTeX of an answer. */
 export function cleanLatex(latex: string): string {
-  let s = (isDoubled(latex) ? latex.replaceAll('\\\\', '\\') : latex).replace(APPROXIMATELY, '')
+  let s = settleApproximation(isDoubled(latex) ? latex.replaceAll('\\\\', '\\') : latex)
   for (const [from, to] of SYNONYMS) s = s.replace(from, to)
   s = s.replace(AND, ' , ').replace(LIST_TEXT, ' , ')
   s = dropTexts(s)
@@ -62,7 +69,7 @@ export function cleanLatex(latex: string): string {
 /** A number with separators, as a plain one: 1,000.99 and 14 916 and 1,22; undefined where it is no number. */
 export function plainNumber(text: string, decimalComma: boolean): string | undefined {
   const s = text.trim()
-  if (/^[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?$/.test(s)) return s.replaceAll(',', '')
+  if (/^[-+]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?$/.test(s)) return s.replace(/[, ]/g, '')
   if (/^[-+]?(?:\d+\.?\d*|\.\d+)$/.test(s)) return s
   if (decimalComma && /^[-+]?\d+,\d+$/.test(s)) return s.replace(',', '.')
   return undefined

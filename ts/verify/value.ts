@@ -63,10 +63,20 @@ export function parseValue(text: string, decimalComma: boolean): Value {
 }
 
 function parseList(clean: string): Value {
+  const groups = splitTopLevel(clean, [';']).parts.filter((group) => group !== '')
+  if (groups.length > 1 && groups.every(isAssignments)) {
+    return { kind: 'list', items: groups.map(parseList), braces: false }
+  }
   const { parts } = splitTopLevel(clean, [',', ';'])
   const items = parts.filter((p) => p !== '').flatMap(expandPlusMinus)
   if (items.length === 1) return parseItem(items[0] as string)
   return { kind: 'list', items: items.map(parseItem), braces: false }
+}
+
+/** p=5, q=2: one solution in several unknowns. */
+function isAssignments(group: string): boolean {
+  const { parts } = splitTopLevel(group, [','])
+  return parts.length > 1 && parts.every((part) => part.includes('='))
 }
 
 /** a ± b is two answers. */
@@ -107,25 +117,44 @@ function braced(inner: string): Value {
   return { kind: 'list', items: items.flatMap(expandPlusMinus).map(parseItem), braces: true }
 }
 
-/** One matrix, perhaps in brackets, or a product of matrices. */
+/** One matrix, perhaps in brackets, or sums of products of matrices. */
 function parseMatrix(side: string): Value | undefined {
-  const found = [...side.matchAll(MATRIX)]
-  if (found.length === 0 || side.replace(MATRIX, '').replace(/[\s()[\]]|\\cdot|\\times/g, '') !== '') return undefined
-  const matrices = found.map((m) => (m[1] as string).split(/\\\\/).map((row) => row.split('&').map((cell) => cell.trim())))
-  const rows = matrices.map((m) => m.filter((row) => row.some((cell) => cell !== '')).map((row) => row.map(parseSide)))
-  return { kind: 'matrix', rows: rows.reduce(multiply) }
+  const between = side.replace(MATRIX, '\0').replace(/[\s()[\]]|\\cdot|\\times/g, '')
+  if (!/^\0+(?:[+-]\0+)*$/.test(between)) return undefined
+  const matrices = [...side.matchAll(MATRIX)].map((m) => parseRows(m[1] as string))
+  let total: Value[][] | undefined
+  for (const [, sign, factors] of between.matchAll(/([+-]?)(\0+)/g)) {
+    const product = matrices.splice(0, (factors as string).length).reduce(multiply)
+    total = total ? add(total, product, sign as string) : product
+  }
+  return { kind: 'matrix', rows: total as Value[][] }
 }
 
-function multiply(a: Value[][], b: Value[][]): Value[][] {
-  return a.map((row) =>
-    (b[0] ?? []).map((_, j) => {
-      const terms = row.map((cell, k) => [cell, b[k]?.[j]] as const)
-      if (!terms.every(([x, y]) => x.kind === 'expression' && y?.kind === 'expression')) return { kind: 'words', text: 'product' }
-      const pairs = terms as unknown as [Expression, Expression][]
-      const symbols = [...new Set(pairs.flatMap(([x, y]) => [...x.symbols, ...y.symbols]))].sort()
-      return { kind: 'expression', percent: false, symbols, code: pairs.map(([x, y]) => `(${x.code})*(${y.code})`).join('+') }
-    }),
+function parseRows(text: string): Value[][] {
+  const rows = text.split(/\\\\/).map((row) => row.split('&').map((cell) => cell.trim()))
+  return rows.filter((row) => row.some((cell) => cell !== '')).map((row) => row.map(parseSide))
+}
+
+const add = (a: Value[][], b: Value[][], sign: string): Value[][] =>
+  a.map((row, i) => row.map((cell, j) => combined([[cell, b[i]?.[j]]], sign)))
+
+const multiply = (a: Value[][], b: Value[][]): Value[][] =>
+  a.map((row) =>
+    (b[0] ?? []).map((_, j) =>
+      combined(
+        row.map((cell, k) => [cell, b[k]?.[j]]),
+        '*',
+      ),
+    ),
   )
+
+/** x ∘ y of each pair, added up; no value where one of them is no expression. */
+function combined(pairs: readonly (readonly [Value, Value | undefined])[], operator: string): Value {
+  if (!pairs.every(([x, y]) => x.kind === 'expression' && y?.kind === 'expression')) return { kind: 'words', text: 'matrix' }
+  const terms = pairs as readonly (readonly [Expression, Expression])[]
+  const symbols = [...new Set(terms.flatMap(([x, y]) => [...x.symbols, ...y.symbols]))].sort()
+  const code = terms.map(([x, y]) => `(${x.code})${operator}(${y.code})`).join('+')
+  return { kind: 'expression', percent: false, symbols, code }
 }
 
 /** Words of a language rather than a product of letters: a long one, or several in a row. */

@@ -13,12 +13,18 @@ const EQUAL: [gold: string, pred: string][] = [
   ['y=2x+1', '2x-y+1=0'], ['1<x\\le 2', '(1,2]'], ['x\\ge 2', '[2,\\infty)'], ['2x>4', 'x>2'], ['x=\\pm 3', '3, -3'],
   ['\\begin{pmatrix}1\\\\2\\end{pmatrix}', '\\begin{bmatrix}1\\\\2\\end{bmatrix}'], ['(-\\infty,1)\\cup(2,\\infty)', '(2,\\infty)\\cup(-\\infty,1)'],
   ['B', '(B)'], ['B', 'B. 12'], ['(B)', '\\text{B}'], ['Even', '\\text{even}'], ['3:4', '\\frac34'], ['10:30', '10:30'], ['9:05', '09:05'], ['3:30 pm', '3:30'],
+  ['x\\neq 5', 'x != 5'], ['120', '5!'], ['11', 'x\\approx 11'], ['\\pi', '\\pi\\approx 3.14'], ['1000', '1 000'], ['12 345 678', '12345678'],
+  ['\\frac{AB}{BC}=\\frac{1}{2}', '0.5'], ['5', 'x+y=5'], ['|AB|=1', '1'], ['p=5,q=2;p=7,q=2', '(5,2),(7,2)'], ['0<f(x)<1', '(0,1)'],
+  ['\\begin{pmatrix}4&6\\end{pmatrix}', '\\begin{pmatrix}1&2\\end{pmatrix}+\\begin{pmatrix}3&4\\end{pmatrix}'],
+  ['\\begin{pmatrix}7\\end{pmatrix}', '\\begin{pmatrix}3&4\\end{pmatrix}\\cdot\\begin{pmatrix}1\\\\2\\end{pmatrix}-\\begin{pmatrix}4\\end{pmatrix}'],
   ['\\lfloor 3.7 \\rfloor', '3'], ['7', 'We get 8, and then the answer is 7.'], ['12', '\\boxed{11} is wrong; it is \\boxed{12}'],
 ] // biome-ignore format: a table
 const DIFFERENT: [gold: string, pred: string][] = [
   ['42', '43'], ['42', ''], ['42', 'no idea'], ['12 cm', '12 m'], ['(1,2)', '(2,1)'], ['[1,2]', '(1,2)'], ['x=3', 'y=3'], ['x^2', 'y^2'],
   ['x\\ge 2', 'x>2'], ['2x>4', 'x<2'], ['1,2,3', '1,2'], ['\\infty', '-\\infty'], ['B', 'C'], ['Even', 'odd'], ['0.33', '1/3'],
   ['y=2x+1', 'y=2x+2'], ['a^2+b=0', '0'], ['5', '-5'], ['(1,2]', '1<x\\le 2'], ['2:10', '1:05'], ['3:45', '3:40'],
+  ['x\\neq 5', 'x=5'], ['x != 3', 'x != 4'], ['x+y=5', '5'], ['|AB|=1', '|CD|=1'], ['p=5,q=2;p=7,q=2', '(2,5),(7,2)'], ['1000', '1 00'],
+  ['\\begin{pmatrix}4&6\\end{pmatrix}', '\\begin{pmatrix}1&2\\end{pmatrix}-\\begin{pmatrix}3&4\\end{pmatrix}'], ['f(x)', 'f(y)'],
 ] // biome-ignore format: a table
 
 test('equal answers', () => {
@@ -32,6 +38,8 @@ test('different answers', () => {
 test('options: precision, strictness, relations as sets, choices', () => {
   assert.ok(verifyAnswer('1/3', '0.33', { precision: 2 }).match)
   assert.ok(verifyAnswer('x=3', 'y=3', { strict: false }).match)
+  assert.ok(verifyAnswer('f(x)', 'f(y)', { strict: false }).match)
+  assert.not.ok(verifyAnswer('x^2', 'y^3', { strict: false }).match)
   assert.ok(verifyAnswer('(1,2]', '1<x\\le 2', { allowSetRelation: true }).match)
   assert.ok(verifyAnswer('B', '12 apples', { choices: ['10 apples', '12 apples'] }).match)
   assert.not.ok(verifyAnswer('B', '10 apples', { choices: ['10 apples', '12 apples'] }).match)
