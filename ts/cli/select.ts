@@ -22,7 +22,7 @@ table of accuracies with 95 % bootstrap intervals (labels needed), votes where a
   --input FILE       JSON lines; - for standard input
   --aggregate LIST   ${AGGREGATIONS.join(', ')} (default: all);
                      the reference's names average and mean_odd are accepted
-  --per-item         with --json: what is chosen for each line (several indices on a tie)
+  --per-item         also what is chosen for each line (several indices on a tie)
   --seed S           of the bootstrap (default 0)
   --json             one JSON object`
 
@@ -98,18 +98,18 @@ export function selectionReport(items: readonly ScoredItem[], names: readonly st
   }
 }
 
+function printChoices(items: readonly ScoredItem[], names: readonly string[]): void {
+  const rows = items.map((item) => [String(item.id), ...names.map((n) => selectBest(item, n).join(' or '))])
+  process.stdout.write(formatColumns([['id', ...names], ...rows]))
+}
+
 export function printSelection(
   table: ReturnType<typeof selectionReport>,
   items: readonly ScoredItem[],
   names: readonly string[],
 ): void {
   if (table.rows.length === 0) {
-    process.stdout.write(
-      formatColumns([
-        ['id', ...names],
-        ...items.map((item) => [String(item.id), ...names.map((n) => selectBest(item, n).join(' or '))]),
-      ]),
-    )
+    printChoices(items, names)
     return
   }
   process.stdout.write(`${items.length} problems; accuracy in %, 95 % bootstrap interval\n\n`)
@@ -131,6 +131,9 @@ async function run(argv: readonly string[]): Promise<number> {
   const { items, bad } = await readItems(input)
   const table = selectionReport(items, names, values.seed ?? '0')
   for (const b of bad) process.stderr.write(`${input}: line ${b.error.line}: ${b.error.message}\n`)
+  const unlabelled = items.filter((item) => !item.labels)
+  if (unlabelled.length > 0 && unlabelled.length < items.length)
+    process.stderr.write(`${input}: no accuracies: ${unlabelled.length} of ${items.length} items have no labels, "${unlabelled[0]?.id}" first\n`) // biome-ignore format: a message
   if (values.json) {
     const chosen = items.map((item) => ({
       id: item.id,
@@ -139,7 +142,13 @@ async function run(argv: readonly string[]): Promise<number> {
     process.stdout.write(
       `${JSON.stringify({ ...(values['per-item'] && { items: chosen }), table, ...(bad.length > 0 && { errors: bad }) })}\n`,
     )
-  } else if (items.length > 0) printSelection(table, items, names)
+  } else if (items.length > 0) {
+    if (values['per-item'] && table.rows.length > 0) {
+      printChoices(items, names)
+      process.stdout.write('\n')
+    }
+    printSelection(table, items, names)
+  }
   return bad.length > 0 ? EXIT.someLinesBad : EXIT.ok
 }
 

@@ -41,7 +41,7 @@ const SOLUTION = /<answer>|\\boxed|\\fbox|\$|\\\[|\\\(|\banswer\b/i
 function read(text: string, kinds: readonly ExtractKind[] | undefined): Side | undefined {
   if (kinds === undefined) {
     const answer = (SOLUTION.test(text) ? extractAnswer(text) : undefined) ?? text.trim()
-    const isNumber = /^[-+]?[\d.,\s/]+%?$/.test(answer)
+    const isNumber = /^[-+]?[\d.,\s/]+%?$|^[-+]?[\d.]+e[-+]?\d+$/i.test(answer)
     return answer === '' || answer.length > MAX_ANSWER ? undefined : { text: answer, value: parseValue(answer, isNumber) }
   }
   const best = extractCandidates(text, kinds)[0]
@@ -49,6 +49,10 @@ function read(text: string, kinds: readonly ExtractKind[] | undefined): Side | u
     ? { text: best.text, value: parseValue(best.text, best.kind === 'expr') }
     : undefined
 }
+
+/** A bare "2,3" may be a number, or two of them. */
+const withoutDecimalComma = ({ text, value }: Side): Value =>
+  /^[-+]?\d+,\d+$/.test(text.trim()) ? parseValue(text.replace(',', ', '), false) : value
 
 const UNIT =
   '(?:sq(?:uare)?\\.?\\s*|cubic\\s*)?(?:mm|cm|dm|km|m|in(?:ch(?:es)?)?|f(?:ee|oo)?t|yards?|miles?|mg|kg|g|grams?|lbs?|pounds?|tons?|' +
@@ -109,7 +113,9 @@ export function verifyAnswer(gold: string, pred: string, options: VerifyOptions 
   if (folded !== '' && goldSide.text.trim() === predSide.text.trim()) return { match: true, method: 'exact' }
   const times = [goldSide, predSide].map((side) => TIME.exec(side.text.trim()))
   if (times[0] && times[1]) return { match: sameTime(times[0], times[1]), method: 'words' }
-  const method = compareValues(goldSide.value, predSide.value, o)
+  const method =
+    compareValues(goldSide.value, predSide.value, o) ??
+    (options.extract ? null : compareValues(withoutDecimalComma(goldSide), withoutDecimalComma(predSide), o))
   if (method) return { match: true, method }
   if (folded !== '' && folded === foldText(predSide.text) && /[a-z]/i.test(folded)) return { match: true, method: 'words' }
   if (sameWithUnits(goldSide.text, predSide.text, o.precision)) return { match: true, method: 'units' }

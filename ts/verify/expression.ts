@@ -93,7 +93,7 @@ class Converter {
     for (;;) {
       if (this.#take('*') || this.#take('cdot', 'command') || this.#take('times', 'command')) code += `*${this.#signed()}`
       else if (this.#take('/') || this.#take('div', 'command') || this.#take(':')) code += `/${this.#signed()}`
-      else if (/^\d+$/.test(code) && this.#isPlainFraction()) code = `(${code}+${this.#factor()})`
+      else if (/^\d+$/.test(code) && this.#isPlainFraction()) code = `(${code}+${this.#plainFraction()})`
       else if (this.#startsFactor()) code += `*${this.#factor()}`
       else return code
     }
@@ -101,9 +101,16 @@ class Converter {
 
   /** A whole number in front of a fraction of two numbers is a mixed number: 2 1/3. */
   #isPlainFraction(): boolean {
+    const [above, line, below] = this.#tokens.slice(this.#at, this.#at + 3)
+    if (above?.kind === 'number') return line?.text === '/' && below?.kind === 'number'
     if (!this.#is('frac', 'command')) return false
     const rest = this.#tokens.slice(this.#at + 1, this.#at + 7).map((t) => (t.kind === 'number' ? '0' : t.text))
     return /^(?:\{0\}|0){2}/.test(rest.join(''))
+  }
+
+  #plainFraction(): string {
+    const fraction = this.#factor()
+    return this.#take('/') ? `${fraction}/${this.#factor()}` : fraction
   }
 
   /** Behind an explicit operator a sign may stand: 2·-3. */

@@ -52,10 +52,16 @@ export function sameNumber(a: number, b: number, precision: number): boolean {
   return Number.isFinite(a) && Number.isFinite(b) && Math.round(a * scale) === Math.round(b * scale)
 }
 
-/** Points for the symbols, the same in every run. Positive, so that roots and logarithms have values. */
-function* points(symbols: readonly string[]): Generator<Record<string, number>> {
+/**
+ * Points for the symbols, the same in every run. Positive, so that roots and logarithms have values; where signs matter
+ * (|x| is not x) half of them are negative.
+ */
+function* points(symbols: readonly string[], signed: boolean): Generator<Record<string, number>> {
   const random = seededRandom(`verify ${symbols.join(' ')}`)
-  for (let i = 0; i < POINTS; i++) yield Object.fromEntries(symbols.map((s) => [s, 0.3 + 2.4 * random()]))
+  for (let i = 0; i < POINTS; i++) {
+    const sign = signed && i % 2 === 1 ? -1 : 1
+    yield Object.fromEntries(symbols.map((s) => [s, sign * (0.3 + 2.4 * random())]))
+  }
 }
 
 const union = (a: readonly string[], b: readonly string[]) => [...new Set([...a, ...b])].sort()
@@ -68,7 +74,7 @@ export function sameExpression(a: Expression, b: Expression, precision: number):
     return x !== undefined && y !== undefined && sameNumber(x[0], y[0], precision) && sameNumber(x[1], y[1], precision)
   }
   let tried = 0
-  for (const scope of points(symbols)) {
+  for (const scope of points(symbols, `${a.code}${b.code}`.includes('abs('))) {
     const [x, y] = [evaluate(a.code, scope), evaluate(b.code, scope)]
     if (!x || !y) continue
     if (!close(x[0], y[0]) || !close(x[1], y[1])) return false
@@ -90,7 +96,7 @@ export function proportion(a: Equation, b: Equation): number | undefined {
   const symbols = union(union(a.left.symbols, a.right.symbols), union(b.left.symbols, b.right.symbols))
   const difference = (e: Equation) => `(${e.left.code})-(${e.right.code})`
   let factor: number | undefined
-  for (const scope of points(symbols)) {
+  for (const scope of points(symbols, false)) {
     const [x, y] = [evaluate(difference(a), scope), evaluate(difference(b), scope)]
     if (!x || !y || Math.abs(x[1]) > RELATIVE || Math.abs(y[1]) > RELATIVE) return undefined
     if (Math.abs(x[0]) < RELATIVE || Math.abs(y[0]) < RELATIVE) return undefined

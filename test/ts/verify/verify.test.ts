@@ -15,6 +15,8 @@ const EQUAL: [gold: string, pred: string][] = [
   ['B', '(B)'], ['B', 'B. 12'], ['(B)', '\\text{B}'], ['Even', '\\text{even}'], ['3:4', '\\frac34'], ['10:30', '10:30'], ['9:05', '09:05'], ['3:30 pm', '3:30'],
   ['x\\neq 5', 'x != 5'], ['120', '5!'], ['11', 'x\\approx 11'], ['\\pi', '\\pi\\approx 3.14'], ['1000', '1 000'], ['12 345 678', '12345678'],
   ['\\frac{AB}{BC}=\\frac{1}{2}', '0.5'], ['5', 'x+y=5'], ['|AB|=1', '1'], ['p=5,q=2;p=7,q=2', '(5,2),(7,2)'], ['0<f(x)<1', '(0,1)'],
+  ['2 1/3', '7/3'], ['0.\\overline{3}', '1/3'], ['1.1\\overline{6}', '7/6'], ['１２', '12'], ['1.5e3', '1500'], ['2,3', 'x=2 or x=3'], ['2,3', '2.3'],
+  ['|x|', '\\sqrt{x^2}'], ['\\vec{AB}', '\\overrightarrow{AB}'], ['\\angle ABC', 'ABC'], ['\\begin{cases}x=1\\\\y=2\\end{cases}', '(1,2)'],
   ['\\begin{pmatrix}4&6\\end{pmatrix}', '\\begin{pmatrix}1&2\\end{pmatrix}+\\begin{pmatrix}3&4\\end{pmatrix}'],
   ['\\begin{pmatrix}7\\end{pmatrix}', '\\begin{pmatrix}3&4\\end{pmatrix}\\cdot\\begin{pmatrix}1\\\\2\\end{pmatrix}-\\begin{pmatrix}4\\end{pmatrix}'],
   ['\\lfloor 3.7 \\rfloor', '3'], ['7', 'We get 8, and then the answer is 7.'], ['12', '\\boxed{11} is wrong; it is \\boxed{12}'],
@@ -24,6 +26,7 @@ const DIFFERENT: [gold: string, pred: string][] = [
   ['x\\ge 2', 'x>2'], ['2x>4', 'x<2'], ['1,2,3', '1,2'], ['\\infty', '-\\infty'], ['B', 'C'], ['Even', 'odd'], ['0.33', '1/3'],
   ['y=2x+1', 'y=2x+2'], ['a^2+b=0', '0'], ['5', '-5'], ['(1,2]', '1<x\\le 2'], ['2:10', '1:05'], ['3:45', '3:40'],
   ['x\\neq 5', 'x=5'], ['x != 3', 'x != 4'], ['x+y=5', '5'], ['|AB|=1', '|CD|=1'], ['p=5,q=2;p=7,q=2', '(2,5),(7,2)'], ['1000', '1 00'],
+  ['|x|', 'x'], ['1e400', '1e401'], ['\\overline{z}', 'z'], ['2,3', '3,2,1'],
   ['\\begin{pmatrix}4&6\\end{pmatrix}', '\\begin{pmatrix}1&2\\end{pmatrix}-\\begin{pmatrix}3&4\\end{pmatrix}'], ['f(x)', 'f(y)'],
 ] // biome-ignore format: a table
 
