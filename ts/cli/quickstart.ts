@@ -1,7 +1,8 @@
 /** `mm-prm quickstart`: the whole loop on the models that the package ships. */
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { makeFolder } from '../contracts/folders.ts'
 import { CANDIDATES, type LoopResult, runLoop, type Stage } from '../mini/loop.ts'
 import { choiceRows, loopPage, stepRows } from '../mini/page.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, UsageError } from './command.ts'
@@ -66,7 +67,7 @@ async function makeRoom(out: string): Promise<void> {
     throw new UsageError(`${out} is not empty and holds no quickstart; name another folder with --out`)
   }
   await rm(out, { recursive: true, force: true })
-  await mkdir(out, { recursive: true })
+  makeFolder(out)
   await writeFile(join(out, RESULT_FILE), '{}\n') // so that a stopped quickstart is known as one
 }
 

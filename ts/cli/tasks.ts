@@ -2,8 +2,8 @@
 
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../contracts/folders.ts'
 import { picturePath, writeTasks } from '../mini/problems.ts'
 import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN } from '../tasks/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required, UsageError } from './command.ts'
@@ -50,7 +50,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const count = positiveInteger(values.count, 'count') ?? 100
   const families = readFamilies(values.families)
   const levels = readLevels(values.levels)
-  await mkdir(out, { recursive: true })
+  makeFolder(out)
   const file = createWriteStream(join(out, 'problems.jsonl'))
   const progress = new Progress('tasks')
   let done = 0

@@ -2,11 +2,12 @@
  * The dataset builder: trees in, split and balanced sample files and a manifest out. One tree is in memory at a
  * time; what needs a view of the whole (efficiency threshold, bins) is counted in a first pass over the trees.
  */
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
-import { invalidArgument, storeError } from '../contracts/errors.ts'
+import { invalidArgument } from '../contracts/errors.ts'
+import { makeFolder } from '../contracts/folders.ts'
 import { mcValue, type ProblemTree } from '../contracts/records.ts'
 import { validate } from '../contracts/validate.ts'
 import type { FirstErrorJudge } from '../contracts/verifier.ts'
@@ -166,9 +167,7 @@ export async function buildDataset(
   const o = validate(optionsSchema, options, 'buildDataset')
   o.formats.forEach(findFormat)
   if (o.validation + o.test >= 1) throw invalidArgument('buildDataset: validation and test together must be below 1')
-  await mkdir(folder, { recursive: true }).catch((error: Error) => {
-    throw storeError(`${folder}: ${error.message}`, error)
-  })
+  makeFolder(folder)
   const wholeView = o.keep < 1 || o.balanceBy.length > 0
   const { threshold, shares } = wholeView
     ? await survey(trees(), o, extra.onProgress)

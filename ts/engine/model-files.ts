@@ -3,7 +3,7 @@
  * for added tokens in the tokenizer's files and vocabulary sizes in config.json. Written so that a reader of the
  * folder never sees half a file.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { invalidModel, storeError } from '../contracts/errors.ts'
 
@@ -33,13 +33,6 @@ export async function writeFileSafely(path: string, bytes: string | Uint8Array):
     await rm(temporary, { force: true })
     throw storeError(`cannot write ${path}: ${(error as Error).message}`, error)
   }
-}
-
-/** @throws EngineError STORE */
-export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((error: Error) => {
-    throw storeError(`cannot make the folder ${path}: ${error.message}`, error)
-  })
 }
 
 /** Copies every kept file of `from`. */

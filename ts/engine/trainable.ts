@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { EngineError, invalidArgument, invalidModel, storeError } from '../contracts/errors.ts'
+import { makeFolder } from '../contracts/folders.ts'
 import type {
   BatchLoss,
   OptimizerStep,
@@ -17,7 +18,7 @@ import type {
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { RECORD_FILE } from './families/index.ts'
 import { decodeImage } from './image.ts'
-import { addSpecialToken, copyModelFiles, makeFolder, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
+import { addSpecialToken, copyModelFiles, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
 import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 import { MARKER_TOKEN, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
@@ -139,7 +140,7 @@ class NativeTrainable implements TrainableModel {
   }
 
   async saveModel(folder: string, options: SaveOptions): Promise<void> {
-    await makeFolder(folder)
+    makeFolder(folder)
     const { files, native, options: opened } = this.#parts
     await copyModelFiles(files, folder)
     const record = { ...this.record, ...options.record }
@@ -268,7 +269,7 @@ export async function initModel(
   options: { seed?: number; dtype?: 'bf16' | 'f32' } = {},
 ): Promise<void> {
   const folder = resolve(out)
-  await makeFolder(folder)
+  makeFolder(folder)
   for (const [name, content] of Object.entries(files)) await writeFileSafely(join(folder, name), content)
   const weights = join(folder, 'model.safetensors')
   await stored(loadNative().initWeights(folder, weights, BigInt(options.seed ?? 0), options.dtype ?? 'f32'))

@@ -2,8 +2,8 @@
  * The whole loop at small scale: a policy looks at pictures, search labels its steps, a PRM is trained on the labels
  * and chooses among candidates, beside the PRM that the package ships.
  */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../contracts/folders.ts'
 import type { ProblemTree } from '../contracts/records.ts'
 import type { DatasetManifest } from '../dataset/index.ts'
 import { Engine } from '../engine/engine.ts'
@@ -63,7 +63,7 @@ export interface WorkedExample {
 }
 
 export async function runLoop(o: LoopOptions): Promise<LoopResult> {
-  await mkdir(o.out, { recursive: true })
+  makeFolder(o.out)
   const tell = o.onProgress ?? (() => {})
   const searched = await makeTasks(join(o.out, 'search'), IN_DOMAIN, `search/${o.seed}`, o.searchProblems)
   const test = await makeTasks(join(o.out, 'test'), IN_DOMAIN, `test/${o.seed}`, o.testProblems)

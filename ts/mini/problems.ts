@@ -1,7 +1,7 @@
 /** Mini-K12 problems for the parts that use them: with PNG pictures for search and people, as samples for training. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
+import { makeFolder } from '../contracts/folders.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
 import {
@@ -39,7 +39,7 @@ export async function* writeTasks(
   count: number,
   levels?: readonly Level[],
 ): AsyncGenerator<MiniTask> {
-  await mkdir(join(folder, 'images'), { recursive: true })
+  makeFolder(join(folder, 'images'))
   for (const mini of makeProblems(families, seed, count, levels)) {
     const image = join(folder, picturePath(mini))
     await writePicture(mini, image)

@@ -2,10 +2,11 @@
  * A run directory: `run.db` with everything, `manifest.json` with the run's identity for people and tools.
  * The writer holds `run.lock`. An event is durable when `append` resolves.
  */
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { storeError } from '../contracts/errors.ts'
 import type { SearchEvent } from '../contracts/events.ts'
+import { makeFolder } from '../contracts/folders.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { SearchStatus } from '../contracts/records.ts'
 import type { KnownWork, RunIdentity, RunStore } from '../contracts/run-store.ts'
@@ -157,14 +158,6 @@ export class SqliteRunStore implements RunStore {
         `${this.#folder}: problem "${problem.id}" has another ${key.replace('_', ' ')} than in this run; use a new id or another run directory`,
       )
     }
-  }
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true })
-  } catch (error) {
-    throw storeError(`${folder}: the run directory cannot be made: ${(error as Error).message}`, error)
   }
 }
 

@@ -2,9 +2,10 @@
  * Checkpoints of a run: `checkpoints/step-00000100/` with the trainer's state and where the run stood. A folder gets
  * its name only when all in it is on the disk, so whatever carries the name is whole.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError, storeError } from '../contracts/errors.ts'
+import { makeFolder } from '../contracts/folders.ts'
 import type { TrainableModel } from '../contracts/trainer.ts'
 
 export interface RunPosition {
@@ -105,7 +106,7 @@ export class Checkpoints {
     const path = join(this.#folder, name)
     const temporary = `${path}.tmp-${process.pid}`
     try {
-      await mkdir(temporary, { recursive: true })
+      makeFolder(temporary)
       await model.saveState(join(temporary, STATE))
       const file = await open(join(temporary, POSITION), 'w')
       await file.writeFile(JSON.stringify(position))

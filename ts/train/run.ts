@@ -3,9 +3,9 @@
  * with early stopping, checkpoints. What a step does depends on its number and the options alone, so a run that was
  * killed and resumed ends in the same bits as one that was not.
  */
-import { mkdir } from 'node:fs/promises'
 import { throwIfAborted } from '../contracts/abort.ts'
-import { invalidArgument, storeError, trainingError } from '../contracts/errors.ts'
+import { invalidArgument, trainingError } from '../contracts/errors.ts'
+import { makeFolder } from '../contracts/folders.ts'
 import type { OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../contracts/trainer.ts'
 import { chunks, epochOrder, isHeldOut, microBatches } from './batches.ts'
 import { Checkpoints, type RunPosition } from './checkpoints.ts'
@@ -37,9 +37,7 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
   const data = await openData(o.data, o)
   const evalData = o.evalData === undefined ? undefined : await openData(o.evalData, o)
   const identity = identityOf(o, data, evalData)
-  await mkdir(o.out, { recursive: true }).catch((error: Error) => {
-    throw storeError(`cannot make the folder ${o.out}: ${error.message}`, error)
-  })
+  makeFolder(o.out)
   const checkpoints = new Checkpoints(o.out, o.keepCheckpoints)
   await checkStart(o, checkpoints, identity)
   await checkpoints.removeLeftovers()
