@@ -73,7 +73,7 @@ export async function search(
   problems: number,
   options: Partial<OmegaOptions> = {},
 ): Promise<SearchResult> {
-  const tasks = await makeTasks(at('search-problems'), IN_DOMAIN, 'search/reproduce', problems)
+  const tasks = await makeTasks(at('search-problems'), IN_DOMAIN, 'search/reproduce', problems, { part: 'train' })
   const out = at(name)
   await using opened = await openMiniPolicy(model)
   await searchMini({
@@ -131,13 +131,16 @@ async function keepPaths(file: string, paths: number): Promise<number> {
 
 export type TestSet = 'in-domain' | 'out-of-domain'
 
-/** Candidates of a policy for problems that nothing was trained on. */
+/** Candidates of a policy for problems about pictures that nothing was trained on. */
 export async function testCandidates(model: string, set: TestSet): Promise<TaskCandidates[]> {
-  const [families, count] = set === 'in-domain' ? [IN_DOMAIN, PLAN.test.inDomain] : [OUT_OF_DOMAIN, PLAN.test.outOfDomain]
-  const tasks = await makeTasks(at('test-problems'), families, 'test/reproduce', count)
+  const { inDomain, outOfDomain } = PLAN.test
+  const tasks =
+    set === 'in-domain'
+      ? await makeTasks(at('test-problems'), IN_DOMAIN, 'test/reproduce', inDomain, { part: 'test' })
+      : await makeTasks(at('test-problems'), OUT_OF_DOMAIN, 'test/reproduce', outOfDomain)
   await using opened = await openMiniPolicy(model)
   return await sampleCandidates(opened.policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
-    say(`candidates of ${basename(model)}, ${set}: ${done} of ${count}`, 30),
+    say(`candidates of ${basename(model)}, ${set}: ${done} of ${tasks.length}`, 30),
   )
 }
 

@@ -5,8 +5,8 @@ import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
 import { picturePath, writeTasks } from '../mini/problems.ts'
-import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN } from '../tasks/index.ts'
-import { type Command, EXIT, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN, PARTS } from '../tasks/index.ts'
+import { type Command, EXIT, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { writeLine } from './lines.ts'
 import { Progress } from './progress.ts'
 
@@ -19,6 +19,7 @@ per problem. The same seed gives the same problems and pixels everywhere.
   --count N          problems (default 100)
   --families LIST    in-domain (default), out-of-domain, all, or names: ${FAMILIES.map((f) => f.name).join(', ')}
   --levels LIST      1, 2, 3 (default all)
+  --part P           train or test: pictures that the shipped models have, or have not, seen in training (default both)
   --seed S           default 0`
 
 const OPTIONS = {
@@ -26,6 +27,7 @@ const OPTIONS = {
   count: { type: 'string' },
   families: { type: 'string' },
   levels: { type: 'string' },
+  part: { type: 'string' },
   seed: { type: 'string' },
 } as const
 
@@ -49,12 +51,12 @@ async function run(argv: readonly string[]): Promise<number> {
   const out = required(values.out, 'out')
   const count = positiveInteger(values.count, 'count') ?? 100
   const families = readFamilies(values.families)
-  const levels = readLevels(values.levels)
+  const choice = { levels: readLevels(values.levels), part: oneOf(values.part, 'part', PARTS) }
   makeFolder(out)
   const file = createWriteStream(join(out, 'problems.jsonl'))
   const progress = new Progress('tasks')
   let done = 0
-  for await (const { mini } of writeTasks(out, families, values.seed ?? '0', count, levels)) {
+  for await (const { mini } of writeTasks(out, families, values.seed ?? '0', count, choice)) {
     const { id, question, answer, family, level } = mini
     const steps = mini.steps.map((s) => s.text)
     await writeLine(file, JSON.stringify({ id, question, answer, image: picturePath(mini), family, level, steps }))

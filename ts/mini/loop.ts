@@ -65,8 +65,8 @@ export interface WorkedExample {
 export async function runLoop(o: LoopOptions): Promise<LoopResult> {
   makeFolder(o.out)
   const tell = o.onProgress ?? (() => {})
-  const searched = await makeTasks(join(o.out, 'search'), IN_DOMAIN, `search/${o.seed}`, o.searchProblems)
-  const test = await makeTasks(join(o.out, 'test'), IN_DOMAIN, `test/${o.seed}`, o.testProblems)
+  const searched = await makeTasks(join(o.out, 'search'), IN_DOMAIN, `search/${o.seed}`, o.searchProblems, { part: 'train' })
+  const test = await makeTasks(join(o.out, 'test'), IN_DOMAIN, `test/${o.seed}`, o.testProblems, { part: 'test' })
   const { trees, candidates } = await askPolicy(o, searched, test)
   const manifest = await miniDataset(trees, join(o.out, 'dataset'), { seed: o.seed })
   const curve: LoopResult['curve'] = []

@@ -26,7 +26,7 @@ const RECIPE = {
 } as const
 
 const INIT_SEED = 1
-const HELD_OUT = 480
+const EVALUATED = 480
 
 export interface PolicyTraining {
   out: string
@@ -53,7 +53,7 @@ export async function trainMiniPolicy({ out, samples, seed, from, ...rest }: Pol
       out,
       seed,
       data: writtenSolutions(IN_DOMAIN, from ? `policy/${seed}/on` : `policy/${seed}`, samples),
-      evalData: writtenSolutions(IN_DOMAIN, 'heldout', HELD_OUT),
+      evalData: writtenSolutions(IN_DOMAIN, 'evaluation', EVALUATED),
       evalEvery: 250,
       checkpointEvery: 250,
       resume: true,

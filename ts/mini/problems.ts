@@ -5,9 +5,9 @@ import { makeFolder } from '../contracts/folders.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
 import {
+  type Choice,
   type Family,
   IMAGE_SIZE,
-  type Level,
   type MiniProblem,
   makeProblem,
   makeProblems,
@@ -37,10 +37,10 @@ export async function* writeTasks(
   families: readonly Family[],
   seed: string | number,
   count: number,
-  levels?: readonly Level[],
+  choice?: Choice,
 ): AsyncGenerator<MiniTask> {
   makeFolder(join(folder, 'images'))
-  for (const mini of makeProblems(families, seed, count, levels)) {
+  for (const mini of makeProblems(families, seed, count, choice)) {
     const image = join(folder, picturePath(mini))
     await writePicture(mini, image)
     const { id, question, answer, family, level } = mini
@@ -54,13 +54,13 @@ export async function makeTasks(...of: Parameters<typeof writeTasks>): Promise<M
   return tasks
 }
 
-/** Solutions as people write them, mistakes included, made when they are asked for: no sample comes twice. */
+/** Solutions as people write them, mistakes included, to problems of the part `train`. Made when they are asked for. */
 export function writtenSolutions(families: readonly Family[], seed: string, size: number): Dataset {
   return {
     size,
     fingerprint: `mini-k12 ${families.map((f) => f.name).join(' ')} ${seed}`,
     at(index): TrainSample {
-      const mini = makeProblem(families[index % families.length] as Family, seed, index)
+      const mini = makeProblem(families[index % families.length] as Family, seed, index, { part: 'train' })
       const solution = writtenSolution(mini)
       return {
         id: mini.id,

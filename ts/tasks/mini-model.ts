@@ -11,7 +11,7 @@ const VOCABULARY = 448
 const TEXTS = 6000
 
 function* texts(): Generator<string> {
-  for (const problem of makeProblems(IN_DOMAIN, 'tokenizer', TEXTS)) {
+  for (const problem of makeProblems(IN_DOMAIN, 'tokenizer', TEXTS, { part: 'train' })) {
     yield problem.question
     yield solutionText(writtenSolution(problem))
   }

@@ -13,6 +13,8 @@ import {
   makeProblem,
   makeProblems,
   OUT_OF_DOMAIN,
+  type Part,
+  partOf,
   solutionText,
   writtenSolution,
 } from '../../../ts/tasks/index.ts'
@@ -159,6 +161,25 @@ test('the same seed gives the same pixels, another seed others', () => {
   }
   assert.is(again.digest('hex'), hash.digest('hex'))
   assert.not.equal(makeProblem(FAMILIES[0] as never, 1, 0).pixels, makeProblem(FAMILIES[0] as never, 2, 0).pixels)
+})
+
+test('train and test share no picture, whatever the seed, and every family has both at every level', () => {
+  const pixels = (p: MiniProblem) => `${p.family} ${Buffer.from(p.pixels).toString('base64')}`
+  for (const family of FAMILIES) {
+    for (const level of [1, 2, 3] as const) {
+      const of = (part: Part) => Array.from({ length: 60 }, (_, i) => makeProblem(family, part, i, { part, levels: [level] }))
+      const [train, tested] = [of('train'), of('test')]
+      for (const p of [...train, ...tested]) assert.is(p.level, level)
+      const seen = new Set(train.map(pixels))
+      assert.not.ok(tested.some((p) => seen.has(pixels(p))), `${family.name}, level ${level}`) // biome-ignore format: short
+      for (const [part, problems] of Object.entries({ train, test: tested })) {
+        for (const p of problems) assert.is(partOf(p.family, p.facts), part)
+      }
+    }
+    const drawn = Array.from({ length: 400 }, (_, i) => makeProblem(family, 'share', i))
+    const share = drawn.filter((p) => partOf(p.family, p.facts) === 'test').length / drawn.length
+    assert.ok(share > 0.1 && share < 0.32, `${family.name}: ${share} of the problems are about test pictures`)
+  }
 })
 
 test('problems vary in picture, words and length', () => {
