@@ -106,27 +106,12 @@ export async function makePrm(spec: PrmSpec, policy: string): Promise<TrainedPrm
   const manifest = await miniDataset(spec.trees, at('data', spec.name), {
     seed: PLAN.seed,
     ...(spec.label && { label: spec.label }),
+    ...(spec.paths && { maxPaths: spec.paths }),
   })
   const data = at('data', spec.name, 'train.jsonl')
-  const samples = spec.paths === undefined ? manifest.samples.train : await keepPaths(data, spec.paths)
   const recipe = { seed: PLAN.seed, ...EVALUATED, ...spec.recipe }
   const result = await trainMiniPrm({ init: policy, data, out: folder, recipe, onProgress: training(`prm ${spec.name}`) })
-  return { folder, training: result, samples, labels: manifest.labels }
-}
-
-/** Cuts a data set to `paths` samples per problem, wrong and right ones in turn. */
-async function keepPaths(file: string, paths: number): Promise<number> {
-  const seen = new Map<string, number>()
-  const kept = (await readFile(file, 'utf8')).split('\n').filter((line) => {
-    if (line === '') return false
-    const { problemId, kind } = JSON.parse(line) as { problemId: string; kind: string }
-    const key = `${problemId} ${kind}`
-    const count = (seen.get(key) ?? 0) + 1
-    seen.set(key, count)
-    return count <= paths / 2
-  })
-  await writeFile(file, `${kept.join('\n')}\n`)
-  return kept.length
+  return { folder, training: result, samples: manifest.samples.train, labels: manifest.labels }
 }
 
 export type TestSet = 'in-domain' | 'out-of-domain'

@@ -66,10 +66,15 @@ test('dataset with a judge: Ctrl-C loses none of its answers, --resume asks for 
   const none: Behaviour = (_, response) => sendJson(response, 200, completion(['None']))
   const prompts = (requests: readonly ChatRequest[]) => requests.map((r) => JSON.stringify(r['messages'])).sort()
 
+  const whenKept = (count: number, then: () => void) => {
+    const file = `${out}.judged.jsonl`
+    if (existsSync(file) && linesOf(file).length === count + 1) then()
+    else setTimeout(() => whenKept(count, then), 20)
+  }
   let served = 0
   const judge = await startChatServer((request, response, attempt) => {
     if (++served <= 5) return none(request, response, attempt)
-    if (served === 6) setTimeout(() => run.child.kill('SIGINT'), 500) // it has the others' answers, and waits for this one
+    if (served === 6) whenKept(5, () => run.child.kill('SIGINT')) // it waits for this answer and has kept the others
   })
   const run = start(judge.baseUrl)
   const stopped = await run.ended

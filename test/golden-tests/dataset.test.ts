@@ -31,7 +31,7 @@ test('samples of every tree', () => {
   for (const file of readdirSync(folder).filter((f) => f.endsWith('.json'))) {
     const { problem, tree, samples } = readJson(join(folder, file))
     const target = { id: problem.id, question: problem.question, answer: problem.correct_answer, image: problem.image_path }
-    const options = { label: 'soft', maxShortWords: 10, seed: 0 } as const
+    const options = { afterError: 'cut', label: 'soft', maxShortWords: 10, seed: 0 } as const
     const all = traverse({ problem: target, root: toNode(tree) }, { ...options, balance: 'none' })
     assert.is(all.samples.length > 0, samples.kept, `${file}: kept`)
     ran++

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { DecisionFile } from '../contracts/decisions.ts'
 import type { RunReader } from '../contracts/run-store.ts'
+import type { FirstError } from '../contracts/verifier.ts'
 import {
   BALANCE_KEYS,
   buildDataset,
@@ -12,7 +13,7 @@ import {
 } from '../dataset/index.ts'
 import { openRun } from '../store/reader.ts'
 import { firstErrorJudge, rememberingJudge } from '../verify/index.ts'
-import { type Command, EXIT, oneOf, readOptions, required, UsageError } from './command.ts'
+import { type Command, EXIT, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, type OpenedJudge, openJudge } from './judge-options.ts'
 import { Progress } from './progress.ts'
@@ -31,11 +32,13 @@ Turns the finished trees of a search run into samples with a label per step, spl
   --min-words N        paths with fewer words are dropped (default 11)
   --positives all|cut  cut: no more positives than negatives per problem (default cut)
   --after-error X      cut: a wrong path ends at its first error; wrong: what follows it is kept as wrong (default cut)
+  --max-paths N        at most so many samples of a problem, half of them right where there are as many (default all)
   --balance-by LIST    ${BALANCE_KEYS.join(', ')}: no bin outweighs the median one
   --keep X             share of samples with the best data-efficiency score (default 1)
   --judge-model DIR|NAME   keep only samples on which this model finds the same first error as the search
   --judge-endpoint URL     where it is a name: an OpenAI-compatible server, up to and including /v1
   --api-key-file FILE  for that server
+  --dtype f32|bf16     of that model's weights, and --threads N, where it runs here
   --resume             go on with a build that was stopped, without asking that model anything twice
   --validation X       share of problems, --test X likewise (default 0)
   --seed S             of every choice (default 0)
@@ -44,6 +47,8 @@ Turns the finished trees of a search run into samples with a label per step, spl
 const OPTIONS = {
   ...JUDGE_OPTIONS,
   'api-key-file': { type: 'string' },
+  dtype: { type: 'string' },
+  threads: { type: 'string' },
   run: { type: 'string' },
   out: { type: 'string' },
   format: { type: 'string' },
@@ -53,6 +58,7 @@ const OPTIONS = {
   'min-words': { type: 'string' },
   positives: { type: 'string' },
   'after-error': { type: 'string' },
+  'max-paths': { type: 'string' },
   'balance-by': { type: 'string' },
   keep: { type: 'string' },
   validation: { type: 'string' },
@@ -81,6 +87,7 @@ function readDatasetOptions(values: Partial<Record<string, string | boolean | un
     maxShortWords: minWords === undefined ? undefined : Math.max(0, minWords - 1),
     balance: { all: 'none', cut: 'negatives' }[oneOf(text('positives'), 'positives', ['all', 'cut'] as const) ?? 'cut'],
     afterError: oneOf(text('after-error'), 'after-error', ['cut', 'wrong'] as const),
+    maxPaths: positiveInteger(text('max-paths'), 'max-paths'),
     balanceBy: listOption(text('balance-by'))?.map((key) => oneOf(key, 'balance-by', BALANCE_KEYS)),
     keep: numberOption(text('keep'), 'keep'),
     validation: numberOption(text('validation'), 'validation'),
@@ -123,7 +130,7 @@ interface Sources {
 
 async function build(values: Values, out: string, { reader, judge, signal }: Sources): Promise<DatasetManifest> {
   const source = { runId: reader.runId, identity: reader.identity, ...(judge && { judge: judge.name }) }
-  const judged = judge && new DecisionFile<number | null>(`${resolve(out)}.judged.jsonl`, source, values.resume ?? false)
+  const judged = judge && new DecisionFile<FirstError>(`${resolve(out)}.judged.jsonl`, source, values.resume ?? false)
   const progress = new Progress('dataset')
   const total = reader.summary().problems.done
   const onProgress = (p: { phase: string; problems: number; samples: number }) =>

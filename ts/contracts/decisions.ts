@@ -2,7 +2,7 @@
  * What a model was asked and decided, kept in a file as it comes: work that is stopped and resumed asks nothing
  * twice. The first line holds the settings that the decisions depend on, each other one a key and its decision.
  */
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { storeError } from './errors.ts'
 
 /** By key; T has no undefined, which says that nothing was decided yet. */
@@ -26,11 +26,17 @@ export class DecisionFile<T> implements Decisions<T> {
   }
 
   #read(): void {
-    const [first, ...rest] = readFileSync(this.#file, 'utf8').split('\n')
-    if (first !== this.#head) throw storeError(`${this.#file}: of other settings: ${first}; now ${this.#head}`)
+    const text = this.#guarded('read', () => readFileSync(this.#file, 'utf8'))
     // The last line has no end where the process died in the middle of it.
-    const whole = rest.slice(0, -1)
-    for (const [i, text] of whole.entries()) {
+    const end = text.lastIndexOf('\n') + 1
+    if (end < text.length) this.#guarded('write', () => truncateSync(this.#file, Buffer.byteLength(text.slice(0, end))))
+    if (end === 0) {
+      this.remove()
+      return
+    }
+    const [first, ...lines] = text.slice(0, end - 1).split('\n')
+    if (first !== this.#head) throw storeError(`${this.#file}: of other settings: ${first}; now ${this.#head}`)
+    for (const [i, text] of lines.entries()) {
       try {
         const [key, decision] = JSON.parse(text) as [string, T]
         this.#known.set(key, decision)
@@ -38,14 +44,13 @@ export class DecisionFile<T> implements Decisions<T> {
         throw storeError(`${this.#file}: line ${i + 2} is damaged; delete the file to ask anew`, error)
       }
     }
-    this.#write(() => writeFileSync(this.#file, [first, ...whole, ''].join('\n')))
   }
 
-  #write(write: () => void): void {
+  #guarded<R>(verb: 'read' | 'write', work: () => R): R {
     try {
-      write()
+      return work()
     } catch (error) {
-      throw storeError(`cannot write ${this.#file}: ${(error as Error).message}`, error)
+      throw storeError(`cannot ${verb} ${this.#file}: ${(error as Error).message}`, error)
     }
   }
 
@@ -55,7 +60,7 @@ export class DecisionFile<T> implements Decisions<T> {
 
   keep(key: string, decision: T): void {
     this.#known.set(key, decision)
-    this.#write(() => {
+    this.#guarded('write', () => {
       if (!existsSync(this.#file)) writeFileSync(this.#file, `${this.#head}\n`)
       appendFileSync(this.#file, `${JSON.stringify([key, decision])}\n`)
     })
@@ -63,6 +68,6 @@ export class DecisionFile<T> implements Decisions<T> {
 
   /** To be called when the work is complete. */
   remove(): void {
-    rmSync(this.#file, { force: true })
+    this.#guarded('write', () => rmSync(this.#file, { force: true }))
   }
 }

@@ -15,8 +15,9 @@ export interface Verdict {
  */
 export type AskJudge = (prompt: string, signal?: AbortSignal, attempt?: number, image?: ProblemImage) => Promise<string>
 
-/** Index of a solution's first wrong step; null where every step is right. */
-export type FirstErrorJudge = (problem: Problem, steps: readonly string[], signal?: AbortSignal) => Promise<number | null>
+/** Index of a solution's first wrong step; null where every step is right; `unread` where the judge's words name neither. */
+export type FirstError = number | null | 'unread'
+export type FirstErrorJudge = (problem: Problem, steps: readonly string[], signal?: AbortSignal) => Promise<FirstError>
 
 export interface Verifier {
   readonly name: string

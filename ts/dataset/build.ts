@@ -2,11 +2,12 @@
  * The dataset builder: trees in, split and balanced sample files and a manifest out. One tree is in memory at a
  * time; what needs a view of the whole (efficiency threshold, bins) is counted in a first pass over the trees.
  */
-import { rename, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
-import { invalidArgument } from '../contracts/errors.ts'
+import { invalidArgument, storeError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
 import { mcValue, type ProblemTree } from '../contracts/records.ts'
 import { validate } from '../contracts/validate.ts'
@@ -27,6 +28,7 @@ const optionsSchema = z.strictObject({
   maxShortWords: z.number().int().nonnegative().default(10),
   balance: z.enum(['negatives', 'none']).default('negatives'),
   afterError: z.enum(['cut', 'wrong']).default('cut'),
+  maxPaths: z.number().int().positive().optional(),
   /** Bins that are levelled: none outweighs the median one. */
   balanceBy: z.array(z.enum(BALANCE_KEYS as [BalanceBy, ...BalanceBy[]])).default([]),
   /** Share of the samples with the best data-efficiency score that is kept. */
@@ -41,6 +43,7 @@ export type DatasetOptions = z.input<typeof optionsSchema>
 type Options = z.output<typeof optionsSchema>
 
 const HISTOGRAM_BINS = 10
+const MANIFEST = 'manifest.json'
 const SPLITS = ['train', 'validation', 'test'] as const
 
 export interface DatasetManifest {
@@ -48,7 +51,7 @@ export interface DatasetManifest {
   /** Where the trees came from, as the caller tells: model, run, hashes. */
   source: unknown
   problems: { seen: number; used: number }
-  dropped: Record<keyof Traversal['dropped'] | 'efficiency' | 'levelled' | 'contested', number>
+  dropped: Record<keyof Traversal['dropped'] | 'efficiency' | 'levelled' | 'contested' | 'unjudged', number>
   samples: Record<(typeof SPLITS)[number], number>
   labels: { count: number; mean: number; histogram: number[] }
   kinds: Record<Sample['kind'], number>
@@ -69,12 +72,22 @@ export interface BuildProgress {
   samples: number
 }
 
-/** First pass: what decides about single samples. Nothing is counted where no option needs it. */
-async function survey(trees: AsyncIterable<ProblemTree>, o: Options, onProgress?: (p: BuildProgress) => void) {
+/** What the whole decides about single samples: the score that each must have, and the share of each bin that stays. */
+interface View {
+  threshold: number
+  shares: ReadonlyMap<string, number>
+}
+
+const EVERYTHING: View = { threshold: Number.NEGATIVE_INFINITY, shares: new Map() }
+
+/** First pass. Nothing is counted where no option needs it. */
+async function survey(trees: () => AsyncIterable<ProblemTree>, o: Options, { signal, onProgress }: BuildExtra): Promise<View> {
+  if (o.keep === 1 && o.balanceBy.length === 0) return EVERYTHING
   const scores: number[] = []
   const bins = new Map<string, number>()
   let problems = 0
-  for await (const tree of trees) {
+  for await (const tree of trees()) {
+    throwIfAborted(signal)
     const rate = tree.root.counts ? mcValue(tree.root.counts) : 0
     for (const sample of traverse(tree, o).samples) {
       scores.push(efficiencyScore(sample))
@@ -129,9 +142,11 @@ function emptyManifest(settings: Options, source: unknown): DatasetManifest {
       duplicates: 0,
       short: 0,
       surplusPositives: 0,
+      surplusPaths: 0,
       efficiency: 0,
       levelled: 0,
       contested: 0,
+      unjudged: 0,
     },
     samples: { train: 0, validation: 0, test: 0 },
     labels: { count: 0, mean: 0, histogram: Array(HISTOGRAM_BINS).fill(0) },
@@ -152,9 +167,57 @@ function count(manifest: DatasetManifest, sample: Sample, split: (typeof SPLITS)
   }
 }
 
+const earlierSchema = z.object({ settings: z.object({}), samples: z.object({}), files: z.array(z.object({ file: z.string() })) })
+
+/** Removes an earlier build: its files would pass for ones of this build, and its manifest for that of an unfinished one. */
+async function clear(folder: string): Promise<void> {
+  const manifest = join(folder, MANIFEST)
+  if (!existsSync(manifest)) return
+  let earlier: z.infer<typeof earlierSchema>
+  try {
+    earlier = earlierSchema.parse(JSON.parse(await readFile(manifest, 'utf8')))
+  } catch (error) {
+    throw storeError(`${manifest} is not of a data set; name another folder, or delete it`, error)
+  }
+  for (const file of [MANIFEST, ...earlier.files.map((f) => basename(f.file))]) await rm(join(folder, file), { force: true })
+}
+
+async function writeManifest(folder: string, manifest: DatasetManifest): Promise<void> {
+  const temporary = join(folder, `.${MANIFEST}.tmp`)
+  await writeFile(temporary, `${JSON.stringify(manifest, null, 2)}\n`)
+  await rename(temporary, join(folder, MANIFEST))
+}
+
+/** The samples of a tree that are written; what was dropped is counted in the manifest. */
+async function chooseSamples(
+  tree: ProblemTree,
+  { threshold, shares }: View,
+  { judge, signal }: BuildExtra,
+  manifest: DatasetManifest,
+): Promise<readonly Sample[]> {
+  const { settings: o, dropped } = manifest
+  const traversal = traverse(tree, o)
+  for (const key of Object.keys(traversal.dropped) as (keyof Traversal['dropped'])[]) dropped[key] += traversal.dropped[key]
+  const rate = tree.root.counts ? mcValue(tree.root.counts) : 0
+  const chosen = traversal.samples.filter((sample) => {
+    const tooPoor = efficiencyScore(sample) < threshold
+    const tooMany = lot(`${o.seed} level`, sample.id) >= (shares.get(binOf(o.balanceBy, sample, rate)) ?? 1)
+    if (tooPoor) dropped.efficiency++
+    else if (tooMany) dropped.levelled++
+    return !tooPoor && !tooMany
+  })
+  manifest.problems.seen++
+  if (traversal.samples.length > 0) manifest.problems.used++
+  // WHY last: a judge costs more than all the rest, and is asked only about what would be written.
+  const { agreed, contested, unjudged } = await consensus(chosen, judge, signal)
+  dropped.contested += contested
+  dropped.unjudged += unjudged
+  return agreed
+}
+
 /**
- * Builds a data set in `folder`. `trees` is called once per pass and must give the same trees each time.
- * The manifest is written last, in one piece: a folder without it is an unfinished build.
+ * Builds a data set in `folder`, in place of one that is there. `trees` is called once per pass and must give the same
+ * trees each time. The manifest is written last, in one piece: a folder without it is an unfinished build.
  * @throws EngineError INVALID_ARGUMENT (options), STORE (folder cannot be written), POLICY (the judge; names the problem),
  *   ABORTED
  */
@@ -168,40 +231,26 @@ export async function buildDataset(
   o.formats.forEach(findFormat)
   if (o.validation + o.test >= 1) throw invalidArgument('buildDataset: validation and test together must be below 1')
   makeFolder(folder)
-  const wholeView = o.keep < 1 || o.balanceBy.length > 0
-  const { threshold, shares } = wholeView
-    ? await survey(trees(), o, extra.onProgress)
-    : { threshold: Number.NEGATIVE_INFINITY, shares: new Map() }
+  await clear(folder)
+  const view = await survey(trees, o, extra)
   const manifest = emptyManifest(o, extra.source ?? null)
   const output = new Output(folder, o.formats)
-  for await (const tree of trees()) {
-    throwIfAborted(extra.signal)
-    const { samples, dropped } = traverse(tree, o)
-    const rate = tree.root.counts ? mcValue(tree.root.counts) : 0
-    for (const key of Object.keys(dropped) as (keyof typeof dropped)[]) manifest.dropped[key] += dropped[key]
-    manifest.problems.seen++
-    if (samples.length > 0) manifest.problems.used++
-    const split = splitOf(tree.problem.id, o, o.seed)
-    const chosen = samples.filter((sample) => {
-      const tooPoor = efficiencyScore(sample) < threshold
-      const tooMany = lot(`${o.seed} level`, sample.id) >= (shares.get(binOf(o.balanceBy, sample, rate)) ?? 1)
-      if (tooPoor) manifest.dropped.efficiency++
-      else if (tooMany) manifest.dropped.levelled++
-      return !tooPoor && !tooMany
-    })
-    // WHY last: a judge costs more than all the rest, and is asked only about what would be written.
-    const agreed = await consensus(chosen, extra.judge, extra.signal)
-    manifest.dropped.contested += chosen.length - agreed.length
-    for (const sample of agreed) {
-      await output.write(split, sample)
-      count(manifest, sample, split)
+  try {
+    for await (const tree of trees()) {
+      throwIfAborted(extra.signal)
+      const split = splitOf(tree.problem.id, o, o.seed)
+      for (const sample of await chooseSamples(tree, view, extra, manifest)) {
+        await output.write(split, sample)
+        count(manifest, sample, split)
+      }
+      extra.onProgress?.({ phase: 'writing', problems: manifest.problems.seen, samples: manifest.labels.count })
     }
-    extra.onProgress?.({ phase: 'writing', problems: manifest.problems.seen, samples: manifest.labels.count })
+  } catch (error) {
+    await output.close().catch(() => {}) // the first error tells more
+    throw error
   }
   manifest.files = await output.close()
-  const temporary = join(folder, '.manifest.json.tmp')
-  await writeFile(temporary, `${JSON.stringify(manifest, null, 2)}\n`)
-  await rename(temporary, join(folder, 'manifest.json'))
+  await writeManifest(folder, manifest)
   return manifest
 }
 

@@ -1,7 +1,7 @@
 /**
  * From a search tree to samples (rules of the MM-PRM data pipeline): a problem counts where 0 < MC(root) < 1; a
  * path ends at its first node with MC = 0 (negative) or at a leaf with MC > 0 (positive); equal texts once; paths
- * of up to `maxShortWords` words dropped; positives cut to the number of negatives, seeded.
+ * of up to `maxShortWords` words dropped; positives cut to the number of negatives, and both to `maxPaths`, seeded.
  */
 import { seededRandom } from '../contracts/random.ts'
 import { type Counts, mcValue, type ProblemTree, type TreeNode } from '../contracts/records.ts'
@@ -15,17 +15,26 @@ export interface TraverseOptions extends LabelOptions {
   /** `negatives`: at most as many positives as negatives per problem (the reference's rule); `none`: all. */
   balance: 'negatives' | 'none'
   /**
-   * Steps of a wrong solution behind its first error. `cut` (the reference's rule): they are left out, also by default; `wrong`: they
-   * stay, as steps that cannot lead to the right answer. WHY: a PRM that has never seen what follows an error gives it
-   * any score at all, and every aggregation but `min` counts it.
+   * Steps of a wrong solution behind its first error. `cut` (the reference's rule): left out. `wrong`: kept with the label
+   * 0, whatever the kind of the others. WHY: a PRM that has never seen what follows an error gives it any score at all,
+   * and every aggregation but `min` counts it.
    */
-  afterError?: 'cut' | 'wrong'
+  afterError: 'cut' | 'wrong'
+  /** At most so many samples of a problem, half of them positives where there are as many. */
+  maxPaths?: number | undefined
   seed: string | number
 }
 
 export interface Traversal {
   samples: Sample[]
-  dropped: { unsolved: number; alwaysSolved: number; duplicates: number; short: number; surplusPositives: number }
+  dropped: {
+    unsolved: number
+    alwaysSolved: number
+    duplicates: number
+    short: number
+    surplusPositives: number
+    surplusPaths: number
+  }
 }
 
 type Step = Omit<LabelledStep, 'weight'>
@@ -45,7 +54,7 @@ function* paths(node: TreeNode, above: readonly Step[], parent: Counts, o: Trave
   })
   if (counts && mcValue(counts) === 0 && judged(counts)) {
     if (steps.length === 0) return
-    if (o.afterError === 'wrong') yield* wrongEnds(node, steps, o)
+    if (o.afterError === 'wrong') yield* wrongEnds(node, steps)
     else yield { kind: 'negative', steps }
     return
   }
@@ -57,16 +66,13 @@ function* paths(node: TreeNode, above: readonly Step[], parent: Counts, o: Trave
 }
 
 /** From a node that leads nowhere along the wrong rollouts that the search took through it. */
-function* wrongEnds(node: TreeNode, steps: readonly Step[], o: TraverseOptions): Generator<Path> {
+function* wrongEnds(node: TreeNode, steps: readonly Step[]): Generator<Path> {
   if (node.children.length === 0) yield { kind: 'negative', steps }
-  const label = labelOf(o.label, { counts: HOPELESS, parent: HOPELESS }, o)
   for (const child of node.children) {
-    const behind = child.steps.map((text, i) => ({ text, label, counts: i === child.steps.length - 1 ? child.counts : null }))
-    yield* wrongEnds(child, [...steps, ...behind], o)
+    const behind = child.steps.map((text, i) => ({ text, label: 0, counts: i === child.steps.length - 1 ? child.counts : null }))
+    yield* wrongEnds(child, [...steps, ...behind])
   }
 }
-
-const HOPELESS: Counts = { correct: 0, total: 1, unparsed: 0, truncated: 0 }
 
 /** MC = 0 needs rollouts that were judged: unparsed and truncated ones prove nothing. */
 const judged = (counts: Counts) => counts.total > 0
@@ -87,6 +93,12 @@ function keepSome<T>(items: readonly T[], count: number, seed: string): T[] {
     .map((o) => o.item)
 }
 
+function atMost(max: number | undefined, negatives: readonly Path[], positives: readonly Path[], seed: string): Path[] {
+  if (max === undefined) return [...negatives, ...positives]
+  const right = Math.min(positives.length, Math.max(Math.floor(max / 2), max - negatives.length))
+  return [...keepSome(negatives, max - right, `${seed} -`), ...keepSome(positives, right, `${seed} +`)]
+}
+
 /** Each (prefix, step) label counts once in all: samples that share it share its weight. */
 function weigh(kept: readonly Path[]): LabelledStep[][] {
   const uses = new Map<string, number>()
@@ -105,7 +117,7 @@ function weigh(kept: readonly Path[]): LabelledStep[][] {
 
 /** One problem's samples, by the rules above, and what was left out. Pure; seeded where it chooses. */
 export function traverse({ problem, root }: ProblemTree, o: TraverseOptions): Traversal {
-  const dropped = { unsolved: 0, alwaysSolved: 0, duplicates: 0, short: 0, surplusPositives: 0 }
+  const dropped = { unsolved: 0, alwaysSolved: 0, duplicates: 0, short: 0, surplusPositives: 0, surplusPaths: 0 }
   const rate = root.counts ? mcValue(root.counts) : 0
   if (rate === 0 || rate === 1 || !root.counts) {
     dropped[rate === 1 ? 'alwaysSolved' : 'unsolved']++
@@ -122,9 +134,10 @@ export function traverse({ problem, root }: ProblemTree, o: TraverseOptions): Tr
   }
   const negatives = kept.filter((p) => p.kind === 'negative')
   const positives = kept.filter((p) => p.kind === 'positive')
-  const fewer = o.balance === 'none' ? positives : keepSome(positives, negatives.length, `${o.seed} ${problem.id}`)
-  dropped.surplusPositives = positives.length - fewer.length
-  const chosen = [...negatives, ...fewer]
+  const balanced = o.balance === 'none' ? positives : keepSome(positives, negatives.length, `${o.seed} ${problem.id}`)
+  dropped.surplusPositives = positives.length - balanced.length
+  const chosen = atMost(o.maxPaths, negatives, balanced, `${o.seed} ${problem.id} paths`)
+  dropped.surplusPaths = negatives.length + balanced.length - chosen.length
   const samples = weigh(chosen).map((steps, i) => ({ id: `${problem.id}#${i}`, problem, kind: (chosen[i] as Path).kind, steps }))
   return { samples, dropped }
 }

@@ -6,8 +6,9 @@ import type { AskJudge } from '../contracts/verifier.ts'
 import { imageUri } from './image-uri.ts'
 import { ChatClient, type ChatMessage, type ClientOptions } from './openai-client.ts'
 
-/** Room for Yes or No and a little more. */
-const MAX_TOKENS = 8
+/** Room for a sentence where a word was asked for. What is cut all the same says nothing: `Step 1` may have been step 12. */
+const MAX_TOKENS = 64
+const UNSAID = ''
 
 /** Greedy; a judge that is asked again would otherwise say the same again. */
 const temperatureOf = (attempt: number) => (attempt === 0 ? 0 : 1)
@@ -26,7 +27,9 @@ export function chatJudge(options: ClientOptions): AskJudge {
           ]
     const parameters = { temperature: temperatureOf(attempt), max_tokens: MAX_TOKENS, ...(attempt > 0 && { seed: attempt }) }
     const answer = await client.complete([{ role: 'user', content }], parameters, 'judge', signal)
-    const text = answer.choices[0]?.message.content
+    const [choice] = answer.choices
+    if (choice?.finish_reason === 'length') return UNSAID
+    const text = choice?.message.content
     if (typeof text !== 'string') throw policyError('judge: the server answered without a text')
     return text
   }
@@ -41,7 +44,7 @@ export interface ChatEngine {
     seed: number
     sampling: { temperature: number }
     signal?: AbortSignal
-  }): Promise<{ text: string }[]>
+  }): Promise<{ text: string; finish: 'stop' | 'length' | 'steps' }[]>
 }
 
 /** The package's own engine as a judge, asked through its checkpoint's chat template. */
@@ -55,7 +58,7 @@ export function engineJudge(engine: ChatEngine): AskJudge {
       sampling: { temperature: temperatureOf(attempt) },
       ...(signal && { signal }),
     })
-    return completion?.text ?? ''
+    return completion && completion.finish !== 'length' ? completion.text : UNSAID
   }
 }
 
@@ -69,7 +72,7 @@ export function policyJudge(policy: Policy, seed = 0): AskJudge {
     const [rollouts] = await policy.rollouts([{ problem, prefix: [], seed, from: attempt, count: 1 }], signal)
     const rollout = rollouts?.[0]
     if (!rollout) throw policyError('judge: the policy gave no rollout')
-    if (rollout.outcome === 'truncated') return ''
+    if (rollout.outcome === 'truncated') return UNSAID
     return rollout.outcome === 'complete' ? (rollout.steps.at(-1) ?? '') : rollout.text
   }
 }

@@ -3,8 +3,9 @@
  * is what Qwen2.5-Math-PRM (arXiv 2501.07301) filters its Monte Carlo labels with.
  */
 import type { Decisions } from '../contracts/decisions.ts'
+import { policyError } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
-import type { AskJudge, FirstErrorJudge } from '../contracts/verifier.ts'
+import type { AskJudge, FirstError, FirstErrorJudge } from '../contracts/verifier.ts'
 import { askUntilRead, type JudgeOptions } from './judge.ts'
 
 export function firstErrorPrompt({ question, answer }: Problem, steps: readonly string[]): string {
@@ -19,31 +20,47 @@ export function firstErrorPrompt({ question, answer }: Problem, steps: readonly 
   ].join('\n')
 }
 
-/** Index of the step that is named, null for none, undefined where the text names nothing, or several. */
+/** The number alone, as it was asked for, or a sentence that says no more. */
+const NAMED_STEP = /^[^\w-]*(?:step[^\w-]*)?(\d+)(?: is(?: the)?(?: first)? (?:wrong|incorrect)(?: one| step)?)?[^\w-]*$/i
+
+/**
+ * Index of the step that is named, null for none, undefined for all other words. WHY so strict: "step 2 is right" and
+ * "all 3 steps are right" hold a number too.
+ */
 export function readFirstError(text: string, numSteps: number): number | null | undefined {
-  const words = new Set(text.toLowerCase().match(/\bnone\b|\d+/g) ?? [])
-  const [word, ...more] = words
-  if (word === undefined || more.length > 0) return undefined
-  if (word === 'none') return null
-  const index = Number(word) - 1
+  if (/^\W*none\W*$/i.test(text)) return null
+  const index = Number(NAMED_STEP.exec(text)?.[1]) - 1
   return index >= 0 && index < numSteps ? index : undefined
 }
 
-/** @throws EngineError (by the function that is made) POLICY naming the problem after the last attempt; ABORTED */
+/** A judge that is not read so often in a row is no judge. */
+const UNREAD_IN_A_ROW = 20
+
+/**
+ * @throws EngineError (by the function that is made) POLICY naming the problem: an outage after the last attempt, or words
+ *   that could not be read for many solutions in a row; ABORTED
+ */
 export function firstErrorJudge(ask: AskJudge, options: JudgeOptions = {}): FirstErrorJudge {
+  let unread = 0
   return async (problem, steps, signal) => {
     const question = {
       prompt: firstErrorPrompt(problem, steps),
-      read: (text: string) => readFirstError(text, steps.length),
+      read: (text: string): FirstError | undefined => readFirstError(text, steps.length),
       unread: 'it named no step',
+      otherwise: 'unread' as const,
       ...(problem.image !== undefined && { image: problem.image }),
     }
-    return (await askUntilRead(ask, problem, question, options, signal)).value
+    const { value, raw } = await askUntilRead<FirstError>(ask, problem, question, options, signal)
+    unread = value === 'unread' ? unread + 1 : 0
+    if (unread < UNREAD_IN_A_ROW) return value
+    throw policyError(
+      `problem ${problem.id}: the judge named no step for ${unread} solutions in a row: ${JSON.stringify(raw.slice(0, 200))}`,
+    )
   }
 }
 
 /** Asks nothing that is decided already, and keeps what is decided now. */
-export function rememberingJudge(judge: FirstErrorJudge, decisions: Decisions<number | null>): FirstErrorJudge {
+export function rememberingJudge(judge: FirstErrorJudge, decisions: Decisions<FirstError>): FirstErrorJudge {
   return async (problem, steps, signal) => {
     const key = JSON.stringify([problem.id, steps])
     const known = decisions.find(key)

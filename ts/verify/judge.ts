@@ -50,16 +50,18 @@ export interface JudgeQuestion<T> {
   read(text: string): T | undefined
   /** What is said of words that `read` makes nothing of. */
   unread: string
+  /** Stands for them after the last attempt; where absent that is an error. */
+  otherwise?: T
 }
 
 /**
  * Asks until the words can be read.
- * @throws EngineError POLICY naming the problem after the last attempt; ABORTED; what the judge itself refuses
+ * @throws EngineError POLICY naming the problem after the last attempt, where that was an outage or `otherwise` is absent; ABORTED; what the judge itself refuses
  */
 export async function askUntilRead<T>(
   ask: AskJudge,
   problem: Problem,
-  { prompt, image, read, unread }: JudgeQuestion<T>,
+  { prompt, image, read, unread, otherwise }: JudgeQuestion<T>,
   { attempts = 3, backOffMs = 1000 }: JudgeOptions,
   signal?: AbortSignal,
 ): Promise<{ value: T; raw: string }> {
@@ -72,6 +74,7 @@ export async function askUntilRead<T>(
       const raw = await ask(prompt, signal, attempt, image)
       const value = read(raw)
       if (value !== undefined) return { value, raw }
+      if (otherwise !== undefined && attempt === attempts - 1) return { value: otherwise, raw }
       why = `${unread}: ${JSON.stringify(raw.slice(0, 200))}`
     } catch (error) {
       // What is not an outage would only fail again.

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
@@ -30,7 +30,7 @@ const tree = (id: string): ProblemTree => ({
     node(long('a'), counts(6, 8), node('b', null, node('c', counts(0, 8), node('never', counts(0, 1)))), node('d', counts(8, 8))),
   ),
 })
-const options = { label: 'soft', maxShortWords: 10, balance: 'none', seed: 0 } as const
+const options = { label: 'soft', maxShortWords: 10, balance: 'none', afterError: 'cut', seed: 0 } as const
 
 test('paths end at the first step without a right rollout, or at a right leaf', () => {
   const { samples } = traverse(tree('p'), options)
@@ -47,6 +47,8 @@ test('paths end at the first step without a right rollout, or at a right leaf', 
 
 test('behind the first error everything is wrong, where that is asked for', () => {
   const { samples } = traverse(tree('p'), { ...options, afterError: 'wrong' })
+  const advantages = traverse(tree('p'), { ...options, afterError: 'wrong', label: 'advantage' }).samples
+  assert.equal(markerLabels(advantages[0]?.steps ?? []), [0.625, 0.125, 0])
   assert.equal(
     samples.map((s) => [
       s.kind,
@@ -68,10 +70,44 @@ test('with a judge, only samples stay on which it finds the same first error', a
   const isNegative = (steps: readonly string[]) => steps.at(-1) === 'c'
   const both = await build(async ({ id }, steps) => (id === 'p' && isNegative(steps) ? 2 : null))
   assert.equal([both.samples.train, both.dropped.contested], [2, 0])
-  const early = await build(async (_, steps) => (isNegative(steps) ? 1 : null))
+  const unlabelled = await build(async (_, steps) => (isNegative(steps) ? 1 : null))
+  assert.is(unlabelled.dropped.contested, 0, 'of b and c the search knows one count')
+  const early = await build(async (_, steps) => (isNegative(steps) ? 0 : null))
   assert.equal([early.kinds, early.dropped.contested], [{ negative: 0, positive: 1 }, 1])
+  const unread = await build(async (_, steps) => (isNegative(steps) ? 'unread' : null))
+  assert.equal([unread.kinds, unread.dropped.contested, unread.dropped.unjudged], [{ negative: 0, positive: 1 }, 0, 1])
   const severe = await build(async () => 2)
   assert.equal([severe.kinds, severe.dropped.contested], [{ negative: 1, positive: 0 }, 1])
+})
+
+test('a judge that fails ends the build, and what it was asked beside that', async () => {
+  let aborted = 0
+  const judge: FirstErrorJudge = (_, steps, signal) =>
+    steps.at(-1) === 'c'
+      ? Promise.reject(new EngineError('ERR_ENGINE_POLICY', 'gone'))
+      : new Promise((_, reject) => {
+          signal?.addEventListener('abort', () => reject(new EngineError('ERR_ENGINE_ABORTED', `aborted ${++aborted}`)))
+        })
+  const error = await buildDataset(() => many(1), folder(), { balance: 'none' }, { judge }).catch((e: unknown) => e)
+  assert.is((error as EngineError).message, 'gone')
+  assert.is(aborted, 1)
+})
+
+test('paths of a problem are cut to a number, wrong and right ones alike', () => {
+  const leaf = (name: string, correct: number) => node(long(name), counts(correct, 8))
+  const root = node('', counts(4, 8), ...['a', 'b', 'c'].map((n) => leaf(n, 0)), ...['d', 'e', 'f'].map((n) => leaf(n, 8)))
+  const of = (maxPaths?: number, balance: 'none' | 'negatives' = 'none') =>
+    traverse({ problem: { id: 'p', question: 'q', answer: '1' }, root }, { ...options, balance, maxPaths })
+  const kinds = ({ samples }: ReturnType<typeof of>) => samples.map((s) => s.kind[0]).join('')
+  assert.equal([undefined, 1, 2, 4, 5, 9].map((n) => kinds(of(n))), ['nnnppp', 'n', 'np', 'nnpp', 'nnnpp', 'nnnppp']) // biome-ignore format: a table
+  assert.is(of(4).dropped.surplusPaths, 2)
+  assert.equal(of(4), of(4))
+  const onlyRight = { id: 'p', question: 'q', answer: '1' }
+  const right = traverse(
+    { problem: onlyRight, root: node('', counts(4, 8), leaf('d', 8), leaf('e', 8)) },
+    { ...options, maxPaths: 2 },
+  )
+  assert.is(right.samples.length, 2)
 })
 
 test('shared prefixes weigh once in all', () => {
@@ -170,6 +206,20 @@ test('memory stays bounded over many trees', async () => {
   const manifest = await buildDataset(() => many(20_000), folder(), { balance: 'none' })
   assert.is(manifest.labels.count, 80_000)
   assert.ok(process.memoryUsage().heapUsed - before < 200e6)
+})
+
+test('a build replaces an earlier one, and nothing else that lies in its folder', async () => {
+  const out = folder()
+  await buildDataset(() => many(20), out, { validation: 0.5 })
+  writeFileSync(join(out, 'mine.jsonl'), '')
+  await buildDataset(() => many(20), out)
+  assert.equal(readdirSync(out).sort(), ['manifest.json', 'mine.jsonl', 'train.jsonl'])
+  const foreign = folder()
+  writeFileSync(join(foreign, 'manifest.json'), '{"runId":"x"}')
+  const error = await buildDataset(() => many(1), foreign).catch((e: unknown) => e)
+  assert.is((error as EngineError).code, 'ERR_ENGINE_STORE')
+  assert.match((error as Error).message, /manifest\.json is not of a data set/)
+  assert.equal(readdirSync(foreign), ['manifest.json'])
 })
 
 test.run()

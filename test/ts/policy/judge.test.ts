@@ -19,7 +19,7 @@ const verdictOf = (ask: AskJudge, attempts = 3) =>
 /** Says these, one call after the other. */
 function engineSaying(...texts: string[]) {
   const calls: Parameters<ChatEngine['generate']>[0][] = []
-  const engine: ChatEngine = { generate: async (call) => [{ text: texts[calls.push(call) - 1] as string }] }
+  const engine: ChatEngine = { generate: async (call) => [{ text: texts[calls.push(call) - 1] as string, finish: 'stop' }] }
   return { engine, calls }
 }
 
@@ -96,9 +96,22 @@ test('what a judge refuses is not asked for again, and names the problem', async
 
 test('where a solution first goes wrong: the picture goes along, words are read strictly', async () => {
   assert.equal(
-    ['2', 'Step 2.', 'None', 'Step 1 or 2', 'Step 9', 'I do not know', '0'].map((text) => readFirstError(text, 3)),
-    [1, 1, null, undefined, undefined, undefined, undefined],
+    ['2', 'Step 2.', '**Step 3**', 'Step 2 is the first wrong one.', 'None', '"none."'].map((text) => readFirstError(text, 3)),
+    [1, 1, 2, 1, null, null],
   )
+  const vague = [
+    'Step 1 or 2',
+    'Step 9',
+    'I do not know',
+    '0',
+    '-1',
+    '1.5',
+    'All 3 steps are right',
+    'Step 1 is right',
+    'None but 2',
+    '',
+  ]
+  for (const text of vague) assert.is(readFirstError(text, 3), undefined, text)
   const pictured = { ...problem, image: PNG }
   const server = await startChatServer((_, response, attempt) =>
     sendJson(response, 200, completion([attempt === 0 ? 'Hard to say' : '2'])),
@@ -112,10 +125,27 @@ test('where a solution first goes wrong: the picture goes along, words are read 
   const { engine, calls } = engineSaying('none')
   assert.is(await firstErrorJudge(engineJudge(engine))(pictured, ['only']), null)
   assert.is(calls[0]?.image, PNG)
-  const silent = await firstErrorJudge(async () => 'Hm', { attempts: 2, backOffMs: 1 })(problem, ['only']).catch(
-    (e: unknown) => e,
-  )
-  assert.match((silent as Error).message, /problem p: the judge gave no verdict in 2 attempts: it named no step: "Hm"/)
+})
+
+test('words that name no step are no verdict; a judge that goes on like that is no judge, nor is one that is gone', async () => {
+  let asked = 0
+  const vague = firstErrorJudge(async () => `Hm ${++asked}`, { attempts: 2, backOffMs: 1 })
+  for (let i = 0; i < 19; i++) assert.is(await vague(problem, ['only']), 'unread')
+  assert.is(asked, 38)
+  const given = await vague(problem, ['only']).catch((e: unknown) => e)
+  assert.match((given as Error).message, /problem p: the judge named no step for 20 solutions in a row: "Hm 40"/)
+  const gone = firstErrorJudge(() => Promise.reject(new Error('503')), { attempts: 2, backOffMs: 1 })
+  const outage = await gone(problem, ['only']).catch((e: unknown) => e)
+  assert.match((outage as Error).message, /problem p: the judge gave no verdict in 2 attempts: 503/)
+})
+
+test('an answer that was cut says nothing, whatever its first words', async () => {
+  const cut: ChatEngine = { generate: async () => [{ text: 'Step 1', finish: 'length' }] }
+  assert.is(await firstErrorJudge(engineJudge(cut), { attempts: 1 })(problem, ['first', 'second']), 'unread')
+  const server = await startChatServer((_, response) => sendJson(response, 200, completion(['Yes'], 'length')))
+  const error = await verdictOf(chatJudge({ baseUrl: server.baseUrl, model: 'm' }), 1).catch((e: unknown) => e)
+  await server.close()
+  assert.match((error as Error).message, /problem p: the judge gave no verdict in 1 attempts/)
 })
 
 test('another judge makes another run', () => {
