@@ -122,7 +122,7 @@ test('a run that cannot start touches neither its input nor earlier results', ()
     [['--output', earlier, '--model', join(work, 'no-model')], /no-model: no such folder/],
     [['--output', earlier, '--scoring', 'mm-prn'], /no scoring family "mm-prn" \(did you mean "mm-prm"\?\)/],
     [['--output', INPUT], /--output .*: is the input file/],
-    [['--output', join(work, 'no/folder')], /--output .*no\/folder/],
+    [['--output', join(work, 'no/folder')], /cannot write .*no\/folder/],
   ]
   for (const [args, message] of cannot) {
     const { status, stderr } = score(GOOD, args)

@@ -1,11 +1,9 @@
 /** `mm-prm curate`: keeps the problems that are fit to be searched and reports the others. */
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import sharp from 'sharp'
 import { DecisionFile } from '../contracts/decisions.ts'
-import { storeError } from '../contracts/errors.ts'
+import { rolloutIdentity } from '../contracts/policy.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import {
   type CurateOptions,
@@ -20,7 +18,7 @@ import { canDecide } from '../verify/index.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
-import { writeLine } from './lines.ts'
+import { LineFile } from './lines.ts'
 import { openPolicy, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
@@ -151,7 +149,8 @@ async function curateOptions(
   closing.push(close)
   const opened = asked && (await openPolicy(values))
   if (opened) closing.push(opened.close)
-  const settings = asked && opened && { ...asked.filter, policy: opened.policy.identity, verifier: verifier.name }
+  const settings = asked &&
+    opened && { ...asked.filter, policy: rolloutIdentity(opened.policy.identity), verifier: verifier.name }
   return {
     ...(settings && { asked: new DecisionFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
     ...{ signal, verifier, hashImage, testSet, isVerifiable: (answer: string) => canDecide(answer, answer) },
@@ -164,10 +163,7 @@ async function curateOptions(
 /** Writes the kept problems; returns how many, and the others. The file has its name when it is complete. */
 async function writeKept(input: string, output: string, bad: BadRow[], options: CurateOptions) {
   const unfinished = `${output}.part`
-  const out = createWriteStream(unfinished)
-  await once(out, 'open').catch((error: Error) => {
-    throw storeError(`--output ${output}: ${error.message}`, error)
-  })
+  await using out = await LineFile.open(unfinished, 'w')
   const progress = new Progress('curating')
   const onProgress = (done: number) => progress.update(`${done} problems`)
   const dropped: Dropped[] = []
@@ -175,12 +171,11 @@ async function writeKept(input: string, output: string, bad: BadRow[], options: 
   for await (const result of curate(goodProblems(input, bad), { ...options, onProgress })) {
     if (result.dropped) dropped.push(result.dropped)
     else {
-      await writeLine(out, JSON.stringify(outputRow(result.problem)))
+      await out.write(JSON.stringify(outputRow(result.problem)))
       kept++
     }
   }
-  out.end()
-  await once(out, 'finish')
+  await out.close()
   await rename(unfinished, output)
   progress.finish(`${kept} kept, ${dropped.length} dropped`)
   return { kept, dropped }
@@ -196,7 +191,9 @@ async function run(argv: readonly string[]): Promise<number> {
     try {
       const options = await curateOptions(values, bad, closing, signal)
       const written = await writeKept(input, output, bad, options)
-      options.asked?.remove()
+      // Where the policy failed on some, --resume asks about these again and about no other.
+      if (!written.dropped.some((d) => d.reason === 'policy')) options.asked?.remove()
+      else process.stderr.write('mm-prm: the same command with --resume asks again about problems on which the policy failed\n')
       return written
     } finally {
       for (const close of closing.reverse()) await close()

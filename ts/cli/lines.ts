@@ -1,7 +1,7 @@
 /** What commands that answer line by line share: how a bad line is reported, and writing with back-pressure. */
 import { once } from 'node:events'
-import type { Writable } from 'node:stream'
-import { EngineError } from '../contracts/errors.ts'
+import { type FileHandle, open } from 'node:fs/promises'
+import { EngineError, storeError } from '../contracts/errors.ts'
 import type { JsonLine } from '../contracts/json-lines.ts'
 
 export type LineId = string | number | null
@@ -23,6 +23,58 @@ export function badLine(line: JsonLine, error: unknown): BadLine {
   return { id: lineId(line), error: { code: error.code, message: error.message, line: line.line } }
 }
 
-export async function writeLine(out: Writable, text: string): Promise<void> {
-  if (!out.write(`${text}\n`)) await once(out, 'drain')
+/** Where lines go. */
+export interface LineSink {
+  /** A line has been taken when this resolves. @throws EngineError STORE: a full disk */
+  write(text: string): Promise<void>
+}
+
+export const standardOutput: LineSink = {
+  async write(text) {
+    if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain')
+  },
+}
+
+/** Lines in a file. WHY no stream: a full disk is an error of the line that is written, not an event of its own. */
+export class LineFile implements LineSink, AsyncDisposable {
+  readonly #path: string
+  readonly #file: FileHandle
+
+  private constructor(path: string, file: FileHandle) {
+    this.#path = path
+    this.#file = file
+  }
+
+  /** @param flags `w` for a new file, `a` to leave what is there. @throws EngineError STORE */
+  static async open(path: string, flags: 'w' | 'a'): Promise<LineFile> {
+    const file = await open(path, flags).catch((error: Error) => {
+      throw storeError(`cannot write ${path}: ${error.message}`, error)
+    })
+    return new LineFile(path, file)
+  }
+
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    await work().catch((error: Error) => {
+      throw storeError(`cannot write ${this.#path}: ${error.message}`, error)
+    })
+  }
+
+  write(text: string): Promise<void> {
+    return this.#guarded(() => this.#file.appendFile(`${text}\n`))
+  }
+
+  /** Nothing where it is no plain file, a pipe say. */
+  empty(): Promise<void> {
+    return this.#guarded(async () => {
+      if ((await this.#file.stat()).isFile()) await this.#file.truncate()
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#file.fd >= 0) await this.#guarded(() => this.#file.close())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
 }

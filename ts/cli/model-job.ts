@@ -2,17 +2,15 @@
  * What commands share that run a model over a JSONL file: options, opening, lines worked on ahead of their turn,
  * answers in input order, a bad line reported in its place, progress, exit code.
  */
-import { once } from 'node:events'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import type { Writable } from 'node:stream'
 import { invalidArgument } from '../contracts/errors.ts'
 import { inputBytes, type JsonLine, readJsonLines } from '../contracts/json-lines.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { Engine } from '../engine/engine.ts'
 import { MAX_THREADS, MAX_TILES } from '../engine/options.ts'
 import { EXIT, oneOf, positiveInteger, required } from './command.ts'
-import { badLine, lineId, writeLine } from './lines.ts'
+import { badLine, LineFile, type LineSink, lineId, standardOutput } from './lines.ts'
 import { Progress } from './progress.ts'
 
 export const MODEL_OPTIONS = {
@@ -111,32 +109,29 @@ async function openModel(job: ModelJob): Promise<Engine> {
 }
 
 /** Opened before the model, so that a bad path costs no wait; emptied when the first result is there. */
-async function openOutput({ input, output }: ModelJob): Promise<FileHandle | undefined> {
+async function openOutput({ input, output }: ModelJob): Promise<LineFile | undefined> {
   if (output === undefined) return undefined
   const [from, to] = await Promise.all([input, output].map((path) => stat(path).catch(() => undefined)))
   if (from && to?.isFile() && from.dev === to.dev && from.ino === to.ino) {
     throw invalidArgument(`--output ${output}: is the input file; name another one`)
   }
-  return open(output, 'a').catch((error: Error) => {
-    throw invalidArgument(`--output ${output}: ${error.message}`, error)
-  })
+  return LineFile.open(output, 'a')
 }
 
-async function emptied(file: FileHandle | undefined): Promise<Writable> {
-  if (!file) return process.stdout
-  if ((await file.stat()).isFile()) await file.truncate()
-  return file.createWriteStream()
+async function emptied(file: LineFile | undefined): Promise<LineSink> {
+  await file?.empty()
+  return file ?? standardOutput
 }
 
 /** Resolves to the exit code. `inFlight`: lines worked on at once. */
 export async function runModelJob(job: ModelJob, label: string, inFlight: number, answer: AnswerLine): Promise<number> {
   const totalBytes = await inputBytes(job.input)
-  const file = await openOutput(job)
+  await using file = await openOutput(job)
   await using engine = await openModel(job)
   const progress = new Progress(label)
   const folder = job.input === '-' ? process.cwd() : dirname(resolve(job.input))
   const counts = { done: 0, bad: 0 }
-  let out: Writable | undefined
+  let out: LineSink | undefined
   const waiting: { result: ReturnType<typeof answerLine>; bytesRead: number }[] = []
 
   const writeFirst = async () => {
@@ -144,7 +139,7 @@ export async function runModelJob(job: ModelJob, label: string, inFlight: number
     if (!first) return
     const { text, bad } = await first.result
     out ??= await emptied(file)
-    await writeLine(out, text)
+    await out.write(text)
     counts.done++
     if (bad) counts.bad++
     progress.update(`${counts.done} lines`, totalBytes && first.bytesRead / totalBytes)
@@ -157,10 +152,6 @@ export async function runModelJob(job: ModelJob, label: string, inFlight: number
   }
   while (waiting.length > 0) await writeFirst()
   out ??= await emptied(file)
-  if (job.output !== undefined) {
-    out.end()
-    await once(out, 'finish')
-  }
   progress.finish(`${counts.done} lines${counts.bad > 0 ? `, ${counts.bad} bad` : ''}`)
   return counts.bad > 0 ? EXIT.someLinesBad : EXIT.ok
 }

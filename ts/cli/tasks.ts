@@ -1,13 +1,12 @@
 /** `mm-prm tasks`: Mini-K12 problems with pictures, made by seed. */
 
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
 import { picturePath, writeTasks } from '../mini/problems.ts'
 import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN, PARTS } from '../tasks/index.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { writeLine } from './lines.ts'
+import { LineFile } from './lines.ts'
 import { Progress } from './progress.ts'
 
 const USAGE = `usage: mm-prm tasks --out DIR [options]
@@ -20,7 +19,8 @@ per problem. The same seed gives the same problems and pixels everywhere.
   --families LIST    in-domain (default), out-of-domain, all, or names: ${FAMILIES.map((f) => f.name).join(', ')}
   --levels LIST      1, 2, 3 (default all)
   --part P           train or test: pictures that the shipped models have, or have not, seen in training (default both)
-  --seed S           default 0`
+  --seed S           default 0
+  --json             what was written, as one object`
 
 const OPTIONS = {
   out: { type: 'string' },
@@ -29,6 +29,7 @@ const OPTIONS = {
   levels: { type: 'string' },
   part: { type: 'string' },
   seed: { type: 'string' },
+  json: { type: 'boolean' },
 } as const
 
 const SETS = { 'in-domain': IN_DOMAIN, 'out-of-domain': OUT_OF_DOMAIN, all: FAMILIES } as const
@@ -53,18 +54,20 @@ async function run(argv: readonly string[]): Promise<number> {
   const families = readFamilies(values.families)
   const choice = { levels: readLevels(values.levels), part: oneOf(values.part, 'part', PARTS) }
   makeFolder(out)
-  const file = createWriteStream(join(out, 'problems.jsonl'))
+  const path = join(out, 'problems.jsonl')
+  await using file = await LineFile.open(`${path}.part`, 'w')
   const progress = new Progress('tasks')
   let done = 0
   for await (const { mini } of writeTasks(out, families, values.seed ?? '0', count, choice)) {
     const { id, question, answer, family, level } = mini
     const steps = mini.steps.map((s) => s.text)
-    await writeLine(file, JSON.stringify({ id, question, answer, image: picturePath(mini), family, level, steps }))
+    await file.write(JSON.stringify({ id, question, answer, image: picturePath(mini), family, level, steps }))
     progress.update(`${++done} of ${count}`, done / count)
   }
-  file.end()
-  await once(file, 'finish')
+  await file.close()
+  await rename(`${path}.part`, path)
   progress.finish(`${done} problems in ${out}`)
+  if (values.json) process.stdout.write(`${JSON.stringify({ problems: done, file: path })}\n`)
   return EXIT.ok
 }
 

@@ -3,7 +3,7 @@ import { invalidArgument } from '../contracts/errors.ts'
 import { inputBytes, readJsonLines } from '../contracts/json-lines.ts'
 import { type VerifyOptions, verifyAnswer } from '../verify/index.ts'
 import { type Command, EXIT, readOptions, required } from './command.ts'
-import { badLine, type LineId, writeLine } from './lines.ts'
+import { badLine, type LineId, standardOutput } from './lines.ts'
 import { Progress } from './progress.ts'
 
 const USAGE = `usage: mm-prm verify --input FILE.jsonl
@@ -76,7 +76,7 @@ async function run(argv: readonly string[]): Promise<number> {
       text = JSON.stringify(badLine(line, error))
     }
     counts.lines++
-    await writeLine(process.stdout, text)
+    await standardOutput.write(text)
     progress.update(`${counts.lines} lines`, totalBytes && line.bytesRead / totalBytes)
   }
   progress.finish(`${counts.lines} lines, ${counts.matches} matches${counts.bad > 0 ? `, ${counts.bad} bad` : ''}`)

@@ -91,12 +91,12 @@ export async function* readJsonLines(
   if (last) yield { ...last, bytesRead }
 }
 
-/** Bytes to come, for the progress line; undefined for standard input. Throws where the file cannot be read. */
+/** Bytes of a file; undefined for standard input. @throws EngineError INVALID_ARGUMENT: no such file, or no file */
 export async function inputBytes(path: string): Promise<number | undefined> {
   if (path === '-') return undefined
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw invalidArgument(`--input ${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, error)
+    throw invalidArgument(`${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, error)
   })
-  if (!info.isFile()) throw invalidArgument(`--input ${path}: not a file`)
+  if (!info.isFile()) throw invalidArgument(`${path}: not a file`)
   return info.size
 }

@@ -43,15 +43,21 @@ export interface RolloutRequest {
   readonly maxSteps?: number
 }
 
-/** What a run records about its policy: a changed value is another run. */
+/** What a run records about its policy: a changed value is another run, `model` aside. */
 export interface PolicyIdentity {
   readonly kind: string
+  /** Its name on a server, or where its folder lay. */
   readonly model: string
   /** Hash of the weights, or of the server's model name where weights are not at hand. */
   readonly modelHash: string
   readonly template: string
   readonly templateHash: string
   readonly sampling: Sampling
+}
+
+/** What decides about a policy's rollouts: whose hash it is, wherever the folder lies now. */
+export function rolloutIdentity({ model, ...decisive }: PolicyIdentity): Omit<PolicyIdentity, 'model'> {
+  return decisive
 }
 
 export interface Policy {

@@ -4,10 +4,10 @@
  * place and field, and the others go on.
  */
 import { createReadStream } from 'node:fs'
-import { access, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname, extname, isAbsolute, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
-import { readJsonLines } from '../contracts/json-lines.ts'
+import { inputBytes, readJsonLines } from '../contracts/json-lines.ts'
 import type { Problem } from '../contracts/problem.ts'
 
 /** One row: a problem, or why it is none. `row` counts from 1 as its format does (line, record, element). */
@@ -141,9 +141,7 @@ const READERS: Record<string, (path: string) => AsyncGenerator<RawRow>> = {
 export async function* readProblems(path: string): AsyncGenerator<ProblemRow> {
   const reader = READERS[extname(path).toLowerCase()]
   if (!reader) throw invalidArgument(`${path}: problem files end in ${Object.keys(READERS).join(', ')}`)
-  await access(path).catch((error: NodeJS.ErrnoException) => {
-    throw invalidArgument(`${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, error)
-  })
+  await inputBytes(path)
   const folder = dirname(resolve(path))
   const rowOf = new Map<string, number>()
   for await (const { row, fields, error } of reader(path)) {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { storeError } from '../contracts/errors.ts'
 import type { SearchEvent } from '../contracts/events.ts'
 import { makeFolder } from '../contracts/folders.ts'
+import { rolloutIdentity } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { SearchStatus } from '../contracts/records.ts'
 import type { KnownWork, RunIdentity, RunStore } from '../contracts/run-store.ts'
@@ -161,6 +162,8 @@ export class SqliteRunStore implements RunStore {
   }
 }
 
+const decisive = (identity: RunIdentity) => ({ ...identity, policy: rolloutIdentity(identity.policy) })
+
 /** Writes the identity into a new run, compares it in an old one. */
 function claim(db: Database, folder: string, path: string, identity: RunIdentity, resume: boolean): void {
   guarded(path, () => {
@@ -169,7 +172,7 @@ function claim(db: Database, folder: string, path: string, identity: RunIdentity
       db.prepare("INSERT INTO run (key, value) VALUES ('identity', ?)").run(canonicalJson(identity))
     } else {
       if (!resume) throw storeError(`${folder}: this directory holds a run already; resume it or choose another directory`)
-      const changed = differences(JSON.parse(String(stored)), identity)
+      const changed = differences(decisive(JSON.parse(String(stored))), decisive(identity))
       if (changed.length > 0)
         throw storeError(`${folder}: this run was made otherwise (stored → asked for): ${changed.join('; ')}`)
       const sound = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check']

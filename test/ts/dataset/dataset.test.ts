@@ -168,7 +168,7 @@ test('every format is written, hashed and split by problem, the same in every bu
 test('parquet holds what the JSON lines hold', async () => {
   const out = folder()
   await buildDataset(() => many(5), out, { formats: ['steps', 'parquet'] })
-  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(join(out, 'train.parquet.parquet')) })
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(join(out, 'train.parquet')) })
   const pick = (r: Record<string, unknown>) => ({ id: r['id'], steps: r['steps'], labels: r['labels'], image: r['image'] })
   assert.equal(rows.map(pick), readRows(join(out, 'train.steps.jsonl')).map(pick))
 })

@@ -87,6 +87,10 @@ test('a problem that the policy fails on is reported, not judged; a policy that 
   assert.is(one.code, 3, one.stderr)
   assert.equal([one.kept, one.reasons], [['fair', 'often'], { refused: 'policy' }])
   assert.match(one.stderr, /refused: problem "refused": .*status 400.*context length/)
+  assert.match(one.stderr, /--resume asks again about problems on which the policy failed/)
+  const healed = await curate((...call) => policy({ ...call[0], messages: [hasImage(call[0]) && 'How often is it? image_url'] } as never, call[1], call[2]), '--resume') // biome-ignore format: short
+  assert.is(healed.code, 0, healed.stderr)
+  assert.equal([healed.kept, healed.requests.length], [['fair', 'refused', 'often'], 1])
 
   await writeProblems(Array.from({ length: 12 }, (_, i) => `p${i}`))
   const all = await curate((_, response) => sendJson(response, 401, { error: 'no key' }))

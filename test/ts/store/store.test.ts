@@ -118,6 +118,13 @@ test('another model, template, seed or option is another run', async () => {
   assert.match(message, /ERR_ENGINE_STORE .*policy\.modelHash: "none" → "other"; seed: 7 → 8/)
 })
 
+test('the same weights in another folder are the same run', async () => {
+  const folder = newFolder()
+  await searchInto(folder, [simulatedProblem(1)])
+  const moved = { ...identity, policy: { ...identity.policy, model: '/elsewhere' } }
+  await SqliteRunStore.open(folder, moved, { resume: true }).close()
+})
+
 test('a problem that changed under its id is refused by name', async () => {
   const folder = newFolder()
   await searchInto(folder, [simulatedProblem(1)])

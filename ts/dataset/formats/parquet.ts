@@ -74,7 +74,7 @@ class ParquetSampleWriter implements SampleWriter {
 }
 
 export async function parquetWriter(base: string): Promise<SampleWriter> {
-  const path = `${base}.parquet`
+  const path = base.endsWith('.parquet') ? base : `${base}.parquet` // among other formats the base names its format already
   try {
     return new ParquetSampleWriter(path)
   } catch (error) {
