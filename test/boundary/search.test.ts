@@ -1,6 +1,6 @@
 /** Search with the native engine on a tiny checkpoint of random weights: pictures in, a run directory out. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -19,10 +19,14 @@ const file = join(scratch, 'problems.jsonl')
 const problems = ['a', 'b', 'c'].map((id) => ({ id, question: `What is ${id}?`, answer: '5', image: PICTURE }))
 writeFileSync(file, problems.map((p) => JSON.stringify(p)).join('\n'))
 
+function start(out: string, ...more: string[]) {
+  const args = ['search', '--problems', file, '--out', out, '--model', MODEL, '--max-tokens', '12', '--json', ...more]
+  return spawnSync(process.execPath, ['--import', 'tsx', MAIN, ...args], { encoding: 'utf8' })
+}
+
 /** The summary of a search of these problems, which is expected to succeed. */
 function search(out: string, ...more: string[]) {
-  const args = ['search', '--problems', file, '--out', out, '--model', MODEL, '--max-tokens', '12', '--json', ...more]
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, ...args], { encoding: 'utf8' })
+  const { status, stdout, stderr } = start(out, ...more)
   assert.is(status, 0, stderr)
   return JSON.parse(stdout)
 }
@@ -56,6 +60,17 @@ test('best-of-n with a process reward model as scorer', async () => {
   for await (const { candidates } of reader.candidates()) all.push(...candidates)
   reader.close()
   assert.is(all.length, 9)
+})
+
+test('a scorer that does not tell how it scores is refused before anything is asked; its family can be named', () => {
+  const silent = join(import.meta.dirname, '../../models/mini-policy')
+  const out = join(scratch, 'silent')
+  const refused = start(out, '--strategy', 'best-of-n', '--set', 'n=1', '--scorer', silent)
+  assert.is(refused.status, 1)
+  assert.match(refused.stderr, /name the scoring family with --scoring: mm-prm/)
+  const other = start(out, '--strategy', 'best-of-n', '--set', 'n=1', '--scorer', silent, '--scoring', 'mm-prn')
+  assert.match(other.stderr, /no scoring family "mm-prn" \(did you mean "mm-prm"/)
+  assert.not.ok(existsSync(out))
 })
 
 test.run()

@@ -26,6 +26,7 @@ Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
   --problems FILE          .json, .jsonl, .csv or .parquet
   --out DIR                run directory
   --prm DIR                checkpoint of the process reward model
+  --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   -n N                     solutions per problem (default ${DEFAULT_N})
   --aggregate NAME         what chooses (default ${DEFAULT_AGGREGATION}); the table shows all
   --seed S                 whole number (default 0)
@@ -42,6 +43,7 @@ const OPTIONS = {
   problems: { type: 'string' },
   out: { type: 'string' },
   prm: { type: 'string' },
+  scoring: { type: 'string' },
   n: { type: 'string', short: 'n' },
   aggregate: { type: 'string' },
   seed: { type: 'string' },

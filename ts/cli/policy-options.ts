@@ -1,10 +1,11 @@
 /** Options of commands that need a policy: the package's own engine on a checkpoint, or a server. */
 import { readFileSync } from 'node:fs'
-import { invalidArgument } from '../contracts/errors.ts'
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
 import { readCheckpointFolder } from '../engine/checkpoint.ts'
 import { checkpointHash } from '../engine/checkpoint-hash.ts'
 import { Engine } from '../engine/engine.ts'
+import { FAMILY_NAMES } from '../engine/families/index.ts'
 import { MAX_THREADS } from '../engine/options.ts'
 import { defaultRolloutTemplate } from '../engine/prompt.ts'
 import { nativePolicy } from '../policy/native.ts'
@@ -118,12 +119,12 @@ async function openNative(values: Values): Promise<OpenedPolicy> {
 }
 
 /** Opens a checkpoint with its progress shown. */
-export async function openEngine(model: string, values: Pick<Values, 'dtype' | 'threads'>): Promise<Engine> {
+export async function openEngine(model: string, values: Pick<Values, 'dtype' | 'threads'>, scoring = 'auto'): Promise<Engine> {
   const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
   const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16'])
   const progress = new Progress('opening')
   const engine = await Engine.open({
-    model,
+    ...{ model, scoring },
     ...(weights && { weights }),
     ...(threads && { threads }),
     onProgress: ({ doneBytes, totalBytes }) => progress.update(`${(doneBytes / 1e6).toFixed(0)} MB`, doneBytes / totalBytes),
@@ -132,9 +133,17 @@ export async function openEngine(model: string, values: Pick<Values, 'dtype' | '
   return engine
 }
 
-/** A process reward model as the scorer of a search. */
-export async function openScorer(model: string, values: Pick<Values, 'dtype' | 'threads'>) {
-  const engine = await openEngine(model, values)
-  const scorer = nativeScorer(engine, `${engine.info().scoring ?? 'unknown'}@${checkpointHash(model)}`)
-  return { scorer, close: () => engine.close() }
+/**
+ * A process reward model as the scorer of a search.
+ * @throws EngineError UNSUPPORTED_MODEL: no PRM, or one that does not tell its scoring family and `scoring` is absent
+ */
+export async function openScorer(model: string, values: Pick<Values, 'dtype' | 'threads'> & { scoring?: string | undefined }) {
+  const engine = await openEngine(model, values, values.scoring)
+  const { scoring } = engine.info()
+  if (scoring === null) {
+    await engine.close()
+    const what = 'its files do not tell how it scores steps; name the scoring family with --scoring'
+    throw new EngineError('ERR_ENGINE_UNSUPPORTED_MODEL', `${model}: ${what}: ${FAMILY_NAMES.join(', ')}`)
+  }
+  return { scorer: nativeScorer(engine, `${scoring}@${checkpointHash(model)}`), close: () => engine.close() }
 }

@@ -36,6 +36,7 @@ with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some
   --c-puct C  (0.125)   --alpha A  (0.5)   --beta B  (0.9)   --length-scale L  (2000)
   --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4
   --scorer DIR             checkpoint of a process reward model (beam needs one)
+  --scoring NAME           its scoring family (default: what the checkpoint says or shows)
 ${JUDGE_USAGE}
 ${POLICY_USAGE}
   --json                   the summary as one JSON object on standard output`
@@ -61,6 +62,7 @@ const OPTIONS = {
   'length-scale': { type: 'string' },
   set: { type: 'string', multiple: true },
   scorer: { type: 'string' },
+  scoring: { type: 'string' },
   json: { type: 'boolean' },
 } as const
 
