@@ -19,7 +19,7 @@ export type {
 } from './contracts/records.ts'
 export type { KnownWork, RunIdentity, RunReader, RunStore, RunSummary } from './contracts/run-store.ts'
 export type { ScoreRequest, StepScorer, StepScores } from './contracts/scorer.ts'
-export type { AskJudge, Verdict, Verifier } from './contracts/verifier.ts'
+export type { AskJudge, FirstError, FirstErrorJudge, Verdict, Verifier } from './contracts/verifier.ts'
 export * as dataset from './dataset/index.ts'
 export { checkpointHash } from './engine/checkpoint-hash.ts'
 export type { Completion, Finish } from './engine/completion.ts'

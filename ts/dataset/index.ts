@@ -1,5 +1,12 @@
 /** From search trees to training data. */
-export { type BuildProgress, buildDataset, type DatasetManifest, type DatasetOptions, FORMAT_NAMES } from './build.ts'
+export {
+  type BuildExtra,
+  type BuildProgress,
+  buildDataset,
+  type DatasetManifest,
+  type DatasetOptions,
+  FORMAT_NAMES,
+} from './build.ts'
 export { LABEL_KINDS, type LabelKind, type LabelOptions } from './labels.ts'
 export { type LabelledStep, MARKER, markerLabels, processText, type Sample } from './sample.ts'
 export { BALANCE_KEYS, efficiencyScore, splitOf } from './selection.ts'
