@@ -1,6 +1,7 @@
 /** Cards of the shipped models: data, settings, curves, figures and seeds of the run that made them. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { POLICY_FOLDERS } from './plan.ts'
 import type { Judgement, MiniResults, Variant } from './results.ts'
 import { markdown, readmeTable, samplesOf } from './tables.ts'
 
@@ -33,6 +34,16 @@ function curve(metrics: readonly Metric[]): string {
   return markdown([['step', 'loss since', 'evaluation loss', 'evaluation accuracy, %'], ...rows])
 }
 
+/** Of all trainings, one after the other. */
+async function policyCurves({ plan }: MiniResults): Promise<string> {
+  const parts = POLICY_FOLDERS.map(async (folder, i) => {
+    const samples = (plan.policy.samples[i] as number).toLocaleString('en')
+    const title = i === 0 ? `The first ${samples} solutions:` : `${samples} more, with a rate that rises and falls again:`
+    return `${title}\n\n${curve(await readMetrics(folder))}`
+  })
+  return (await Promise.all(parts)).join('\n\n')
+}
+
 /** Settings as the checkpoint's own record has them. */
 async function settings(folder: string): Promise<string> {
   const { training } = JSON.parse(await readFile(join(folder, 'mm-prm.json'), 'utf8')) as { training: Record<string, unknown> }
@@ -58,11 +69,14 @@ A vision-language policy of 4.9 million parameters in the InternVL layout (ViT o
 weights on Mini-K12 (\`mm-prm tasks\`): pictures of 96 × 96 pixels, solutions in \`<step>\` and \`<answer>\` blocks. It is meant for
 trying the whole pipeline on any machine; it knows nothing beyond its six families of problems.
 
-Data: ${samplesOf(results)} written solutions made by seed, each seen once; a set share of them holds the common mistake of their kind of problem. On ${results.plan.test.inDomain} held-out problems its pass@1 is ${(100 * pass).toFixed(1)} %.
+Data: ${samplesOf(results)} written solutions made by seed, each seen once; a set share of them holds the common mistake of their
+kind of problem. They are about four fifths of the pictures; on ${results.plan.test.inDomain} problems about the others its pass@1 is ${(100 * pass).toFixed(1)} %.
 
 ## Curve
 
-${curve(await readMetrics(folder))}
+Evaluated on other solutions about pictures of the same four fifths.
+
+${await policyCurves(results)}
 
 ## Settings
 

@@ -5,8 +5,8 @@ export const ROOT = join(import.meta.dirname, '../..')
 
 export const PLAN = {
   seed: 0,
-  /** Of two trainings, one after the other. What the first leaves is the weaker policy, whose mistakes the PRM has not seen. */
-  policy: { samples: [72_000, 64_000] },
+  /** Of trainings, one after the other. What the first leaves is the weaker policy, whose mistakes the PRM has not seen. */
+  policy: { samples: [72_000, 64_000, 112_000] },
   search: { problems: 4000, rollouts: 96 },
   /** Problems of the search that is compared with the default one. */
   compare: { problems: 240 },
@@ -21,3 +21,8 @@ export const PLAN = {
 /** Everything under one folder, named from the repository's root so that records hold no machine's paths. */
 export const FOLDER = 'build/mini'
 export const at = (...parts: string[]) => join(FOLDER, ...parts)
+
+/** What each training of the policy leaves, in order. */
+export const POLICY_FOLDERS = PLAN.policy.samples.map((_, i, { length }) =>
+  at(i === 0 ? 'policy-weak' : i === length - 1 ? 'policy' : `policy-${i + 1}`),
+)

@@ -5,50 +5,75 @@ import type { TaskCandidates } from '../../ts/mini/candidates.ts'
 import type { Judged } from '../../ts/mini/loop.ts'
 import type { MiniTask } from '../../ts/mini/problems.ts'
 import { countRollouts, labelAccuracy } from '../../ts/mini/search.ts'
+import { AGGREGATIONS, selectionTable } from '../../ts/select/index.ts'
+import { findFamily } from '../../ts/tasks/index.ts'
 import { machine } from '../results.ts'
-import { PLAN } from './plan.ts'
-import type { Judgement, MiniResults, Variant } from './results.ts'
+import { at, PLAN } from './plan.ts'
+import type { Judgement, MiniResults, NoveltyRows, Variant } from './results.ts'
 import {
+  candidatesOf,
   judgeWith,
   makePolicies,
   makePrm,
   type PrmSpec,
+  type ProblemSet,
   type SearchResult,
   say,
   search,
   stageSeconds,
   type TestSet,
-  testCandidates,
   timed,
 } from './stages.ts'
 
-type Candidates = Record<`${'policy' | 'weak'}/${TestSet}`, TaskCandidates[]>
+type Candidates = Record<`${'policy' | 'weak'}/${ProblemSet}`, TaskCandidates[]>
 
-const SETS: readonly TestSet[] = ['in-domain', 'out-of-domain']
+const SETS: readonly ProblemSet[] = ['in-domain', 'out-of-domain', 'seen']
 
 async function allCandidates(models: { policy: string; weak: string }): Promise<Candidates> {
   const all = {} as Candidates
   for (const policy of ['policy', 'weak'] as const) {
-    for (const set of SETS) all[`${policy}/${set}`] = await testCandidates(models[policy], set)
+    for (const set of SETS) all[`${policy}/${set}`] = await candidatesOf(models[policy], set)
   }
   return all
 }
 
 function passByFamily(all: Candidates): MiniResults['passAt1'] {
   return Object.entries(all).flatMap(([key, sets]) => {
+    const [policy, set] = key.split('/') as ['policy' | 'weak', ProblemSet]
     const families = [...new Set(sets.map(({ task }) => task.mini.family))]
     return families.map((family) => {
       const labels = sets
         .filter(({ task }) => task.mini.family === family)
         .flatMap(({ candidates }) => candidates.map((c) => c.isRight))
       return {
-        policy: key.split('/')[0] as string,
-        family,
+        ...{ policy, family, pictures: set === 'seen' ? ('seen' as const) : ('new' as const) },
         value: labels.filter(Boolean).length / labels.length,
         n: labels.length,
       }
     })
   })
+}
+
+function countPictures(all: Candidates): MiniResults['testPictures'] {
+  const count = (set: TestSet) =>
+    new Set(all[`policy/${set}`].map(({ task }) => `${task.mini.family} ${JSON.stringify(task.mini.facts)}`)).size
+  return { 'in-domain': count('in-domain'), 'out-of-domain': count('out-of-domain') }
+}
+
+const noveltyOf = ({ task }: TaskCandidates) => findFamily(task.mini.family).outOfDomain
+
+/** Best-of-N apart for what is new in a picture and what is new altogether: one mean of both would say little. */
+async function judgeByNovelty(prm: string, all: Candidates): Promise<NoveltyRows[]> {
+  const rows: NoveltyRows[] = []
+  for (const policy of ['policy', 'weak'] as const) {
+    const sets = all[`${policy}/out-of-domain`]
+    const { items } = await judgeWith(prm, 'soft', sets)
+    for (const novelty of ['pictures', 'tasks'] as const) {
+      const some = items.filter((_, i) => noveltyOf(sets[i] as TaskCandidates) === novelty)
+      rows.push({ policy, novelty, rows: selectionTable(some, AGGREGATIONS) })
+    }
+  }
+  return rows
 }
 
 const rolloutsOf = (trees: readonly ProblemTree[]) => trees.reduce((sum, tree) => sum + countRollouts(tree.root), 0)
@@ -88,7 +113,8 @@ async function measureVariant(spec: PrmSpec, policy: string, candidates: Candida
   const { folder, training, samples, labels } = await makePrm(spec, policy)
   const judgements: Judgement[] = []
   for (const [key, sets] of Object.entries(candidates)) {
-    const [who, set] = key.split('/') as ['policy' | 'weak', TestSet]
+    const [who, set] = key.split('/') as ['policy' | 'weak', ProblemSet]
+    if (set === 'seen') continue
     if (!MEET_ALL.includes(spec.name) && key !== 'policy/in-domain') continue
     const { rows, sweep, steps }: Judged = await judgeWith(folder, spec.name, sets)
     judgements.push({ set, policy: who, rows, sweep, steps })
@@ -103,7 +129,8 @@ export async function measureAll(): Promise<MiniResults> {
   const models = await timed('policy', makePolicies)
   const candidates = await timed('candidates', () => allCandidates(models))
   const passAt1 = passByFamily(candidates)
-  for (const { policy, family, value } of passAt1) say(`pass@1 of ${policy}, ${family}: ${(100 * value).toFixed(1)} %`)
+  for (const { policy, pictures, family, value } of passAt1)
+    say(`pass@1 of ${policy}, ${family}, ${pictures} pictures: ${(100 * value).toFixed(1)} %`)
   const full = await timed('search', () => search('search', models.policy, PLAN.search.problems))
   const compat = await timed('compat search', () =>
     search('search-compat', models.policy, PLAN.compare.problems, { compat: 'mm-prm' }),
@@ -119,6 +146,7 @@ export async function measureAll(): Promise<MiniResults> {
     bench: 'mini',
     machine: machine(),
     plan: PLAN,
+    testPictures: countPictures(candidates),
     passAt1,
     search: {
       default: accuracy(full.trees),
@@ -126,6 +154,7 @@ export async function measureAll(): Promise<MiniResults> {
       defaultEqual: accuracy(upTo(full, rolloutsOf(compat.trees))),
     },
     variants,
+    byNovelty: await judgeByNovelty(at('prm', 'soft'), candidates),
     seconds: await stageSeconds(),
   }
 }

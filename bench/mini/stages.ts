@@ -14,7 +14,7 @@ import { miniDataset, readTrees, searchMini } from '../../ts/mini/search.ts'
 import type { OmegaOptions } from '../../ts/search/strategies/omega.ts'
 import { IN_DOMAIN, OUT_OF_DOMAIN } from '../../ts/tasks/index.ts'
 import type { Recipe, TrainProgress, TrainResult } from '../../ts/train/index.ts'
-import { at, PLAN } from './plan.ts'
+import { at, PLAN, POLICY_FOLDERS } from './plan.ts'
 
 const start = performance.now()
 let spoken = 0
@@ -28,7 +28,7 @@ export function say(text: string, everySeconds = 0): void {
   process.stderr.write(`${minutes} min  ${text}\n`)
 }
 
-/** Wall time of every stage, summed over the calls that it took. */
+/** Wall time of every stage, summed over the calls that it took; what a call did before it was killed is not in it. */
 export async function timed<T>(stage: string, work: () => Promise<T>): Promise<T> {
   const begin = performance.now()
   try {
@@ -51,14 +51,15 @@ const training = (what: string) => (p: TrainProgress) => {
 
 /** The policy and its weaker self. */
 export async function makePolicies(): Promise<{ policy: string; weak: string }> {
-  const [policy, weak] = [at('policy'), at('policy-weak')]
-  const [first, second] = PLAN.policy.samples
-  const seed = PLAN.seed
-  if (!existsSync(join(weak, 'model.safetensors')))
-    await trainMiniPolicy({ out: weak, samples: first, seed, onProgress: training('weaker policy') })
-  if (!existsSync(join(policy, 'model.safetensors')))
-    await trainMiniPolicy({ out: policy, samples: second, seed, from: weak, onProgress: training('policy') })
-  return { policy, weak }
+  const { seed } = PLAN
+  for (const [i, out] of POLICY_FOLDERS.entries()) {
+    if (existsSync(join(out, 'model.safetensors'))) continue
+    const from = POLICY_FOLDERS[i - 1]
+    const series = `policy/${seed}${'/on'.repeat(i)}`
+    const samples = PLAN.policy.samples[i] as number
+    await trainMiniPolicy({ out, samples, seed, series, ...(from && { from }), onProgress: training(basename(out)) })
+  }
+  return { policy: POLICY_FOLDERS.at(-1) as string, weak: POLICY_FOLDERS[0] as string }
 }
 
 export interface SearchResult {
@@ -115,14 +116,18 @@ export async function makePrm(spec: PrmSpec, policy: string): Promise<TrainedPrm
 }
 
 export type TestSet = 'in-domain' | 'out-of-domain'
+/** What policies solve. `seen`: new questions about pictures of the training part, for the difference alone. */
+export type ProblemSet = TestSet | 'seen'
 
-/** Candidates of a policy for problems about pictures that nothing was trained on. */
-export async function testCandidates(model: string, set: TestSet): Promise<TaskCandidates[]> {
+async function problemsOf(set: ProblemSet): Promise<MiniTask[]> {
   const { inDomain, outOfDomain } = PLAN.test
-  const tasks =
-    set === 'in-domain'
-      ? await makeTasks(at('test-problems'), IN_DOMAIN, 'test/reproduce', inDomain, { part: 'test' })
-      : await makeTasks(at('test-problems'), OUT_OF_DOMAIN, 'test/reproduce', outOfDomain)
+  const folder = at('test-problems')
+  if (set === 'out-of-domain') return makeTasks(folder, OUT_OF_DOMAIN, 'test/reproduce', outOfDomain)
+  return makeTasks(folder, IN_DOMAIN, 'test/reproduce', inDomain, { part: set === 'seen' ? 'train' : 'test' })
+}
+
+export async function candidatesOf(model: string, set: ProblemSet): Promise<TaskCandidates[]> {
+  const tasks = await problemsOf(set)
   await using opened = await openMiniPolicy(model)
   return await sampleCandidates(opened.policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
     say(`candidates of ${basename(model)}, ${set}: ${done} of ${tasks.length}`, 30),

@@ -102,13 +102,32 @@ function searchTable({ search }: MiniResults): string {
   ])
 }
 
+function noveltyTable({ byNovelty }: MiniResults): string {
+  const shown = ['pass@1', 'majority', 'weighted(mean)', 'mean', 'mean_odds', 'min', 'oracle']
+  const names = { policy: 'policy', weak: 'weaker policy' }
+  const value = (rows: readonly SelectionRow[], name: string) =>
+    cell((rows.find((r) => r.name === name) as SelectionRow).estimate)
+  return markdown([
+    ['new', ...shown],
+    ...byNovelty.map(({ policy, novelty, rows }) => [`${novelty}, ${names[policy]}`, ...shown.map((name) => value(rows, name))]),
+  ])
+}
+
 function passTable({ passAt1 }: MiniResults): string {
   const families = [...new Set(passAt1.map((p) => p.family))]
-  const value = (policy: string, family: string) =>
-    percent(passAt1.find((p) => p.policy === policy && p.family === family)?.value ?? 0)
+  const columns = (['policy', 'weak'] as const).flatMap((policy) =>
+    (['new', 'seen'] as const).map((pictures) => ({ policy, pictures })),
+  )
+  const of = (family: string) => passAt1.filter((p) => p.family === family)
+  const value = (rows: MiniResults['passAt1'], { policy, pictures }: (typeof columns)[number]) => {
+    const some = rows.filter((p) => p.policy === policy && p.pictures === pictures)
+    return percent(some.reduce((sum, p) => sum + p.value * p.n, 0) / some.reduce((sum, p) => sum + p.n, 0))
+  }
+  const inDomain = families.filter((family) => of(family).some((p) => p.pictures === 'seen'))
   return markdown([
-    ['family', 'policy', 'weaker policy'],
-    ...families.map((family) => [family, value('policy', family), value('weak', family)]),
+    ['family', ...columns.map(({ policy, pictures }) => `${policy === 'weak' ? 'weaker policy' : policy}, ${pictures} pictures`)],
+    ...families.map((family) => [family, ...columns.map((column) => value(of(family), column))]),
+    ['all in domain', ...columns.map((column) => value(inDomain.flatMap(of), column))],
   ])
 }
 
@@ -124,13 +143,17 @@ function timesOf({ machine: { cpu, threads }, seconds }: MiniResults): string {
 /** What came out, in the results' own words: nothing here is written by hand. */
 export function findings(results: MiniResults): string {
   const soft = variantOf(results, 'soft')
-  const plan = results.plan
+  const { plan, testPictures } = results
   return `# Findings at small scale
 
 Made by \`npm run reproduce:mini\` from [mini.json](../results/mini.json); seed ${plan.seed}, everything below is of that run.
 A policy of 4.9 million parameters (${samplesOf(results)} written solutions seen once; after the first ${plan.policy.samples[0].toLocaleString('en')} it was the weaker policy), ${plan.search.problems} problems searched with
 up to ${plan.search.rollouts} rollouts each, ${plan.test.inDomain} test problems in domain and ${plan.test.outOfDomain} out of domain, ${plan.test.candidates} candidates each. Accuracies in %, with
 95 % bootstrap intervals over problems.
+
+Pictures are split, not problems alone: there are few of some (a clock that shows half hours: 24), and another seed draws
+them again. A fifth of them is kept for tests; the policies, the search and the PRMs saw the others. The test problems show
+${testPictures['in-domain']} and ${testPictures['out-of-domain']} different pictures.
 
 ${timesOf(results)}
 
@@ -141,6 +164,14 @@ carry the hour, adds the sides of a rectangle, stops before the last division â€
 ## Best of 16
 
 ${bestOfTable(soft)}
+
+### Out of domain, by what is new
+
+Pictures: known questions about a clock without numbers and about points on paper without lines; what these show, a time or
+two points, training has mostly seen in its own pictures. Tasks: a table to read and a number line, of which no picture and
+no question was ever seen.
+
+${noveltyTable(results)}
 
 ### Trained on fewer problems, with soft and with hard labels
 
@@ -155,7 +186,9 @@ ${sweepTable(soft)}
 ## Step scores against the truth
 
 The generator knows which step is wrong. First errors as in ProcessBench: a threshold of 0.5, F1 of finding the first
-wrong step and of accepting right solutions.
+wrong step and of accepting right solutions. A soft score is the share of rollouts that end right, not the chance that a
+step is right: a policy that errs half the time pulls the scores of right steps below 0.5, so accuracy and F1 at that
+threshold compare PRMs of one kind of label alone. The AUC has no threshold.
 
 ${stepTable(soft)}
 
@@ -167,7 +200,8 @@ ${variantTable(
 )}
 
 \`soft\` is the shipped PRM. \`soft, fewer problems\` is trained as it is on the trees of the first ${plan.variants.problems} problems; those below differ
-from that one in one thing. \`hard\`: labels 0 and 1; \`lr\`: peak learning rate; \`paths\`: samples kept of each problem.
+from that one in one thing. \`hard\`: labels 0 and 1; \`lr\`: peak learning rate; \`paths\`: at most so many samples
+of each problem, half of them right where there are as many.
 
 ## Searches against the truth, at equal rollouts
 
@@ -177,6 +211,9 @@ be untrue and still lead to the right answer (two readings off by the same amoun
 ${searchTable(results)}
 
 ## pass@1 by family
+
+On new pictures, as everywhere above, and on other questions about pictures that training has seen. The difference is what
+the policy knows by heart instead of reading; it is large where there are few pictures.
 
 ${passTable(results)}
 `

@@ -101,7 +101,7 @@ export interface StepAccuracy {
   /** Wrong solutions by the kind of their first error: the problem's common mistake, or anything else. */
   mistakes: { count: number; found: number }
   otherErrors: { count: number; found: number }
-  /** Harmonic mean of both, as ProcessBench reports it. */
+  /** Harmonic mean of `firstErrorFound` and `rightAccepted`, as ProcessBench reports it. */
   f1: number
   steps: number
   wrongSteps: number

@@ -33,14 +33,16 @@ export interface PolicyTraining {
   /** Solutions seen; each is seen once. */
   samples: number
   seed: number
-  /** A policy to go on from; random weights where absent. What is seen then is new again. */
+  /** Name of the problems that are seen: another one, other problems. */
+  series: string
+  /** A policy to go on from; random weights where absent. */
   from?: string
   signal?: AbortSignal
   onProgress?: (progress: TrainProgress) => void
 }
 
 /** Trains a policy on written solutions and leaves it in `out`. Goes on where an earlier run was stopped. */
-export async function trainMiniPolicy({ out, samples, seed, from, ...rest }: PolicyTraining): Promise<TrainResult> {
+export async function trainMiniPolicy({ out, samples, seed, series, from, ...rest }: PolicyTraining): Promise<TrainResult> {
   const { signal, onProgress } = rest
   const init = from ?? join(out, 'init')
   if (!from) await initModel(miniModelFiles(), init, { seed: INIT_SEED })
@@ -52,7 +54,7 @@ export async function trainMiniPolicy({ out, samples, seed, from, ...rest }: Pol
       init,
       out,
       seed,
-      data: writtenSolutions(IN_DOMAIN, from ? `policy/${seed}/on` : `policy/${seed}`, samples),
+      data: writtenSolutions(IN_DOMAIN, series, samples),
       evalData: writtenSolutions(IN_DOMAIN, 'evaluation', EVALUATED),
       evalEvery: 250,
       checkpointEvery: 250,

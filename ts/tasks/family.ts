@@ -40,10 +40,12 @@ export interface Draft {
   facts: Record<string, number>
 }
 
+export type Novelty = 'tasks' | 'pictures'
+
 export interface Family {
   name: string
-  /** Kept out of all training: for out-of-domain tests, of new questions or of known ones about new pictures. */
-  outOfDomain?: true
+  /** Kept out of all training. What is new here: the whole task, or the pictures that a known question is about. */
+  outOfDomain?: Novelty
   /** Words that a claim may name, beside numbers. */
   names: readonly string[]
   /** Share of written solutions that go the wrong way where there is one, as a corpus of pupils' work would have it. */

@@ -16,7 +16,7 @@ import { numberLine } from './families/number-line.ts'
 import { table } from './families/table.ts'
 import type { Dice, Family, Level, Mistake, PlannedStep } from './family.ts'
 
-export type { Family, Level, Mistake } from './family.ts'
+export type { Family, Level, Mistake, Novelty } from './family.ts'
 
 export const IMAGE_SIZE = 96
 export const FAMILIES: readonly Family[] = [bars, clock, angles, areas, grid, balance, table, numberLine, bareClock, plainGrid]

@@ -52,6 +52,6 @@ export const clock: Family = {
 
 /** Out of domain: known questions about a face that was never seen, with four dots instead of marks and numbers. */
 export const bareClock: Family = {
-  ...{ name: 'bare-clock', outOfDomain: true, names: [], mistakeRate: 0.6 },
+  ...{ name: 'bare-clock', outOfDomain: 'pictures', names: [], mistakeRate: 0.6 },
   draft: (dice, level) => draft('bare', dice, level),
 }

@@ -76,6 +76,6 @@ export const grid: Family = {
 
 /** Out of domain: known questions about points between two axes, on paper without lines. */
 export const plainGrid: Family = {
-  ...{ name: 'plain-grid', outOfDomain: true, names: ['A', 'B'], mistakeRate: 0.4 },
+  ...{ name: 'plain-grid', outOfDomain: 'pictures', names: ['A', 'B'], mistakeRate: 0.4 },
   draft: (dice, level) => draft('plain', dice, level),
 }

@@ -40,4 +40,4 @@ function draft(dice: Dice, level: Level): Draft {
   }
 }
 
-export const numberLine: Family = { name: 'number-line', outOfDomain: true, mistakeRate: 0, names: ['A'], draft }
+export const numberLine: Family = { name: 'number-line', outOfDomain: 'tasks', mistakeRate: 0, names: ['A'], draft }

@@ -36,4 +36,4 @@ function draft(dice: Dice, level: Level): Draft {
   }
 }
 
-export const table: Family = { name: 'table', outOfDomain: true, mistakeRate: 0, names: [...ROWS, ...COLUMNS], draft }
+export const table: Family = { name: 'table', outOfDomain: 'tasks', mistakeRate: 0, names: [...ROWS, ...COLUMNS], draft }
