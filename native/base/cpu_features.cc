@@ -49,7 +49,7 @@ std::vector<Isa> supported_isas() {
     return isas;
   }
   isas.push_back(Isa::kAvx512);
-  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi"))
+  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni"))
     isas.push_back(Isa::kAvx512Bf16);
 #endif
   return isas;

@@ -84,7 +84,7 @@ void Engine::Impl::publish_stats() {
 }
 
 KernelRunner Engine::Impl::runner(const CancelFlag& cancelled) const {
-  return {kernels_, pool_, cancelled.get(), &closing_, {}};
+  return {kernels_, pool_, &prepared_rows_, cancelled.get(), &closing_, {}};
 }
 
 template <typename Result>

@@ -49,6 +49,7 @@ class Engine::Impl : private BackgroundWork {
 
   const KernelTable& kernels_;
   mutable ThreadPool pool_;
+  mutable AlignedBuffer prepared_rows_;
   Checkpoint checkpoint_;
   ModelSpec spec_;
   PackedModel model_;

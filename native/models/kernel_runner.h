@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 
+#include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
 #include "include/engine/error.h"
 #include "kernels/table.h"
@@ -13,11 +14,17 @@ namespace mmprm {
 struct KernelRunner {
   const KernelTable& kernels;
   ThreadPool& pool;
+  AlignedBuffer* prepared_rows = nullptr;        // scratch of gemm with quantised weights
   const std::atomic<bool>* cancelled = nullptr;  // these two are looked at between layers
   const std::atomic<bool>* closing = nullptr;
   std::function<bool()> abandoned;  // so is this: whether everyone who waits for the work has gone
 
-  void gemm(const GemmArgs& args) const {
+  void gemm(GemmArgs args) const {
+    if (const size_t bytes = kernels.gemm.prepared_bytes(args); bytes > 0) {
+      prepared_rows->reserve(bytes);
+      args.prepared = prepared_rows->data();
+      pool.run(args.M, kPrepareGrain, [&](int64_t b, int64_t e) { kernels.gemm.prepare(args, b, e); });
+    }
     pool.run(kernels.gemm.units(args), 1, [&](int64_t b, int64_t e) { kernels.gemm.run(args, b, e); });
   }
   void attention(const AttentionArgs& args) const {
@@ -43,7 +50,7 @@ struct KernelRunner {
   // WHY blocks of rows: activations between two matrices stay in cache, and M = 512 already amortises the
   // weights.
   static constexpr int kRowBlock = 512;
-  static constexpr int64_t kRowGrain = 16;
+  static constexpr int64_t kRowGrain = 16, kPrepareGrain = 4;
 
   template <typename Body>
   static void for_row_blocks(int rows, Body&& body) {

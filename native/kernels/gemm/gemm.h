@@ -8,7 +8,8 @@
 // one narrower in steps of one vector, k in pairs for bf16; rows of zeros fill up N and K.
 // Weights: F32 or BF16 in the pack. Activations: rows of the table's activation dtype for that weight dtype
 // (`activation_dtype` in kernels/table.h), `a_stride` elements apart, 64-byte aligned, zero from K up to the
-// next multiple of 2. Reference: double accumulation. Tolerance: c·eps·‖a_m‖·‖w_n‖, see gemm_cases.cc.
+// next multiple of 2. Quantised weights meet activations of 16 bits, which `prepare` writes:
+// gemm_quant_rows.h. Reference: double accumulation. Tolerance: c·eps·‖a_m‖·‖w_n‖, see gemm_cases.cc.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -66,13 +67,17 @@ struct GemmArgs {
   const float* bias_N = nullptr;          // may be null
   const float* column_scale_N = nullptr;  // may be null (layer scale); not with kSwiglu
   Epilogue epilogue = Epilogue::kStore;
+  std::byte* prepared = nullptr;  // prepared_bytes(), 64-byte aligned: rows of a as `prepare` writes them
 };
 
-// Work is cut into independent units; any thread may run any range of them.
+// Work is cut into independent units; any thread may run any range of them. Where prepared_bytes() is not 0,
+// `prepare` runs before `run`, over all M rows.
 struct GemmKernel {
   size_t (*packed_bytes)(DType dtype, int N, int K);
   int64_t (*pack_units)(const PackArgs& args);
   void (*pack)(const PackArgs& args, int64_t unit_begin, int64_t unit_end);
+  size_t (*prepared_bytes)(const GemmArgs& args);
+  void (*prepare)(const GemmArgs& args, int64_t row_begin, int64_t row_end);
   int64_t (*units)(const GemmArgs& args);
   void (*run)(const GemmArgs& args, int64_t unit_begin, int64_t unit_end);
 };

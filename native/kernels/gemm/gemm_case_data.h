@@ -43,6 +43,7 @@ struct Problem {
   std::vector<RowRef> rows_N;
   GuardedBlock packed, a, bias, column_scale, y_before;
   PackedMatrix w;
+  GuardedBlock prepared;
 
   Problem(const Shape& s, const KernelTable& table, bool mixed_sources)
       : shape(s),
@@ -56,7 +57,8 @@ struct Problem {
         bias(size_t(s.N) * 4),
         column_scale(size_t(s.N) * 4),
         y_before(size_t(s.M) * y_stride * dtype_bytes(s.y_dtype)),
-        w{packed.data(), s.weights, s.N, s.K} {
+        w{packed.data(), s.weights, s.N, s.K},
+        prepared(table.gemm.prepared_bytes(rows_of(w, s.M))) {
     fill_weights(mixed_sources);
     for (int m = 0; m < s.M; ++m) {
       for (int k = 0; k < s.K; ++k) store_from_f32(a.data(), a_dtype, m * a_stride + k, random());
@@ -72,6 +74,13 @@ struct Problem {
     const int64_t units = kernels.gemm.pack_units(pack);
     for (int64_t u = units; u-- > 0;) kernels.gemm.pack(pack, u, u + 1);
     packed.require_guards("the packed matrix");
+  }
+
+  static GemmArgs rows_of(const PackedMatrix& w, int M) {
+    GemmArgs args;
+    args.w = &w;
+    args.M = M;
+    return args;
   }
 
   // In [-1, 1), of 16 bits: quick, and enough for a sum.
@@ -100,6 +109,8 @@ struct Problem {
     }
   }
 
+  double activation(int m, int k) const { return load_as_f32(a.data(), a_dtype, m * a_stride + k); }
+
   double weight(int n, int k) const {
     const RowRef& row = rows_N[n];
     if (!row.data) return 0;
@@ -118,12 +129,10 @@ struct Problem {
   }
 
   GemmArgs args(const GuardedBlock& y, int first_row, int rows) const {
-    GemmArgs args;
-    args.w = &w;
+    GemmArgs args = rows_of(w, rows);
     args.a_MK = a.data() + first_row * a_stride * int64_t(dtype_bytes(a_dtype));
     args.a_dtype = a_dtype;
     args.a_stride = a_stride;
-    args.M = rows;
     args.y = y.data() + first_row * y_stride * int64_t(dtype_bytes(shape.y_dtype));
     args.y_dtype = shape.y_dtype;
     args.y_stride = y_stride;
@@ -131,7 +140,15 @@ struct Problem {
     if (shape.bias) args.bias_N = reinterpret_cast<const float*>(bias.data());
     if (shape.column_scale) args.column_scale_N = reinterpret_cast<const float*>(column_scale.data());
     args.epilogue = shape.epilogue;
+    args.prepared = prepared.data();
     return args;
+  }
+
+  GemmArgs prepared_args(const GuardedBlock& y, int first_row, int rows) const {
+    const GemmArgs prepared_args = args(y, first_row, rows);
+    kernels.gemm.prepare(prepared_args, 0, rows);
+    prepared.require_guards("the prepared rows");
+    return prepared_args;
   }
 
   GuardedBlock fresh_y() const {

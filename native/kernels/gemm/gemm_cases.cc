@@ -1,76 +1,19 @@
-// gemm, cases. Tolerance: every partial sum of a_m · w_n is at most ‖a_m‖·‖w_n‖, its rounding at most u =
-// 2^-24 of that, and K such roundings of random sign add up like √K; the epilogue adds its Lipschitz
-// constant, its own error (4 u) and the rounding of y. Beyond values: NaN in everything that must not be
-// read, guards around everything that must not be written, and equal bits for a repeat, any order of units,
-// and every row alone.
+// gemm, cases. Beyond values: NaN in everything that must not be read, guards around everything that must not
+// be written, and equal bits for a repeat, any order of units, and every row alone.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <random>
 
-#include "kernels/gemm/gemm_case_data.h"
+#include "kernels/gemm/gemm_case_bounds.h"
 
 namespace mmprm {
 namespace {
 
 using namespace gemm_case;
 
-constexpr int kSwigluGroup = 8;
-constexpr double kRounding = 0x1p-24;
-
 void run_units(const GemmKernel& gemm, const GemmArgs& args, int64_t begin, int64_t end) {
   if (begin < end) gemm.run(args, begin, end);
-}
-
-// A value with a bound of its error.
-struct Bounded {
-  double value, error;
-};
-
-// (a_m · w_n + bias) · scale in double.
-Bounded plain_column(const Problem& p, int m, int n) {
-  double sum = 0, a_squares = 0, w_squares = 0;
-  for (int k = 0; k < p.shape.K; ++k) {
-    const double a = load_as_f32(p.a.data(), p.a_dtype, m * p.a_stride + k), w = p.weight(n, k);
-    sum += a * w;
-    a_squares += a * a;
-    w_squares += w * w;
-  }
-  double error = (std::sqrt(double(p.shape.K)) + 4) * kRounding * std::sqrt(a_squares * w_squares);
-  if (p.shape.bias) {
-    sum += load_as_f32(p.bias.data(), DType::kF32, n);
-    error += kRounding * std::fabs(sum);
-  }
-  if (p.shape.column_scale) {
-    const double scale = load_as_f32(p.column_scale.data(), DType::kF32, n);
-    return {sum * scale, std::fabs(scale) * error + kRounding * std::fabs(sum * scale)};
-  }
-  return {sum, error};
-}
-
-Bounded plain_result(const Problem& p, int m, int j) {
-  const double function_error = 4 * kRounding;
-  Bounded y{};
-  if (p.shape.epilogue == Epilogue::kSwiglu) {
-    const int n = j / kSwigluGroup * 2 * kSwigluGroup + j % kSwigluGroup;
-    const Bounded gate = plain_column(p, m, n), up = plain_column(p, m, n + kSwigluGroup);
-    const double silu = gate.value / (1 + std::exp(-gate.value));
-    const double silu_error = 1.1 * gate.error + function_error * std::fabs(gate.value);
-    y = {silu * up.value, silu_error * std::fabs(up.value) + std::fabs(silu) * up.error};
-  } else {
-    const Bounded v = plain_column(p, m, j);
-    y = v;
-    if (p.shape.epilogue == Epilogue::kAccumulate) {
-      y.value += load_as_f32(p.y_before.data(), p.shape.y_dtype, m * p.y_stride + j);
-    }
-    if (p.shape.epilogue == Epilogue::kRelu) y.value = std::max(v.value, 0.0);
-    if (p.shape.epilogue == Epilogue::kGelu) {
-      y = {0.5 * v.value * (1 + std::erf(v.value / std::sqrt(2.0))),
-           1.13 * v.error + function_error * std::fabs(v.value)};
-    }
-  }
-  const double y_rounding = p.shape.y_dtype == DType::kBF16 ? 0x1p-8 : 2 * kRounding;
-  return {y.value, y.error + y_rounding * std::fabs(y.value)};
 }
 
 // Row m of y by the reference table, not rounded to the dtype of y.
@@ -111,18 +54,19 @@ void require_same_bits(const Problem& p, const GuardedBlock& y) {
   const GuardedBlock again = p.fresh_y(), split = p.fresh_y(), alone = p.fresh_y(), tail = p.fresh_y();
   const int M = p.shape.M;
   const int64_t units = gemm.units(p.args(y, 0, M));
-  run_units(gemm, p.args(again, 0, M), 0, units);
+  run_units(gemm, p.prepared_args(again, 0, M), 0, units);
   require_equal(y, again, "a second run");
 
-  run_units(gemm, p.args(split, 0, M), units - units / 3, units);
-  for (int64_t u = units - units / 3; u-- > 0;) run_units(gemm, p.args(split, 0, M), u, u + 1);
+  run_units(gemm, p.prepared_args(split, 0, M), units - units / 3, units);
+  for (int64_t u = units - units / 3; u-- > 0;) run_units(gemm, p.prepared_args(split, 0, M), u, u + 1);
   require_equal(y, split, "another order of units");
 
-  for (int m = 0; m < M; ++m) run_units(gemm, p.args(alone, m, 1), 0, gemm.units(p.args(alone, m, 1)));
+  for (int m = 0; m < M; ++m)
+    run_units(gemm, p.prepared_args(alone, m, 1), 0, gemm.units(p.args(alone, m, 1)));
   require_equal(y, alone, "every row alone");
 
-  run_units(gemm, p.args(tail, 0, 1), 0, gemm.units(p.args(tail, 0, 1)));
-  if (M > 1) run_units(gemm, p.args(tail, 1, M - 1), 0, gemm.units(p.args(tail, 1, M - 1)));
+  run_units(gemm, p.prepared_args(tail, 0, 1), 0, gemm.units(p.args(tail, 0, 1)));
+  if (M > 1) run_units(gemm, p.prepared_args(tail, 1, M - 1), 0, gemm.units(p.args(tail, 1, M - 1)));
   require_equal(y, tail, "a cut behind the first row");
 }
 
@@ -148,7 +92,7 @@ void check(Shape shape, const KernelTable& kernels, std::vector<int> rows) {
     for (int m = 0; m < shape.M; ++m) rows.push_back(m);
   }
   const GuardedBlock y = p.fresh_y();
-  const GemmArgs args = p.args(y, 0, shape.M);
+  const GemmArgs args = p.prepared_args(y, 0, shape.M);
   run_units(kernels.gemm, args, 0, kernels.gemm.units(args));
   y.require_guards("y");
   require_untouched_padding(p, y);
@@ -191,6 +135,7 @@ BenchRun prepare(const Shape& shape, const KernelTable& kernels, ThreadPool& poo
   bench.run = [d = data.get(), gemm = kernels.gemm, &pool, M = shape.M] {
     const size_t i = d->next++ % d->problems.size();
     const GemmArgs args = d->problems[i]->args(d->ys[i], 0, M);
+    if (args.prepared) pool.run(M, 4, [&](int64_t begin, int64_t end) { gemm.prepare(args, begin, end); });
     pool.run(gemm.units(args), 1, [&](int64_t begin, int64_t end) { gemm.run(args, begin, end); });
   };
   bench.data = data;
@@ -244,6 +189,45 @@ void add_small_cases(DType weights, std::vector<KernelCase>& cases) {
   }
 }
 
+// One row of activations that is not finite is NaN in all columns; its neighbours are as if it were not
+// there.
+void check_not_finite(DType weights, float value, const KernelTable& kernels) {
+  const Problem p({3, 20, 130, weights}, kernels, false);
+  const GuardedBlock expected = p.fresh_y(), y = p.fresh_y();
+  const int64_t units = kernels.gemm.units(p.args(y, 0, p.shape.M));
+  run_units(kernels.gemm, p.prepared_args(expected, 0, p.shape.M), 0, units);
+  store_from_f32(p.a.data(), p.a_dtype, p.a_stride + 70, value);
+  run_units(kernels.gemm, p.prepared_args(y, 0, p.shape.M), 0, units);
+  for (int64_t at = 0; at < p.shape.M * p.y_stride; ++at) {
+    if (at % p.y_stride >= p.shape.N) continue;
+    const float got = y.as<float>()[at];
+    const bool same = got == expected.as<float>()[at];
+    require(at / p.y_stride == 1 ? !std::isfinite(got) : same, "y " + std::to_string(at));
+  }
+}
+
+// Groups of zeros, of the smallest and of the largest numbers, side by side and mixed.
+void check_extremes(DType weights, const KernelTable& kernels) {
+  Problem p({6, 20, 200, weights}, kernels, false);
+  const float sizes[] = {0, 0x1p-149f, 0x1p-126f, 0x1p-112f, 0x1p100f, 0x1p-20f};
+  for (int m = 0; m < p.shape.M; ++m) {
+    for (int k = 0; k < p.shape.K; ++k) {
+      const float size = sizes[m == 5 ? k % 6 : (m + k / 64) % 6];
+      store_from_f32(p.a.data(), p.a_dtype, m * p.a_stride + k, p.random() * size);
+    }
+  }
+  const GuardedBlock y = p.fresh_y();
+  const GemmArgs args = p.prepared_args(y, 0, p.shape.M);
+  run_units(kernels.gemm, args, 0, kernels.gemm.units(args));
+  for (int m = 0; m < p.shape.M; ++m) {
+    for (int n = 0; n < p.shape.N; ++n) {
+      const Bounded expected = plain_result(p, m, n);
+      require_close(y.as<float>()[m * p.y_stride + n], expected.value, expected.error,
+                    "row " + std::to_string(m) + ", column " + std::to_string(n));
+    }
+  }
+}
+
 // Error of W, relative by norm, on Gaussian weights: what quantize.h promises.
 void check_quantisation_error(const KernelTable&) {
   std::mt19937 random(1);
@@ -273,6 +257,15 @@ std::vector<KernelCase> gemm_cases() {
   for (DType weights : {DType::kF32, DType::kBF16, DType::kInt8, DType::kInt4}) {
     add_small_cases(weights, cases);
     for (int M : {1, 4, 8, 16, 64, 512}) cases.push_back(benched_case({M, 4096, 4096, weights}));
+  }
+  for (DType weights : {DType::kInt8, DType::kInt4}) {
+    const std::string name = std::string("gemm ") + dtype_name(weights);
+    cases.push_back({name + " extremes", [=](const KernelTable& k) { check_extremes(weights, k); }, {}});
+    for (float value : {INFINITY, -INFINITY, NAN}) {
+      cases.push_back({name + " activation " + std::to_string(value),
+                       [=](const KernelTable& k) { check_not_finite(weights, value, k); },
+                       {}});
+    }
   }
   cases.push_back({"gemm quantisation error", check_quantisation_error, {}});
   // The matrices of a decoder of half a billion parameters, and of a vision tower.

@@ -145,20 +145,18 @@ struct TileArgs {
   float* tile;
   const std::byte* ahead;
   int64_t ahead_bytes;
-  // Quantised weights: the parameters of the first group, and how far the next ones are in bytes and steps.
-  const std::byte* params = nullptr;
-  int64_t params_stride_bytes = 0;
-  int group_steps = 0;
-  DType dtype = DType::kF32;
 };
 
 template <typename Multiply, int MR, int NV>
-inline __attribute__((always_inline)) void accumulate(Vec (&acc)[MR][NV], const TileArgs& t, int first,
-                                                      int steps) {
-  const std::byte* w = t.w + int64_t(first) * NV * kVectorBytes;
-  const std::byte* a = t.a + int64_t(first) * Multiply::kActivationBytes;
-  const std::byte* ahead = t.ahead + first * t.ahead_bytes;
-  for (int s = 0; s < steps; ++s) {
+void multiply_tile(const TileArgs& t) {
+  Vec acc[MR][NV];
+#pragma GCC unroll 8
+  for (int m = 0; m < MR; ++m) {
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) acc[m][v] = load(t.tile + m * kPanelCols + v * kLanes, Vec{});
+  }
+  const std::byte *w = t.w, *a = t.a, *ahead = t.ahead;
+  for (int s = 0; s < t.steps; ++s) {
 #pragma GCC unroll 8
     for (int line = 0; line < NV * kVectorBytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
     ahead += t.ahead_bytes;
@@ -166,43 +164,6 @@ inline __attribute__((always_inline)) void accumulate(Vec (&acc)[MR][NV], const 
     w += NV * kVectorBytes;
     a += Multiply::kActivationBytes;
   }
-}
-
-template <int MR, int NV>
-inline __attribute__((always_inline)) void add_scaled(const Vec (&acc)[MR][NV], DType dtype,
-                                                      const std::byte* params, float* tile) {
-#pragma GCC unroll 8
-  for (int v = 0; v < NV; ++v) {
-    const Vec bits = load_vector(params + v * kVectorBytes);
-    const Vec scale = dtype == DType::kInt8 ? bits : upper_halves(bits);
-#pragma GCC unroll 8
-    for (int m = 0; m < MR; ++m) {
-      float* sum = tile + m * kPanelCols + v * kLanes;
-      store(sum, fma(acc[m][v], scale, load(sum, Vec{})));
-    }
-  }
-}
-
-template <typename Multiply, int MR, int NV>
-void multiply_tile(const TileArgs& t) {
-  if (t.params) {
-    const std::byte* params = t.params;
-    for (int s = 0; s < t.steps; s += t.group_steps, params += t.params_stride_bytes) {
-      Vec acc[MR][NV] = {};
-      accumulate<Multiply, MR, NV>(acc, t, s, s + t.group_steps < t.steps ? t.group_steps : t.steps - s);
-      // WHY: without it the compiler keeps the tile in registers that the sums need.
-      asm volatile("" ::: "memory");
-      add_scaled<MR, NV>(acc, t.dtype, params, t.tile);
-    }
-    return;
-  }
-  Vec acc[MR][NV];
-#pragma GCC unroll 8
-  for (int m = 0; m < MR; ++m) {
-#pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) acc[m][v] = load(t.tile + m * kPanelCols + v * kLanes, Vec{});
-  }
-  accumulate<Multiply, MR, NV>(acc, t, 0, t.steps);
 #pragma GCC unroll 8
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8

@@ -11,11 +11,13 @@ namespace {
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Steps whose pairs of k lie in one vector of a quantised panel.
-constexpr int quant_chunk_steps(DType dtype) { return dtype == DType::kInt8 ? 2 : 4; }
+// Of a quantised panel: pairs of k that a chunk of one vector of columns holds, and its bytes.
+constexpr int quant_chunk_pairs(DType dtype) { return dtype == DType::kInt8 ? 1 : 4; }
+constexpr int quant_chunk_bytes(DType dtype) {
+  return dtype == DType::kInt8 ? kVectorBytes / 2 : kVectorBytes;
+}
 
-// Where the panels of a matrix lie. Quantised panels are laid out in gemm_quant.h; their steps are those of
-// the bf16 panel that they expand to.
+// Where the panels of a matrix lie. Quantised panels are laid out in gemm_quant.h and have no steps.
 struct PanelLayout {
   int N, steps;
   int64_t bytes_per_vector;  // of a panel, all of k
@@ -25,8 +27,8 @@ struct PanelLayout {
         steps(dtype == DType::kF32 ? K : int(divide_up(K, 2))),
         bytes_per_vector(int64_t(steps) * kVectorBytes) {
     if (!is_quantized(dtype)) return;
-    const int group = quant_group(dtype), chunks = group / 2 / quant_chunk_steps(dtype);
-    bytes_per_vector = divide_up(K, group) * (1 + chunks) * kVectorBytes;
+    const int group = quant_group(dtype), chunks = group / 2 / quant_chunk_pairs(dtype);
+    bytes_per_vector = divide_up(K, group) * (kVectorBytes + chunks * quant_chunk_bytes(dtype));
   }
 
   int64_t count() const { return divide_up(N, kPanelCols); }

@@ -1,11 +1,10 @@
 // gemm, quantised weights: layout of their panels, and packing.
 //
-// Panel: [groups] of { [vectors][kLanes] parameters of 4 bytes, [chunks][vectors][4·kLanes bytes] }. A chunk
-// holds the pairs of k of two steps (int8) or four (int4), whose elements are e = 2·lane + half:
-// int8: sign and magnitude; element e of step h is byte 16·(e/8) + 8·h + e%8, so that unpacking the bytes of
-//       two vectors gives the pairs of a step in order. Parameter: the scale, a float.
-// int4: element e of step h is nibble h of 16-bit word e. Parameter: 15 - zero in the lower half, the scale,
-//       a bf16 number, in the upper.
+// Panel: [groups] of { [vectors][kLanes] parameters of 4 bytes, [chunks][vectors][chunk bytes] }. A chunk
+// holds one pair of k for each lane (int8) or four (int4), whose elements are e = 2·lane + half: int8:
+// element e is byte e. Parameter: the scale, a float. int4: element e of pair h is nibble h of 16-bit word e.
+// Parameter: the zero point in the lower half, the
+//       scale, a bf16 number, in the upper.
 #pragma once
 #include "kernels/gemm/gemm_pack.h"
 #include "kernels/gemm/quantize.h"
@@ -15,31 +14,30 @@ namespace {
 
 struct QuantLayout {
   DType dtype;
-  int K, group, pairs, groups, chunk_steps;  // pairs: of a group
+  int K, group, pairs, groups;  // pairs: of a group
 
   QuantLayout(DType dtype, int K)
       : dtype(dtype),
         K(K),
         group(quant_group(dtype)),
         pairs(group / 2),
-        groups(group == 0 ? 0 : int(divide_up(K, group))),
-        chunk_steps(quant_chunk_steps(dtype)) {}
+        groups(group == 0 ? 0 : int(divide_up(K, group))) {}
 
   int64_t group_bytes(int vectors) const {
-    return int64_t(vectors) * (kVectorBytes + pairs / chunk_steps * kVectorBytes);
+    return int64_t(vectors) * (kVectorBytes + pairs / quant_chunk_pairs(dtype) * quant_chunk_bytes(dtype));
   }
 };
 
 uint32_t param_bits(DType dtype, const QuantParams& p) {
   uint32_t bits;
   std::memcpy(&bits, &p.scale, 4);
-  return dtype == DType::kInt8 ? bits : bits | uint32_t(15 - int(p.zero));
+  return dtype == DType::kInt8 ? bits : bits | uint32_t(p.zero);
 }
 
-// Element `e` of step `h` of a chunk of zeros.
+// Element `e` of pair `h` of a chunk of zeros.
 void store_element(DType dtype, int value, int h, int e, std::byte* chunk) {
   if (dtype == DType::kInt8) {
-    chunk[e / 8 * 16 + h * 8 + e % 8] = std::byte(value < 0 ? 128 - value : value);
+    chunk[e] = std::byte(value);
   } else {
     chunk[2 * e + h / 2] |= std::byte(value << h % 2 * 4);
   }
@@ -54,11 +52,12 @@ void pack_quant_lane(const QuantLayout& q, const RowRef& row, int g, int vectors
   const QuantParams p = quant_params(q.dtype, w, count);
   const uint32_t bits = param_bits(q.dtype, p);
   std::memcpy(group + lane * 4, &bits, 4);
-  std::byte* chunks = group + vectors * kVectorBytes + lane / kLanes * kVectorBytes;
+  const int chunk_pairs = quant_chunk_pairs(q.dtype), chunk_bytes = quant_chunk_bytes(q.dtype);
+  std::byte* chunks = group + vectors * kVectorBytes + lane / kLanes * chunk_bytes;
   for (int i = 0; i < q.group; ++i) {
-    const int step = i / 2, e = lane % kLanes * 2 + i % 2;
-    std::byte* chunk = chunks + int64_t(step / q.chunk_steps) * vectors * kVectorBytes;
-    store_element(q.dtype, quantize(q.dtype, w[i], p), step % q.chunk_steps, e, chunk);
+    const int pair = i / 2, e = lane % kLanes * 2 + i % 2;
+    std::byte* chunk = chunks + pair / chunk_pairs * vectors * chunk_bytes;
+    store_element(q.dtype, quantize(q.dtype, w[i], p), pair % chunk_pairs, e, chunk);
   }
 }
 

@@ -48,6 +48,9 @@ void pack(const PackArgs& args, int64_t unit_begin, int64_t unit_end) {
   }
 }
 
+size_t prepared_bytes(const GemmArgs&) { return 0; }
+void prepare(const GemmArgs&, int64_t, int64_t) {}
+
 int64_t units(const GemmArgs& args) { return args.M; }
 
 // Column n of row m before the epilogue: (a_m · w_n + bias) * column_scale.
@@ -97,6 +100,6 @@ void run(const GemmArgs& args, int64_t unit_begin, int64_t unit_end) {
 }  // namespace
 
 extern const GemmKernel gemm;
-const GemmKernel gemm = {packed_bytes, pack_units, pack, units, run};
+const GemmKernel gemm = {packed_bytes, pack_units, pack, prepared_bytes, prepare, units, run};
 
 }  // namespace mmprm::reference
