@@ -1,8 +1,10 @@
 // gemm, one instruction set: packed outer product. Compiled once for each, see kernels/table.h.
 //
 // A unit is a block of rows against a group of neighbouring panels. Inside it a panel is walked in blocks of
-// k that stay in L1 while all rows of the unit use them; rows of a are read where they lie, one broadcast per
-// row and step. The tile between blocks of k is the accumulator itself, so no cut changes a bit.
+// k that stay in a cache while all rows of the unit use them: L1 where few rows wait for memory, L2 where
+// many rows would spend too long on loading and storing their tile. Rows of a are read where they lie, one
+// broadcast per row and step. The tile between blocks of k is the accumulator itself, so no cut changes a
+// bit.
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_epilogue.h"
 #include "kernels/gemm/gemm_pack.h"
@@ -13,6 +15,8 @@ namespace {
 
 constexpr int kRowBlock = 64;                 // rows of a unit
 constexpr int64_t kWeightBlockBytes = 12288;  // of a panel at a time: with the next one, most of L1
+constexpr int64_t kManyRowsBlockBytes = 131072;
+constexpr int kManyRowGroups = 4;
 constexpr int64_t kUnitBytes = 1 << 18;  // weights of a unit when rows are few: long streams, few tickets
 constexpr int64_t kMinUnits = 16;        // but enough of them to share out
 
@@ -41,9 +45,13 @@ class WeightBlocks {
   WeightBlocks(const GemmArgs& args, const PanelLayout& layout, int64_t panel)
       : panel_(args.w->data + layout.offset_bytes(panel)),
         vectors_(layout.vectors(panel)),
-        step_bytes_(layout.step_bytes(panel)) {}
+        step_bytes_(layout.step_bytes(panel)),
+        steps_(layout.steps) {}
 
-  int steps_at_once() const { return int(kWeightBlockBytes / step_bytes_); }
+  int steps_at_once(int row_groups) const {
+    if (widens || row_groups < kManyRowGroups) return int(kWeightBlockBytes / step_bytes_);
+    return int(divide_up(steps_, divide_up(steps_ * step_bytes_, kManyRowsBlockBytes)));
+  }
   // Where the panel's own bytes of `step` are.
   const std::byte* source(int step) const { return panel_ + step * step_bytes_; }
   // Fills in what the micro-kernels need of the weights.
@@ -62,6 +70,7 @@ class WeightBlocks {
   const std::byte* panel_;
   int vectors_;
   int64_t step_bytes_;
+  int steps_;
   alignas(64) float widened_[widens ? kWeightBlockBytes / 2 : 1];
 };
 
@@ -70,8 +79,8 @@ void multiply_panel(const GemmArgs& args, const PanelLayout& layout, int64_t pan
                     float* tile) {
   const int vectors = layout.vectors(panel);
   WeightBlocks<widens> blocks(args, layout, panel);
-  const int steps_at_once = blocks.steps_at_once();
   const int row_groups = int(divide_up(rows, kMaxRows));
+  const int steps_at_once = blocks.steps_at_once(row_groups);
   TileArgs t{};
   t.a_stride_bytes = args.a_stride * int64_t(dtype_bytes(args.a_dtype));
   const std::byte* a = static_cast<const std::byte*>(args.a_MK) + m * t.a_stride_bytes;

@@ -157,8 +157,7 @@ void multiply_tile(const TileArgs& t) {
   }
   const std::byte *w = t.w, *a = t.a, *ahead = t.ahead;
   for (int s = 0; s < t.steps; ++s) {
-#pragma GCC unroll 8
-    for (int line = 0; line < NV * kVectorBytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
+    for (int64_t line = 0; line < t.ahead_bytes; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
     ahead += t.ahead_bytes;
     Multiply::template step<MR, NV>(acc, w, a, t.a_stride_bytes);
     w += NV * kVectorBytes;
