@@ -6,7 +6,7 @@ import type { Judged } from '../../ts/mini/loop.ts'
 import type { MiniTask } from '../../ts/mini/problems.ts'
 import { countRollouts, labelAccuracy } from '../../ts/mini/search.ts'
 import { AGGREGATIONS, selectionTable } from '../../ts/select/index.ts'
-import { findFamily } from '../../ts/tasks/index.ts'
+import { findFamily, pictureKey } from '../../ts/tasks/index.ts'
 import { machine } from '../results.ts'
 import { at, PLAN } from './plan.ts'
 import type { Judgement, MiniResults, NoveltyRows, Variant } from './results.ts'
@@ -56,7 +56,7 @@ function passByFamily(all: Candidates): MiniResults['passAt1'] {
 
 function countPictures(all: Candidates): MiniResults['testPictures'] {
   const count = (set: TestSet) =>
-    new Set(all[`policy/${set}`].map(({ task }) => `${task.mini.family} ${JSON.stringify(task.mini.facts)}`)).size
+    new Set(all[`policy/${set}`].map(({ task }) => pictureKey(task.mini.family, task.mini.facts))).size
   return { 'in-domain': count('in-domain'), 'out-of-domain': count('out-of-domain') }
 }
 

@@ -116,7 +116,7 @@ export async function makePrm(spec: PrmSpec, policy: string): Promise<TrainedPrm
 }
 
 export type TestSet = 'in-domain' | 'out-of-domain'
-/** What policies solve. `seen`: new questions about pictures of the training part, for the difference alone. */
+/** What policies solve. `seen`: problems of the training part, many known word for word, for the difference alone. */
 export type ProblemSet = TestSet | 'seen'
 
 async function problemsOf(set: ProblemSet): Promise<MiniTask[]> {

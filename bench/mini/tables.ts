@@ -212,8 +212,8 @@ ${searchTable(results)}
 
 ## pass@1 by family
 
-On new pictures, as everywhere above, and on other questions about pictures that training has seen. The difference is what
-the policy knows by heart instead of reading; it is large where there are few pictures.
+On new pictures, as everywhere above, and on other problems of the part that training has seen, many of them word for word
+where there are few. The difference is what the policy knows by heart instead of reading.
 
 ${passTable(results)}
 `

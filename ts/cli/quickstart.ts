@@ -14,8 +14,8 @@ const RESULT_FILE = 'quickstart.json'
 
 const USAGE = `usage: mm-prm quickstart [options]
 
-From pictures to better answers in a few minutes: the shipped policy solves fresh problems, search labels its steps, a
-process reward model is trained on the labels, and chooses among ${CANDIDATES} candidates, beside the one that is shipped.
+From pictures to better answers in a few minutes: the shipped policy solves problems, search labels its steps, a process
+reward model is trained on the labels, and chooses among ${CANDIDATES} candidates, beside the one that is shipped.
 Prints accuracies with intervals and a worked example, and writes a page to look at.
 
   --out DIR              where everything goes (default mm-prm-quickstart; an earlier quickstart there is replaced)

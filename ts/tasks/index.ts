@@ -77,9 +77,12 @@ const TEST_SHARE = 0.2
 /** Under this salt the share is near that at every level, also where pictures are few. */
 const PART_SALT = 5
 
+/** The same for problems about one picture. */
+export const pictureKey = (family: string, facts: MiniProblem['facts']) => `${family} ${JSON.stringify(facts)}`
+
 /** Decided by what the picture shows, whatever the question about it. */
 export function partOf(family: string, facts: MiniProblem['facts']): Part {
-  return hash32(`${family} ${JSON.stringify(facts)}`, PART_SALT) < TEST_SHARE * 2 ** 32 ? 'test' : 'train'
+  return hash32(pictureKey(family, facts), PART_SALT) < TEST_SHARE * 2 ** 32 ? 'test' : 'train'
 }
 
 export interface Choice {

@@ -6,54 +6,6 @@
 namespace mmprm::MMPRM_ISA {
 namespace {
 
-// WHY lanes of 32 bits: sums of the general vector type, whose lanes have 64, GCC keeps in memory.
-typedef int32_t Sums __attribute__((vector_size(kVectorBytes)));
-
-// Adds both products of every pair of 16-bit numbers.
-inline Sums add_products(Sums sum, Words a, Words q) {
-#if defined(MMPRM_ISA_AVX512BF16)
-  return Sums(_mm512_dpwssd_epi32(Words(sum), a, q));
-#elif defined(MMPRM_ISA_AVX512)
-  return sum + Sums(_mm512_madd_epi16(a, q));
-#else
-  return sum + Sums(_mm256_madd_epi16(a, q));
-#endif
-}
-
-#if defined(MMPRM_ISA_AVX2)
-inline Words load_words(const std::byte* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-}
-inline Words widen_bytes(const std::byte* p) {
-  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-inline Words splat_pair(const std::byte* p) { return Words(splat(load_float(p))); }
-inline Words nibbles(Words words, int h) {
-  return _mm256_and_si256(_mm256_srli_epi16(words, 4 * h), _mm256_set1_epi16(15));
-}
-inline Words subtract_16(Words a, Words b) { return _mm256_sub_epi16(a, b); }
-inline Words lower_half_twice(Words words) {
-  const Words lower = _mm256_and_si256(words, _mm256_set1_epi32(0xffff));
-  return _mm256_or_si256(lower, _mm256_slli_epi32(lower, 16));
-}
-inline Vec to_float(Sums sums) { return _mm256_cvtepi32_ps(Words(sums)); }
-#else
-inline Words load_words(const std::byte* p) { return _mm512_loadu_si512(p); }
-inline Words widen_bytes(const std::byte* p) {
-  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-inline Words splat_pair(const std::byte* p) { return Words(splat(load_float(p))); }
-inline Words nibbles(Words words, int h) {
-  return _mm512_and_si512(_mm512_srli_epi16(words, 4 * h), _mm512_set1_epi16(15));
-}
-inline Words subtract_16(Words a, Words b) { return _mm512_sub_epi16(a, b); }
-inline Words lower_half_twice(Words words) {
-  const Words lower = _mm512_and_si512(words, _mm512_set1_epi32(0xffff));
-  return _mm512_or_si512(lower, _mm512_slli_epi32(lower, 16));
-}
-inline Vec to_float(Sums sums) { return _mm512_cvtepi32_ps(Words(sums)); }
-#endif
-
 // The numbers of one vector of columns and one group, pair by pair, as a packed panel holds them.
 template <DType dtype>
 struct Packed;
@@ -154,9 +106,9 @@ inline __attribute__((always_inline)) void add_chunk(Sums (&acc)[MR][NV], const 
     for (int v = 0; v < NV; ++v) q[v] = numbers[v].pair(chunk + v * Numbers::kChunkBytes, h);
 #pragma GCC unroll 8
     for (int m = 0; m < MR; ++m) {
-      const Words x = splat_pair(a + m * a_stride_bytes);
+      const Words pair = Words(splat(load_float(a + m * a_stride_bytes)));
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[m][v] = add_products(acc[m][v], x, q[v]);
+      for (int v = 0; v < NV; ++v) acc[m][v] = add_products(acc[m][v], pair, q[v]);
     }
   }
 }
@@ -188,7 +140,7 @@ void multiply_groups(const QuantTileArgs& t) {
       for (int m = 0; m < MR; ++m) {
         const Vec unit = splat(t.units[m * t.a_stride_bytes / 4 + g]);
         float* sum = t.tile + m * kPanelCols + v * kLanes;
-        store(sum, fma(to_float(acc[m][v]), scale * unit, load(sum)));
+        store(sum, fma(to_float(Words(acc[m][v])), scale * unit, load(sum)));
       }
     }
   }

@@ -7,6 +7,7 @@
 // f32 units, up to whole cache lines. The unit of a group that is not finite is NaN.
 #pragma once
 #include "kernels/gemm/gemm_quant.h"
+#include "kernels/simd/whole_numbers.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
@@ -34,29 +35,6 @@ inline Vec load_activations(const std::byte* row, [[maybe_unused]] DType dtype, 
 #endif
   return load_first(reinterpret_cast<const float*>(row) + at, count);
 }
-
-#if defined(MMPRM_ISA_AVX2)
-using Words = __m256i;
-inline Words magnitude_bits(Vec v) {
-  return _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffffff));
-}
-inline Words larger(Words a, Words b) { return _mm256_max_epi32(a, b); }
-// As the nearest whole numbers of 16 bits.
-inline void store_whole(std::byte* p, Vec v) {
-  const __m256i n = _mm256_cvtps_epi32(v);
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), words);
-}
-#else
-using Words = __m512i;
-inline Words magnitude_bits(Vec v) {
-  return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
-}
-inline Words larger(Words a, Words b) { return _mm512_max_epi32(a, b); }
-inline void store_whole(std::byte* p, Vec v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
-}
-#endif
 
 inline float float_of_bits(uint32_t bits) {
   float f;
@@ -96,11 +74,11 @@ void prepare_row(const GemmArgs& args, const PreparedLayout& layout, const std::
     for (int i = 0; i < vectors; ++i) {
       const int at = g * q.group + i * kLanes, left = q.K - at;
       a[i] = left <= 0 ? Vec{} : load_activations(row, args.a_dtype, at, left < kLanes ? left : kLanes);
-      most = larger(most, magnitude_bits(a[i]));
+      most = larger_32(most, magnitude_bits(a[i]));
     }
     const UnitOf16Bits unit(most);
     std::byte* numbers = prepared + 2 * int64_t(g) * q.group;
-    for (int i = 0; i < vectors; ++i) store_whole(numbers + 2 * i * kLanes, a[i] * splat(unit.inverse));
+    for (int i = 0; i < vectors; ++i) store_whole_16(numbers + 2 * i * kLanes, a[i] * splat(unit.inverse));
     std::memcpy(prepared + layout.units_at + 4 * int64_t(g), &unit.value, 4);
   }
 }
