@@ -2,9 +2,9 @@
 //
 // A unit is a block of rows against a group of neighbouring panels. Inside it a panel is walked in blocks of
 // k that stay in a cache while all rows of the unit use them: L1 where few rows wait for memory, L2 where
-// many rows would spend too long on loading and storing their tile. Rows of a are read where they lie, one
-// broadcast per row and step. The tile between blocks of k is the accumulator itself, so no cut changes a
-// bit.
+// many rows would spend too long on loading and storing their tile. Rows of a are read where they
+// lie (with quantised weights, as prepared), one broadcast per row and step. The tile between blocks of k is
+// the accumulator itself, so no cut changes a bit.
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_epilogue.h"
 #include "kernels/gemm/gemm_pack.h"

@@ -137,7 +137,7 @@ inline void widen_block(const std::byte* w, int steps, int vectors, float* widen
 #endif
 
 // What one call multiplies. `ahead` is asked for while it runs, `ahead_bytes` of it per step: see
-// run_panel().
+// multiply_panel().
 struct TileArgs {
   const std::byte *w, *a;
   int64_t a_stride_bytes;

@@ -1,10 +1,12 @@
 // gemm, quantised weights: layout of their panels, and packing.
 //
 // Panel: [groups] of { [vectors][kLanes] parameters of 4 bytes, [chunks][vectors][chunk bytes] }. A chunk
-// holds one pair of k for each lane (int8) or four (int4), whose elements are e = 2·lane + half: int8:
-// element e is byte e. Parameter: the scale, a float. int4: element e of pair h is nibble h of 16-bit word e.
-// Parameter: the zero point in the lower half, the
-//       scale, a bf16 number, in the upper.
+// holds one pair of k for each lane (int8) or four (int4), whose elements are e = 2·lane + half.
+//
+// int8: element e is byte e. Parameter: the scale, a float.
+//
+// int4: element e of pair h is nibble h of 16-bit word e. Parameter: the zero point in the lower half, the
+// scale, a bf16 number, in the upper.
 #pragma once
 #include "kernels/gemm/gemm_pack.h"
 #include "kernels/gemm/quantize.h"

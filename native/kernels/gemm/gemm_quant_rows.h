@@ -1,10 +1,11 @@
-// gemm, activations for quantised weights: whole numbers of 16 bits, in units of one size for each group of
-// k.
+// gemm, activations for quantised weights: 16-bit whole numbers, in units of one size for each group of k.
 //
 // A unit is a power of two, 2^-14 of that below the group's largest number: bf16 numbers down to 1/128 of the
-// largest are exact, all others off by half a unit at most, 2^-15 of the largest (int8 weights: 2^-8 of
-// theirs). The sum of a group is then exact in 32 bits, in any order. Row: [groups · group] int16, [groups]
-// f32 units, up to whole cache lines. The unit of a group that is not finite is NaN.
+// largest are exact, all others off by 2^-15 of the largest at most (int8 weights: 2^-8 of theirs). The sum
+// of a group is then exact in 32 bits, in any order.
+//
+// Row: [groups · group] int16, [groups] f32 units, up to whole cache lines. The unit of a group that is not
+// finite is NaN.
 #pragma once
 #include "kernels/gemm/gemm_quant.h"
 #include "kernels/simd/whole_numbers.h"
