@@ -9,7 +9,7 @@
 // Weights: F32 or BF16 in the pack. Activations: rows of the table's activation dtype for that weight dtype
 // (`activation_dtype` in kernels/table.h), `a_stride` elements apart, 64-byte aligned, zero from K up to the
 // next multiple of 2. Quantised weights meet activations of 16 bits, which `prepare` writes:
-// gemm_quant_rows.h. Reference: double accumulation. Tolerance: c·eps·‖a_m‖·‖w_n‖, see gemm_cases.cc.
+// gemm_quant_rows.h. Reference: double accumulation. Tolerance: c·eps·‖a_m‖·‖w_n‖, see gemm_case_bounds.h.
 #pragma once
 #include <cstddef>
 #include <cstdint>

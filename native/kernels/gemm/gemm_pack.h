@@ -16,6 +16,11 @@ constexpr int quant_chunk_pairs(DType dtype) { return dtype == DType::kInt8 ? 1 
 constexpr int quant_chunk_bytes(DType dtype) {
   return dtype == DType::kInt8 ? kVectorBytes / 2 : kVectorBytes;
 }
+constexpr int quant_group_chunks(DType dtype) { return quant_group(dtype) / 2 / quant_chunk_pairs(dtype); }
+// Parameters and numbers of one group and one vector of columns.
+constexpr int quant_group_bytes(DType dtype) {
+  return kVectorBytes + quant_group_chunks(dtype) * quant_chunk_bytes(dtype);
+}
 
 // Where the panels of a matrix lie. Quantised panels are laid out in gemm_quant.h and have no steps.
 struct PanelLayout {
@@ -27,8 +32,7 @@ struct PanelLayout {
         steps(dtype == DType::kF32 ? K : int(divide_up(K, 2))),
         bytes_per_vector(int64_t(steps) * kVectorBytes) {
     if (!is_quantized(dtype)) return;
-    const int group = quant_group(dtype), chunks = group / 2 / quant_chunk_pairs(dtype);
-    bytes_per_vector = divide_up(K, group) * (kVectorBytes + chunks * quant_chunk_bytes(dtype));
+    bytes_per_vector = divide_up(K, quant_group(dtype)) * quant_group_bytes(dtype);
   }
 
   int64_t count() const { return divide_up(N, kPanelCols); }

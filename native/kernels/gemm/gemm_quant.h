@@ -16,18 +16,10 @@ namespace {
 
 struct QuantLayout {
   DType dtype;
-  int K, group, pairs, groups;  // pairs: of a group
+  int K, group, groups;
 
   QuantLayout(DType dtype, int K)
-      : dtype(dtype),
-        K(K),
-        group(quant_group(dtype)),
-        pairs(group / 2),
-        groups(group == 0 ? 0 : int(divide_up(K, group))) {}
-
-  int64_t group_bytes(int vectors) const {
-    return int64_t(vectors) * (kVectorBytes + pairs / quant_chunk_pairs(dtype) * quant_chunk_bytes(dtype));
-  }
+      : dtype(dtype), K(K), group(quant_group(dtype)), groups(group == 0 ? 0 : int(divide_up(K, group))) {}
 };
 
 uint32_t param_bits(DType dtype, const QuantParams& p) {
@@ -66,9 +58,10 @@ void pack_quant_lane(const QuantLayout& q, const RowRef& row, int g, int vectors
 void pack_quant_panel(const PackArgs& args, const PanelLayout& layout, int64_t panel) {
   const QuantLayout q(args.dtype, args.K);
   const int vectors = layout.vectors(panel);
+  const int64_t group_bytes = int64_t(vectors) * quant_group_bytes(args.dtype);
   std::byte* group = args.packed + layout.offset_bytes(panel);
-  for (int g = 0; g < q.groups; ++g, group += q.group_bytes(vectors)) {
-    std::memset(group, 0, size_t(q.group_bytes(vectors)));
+  for (int g = 0; g < q.groups; ++g, group += group_bytes) {
+    std::memset(group, 0, size_t(group_bytes));
     for (int lane = 0; lane < vectors * kLanes; ++lane) {
       const int64_t n = panel * kPanelCols + lane;
       pack_quant_lane(q, n < args.N ? args.rows_N[n] : RowRef{nullptr, DType::kF32}, g, vectors, lane, group);

@@ -14,7 +14,7 @@ template <>
 struct Packed<DType::kInt8> {
   static constexpr int kGroup = kInt8Group, kChunkPairs = quant_chunk_pairs(DType::kInt8);
   static constexpr int kChunkBytes = quant_chunk_bytes(DType::kInt8);
-  static constexpr int kBytesAhead = kChunkBytes + kVectorBytes / (kGroup / 2 / kChunkPairs);
+  static constexpr int kBytesAhead = quant_group_bytes(DType::kInt8) / quant_group_chunks(DType::kInt8);
   inline void use_params(const std::byte*) {}
   inline Words pair(const std::byte* chunk, int) const { return widen_bytes(chunk); }
   static inline Vec scale(Vec params) { return params; }
@@ -24,7 +24,7 @@ template <>
 struct Packed<DType::kInt4> {
   static constexpr int kGroup = kInt4Group, kChunkPairs = quant_chunk_pairs(DType::kInt4);
   static constexpr int kChunkBytes = quant_chunk_bytes(DType::kInt4);
-  static constexpr int kBytesAhead = kChunkBytes + kVectorBytes / (kGroup / 2 / kChunkPairs);
+  static constexpr int kBytesAhead = quant_group_bytes(DType::kInt4) / quant_group_chunks(DType::kInt4);
   Words zero;  // twice in each lane
   inline void use_params(const std::byte* params) { zero = lower_half_twice(load_words(params)); }
   inline Words pair(const std::byte* chunk, int h) const {
