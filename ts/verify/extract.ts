@@ -177,7 +177,7 @@ const PLAIN_ANSWER = /(?:final answer is|answer is|answer\s*:)\s*\**\s*([^\n]+?)
  */
 export function extractAnswer(solution: string): string | null {
   const tag = [...solution.matchAll(ANSWER_TAG)].at(-1)?.[1]
-  if (tag !== undefined) return tag.trim() === '' ? null : (taggedAnswer(tag) ?? tag.trim())
+  if (tag !== undefined) return readAnswerBlock(tag)
   const box = extractCandidates(solution, ['latex'])[0]
   if (/\\boxed|\\fbox/.test(solution) && box) return box.text.trim()
   const plain = PLAIN_ANSWER.exec(solution)?.[1]
@@ -185,11 +185,16 @@ export function extractAnswer(solution: string): string | null {
   return extractCandidates(solution)[0]?.text.trim() ?? null
 }
 
-/** Inside a tag the whole text is the answer, unless it marks a formula or box itself. */
-function taggedAnswer(tag: string): string | undefined {
-  if (/\\boxed|\\fbox/.test(tag)) return boxes(tag).at(-1)?.text.trim()
-  const sentence = /(?:answer is|answer\s*:)\s*(.+?)\.?\s*$/is.exec(tag)?.[1]
+/**
+ * The answer that an answer block holds, given what stands between its tags. The whole text is the answer as it
+ * stands, unless it marks one itself: a box, "the answer is …", a formula in delimiters. null where it is blank.
+ */
+export function readAnswerBlock(content: string): string | null {
+  const text = content.trim()
+  if (text === '') return null
+  if (/\\boxed|\\fbox/.test(text)) return boxes(text).at(-1)?.text.trim() || text
+  const sentence = /(?:answer is|answer\s*:)\s*(.+?)\.?\s*$/is.exec(text)?.[1]
   if (sentence) return sentence.trim()
-  const whole = formulaAt(tag.trim(), 0)
-  return whole && whole.end === tag.trim().length ? whole.inner.trim() : undefined
+  const whole = formulaAt(text, 0)
+  return whole && whole.end === text.length ? whole.inner.trim() : text
 }

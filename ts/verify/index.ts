@@ -7,7 +7,7 @@ import { type JudgeOptions, judge } from './judge.ts'
 
 export { canonicalAnswers } from './canonical.ts'
 export { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
-export { type ExtractKind, extractAnswer } from './extract.ts'
+export { type ExtractKind, extractAnswer, readAnswerBlock } from './extract.ts'
 export { firstErrorJudge, firstErrorPrompt, readFirstError, rememberingJudge } from './first-error.ts'
 export { type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'
 

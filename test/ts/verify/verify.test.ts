@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
-import { extractAnswer, readJudgement, ruleVerifier, verifyAnswer } from '../../../ts/verify/index.ts'
+import { extractAnswer, readAnswerBlock, readJudgement, ruleVerifier, verifyAnswer } from '../../../ts/verify/index.ts'
 
 const EQUAL: [gold: string, pred: string][] = [
   ['42', '42'], ['42', '42.0'], ['42', '<answer>42</answer>'], ['42', '<answer> The final answer is 42. </answer>'],
@@ -56,6 +56,15 @@ test('the answer of a solution', () => {
   assert.is(extractAnswer('They share it 3:2.'), '3:2')
   assert.is(extractAnswer('I cannot tell'), null)
   assert.is(extractAnswer('<answer>  </answer>'), null)
+})
+
+test('what stands in an answer block is the answer', () => {
+  const asItStands = ['2\\sqrt{3}', 'B', '(2,-3)', 'x > 3', 'isosceles triangle', '12 + 30 = 42', '5 cm', '[1, 2)']
+  for (const text of asItStands) assert.is(readAnswerBlock(` ${text}\n`), text)
+  assert.is(readAnswerBlock('The final answer is $\\frac{1}{2}$.'), '$\\frac{1}{2}$')
+  assert.is(readAnswerBlock('$x=5$'), 'x=5')
+  assert.is(readAnswerBlock('so \\boxed{\\frac12}.'), '\\frac12')
+  assert.is(readAnswerBlock(' \n'), null)
 })
 
 test('hostile texts end in a verdict, soon', () => {
