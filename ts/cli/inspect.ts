@@ -1,4 +1,5 @@
 /** `mm-prm inspect MODEL`: what a checkpoint folder holds, without loading its weights. */
+import { modelFiles } from '../engine/folder-files.ts'
 import { loadNative } from '../engine/native.ts'
 import { type Command, EXIT, readOptions, UsageError } from './command.ts'
 import { formatRows } from './table.ts'
@@ -10,6 +11,7 @@ Reads config.json and the headers of the weights: architecture, dimensions, para
 async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readOptions(argv, { json: { type: 'boolean' } }, 1)
   if (positionals[0] === undefined) throw new UsageError('inspect needs a model folder')
+  modelFiles(positionals[0])
   const summary = loadNative().inspectModel(positionals[0])
   process.stdout.write(values.json ? `${JSON.stringify(summary)}\n` : formatRows(summary))
   return EXIT.ok

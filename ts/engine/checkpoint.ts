@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { invalidModel } from '../contracts/errors.ts'
 import { type RecordedScoring, readRecordedScoring } from './families/index.ts'
+import { modelFiles } from './folder-files.ts'
 import type { NativeVisionInfo, TileOptions } from './native.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
@@ -100,6 +101,7 @@ export async function readCheckpointFolder(folder: string): Promise<CheckpointFo
   const info = await stat(path).catch(() => undefined)
   if (!info?.isDirectory())
     throw invalidModel(`${path}: ${info ? 'not a folder' : 'no such folder'}; a checkpoint folder is expected`)
+  modelFiles(path)
   const config = await readJson(path, 'config.json', configSchema)
   if (!config) throw invalidModel(`${path}: config.json is missing`)
   const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorSchema)
