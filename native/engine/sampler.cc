@@ -8,6 +8,7 @@
 #include <numeric>
 #include <string>
 
+#include "base/fixed_point.h"
 #include "base/philox.h"
 #include "include/engine/error.h"
 
@@ -75,43 +76,23 @@ void penalise(float* logits, const TokenHistory& history, const SamplingParams& 
   }
 }
 
-// Eight partial sums, then one: the same order for every caller, and no chain of dependent additions.
-double sum_of(const float* weights, size_t count) {
-  double part[8] = {};
-  size_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    for (size_t j = 0; j < 8; ++j) part[j] += double(weights[i + j]);
-  }
-  for (; i < count; ++i) part[0] += double(weights[i]);
-  return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
-}
-
-double total_of(const std::vector<float>& weights) {
-  double sum = 0;
-  for (size_t i = 0; i < weights.size(); i += kBlock)
-    sum += sum_of(&weights[i], std::min<size_t>(kBlock, weights.size() - i));
-  return sum;
-}
-
-// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole. Should
-// rounding hide that place, the last token with weight is taken.
+// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole. There is one,
+// since the sums are exact and uniform < 1.
 int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>& weights, double uniform) {
-  const double target = uniform * total_of(weights);
-  double sum = 0;
-  size_t first = 0;  // of the block in which the place lies
+  thread_local std::vector<uint64_t> sums;  // of the blocks
+  sums.clear();
+  uint64_t total = 0;
   for (size_t i = 0; i < weights.size(); i += kBlock) {
-    const double block = sum_of(&weights[i], std::min<size_t>(kBlock, weights.size() - i));
-    if (block == 0) continue;
-    first = i;
-    if (sum + block > target) break;
-    sum += block;
+    sums.push_back(sum_fixed(&weights[i], std::min<size_t>(kBlock, weights.size() - i)));
+    total += sums.back();
   }
-  size_t chosen = first;
-  for (size_t i = first; i < std::min(first + kBlock, weights.size()) && sum <= target; ++i) {
-    sum += weights[i];
-    if (weights[i] > 0) chosen = i;
-  }
-  return tokens[chosen];
+  const uint64_t target = share_of(total, uniform);
+  uint64_t sum = 0;
+  size_t block = 0;
+  while (block + 1 < sums.size() && sum + sums[block] <= target) sum += sums[block++];
+  size_t i = block * kBlock;
+  while (i + 1 < weights.size() && (sum += to_fixed(weights[i])) <= target) ++i;
+  return tokens[i];
 }
 
 }  // namespace
@@ -123,14 +104,14 @@ double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position) {
 
 float log_probability(const float* logits, int V, int32_t token) {
   const float largest = checked_largest(logits, V);
-  double sum = 0;
+  uint64_t sum = 0;
   for (int i = 0; i < V; i += kBlock) {
     const int count = std::min(kBlock, V - i);
     float block[kBlock] = {};
     for (int j = 0; j < count; ++j) block[j] = exp_nonpositive(logits[i + j] - largest);
-    for (float weight : block) sum += weight;
+    sum += sum_fixed(block, kBlock);
   }
-  return float(double(logits[token]) - largest - std::log(sum));
+  return float(double(logits[token]) - largest - log_fixed(sum));
 }
 
 void Sampler::shape(float* logits, int V, const TokenHistory& history, const SamplingParams& params) {
@@ -212,52 +193,62 @@ void Sampler::weigh() {
   for (float& w : weights_) w = exp_nonpositive(w - largest);
 }
 
-double Sampler::total_weight() const { return total_of(weights_); }
+uint64_t Sampler::total_weight() const { return sum_fixed(weights_.data(), weights_.size()); }
 
 void Sampler::filter_min_p(float min_p) {
   if (min_p > 0) keep_if([min_p](float weight) { return weight >= min_p; });
 }
 
+// Copies to scratch_ what top-p may keep of the weights, in their order, and returns the sum of the others: whatever is
+// below an equal share of what may be dropped, all of it may be. Most of a vocabulary goes here.
+uint64_t Sampler::trim(uint64_t total, uint64_t dropped_at_most) {
+  uint64_t dropped = 0;
+  size_t count = weights_.size();
+  scratch_.resize(count);
+  const float* from = weights_.data();
+  for (int round = 0; round < kTrims; ++round) {
+    // A little less, so that rounding cannot drop more than may be.
+    const float share = 0.99999f * float(from_fixed(dropped_at_most - dropped) / double(count));
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const float w = from[i];
+      scratch_[kept] = w;
+      kept += !(w < share);
+    }
+    count = kept;
+    from = scratch_.data();
+    dropped = total - sum_fixed(from, count);  // sums are exact, so they can be taken from each other
+  }
+  scratch_.resize(count);
+  return dropped;
+}
+
 // Finds the lowest weight that stays by quickselect on cumulated weight.
 void Sampler::filter_top_p(float top_p) {
   if (top_p >= 1 || tokens_.size() <= 1) return;
-  const double dropped_at_most = (1.0 - double(top_p)) * total_weight();
-  double mass_below = 0;  // of what is known to be dropped
-  scratch_ = weights_;
-  // Whatever is below an equal share of what may be dropped, all of it may be dropped: most of a vocabulary.
-  for (int round = 0; round < kTrims; ++round) {
-    // A little less, so that rounding cannot drop more than may be.
-    const float share = 0.99999f * float((dropped_at_most - mass_below) / double(scratch_.size()));
-    size_t count = 0;
-    for (float w : scratch_) {
-      mass_below += w < share ? double(w) : 0.0;
-      scratch_[count] = w;
-      count += !(w < share);
-    }
-    scratch_.resize(count);
-  }
+  const uint64_t total = total_weight(), dropped_at_most = share_of(total, 1.0 - double(top_p));
+  uint64_t mass_below = trim(total, dropped_at_most);  // of what is known to be dropped
   auto begin = scratch_.begin(), end = scratch_.end();
   for (;;) {
     const float pivot = begin[(end - begin) / 2];
     const auto equal = std::partition(begin, end, [pivot](float w) { return w < pivot; });
     const auto above = std::partition(equal, end, [pivot](float w) { return w == pivot; });
-    const double mass = std::accumulate(begin, equal, mass_below);
+    const uint64_t mass = mass_below + (equal == begin ? 0 : sum_fixed(&*begin, size_t(equal - begin)));
     if (mass > dropped_at_most) {  // the boundary lies among the lower ones
       end = equal;
       continue;
     }
-    const int64_t num_equal = above - equal;
-    // Compared before it is divided: the quotient of tiny weights does not fit an integer.
-    const double room = dropped_at_most - mass;
-    const bool all_fit = room >= double(pivot) * double(num_equal);
+    const uint64_t room = dropped_at_most - mass, each = to_fixed(pivot);
+    const auto num_equal = uint64_t(above - equal);
+    const bool all_fit = room >= each * num_equal;
     if (all_fit && above != end) {
-      mass_below = mass + double(pivot) * double(num_equal);
+      mass_below = mass + each * num_equal;
       begin = above;
       continue;
     }
-    int64_t num_dropped = all_fit ? num_equal : std::min(int64_t(room / pivot), num_equal);
+    uint64_t num_dropped = all_fit ? num_equal : room / each;
     if (above == scratch_.end()) num_dropped = std::min(num_dropped, num_equal - 1);
-    int64_t num_kept = num_equal - num_dropped;
+    auto num_kept = int64_t(num_equal - num_dropped);
     keep_if([&](float weight) { return weight > pivot || (weight == pivot && num_kept-- > 0); });
     return;
   }
@@ -280,6 +271,8 @@ void check_sampling(const SamplingParams& p) {
 TokenDistribution shape_distribution(std::vector<float> logits, const std::vector<int32_t>& prompt,
                                      const std::vector<int32_t>& generated, const SamplingParams& params) {
   check_sampling(params);
+  if (logits.size() > size_t(kMaxFixedTerms))
+    throw Error(ErrorCode::kInvalidArgument, "more than " + std::to_string(kMaxFixedTerms) + " logits");
   const int V = static_cast<int>(logits.size());
   for (const std::vector<int32_t>* list : {&prompt, &generated}) {
     for (int32_t token : *list) {
@@ -292,7 +285,7 @@ TokenDistribution shape_distribution(std::vector<float> logits, const std::vecto
   for (int32_t token : generated) history.add_generated(token);
   Sampler sampler;
   sampler.shape(logits.data(), V, history, params);
-  const double total = sampler.total_weight();
+  const double total = from_fixed(sampler.total_weight());
   TokenDistribution out{sampler.tokens(), {}};
   for (float weight : sampler.weights()) out.probabilities.push_back(float(weight / total));
   return out;

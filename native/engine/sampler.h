@@ -1,7 +1,7 @@
 // Chooses tokens: penalties, temperature, top-k, top-p, min-p, then one draw by inverse transform.
 //
-// Every filter compares, sums or selects in an order that depends on the row alone, so a row's outcome is a
-// pure function of its logits, history, parameters and random number. Top-k keeps ties; top-p drops the
+// Filters compare and select; what they sum are whole numbers (base/fixed_point.h), so no order of work can change
+// a row's outcome: a pure function of its logits, history, parameters and random number, equal on every device. Top-k keeps ties; top-p drops the
 // lowest tokens while their cumulated share is <= 1 - p, among equals those of higher id first, and keeps at
 // least one. Cost: a few passes over the row, never a sort of the vocabulary.
 #pragma once
@@ -29,7 +29,7 @@ class Sampler {
   const std::vector<float>& weights() const {
     return weights_;
   }  // exp(logit - largest): not yet divided by their sum
-  double total_weight() const;
+  uint64_t total_weight() const;  // in units of 2^-44
 
   int32_t draw(double uniform) const;
 
@@ -39,6 +39,7 @@ class Sampler {
   void weigh();
   void filter_min_p(float min_p);
   void filter_top_p(float top_p);
+  uint64_t trim(uint64_t total, uint64_t dropped_at_most);
   template <typename Keep>
   void keep_if(Keep keep);
 

@@ -1,5 +1,6 @@
 // The part of a decoder's config that all families write alike.
 #include "kernels/attention/attention.h"
+#include "base/fixed_point.h"
 #include "models/family.h"
 
 namespace mmprm {
@@ -87,7 +88,7 @@ DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_the
                        "gives heads of size " + std::to_string(spec.head_dim_D) + "; at most " +
                            std::to_string(kMaxHeadDim) + " is supported");
   }
-  spec.embed_rows = spec.vocab_V = config.integer("vocab_size", 1, 1 << 24);
+  spec.embed_rows = spec.vocab_V = config.integer("vocab_size", 1, kMaxFixedTerms);
   spec.rms_eps = static_cast<float>(config.number("rms_norm_eps", 0, 1));
   spec.max_positions = config.integer("max_position_embeddings", 1, 1 << 30);
   spec.rope = parse_rope(config, default_theta);

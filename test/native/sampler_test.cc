@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 
+#include "base/fixed_point.h"
 #include "base/philox.h"
 #include "harness.h"
 
@@ -109,7 +110,7 @@ TEST(sampler_draws_follow_the_distribution) {
   for (int i = 0; i < kDraws; ++i) ++seen[sampler.draw(sampling_uniform(20260, i % 16, i / 16))];
   double chi_square = 0;
   for (size_t i = 0; i < sampler.tokens().size(); ++i) {
-    const double expected = kDraws * sampler.weights()[i] / sampler.total_weight();
+    const double expected = kDraws * sampler.weights()[i] / from_fixed(sampler.total_weight());
     CHECK(expected > 20);
     chi_square += (seen[sampler.tokens()[i]] - expected) * (seen[sampler.tokens()[i]] - expected) / expected;
     seen[sampler.tokens()[i]] = 0;
@@ -148,6 +149,42 @@ TEST(sampler_log_probability_is_log_softmax) {
   for (int token : {0, 17, 999}) {
     CHECK(std::abs(log_probability(logits.data(), 1000, token) - (logits[token] - std::log(sum))) < 2e-6);
   }
+}
+
+TEST(fixed_point_sums_are_truncated_weights) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> exponent(-60, 0);
+  std::vector<float> weights(1000);
+  for (float& w : weights) w = std::exp2(exponent(random));
+  weights[3] = 1;
+  weights[4] = 0;
+  weights[5] = 0x1.fffffep-1f;
+  uint64_t sum = 0;
+  for (float w : weights) sum += uint64_t(std::floor(std::ldexp(double(w), kFixedBits)));
+  CHECK_EQ(sum_fixed(weights.data(), weights.size()), sum);
+  std::shuffle(weights.begin(), weights.end(), random);
+  CHECK_EQ(sum_fixed(weights.data(), weights.size()), sum);
+  sum = 0;
+  for (float w : weights) sum += to_fixed(w);
+  CHECK_EQ(sum_fixed(weights.data(), weights.size()), sum);
+}
+
+TEST(fixed_point_log_is_a_logarithm) {
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 10000; ++i) {
+    const uint64_t sum = (random() | 1) >> (random() % 64);
+    const double expected = std::log(std::ldexp(double(sum ? sum : 1), -kFixedBits));
+    CHECK(std::abs(log_fixed(sum ? sum : 1) - expected) <= 1e-12 * std::max(1.0, std::abs(expected)));
+  }
+  CHECK_EQ(log_fixed(uint64_t{1} << kFixedBits), 0.0);
+}
+
+TEST(fixed_point_shares_are_exact) {
+  const uint64_t total = (uint64_t{1} << 62) - 12345;
+  CHECK_EQ(share_of(total, 0), uint64_t{0});
+  CHECK_EQ(share_of(total, 1), total);
+  CHECK_EQ(share_of(total, 0.5), total / 2);
+  CHECK(share_of(total, 0x1.fffffffffffffp-1) < total);
 }
 
 TEST(philox_known_answers) {
