@@ -1,7 +1,7 @@
 // Sums of weights in [0, 1] as whole numbers in units of 2^-44, and their logarithm.
 //
-// WHY: whole numbers add to the same sum in any order, so a processor and a graphics card, whatever the number
-// of lanes, agree on every bit of what follows from a sum. 44 bits leave room for 2^20 weights of 1 and cost the
+// WHY: whole numbers add to the same sum in any order, so a processor and a graphics card, whatever the number of
+// lanes, agree on every bit of what follows from a sum. 44 bits leave room for 2^20 weights of 1 and cost the
 // total of a vocabulary of 150,000 at most 2^-26.
 #pragma once
 #include <bit>
@@ -15,14 +15,14 @@ constexpr int kMaxFixedTerms = (1 << 20) - 1;  // more weights of 1 would overfl
 
 // weight · 2^44, truncated.
 constexpr uint64_t to_fixed(float weight) {
-  return static_cast<uint64_t>(static_cast<int64_t>(weight * 0x1p44f));  // one instruction, as an unsigned one is not
+  return static_cast<uint64_t>(static_cast<int64_t>(weight * 0x1p44f));  // signed: one instruction
 }
 
 constexpr double from_fixed(uint64_t fixed) { return static_cast<double>(fixed) * 0x1p-44; }
 
 // Σ to_fixed(weights[i]).
-// TRICK: vector units have no conversion from float to 64-bit integers, but one to 32 bits. 22 bits of each weight, then
-// the 22 below them (the rest is exact), are two such numbers, and 256 of them add without overflow.
+// TRICK: vector units have no conversion from float to 64-bit integers, but one to 32 bits. 22 bits of each
+// weight, then the 22 below them (the rest is exact), are two such numbers; 256 of them add without overflow.
 inline uint64_t sum_fixed(const float* weights, size_t count) {
   constexpr size_t kBlock = 256;
   uint64_t sum = 0;

@@ -76,8 +76,8 @@ void penalise(float* logits, const TokenHistory& history, const SamplingParams& 
   }
 }
 
-// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole. There is one,
-// since the sums are exact and uniform < 1.
+// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole. There is
+// one, since the sums are exact and uniform < 1.
 int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>& weights, double uniform) {
   thread_local std::vector<uint64_t> sums;  // of the blocks
   sums.clear();
@@ -199,8 +199,8 @@ void Sampler::filter_min_p(float min_p) {
   if (min_p > 0) keep_if([min_p](float weight) { return weight >= min_p; });
 }
 
-// Copies to scratch_ what top-p may keep of the weights, in their order, and returns the sum of the others: whatever is
-// below an equal share of what may be dropped, all of it may be. Most of a vocabulary goes here.
+// Copies to scratch_ what top-p may keep of the weights, in their order, and returns the sum of the others:
+// whatever is below an equal share of what may be dropped, all of it may be. Most of a vocabulary goes here.
 uint64_t Sampler::trim(uint64_t total, uint64_t dropped_at_most) {
   uint64_t dropped = 0;
   size_t count = weights_.size();

@@ -1,6 +1,6 @@
 // The part of a decoder's config that all families write alike.
-#include "kernels/attention/attention.h"
 #include "base/fixed_point.h"
+#include "kernels/attention/attention.h"
 #include "models/family.h"
 
 namespace mmprm {
