@@ -50,7 +50,7 @@ PackedTree PrefixPacker::place(std::span<const int32_t> new_pages) const {
 
 void PrefixPacker::place_pages(std::span<const int32_t> new_pages, PackedTree& out) const {
   StepPlan& plan = out.plan;
-  std::vector<std::vector<KvSlot>> slots_of_row(trie_.num_rows());
+  std::vector<std::vector<Slot>> slots_of_row(trie_.num_rows());
   plan.page_lists.resize(trie_.num_nodes());
   for (int index : trie_.order()) {
     const TokenTrie::Node& node = trie_.node(index);
@@ -71,7 +71,7 @@ void PrefixPacker::place_pages(std::span<const int32_t> new_pages, PackedTree& o
     }
   }
   plan.slot_begin_T1.push_back(0);
-  for (const std::vector<KvSlot>& slots : slots_of_row) {
+  for (const std::vector<Slot>& slots : slots_of_row) {
     plan.slots.insert(plan.slots.end(), slots.begin(), slots.end());
     plan.slot_begin_T1.push_back(static_cast<int32_t>(plan.slots.size()));
   }

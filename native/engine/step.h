@@ -10,12 +10,6 @@ namespace mmprm {
 
 using GroupId = int64_t;
 
-// Pages are prepared strictly in this order before any row is computed.
-struct PageOp {
-  int32_t from = -1;  // -1: the page is cleared
-  int32_t to = 0;
-};
-
 struct StepOutput {
   GroupId group = 0;
   std::vector<int> samples;  // samples that take their next token here; empty for scores
@@ -45,7 +39,7 @@ struct Step {
     if (plan.slot_begin_T1.empty()) plan.slot_begin_T1.push_back(0);
     plan.slot_begin_T1.push_back(static_cast<int32_t>(plan.slots.size()));
   }
-  void add_slot(KvSlot slot) {  // of the row added last
+  void add_slot(Slot slot) {  // of the row added last
     plan.slots.push_back(slot);
     ++plan.slot_begin_T1.back();
   }

@@ -94,7 +94,7 @@ void Decoder::reserve_own_pages(const StepPlan& plan) {
   own_pages_.reserve(plan.num_pages * page_bytes);
   // INVARIANT: slots that no row fills hold finite numbers, whatever an earlier call left there.
   std::vector<int> filled(plan.num_pages);
-  for (const KvSlot& slot : plan.slots) ++filled[slot.page];
+  for (const Slot& slot : plan.slots) ++filled[slot.page];
   for (int p = 0; p < plan.num_pages; ++p) {
     if (filled[p] < kPageTokens) std::memset(own_pages_.data() + p * page_bytes, 0, page_bytes);
   }
@@ -217,7 +217,7 @@ void Decoder::read_classes(std::span<const int32_t> outputs, DecoderOutput& out,
   });
 }
 
-void Decoder::read_head(const Linear& head, const RowBuffer& a, int rows, float* values, int width,
+void Decoder::read_head(const PackedLinear& head, const RowBuffer& a, int rows, float* values, int width,
                         const KernelRunner& run) {
   GemmArgs args = linear_args(head, a, 0, rows, output_, 0, Epilogue::kStore);
   args.y = values;

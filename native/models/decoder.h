@@ -71,7 +71,7 @@ class Decoder {
   void keep_output_rows(const StepPlan& plan);
   void capture_hidden(const std::vector<int32_t>& rows, DecoderOutput& out) const;
   void norm_outputs(std::span<const int32_t> outputs, const RowBuffer& y, const KernelRunner& run);
-  void read_head(const Linear& head, const RowBuffer& a, int rows, float* values, int width,
+  void read_head(const PackedLinear& head, const RowBuffer& a, int rows, float* values, int width,
                  const KernelRunner& run);
   void read_classes(std::span<const int32_t> outputs, DecoderOutput& out, const KernelRunner& run);
   void read_pair(int rows, const int pair[2], DecoderOutput& out) const;

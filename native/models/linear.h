@@ -5,7 +5,7 @@
 
 namespace mmprm {
 
-inline GemmArgs linear_args(const Linear& linear, const RowBuffer& a, int64_t a_row, int rows,
+inline GemmArgs linear_args(const PackedLinear& linear, const RowBuffer& a, int64_t a_row, int rows,
                             const RowBuffer& y, int64_t y_row, Epilogue epilogue) {
   GemmArgs args;
   args.w = &linear.w;

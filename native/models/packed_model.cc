@@ -35,18 +35,18 @@ class Packer {
 
   // Quantised weights are for the decoder's layers. What sees little traffic keeps more digits: the head at
   // least int8, vision, projector and reward heads bf16.
-  Linear head(const MatrixSource& source) {
+  PackedLinear head(const MatrixSource& source) {
     return linear(source, {}, options_.weight_dtype == DType::kInt4 ? DType::kInt8 : options_.weight_dtype);
   }
-  Linear exact(const MatrixSource& source, const VectorSource& bias) {
+  PackedLinear exact(const MatrixSource& source, const VectorSource& bias) {
     return linear(source, bias, is_quantized(options_.weight_dtype) ? DType::kBF16 : options_.weight_dtype);
   }
-  Linear linear(const MatrixSource& source, const VectorSource& bias) {
+  PackedLinear linear(const MatrixSource& source, const VectorSource& bias) {
     return linear(source, bias, options_.weight_dtype);
   }
 
-  Linear gate_up(const DecoderLayerWeights& layer) {
-    Linear out = pack(interleave_gate_up(layer.gate.row_refs(), layer.up.row_refs()), layer.gate.cols,
+  PackedLinear gate_up(const DecoderLayerWeights& layer) {
+    PackedLinear out = pack(interleave_gate_up(layer.gate.row_refs(), layer.up.row_refs()), layer.gate.cols,
                       options_.weight_dtype);
     out.bias = interleave_gate_up(layer.gate_bias.to_f32(), layer.up_bias.to_f32());
     release(layer.gate);
@@ -55,20 +55,20 @@ class Packer {
   }
 
  private:
-  Linear linear(const MatrixSource& source, const VectorSource& bias, DType dtype) {
-    Linear out = pack(source.row_refs(), source.cols, dtype);
+  PackedLinear linear(const MatrixSource& source, const VectorSource& bias, DType dtype) {
+    PackedLinear out = pack(source.row_refs(), source.cols, dtype);
     out.bias = bias.to_f32();
     release(source);
     return out;
   }
 
-  Linear pack(const std::vector<RowRef>& rows, int cols, DType dtype) {
+  PackedLinear pack(const std::vector<RowRef>& rows, int cols, DType dtype) {
     if (options_.cancelled && options_.cancelled->load())
       throw Error(ErrorCode::kAborted, "opening was aborted");
     const GemmKernel& gemm = options_.kernels->gemm;
     const int N = static_cast<int>(rows.size());
     if (N == 0) return {};
-    Linear out;
+    PackedLinear out;
     out.storage.reserve(gemm.packed_bytes(dtype, N, cols));
     out.w = {out.storage.data(), dtype, N, cols};
     const PackArgs args{rows.data(), out.storage.data(), dtype, N, cols};

@@ -12,7 +12,7 @@
 
 namespace mmprm {
 
-struct Linear {
+struct PackedLinear {
   PackedMatrix w;
   std::vector<float> bias;  // empty: none
   AlignedBuffer storage;
@@ -23,7 +23,7 @@ struct Linear {
 
 struct PackedDecoderLayer {
   std::vector<float> attention_norm, ffn_norm;
-  Linear qkv, o, gate_up, down;  // gate_up: groups of 8 gate rows and 8 up rows, for Epilogue::kSwiglu
+  PackedLinear qkv, o, gate_up, down;  // gate_up: groups of 8 gate rows and 8 up rows, for Epilogue::kSwiglu
 };
 
 struct PackedDecoder {
@@ -32,23 +32,23 @@ struct PackedDecoder {
   MatrixSource head_source;  // mapped
   std::vector<PackedDecoderLayer> layers;
   std::vector<float> final_norm;
-  Linear head;
-  Linear reward_fc1, reward_fc2;
+  PackedLinear head;
+  PackedLinear reward_fc1, reward_fc2;
 };
 
 struct PackedVisionLayer {
   std::vector<float> norm1, norm1_bias, norm2, norm2_bias, q_norm, k_norm, scale1, scale2;
-  Linear qkv, proj, fc1, fc2;
+  PackedLinear qkv, proj, fc1, fc2;
 };
 
 struct PackedVision {
   VisionSpec spec;
-  Linear patch_embedding;
+  PackedLinear patch_embedding;
   std::vector<float> class_embedding;     // [C]
   std::vector<float> position_embedding;  // [1 + patches, C]
   std::vector<PackedVisionLayer> layers;
   std::vector<float> projector_norm, projector_norm_bias;
-  Linear projector_fc1, projector_fc2;
+  PackedLinear projector_fc1, projector_fc2;
 };
 
 struct PackedModel {

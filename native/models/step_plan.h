@@ -13,7 +13,7 @@ struct StepPlan {
   std::vector<int32_t> tokens_T;     // a vocabulary id, or -1 - r for row r of the image features
   std::vector<int32_t> positions_T;  // from 0
   std::vector<RowKeys> rows_T;       // point into page_lists
-  std::vector<KvSlot> slots;         // destinations of row t: [slot_begin_T1[t], slot_begin_T1[t + 1])
+  std::vector<Slot> slots;         // destinations of row t: [slot_begin_T1[t], slot_begin_T1[t + 1])
   std::vector<int32_t> slot_begin_T1;
   std::vector<std::vector<int32_t>> page_lists;
   int num_pages = 0;

@@ -46,7 +46,7 @@ class Vision {
   AlignedBuffer kv_;
   std::vector<int32_t> pages_;  // of all tiles, one after the other
   std::vector<RowKeys> rows_T_;
-  std::vector<KvSlot> slots_T_;
+  std::vector<Slot> slots_T_;
   std::vector<int32_t> slot_begin_T1_;
   RowBuffer x_, qkv_, patches_, normed_, mlp_, q_, attended_;
   RowBuffer shuffled_, projected_;  // projector: [tokens, factor² · C], [tokens, C of the language model]

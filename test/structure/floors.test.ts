@@ -15,11 +15,12 @@ const NATIVE_ORDER: Record<string, string[]> = {
   base: [],
   compat: [],
   formats: ['base'],
-  kernels: ['base'],
+  device: [],
+  kernels: ['base', 'device'],
   image: ['base'],
-  models: ['base', 'formats', 'kernels'],
-  engine: ['base', 'formats', 'kernels', 'models', 'image'],
-  train: ['base', 'formats', 'kernels', 'models'],
+  models: ['base', 'formats', 'device', 'kernels'],
+  engine: ['base', 'formats', 'device', 'kernels', 'models', 'image'],
+  train: ['base', 'formats', 'device', 'kernels', 'models'],
 }
 const NATIVE_FORBIDDEN =
   /<(?:napi|node_api|node|v8|uv|iostream)(?:\.h)?>|\b(?:getenv|printf|puts|abort|_?exit|quick_exit)\s*\(|std::(?:cout|cerr|clog)\b/

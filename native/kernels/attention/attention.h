@@ -16,12 +16,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "include/engine/types.h"
+#include "device/ops.h"
 
 namespace mmprm {
 
-constexpr int kPageTokens = 16;
-constexpr int kChunkTokens = 256;
 constexpr int kMaxHeadDim = 256;  // D is even and at most this
 
 // Keys and values of one layer. Block of (page, head): data + (page * num_heads_G + head) * block_bytes().

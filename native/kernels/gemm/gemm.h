@@ -14,7 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "include/engine/types.h"
+#include "device/ops.h"
 
 namespace mmprm {
 
@@ -32,26 +32,11 @@ struct PackedMatrix {
   int N = 0, K = 0;
 };
 
-// One row of w as it lies in a checkpoint: K contiguous elements, perhaps unaligned. Null data is a row of
-// zeros.
-struct RowRef {
-  const std::byte* data = nullptr;
-  DType dtype = DType::kF32;
-};
-
 struct PackArgs {
   const RowRef* rows_N = nullptr;  // in canonical order
   std::byte* packed = nullptr;     // packed_bytes(dtype, N, K), 64-byte aligned
   DType dtype = DType::kF32;
   int N = 0, K = 0;
-};
-
-enum class Epilogue : uint8_t {
-  kStore,       // y = v                where v = (acc + bias) * column_scale
-  kAccumulate,  // y += v               y is F32: the residual stream
-  kGelu,        // y = gelu(v), the exact erf form
-  kRelu,        // y = max(v, 0)
-  kSwiglu,      // columns come in groups of 16: 8 gate then 8 up; y has N/2 columns: silu(gate) * up
 };
 
 struct GemmArgs {

@@ -9,11 +9,6 @@
 
 namespace mmprm {
 
-struct KvSlot {
-  int32_t page = 0;
-  int32_t slot = 0;  // 0 <= slot < kPageTokens
-};
-
 struct RopeArgs {
   const float* qkv = nullptr;  // T rows of (H + 2G)*D
   int64_t qkv_stride = 0;
@@ -24,7 +19,7 @@ struct RopeArgs {
   float q_scale = 1.0f;  // applied after the rotation
   int T = 0, num_heads_H = 0;
   KvPages kv;
-  const KvSlot* slots = nullptr;  // destinations of row t: slots[slot_begin[t] .. slot_begin[t+1])
+  const Slot* slots = nullptr;  // destinations of row t: slots[slot_begin[t] .. slot_begin[t+1])
   const int32_t* slot_begin_T1 = nullptr;
 };
 

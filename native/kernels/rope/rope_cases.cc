@@ -36,7 +36,7 @@ Result run(const Shape& s, DType dtype, const KernelTable& kernels, bool one_by_
   }
   const int32_t positions[kRows] = {0, 1, 5, 39, 16, 2, 3};
   // Row 2 goes to two places, row 4 to none.
-  const KvSlot slots[] = {{0, 0}, {0, 15}, {1, 3}, {2, 3}, {2, 0}, {1, 8}, {1, 9}};
+  const Slot slots[] = {{0, 0}, {0, 15}, {1, 3}, {2, 3}, {2, 0}, {1, 8}, {1, 9}};
   const int32_t slot_begin[kRows + 1] = {0, 1, 2, 4, 5, 5, 6, 7};
 
   KvPages kv{nullptr, dtype, s.G, s.D};

@@ -78,7 +78,7 @@ void run_rows(const RopeArgs& args, int64_t row_begin, int64_t row_end) {
     for (int g = 0; g < G; ++g) {
       rotate(row + (H + g) * D, cos_sin, D, 1.0f, rotated);
       for (int32_t i = args.slot_begin_T1[t]; i < args.slot_begin_T1[t + 1]; ++i) {
-        const KvSlot to = args.slots[i];
+        const Slot to = args.slots[i];
         std::byte* block = kv.data + (int64_t(to.page) * G + g) * 2 * half_bytes;
         Pages::write_keys(rotated, D, to.slot, block);
         Pages::write_values(row + (H + G + g) * D, D, to.slot, block + half_bytes);

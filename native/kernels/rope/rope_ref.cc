@@ -14,7 +14,7 @@ double rotated(const RopeArgs& args, int64_t row, const float* x, int d) {
   return d < half ? x[i] * c - x[half + i] * s : x[half + i] * c + x[i] * s;
 }
 
-void write_slot(const RopeArgs& args, int64_t row, const KvSlot& to) {
+void write_slot(const RopeArgs& args, int64_t row, const Slot& to) {
   const KvPages& kv = args.kv;
   const int D = kv.head_dim_D, s = to.slot;
   const bool pairs = kv.dtype == DType::kBF16;

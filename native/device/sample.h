@@ -1,0 +1,35 @@
+// Drawing tokens on the device that holds the logits: only ids and log-probabilities come back.
+#pragma once
+#include "device/tensor.h"
+#include "include/engine/sampling.h"
+
+namespace mmprm {
+
+struct TokenCount {
+  int32_t token = 0, times = 0;
+};
+
+// One token to be drawn. Host memory: SampleOp is no part of a graph.
+struct Draw {
+  int32_t logits_row = 0;
+  bool shares_row = false;  // with another draw
+  bool want_logprob = false;
+  uint64_t seed = 0;
+  uint32_t sample = 0, position = 0;  // see sampling_uniform()
+  SamplingParams params;
+  const int32_t* repeated = nullptr;  // distinct tokens that the repetition penalty sees
+  const TokenCount* generated = nullptr;
+  int32_t num_repeated = 0, num_generated = 0;
+
+  // Filled in.
+  int32_t token = -1;  // -1: no logit of the row is a finite number
+  float logprob = 0;   // of the unfiltered distribution
+};
+
+struct SampleOp {
+  Tensor logits;  // F32 [rows, V]; overwritten
+  Draw* draws = nullptr;
+  int32_t num_draws = 0;
+};
+
+}  // namespace mmprm
