@@ -21,8 +21,8 @@ export type FirstErrorJudge = (problem: Problem, steps: readonly string[], signa
 
 export interface Verifier {
   readonly name: string
-  /** The answer stated in a solution's last step, as written; null where none is found. */
-  extract(text: string): string | null
+  /** The answer that an answer block holds, given what stands between its tags; null where it holds none. */
+  extract(content: string): string | null
   /**
    * One verdict per distinct answer; callers cache it by (problem, answer).
    * A judge's outage is thrown, never turned into a verdict.

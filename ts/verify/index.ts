@@ -2,7 +2,7 @@
 import type { Problem } from '../contracts/problem.ts'
 import type { AskJudge, Verdict, Verifier } from '../contracts/verifier.ts'
 import { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
-import { extractAnswer } from './extract.ts'
+import { readAnswerBlock } from './extract.ts'
 import { type JudgeOptions, judge } from './judge.ts'
 
 export { canonicalAnswers } from './canonical.ts'
@@ -27,7 +27,7 @@ export function ruleVerifier(options: RuleVerifierOptions = {}): Verifier {
   const { judge: judgeOptions, ...rules } = options
   return {
     name: judgeOptions ? `rules+judge${judgeOptions.name === undefined ? '' : `:${judgeOptions.name}`}` : 'rules',
-    extract: extractAnswer,
+    extract: readAnswerBlock,
     async verify(problem, answer, signal): Promise<Verdict> {
       const verdict = verifyAnswer(problem.answer, answer, { ...rules, choices: choicesOf(problem) })
       if (verdict.match || !judgeOptions || canDecide(problem.answer, answer)) return verdict
