@@ -17,8 +17,8 @@ import {
 const USAGE = `usage: mm-prm generate --model DIR --input FILE.jsonl [options]
 
 Each input line is {"id", "question", "image"?, "steps"?: [...]}, where steps are those written so far; each output line
-{"id", "completions": [{"text", "steps", "answer", "finish", "tokens"}]} in input order, tokens being their number and
-finish stop, length or steps. A sample depends on the seed, the line's id and its index, never on other lines. A bad line
+{"id", "completions": [{"text", "steps", "answer", "finish", "tokens"}]} in input order: steps end with the answer, tokens
+is their number, finish is stop, length or steps. A sample depends on the seed, the line's id and its index, never on other lines. A bad line
 becomes {"id", "error": {"code", "message", "line"}} in its place, and the exit code is then ${EXIT.someLinesBad}. An image
 is a data URI or a path relative to the input file.
 

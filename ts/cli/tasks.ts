@@ -11,8 +11,8 @@ import { Progress } from './progress.ts'
 
 const USAGE = `usage: mm-prm tasks --out DIR [options]
 
-Writes problems.jsonl ({"id","question","answer","image","family","level","steps"}; steps: a worked solution) and one PNG
-per problem. The same seed gives the same problems and pixels everywhere.
+Writes problems.jsonl ({"id","question","answer","image","family","level","steps"}; steps: a worked solution, its answer
+last) and one PNG per problem. The same seed gives the same problems and pixels everywhere.
 
   --out DIR          where files go
   --count N          problems (default 100)
@@ -60,7 +60,7 @@ async function run(argv: readonly string[]): Promise<number> {
   let done = 0
   for await (const { mini } of writeTasks(out, families, values.seed ?? '0', count, choice)) {
     const { id, question, answer, family, level } = mini
-    const steps = mini.steps.map((s) => s.text)
+    const steps = [...mini.steps.map((s) => s.text), answer]
     await file.write(JSON.stringify({ id, question, answer, image: picturePath(mini), family, level, steps }))
     progress.update(`${++done} of ${count}`, done / count)
   }

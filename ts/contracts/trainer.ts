@@ -20,6 +20,7 @@ export interface TrainSample {
   readonly group: string
   readonly question: string
   readonly image?: TrainImage
+  /** prm: the answer step is the last of them; policy: it stands in `answer`. */
   readonly steps: readonly string[]
   /** policy: closes the solution as `<answer>…</answer>`. */
   readonly answer?: string

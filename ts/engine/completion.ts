@@ -1,4 +1,6 @@
 /** A sample as callers see it: its text up to where it was stopped, and the steps and answer written in it. */
+import type { Outcome } from '../contracts/policy.ts'
+import { readRollout } from '../contracts/read-rollout.ts'
 import type { NativeSample } from './native.ts'
 import { type StopRules, StopText } from './stop-text.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
@@ -13,21 +15,18 @@ export interface Completion {
   text: string
   /** Ids as drawn, up to and including what ended the sample. */
   tokens: number[]
-  /** Contents of the closed `<step>` blocks. */
+  /**
+   * Contents of the closed blocks in order; the answer is the last step, as it is for a PRM, a search and a data set.
+   * Without the steps that the request gave.
+   */
   steps: string[]
-  /** Content of the first closed `<answer>` block. */
+  /** Content of the first closed `<answer>` block; null without one. */
   answer: string | null
+  /** How the text reads as a solution in blocks: only a `complete` one can be right or wrong. */
+  outcome: Outcome
   finish: Finish
   /** One per token, when asked for. */
   logprobs?: number[]
-}
-
-const STEP = /<step>([\s\S]*?)<\/step>/g
-const ANSWER = /<answer>([\s\S]*?)<\/answer>/
-
-export function parseSteps(text: string): { steps: string[]; answer: string | null } {
-  const steps = [...text.matchAll(STEP)].map((match) => (match[1] as string).trim())
-  return { steps, answer: ANSWER.exec(text)?.[1]?.trim() ?? null }
 }
 
 /** Reads a finished sample. What the engine wrote beyond a stop text, before it learned of it, is cut off. */
@@ -49,7 +48,7 @@ export function toCompletion(tokenizer: Tokenizer, rules: StopRules, native: Nat
     sample,
     text: reader.text,
     tokens: [...native.tokens.subarray(0, numTokens)],
-    ...parseSteps(reader.text),
+    ...readRollout(reader.text, { truncated: finish === 'length', maxSteps: rules.maxSteps }),
     finish,
     ...(native.logprobs.length > 0 && { logprobs: [...native.logprobs.subarray(0, numTokens)] }),
   }

@@ -2,12 +2,13 @@
  * The text of one sample as it grows, and where it stops. What could still become a stop text is held back, so no
  * part of one is ever handed out; neither is an unfinished character.
  */
+import { solutionStart } from '../contracts/reasoning.ts'
 import { TokenDecoder, type Tokenizer } from './tokenizer/index.ts'
 
 export interface StopRules {
   /** Texts that end a sample and are cut off. */
   strings: readonly string[]
-  /** Ends a sample after so many closed steps; the last one stays. */
+  /** Ends a sample after so many closed steps, those named in its reasoning aside; the last one stays. */
   maxSteps: number | undefined
 }
 
@@ -88,10 +89,15 @@ export class StopText {
     if (this.#rules.maxSteps === undefined) return undefined
     for (let at = this.#text.indexOf(STEP_END, this.#stepsSearched); at >= 0; ) {
       this.#stepsSearched = at + STEP_END.length
-      if (++this.#numSteps === this.#rules.maxSteps) return this.#stepsSearched
+      if (!this.#isReasoning() && ++this.#numSteps === this.#rules.maxSteps) return this.#stepsSearched
       at = this.#text.indexOf(STEP_END, this.#stepsSearched)
     }
     return undefined
+  }
+
+  /** Whether the text up to where steps were searched lies in reasoning; behind a first step there is none. */
+  #isReasoning(): boolean {
+    return this.#numSteps === 0 && solutionStart(this.#text.slice(0, this.#stepsSearched)) === this.#stepsSearched
   }
 
   #release(end: number): string {

@@ -1,10 +1,10 @@
 /** The package's own engine as a policy. It sees the engine through the interface below, which the engine fulfils. */
 import { z } from 'zod'
 import { EngineError } from '../contracts/errors.ts'
-import type { Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contracts/policy.ts'
+import type { Outcome, Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contracts/policy.ts'
 import type { ProblemImage } from '../contracts/problem.ts'
+import { capRollout } from '../contracts/read-rollout.ts'
 import { validate } from '../contracts/validate.ts'
-import { parseTagged } from './format.ts'
 import { samplingSchema } from './sampling.ts'
 import { findTemplate, templateHash } from './templates.ts'
 
@@ -23,7 +23,7 @@ export interface GenerateCall {
 }
 
 export interface GenerateEngine {
-  generate(call: GenerateCall): Promise<{ text: string; tokens: readonly number[]; finish: 'stop' | 'length' | 'steps' }[]>
+  generate(call: GenerateCall): Promise<{ outcome: Outcome; steps: string[]; text: string; tokens: readonly number[] }[]>
 }
 
 const schema = z.strictObject({
@@ -71,10 +71,9 @@ class NativePolicy implements Policy {
         ...(maxSteps !== undefined && { maxSteps }),
         ...(signal && { signal }),
       })
-      return completions.map(({ text, tokens, finish }) => {
-        const parsed = parseTagged(text, { truncated: finish === 'length', maxSteps })
-        return { ...parsed, text, numTokens: tokens.length }
-      })
+      return completions.map(({ outcome, steps, text, tokens }) => ({
+        ...{ outcome, steps, text: capRollout(text), numTokens: tokens.length },
+      }))
     } catch (error) {
       if (!(error instanceof EngineError) || error.code === 'ERR_ENGINE_ABORTED') throw error
       throw new EngineError(error.code, `problem "${problem.id}": ${error.message}`, { cause: error })

@@ -36,9 +36,16 @@ export interface ChatMessage {
   content: string | ContentPart[]
 }
 
+/** Written apart by a server's reasoning parser; a form that is not known says nothing. */
+const reasoning = z.string().nullish().catch(null)
 const choiceSchema = z.object({
   finish_reason: z.string().nullish(),
-  message: z.object({ content: z.string().nullish(), refusal: z.string().nullish() }),
+  message: z.object({
+    content: z.string().nullish(),
+    refusal: z.string().nullish(),
+    reasoning_content: reasoning,
+    reasoning,
+  }),
 })
 const answerSchema = z.object({
   choices: z.array(choiceSchema),

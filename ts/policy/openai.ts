@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { policyError } from '../contracts/errors.ts'
 import type { Policy, Rollout, RolloutRequest } from '../contracts/policy.ts'
 import { hash32 } from '../contracts/random.ts'
+import { capRollout, readRollout } from '../contracts/read-rollout.ts'
+import { hasReasoning } from '../contracts/reasoning.ts'
 import { validate } from '../contracts/validate.ts'
-import { parseTagged } from './format.ts'
 import { imageUri } from './image-uri.ts'
 import { type ChatChoice, ChatClient, type ChatMessage, clientSchema } from './openai-client.ts'
 import { samplingSchema } from './sampling.ts'
@@ -31,6 +32,8 @@ class OpenAiPolicy implements Policy {
   readonly #options: z.output<typeof schema>
   /** Falls to what the server proves to give. */
   #samplesPerRequest: number
+  /** Not where the model reasons first: a stop text would end it at the first step that it thinks of. */
+  #stopsAtStep = true
 
   constructor(options: z.output<typeof schema>) {
     const { template, sampling, samplesPerRequest, maxEmptyAnswers: _, ...client } = options
@@ -67,6 +70,10 @@ class OpenAiPolicy implements Policy {
       const n = Math.min(request.count - rollouts.length, this.#samplesPerRequest)
       const parameters = this.#parameters(request, request.from + rollouts.length, n)
       const { choices, usage } = await this.#client.complete(messages, parameters, about, signal)
+      if ('stop' in parameters && choices.some(hasReasoned)) {
+        this.#stopsAtStep = false
+        continue
+      }
       const given = choices.slice(0, n)
       const counted = usage?.completion_tokens ?? undefined
       const shares = counted === undefined ? [] : shareTokens(counted, choices.map(textOf))
@@ -106,25 +113,30 @@ class OpenAiPolicy implements Policy {
       max_tokens: maxTokens,
       ...(topK > 0 && { top_k: topK }),
       ...(repetitionPenalty !== 1 && { repetition_penalty: repetitionPenalty }),
-      ...(request.maxSteps === 1 && { stop: ['</step>'] }),
+      ...(request.maxSteps === 1 && this.#stopsAtStep && { stop: ['</step>'] }),
       ...(isContinued && { continue_final_message: true, add_generation_prompt: false }),
     }
   }
 }
 
-const textOf = ({ message }: ChatChoice) => message.content ?? message.refusal ?? ''
+const reasoningOf = ({ message }: ChatChoice) => message.reasoning_content ?? message.reasoning ?? ''
+const hasReasoned = (choice: ChatChoice) => reasoningOf(choice) !== '' || hasReasoning(choice.message.content ?? '')
+/** All that was written, for its length. */
+const textOf = (choice: ChatChoice) => reasoningOf(choice) + (choice.message.content ?? choice.message.refusal ?? '')
 
 function toRollout(choice: ChatChoice, { maxSteps }: RolloutRequest, numTokens: number | undefined): Rollout {
-  const { content, refusal } = choice.message
-  const tokens = numTokens !== undefined && { numTokens }
-  if (!content) return { outcome: 'unparsed', steps: [], text: refusal ?? '', ...tokens }
-  const truncated = choice.finish_reason === 'length'
+  const { finish_reason: finish, message } = choice
+  const content = message.content ?? ''
   // A server takes the stop text out of what it returns.
-  const wasStopped = maxSteps === 1 && choice.finish_reason === 'stop' && /<step>(?![\s\S]*<\/step>)/.test(content)
+  const wasStopped = maxSteps === 1 && finish === 'stop' && content.lastIndexOf('<step>') > content.lastIndexOf('</step>')
   const text = wasStopped ? `${content}</step>` : content
-  const parsed = parseTagged(text, { truncated, maxSteps })
-  const isFiltered = choice.finish_reason === 'content_filter' && parsed.outcome === 'complete'
-  return { ...parsed, ...(isFiltered && { outcome: 'unparsed' as const }), text, ...tokens }
+  const { outcome, steps } = readRollout(text, { truncated: finish === 'length', maxSteps })
+  return {
+    outcome: finish === 'content_filter' && outcome === 'complete' ? 'unparsed' : outcome,
+    steps,
+    text: capRollout(text || (message.refusal ?? reasoningOf(choice))),
+    ...(numTokens !== undefined && { numTokens }),
+  }
 }
 
 /**

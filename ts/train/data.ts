@@ -1,6 +1,7 @@
 /**
  * Training data from JSON lines. Rows of `mm-prm dataset` (format `steps`), of the reference (`conversations` with
- * markers) and of a generator (`steps`, `answer`); every line is checked before any training starts.
+ * markers) and of a generator (`steps`, `answer`); every line is checked before any training starts. Steps end with the
+ * answer step, as everywhere; a policy's rows may hold the answer apart.
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -72,7 +73,8 @@ function readSample(value: unknown, task: TrainTask, line: number, folder: strin
   if (task === 'policy') {
     const answer = row['answer']
     if (typeof answer !== 'string') throw invalidArgument('"answer" must be a string')
-    return { ...common, question: body.question, steps: body.steps, answer }
+    const hasAnswerStep = body.steps.at(-1)?.trim() === answer.trim()
+    return { ...common, question: body.question, steps: hasAnswerStep ? body.steps.slice(0, -1) : body.steps, answer }
   }
   return { ...common, ...body, ...readLabels(row, body.steps.length) }
 }

@@ -100,10 +100,62 @@ test('text that does not fit is unparsed, cut text is truncated, a refusal is ne
     ['<step>a</step><answer>5</answer></step>', 'stop', 'unparsed'],
     ['<Step>a</Step><Answer>5</Answer>', 'stop', 'unparsed'],
     [GOOD_TEXT, 'content_filter', 'unparsed'],
+    ['', 'length', 'truncated'],
+    [null, 'length', 'truncated'],
+    [`<think>Shall I write <step>s</step>?</think>${GOOD_TEXT}`, 'stop', 'complete'],
+    [`Shall I write <step>s</step>?</think>${GOOD_TEXT}`, 'stop', 'complete'],
+    [`<think>Shall I write ${GOOD_TEXT}`, 'stop', 'unparsed'],
+    [`<think>Shall I write ${GOOD_TEXT}`, 'length', 'truncated'],
   ]
   for (const [text, finish, expected] of cases) {
     const { rollouts } = await ask((_, response) => sendJson(response, 200, completion([text], finish)), {}, { count: 1 })
     assert.equal(outcomes(rollouts), [expected], `${text} (${finish})`)
+  }
+})
+
+test('reasoning that the server writes apart is no part of the solution', async () => {
+  const reply = (message: object, finish = 'stop'): Behaviour => {
+    const choices = [{ finish_reason: finish, message: { role: 'assistant', ...message } }]
+    return (_, response) => sendJson(response, 200, { choices, usage: { completion_tokens: 40 } })
+  }
+  const thoughts = 'I should write <step>steps</step>.'
+  const cases: [Behaviour, string, string][] = [
+    [reply({ content: GOOD_TEXT, reasoning_content: thoughts }), 'complete', GOOD_TEXT],
+    [reply({ content: GOOD_TEXT, reasoning: thoughts }), 'complete', GOOD_TEXT],
+    [reply({ content: GOOD_TEXT, reasoning: { summary: [] } }), 'complete', GOOD_TEXT],
+    [reply({ content: null, reasoning_content: thoughts }, 'length'), 'truncated', thoughts],
+    [reply({ content: '', reasoning: thoughts }), 'unparsed', thoughts],
+  ]
+  for (const [behaviour, outcome, text] of cases) {
+    const { rollouts } = await ask(behaviour, {}, { count: 1 })
+    assert.equal([rollouts[0]?.outcome, rollouts[0]?.text, rollouts[0]?.numTokens], [outcome, text, 40])
+  }
+})
+
+test('a model that reasons first is not stopped at a step that it thinks of', async () => {
+  const thinks: Behaviour = (request, response) => {
+    const whole = `<think>First a <step>step</step>.</think>${GOOD_TEXT}`
+    const text = request['stop'] ? (whole.split(request['stop'][0])[0] as string) : whole
+    sendJson(response, 200, completion(Array(request.n).fill(text)))
+  }
+  const { rollouts, requests } = await ask(thinks, {}, { count: 2, maxSteps: 1 })
+  assert.equal(
+    rollouts.map((r) => [r.outcome, r.steps]),
+    Array(2).fill(['stopped', ['one']]),
+  )
+  assert.equal(
+    requests.map((r) => r['stop']),
+    [['</step>'], undefined],
+  )
+})
+
+test('a text of nothing but opening tags is read at once, and kept no longer than is read', async () => {
+  for (const text of ['<step>'.repeat(200_000), `${'<step>'.repeat(32_000)}${GOOD_TEXT}`]) {
+    const start = process.cpuUsage()
+    const { rollouts } = await ask((_, response) => sendJson(response, 200, completion([text])), {}, { count: 1, maxSteps: 1 })
+    const { user } = process.cpuUsage(start)
+    assert.equal([rollouts[0]?.outcome, rollouts[0]?.text.length], ['truncated', Math.min(text.length, 2 ** 20)])
+    assert.ok(user < 2e6, `${user / 1e3} ms`)
   }
 })
 
