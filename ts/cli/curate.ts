@@ -13,8 +13,9 @@ import {
   QUESTION_TYPES,
   type QuestionType,
   readProblems,
+  type SameAnswer,
 } from '../problems/index.ts'
-import { canDecide } from '../verify/index.ts'
+import { canDecide, verifyAnswer } from '../verify/index.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
@@ -25,8 +26,9 @@ import { formatColumns } from './table.ts'
 
 const USAGE = `usage: mm-prm curate --input FILE --output FILE.jsonl [options]
 
-Reads problems (.json as the reference's seeds, .jsonl, .csv, .parquet), drops duplicates, missing or broken images,
-answers that rules cannot verify, unwanted question types and leaks from a test set, and writes the others. With a
+Reads problems (.json as the reference's seeds, .jsonl, .csv, .parquet), drops duplicates (same question, image and
+answer), missing or broken images, answers that rules cannot verify, unwanted question types and leaks from a test set,
+and writes the others. With a
 policy (--model) it also drops problems that the policy always or never solves, and on request those that it solves
 without their image. Exit code ${EXIT.someLinesBad} when rows were unreadable or the policy failed on some. The
 output appears when it is complete; after Ctrl-C or a crash --resume goes on without asking the policy anything twice.
@@ -102,6 +104,9 @@ function outputRow({ id, question, answer, image, meta }: Problem): object {
   return { ...meta, id, question, answer, ...(field !== undefined && { image: field }) }
 }
 
+/** Rules may know an answer from one side only: 35 for 35 %. */
+const isSameAnswer: SameAnswer = ({ answer: a }, { answer: b }) => verifyAnswer(a, b).match || verifyAnswer(b, a).match
+
 function readTypes(list: string | undefined): QuestionType[] | undefined {
   return list?.split(',').map((t) => oneOf(t.trim(), 'types', QUESTION_TYPES) as QuestionType)
 }
@@ -153,7 +158,7 @@ async function curateOptions(
     opened && { ...asked.filter, policy: rolloutIdentity(opened.policy.identity), verifier: verifier.name }
   return {
     ...(settings && { asked: new DecisionFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
-    ...{ signal, verifier, hashImage, testSet, isVerifiable: (answer: string) => canDecide(answer, answer) },
+    ...{ signal, verifier, hashImage, testSet, isSameAnswer, isVerifiable: (answer: string) => canDecide(answer, answer) },
     ...(types && { types }),
     ...(leakOverlap !== undefined && { leakOverlap }),
     ...(asked && opened && { ...asked.filter, policy: opened.policy, inFlight: asked.inFlight ?? opened.inFlight }),

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, policyError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
-import { hash32 } from '../contracts/random.ts'
+import { LeakIndex, type SameAnswer, SeenProblems, sameText } from './alike.ts'
 import { askPolicy, checkPolicyFilter, type PolicyFilterOptions, type PolicyObjection } from './policy-filter.ts'
 
 export const QUESTION_TYPES = ['choice', 'yes-no', 'number', 'expression', 'proof', 'words'] as const
@@ -16,12 +16,14 @@ export type QuestionType = (typeof QUESTION_TYPES)[number]
 export interface CurateOptions extends PolicyFilterOptions {
   /** Types to keep. Default: all but proofs and words. */
   types?: readonly QuestionType[]
-  /** Problems of a test set: equal or nearly equal questions, and equal images, are leaks. */
+  /** Problems of a test set: questions (nearly) equal to theirs, with the same answer, are leaks, and so are equal images. */
   testSet?: readonly Problem[]
   /** Share of shared word n-grams from which two questions count as the same. Default 0.8. */
   leakOverlap?: number
   /** Whether rules can decide about an answer at all: an answer equals itself, and is no prose. */
   isVerifiable: (answer: string) => boolean
+  /** Whether two problems of one question have the same answer. Default: equal texts. */
+  isSameAnswer?: SameAnswer
   /** Decodes an image; throws where it is broken. Returns its pixels' hash. */
   hashImage?: (image: ProblemImage) => Promise<string>
   /** Problems that the policy is asked about at once. Default 1. */
@@ -36,18 +38,8 @@ export interface Dropped {
   detail: string
 }
 
-const NGRAM = 8
 /** So many in a row mean that the policy itself is out of order. */
 const MAX_FAILURES_IN_A_ROW = 8
-
-/** Letters and digits only, case and spacing folded. */
-export function normalizeQuestion(text: string): string {
-  return text
-    .normalize('NFKC')
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}]+/gu, ' ')
-    .trim()
-}
 
 export function questionType(problem: Problem, isVerifiable: (answer: string) => boolean): QuestionType {
   const { question, answer } = problem
@@ -58,51 +50,17 @@ export function questionType(problem: Problem, isVerifiable: (answer: string) =>
   return isVerifiable(answer) ? 'expression' : 'words'
 }
 
-function ngrams(text: string): Set<number> {
-  const words = text.split(' ')
-  const grams = new Set<number>()
-  for (let i = 0; i + Math.min(NGRAM, words.length) <= words.length; i++) grams.add(hash32(words.slice(i, i + NGRAM).join(' ')))
-  return grams
-}
-
-/** Index of test questions by n-gram, so that a question is compared only with those that share one. */
-class LeakIndex {
-  readonly #byGram = new Map<number, number[]>()
-  readonly #sizes: number[] = []
-  readonly #ids: string[] = []
-  readonly #images = new Map<string, string>()
-
-  add(problem: Problem, imageHash: string | undefined): void {
-    const index = this.#ids.push(problem.id) - 1
-    const grams = ngrams(normalizeQuestion(problem.question))
-    this.#sizes.push(grams.size)
-    for (const gram of grams) this.#byGram.set(gram, [...(this.#byGram.get(gram) ?? []), index])
-    if (imageHash) this.#images.set(imageHash, problem.id)
-  }
-
-  /** Id of a test problem that this one repeats. */
-  find(problem: Problem, imageHash: string | undefined, overlap: number): string | undefined {
-    const sameImage = imageHash && this.#images.get(imageHash)
-    if (sameImage) return sameImage
-    const grams = ngrams(normalizeQuestion(problem.question))
-    const shared = new Map<number, number>()
-    for (const gram of grams) for (const i of this.#byGram.get(gram) ?? []) shared.set(i, (shared.get(i) ?? 0) + 1)
-    for (const [i, count] of shared) {
-      if (count / (grams.size + (this.#sizes[i] as number) - count) >= overlap) return this.#ids[i]
-    }
-    return undefined
-  }
-}
-
 const DEFAULT_TYPES: readonly QuestionType[] = ['choice', 'yes-no', 'number', 'expression']
 
 class Curator {
   readonly #o: CurateOptions
-  readonly #seen = new Map<string, string>()
-  readonly #leaks = new LeakIndex()
+  readonly #seen: SeenProblems
+  readonly #leaks: LeakIndex
 
   constructor(options: CurateOptions) {
     this.#o = options
+    this.#seen = new SeenProblems(options.isSameAnswer ?? sameText)
+    this.#leaks = new LeakIndex(options.isSameAnswer ?? sameText)
   }
 
   async prepare(): Promise<void> {
@@ -130,10 +88,8 @@ class Curator {
     if (!(this.#o.types ?? DEFAULT_TYPES).includes(type))
       return { reason: type === 'words' ? 'unverifiable' : 'type', detail: type }
     if (type === 'expression' && !this.#o.isVerifiable(problem.answer)) return { reason: 'unverifiable', detail: problem.answer }
-    const key = `${normalizeQuestion(problem.question)}\n${imageHash ?? ''}`
-    const before = this.#seen.get(key)
-    if (before !== undefined) return { reason: 'duplicate', detail: `same question and image as ${before}` }
-    this.#seen.set(key, problem.id)
+    const before = this.#seen.repeats(problem, imageHash)
+    if (before !== undefined) return { reason: 'duplicate', detail: `same question, image and answer as ${before}` }
     const leak = this.#leaks.find(problem, imageHash, this.#o.leakOverlap ?? 0.8)
     if (leak !== undefined) return { reason: 'leak', detail: `as ${leak} of the test set` }
     return undefined

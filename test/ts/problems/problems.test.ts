@@ -8,7 +8,7 @@ import { EngineError } from '../../../ts/contracts/errors.ts'
 import type { Problem } from '../../../ts/contracts/problem.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { curate, type Dropped, type ProblemRow, questionType, readProblems } from '../../../ts/problems/index.ts'
-import { canDecide, ruleVerifier } from '../../../ts/verify/index.ts'
+import { canDecide, ruleVerifier, verifyAnswer } from '../../../ts/verify/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mm-prm-problems-'))
 const file = (name: string, text: string) => {
@@ -109,6 +109,54 @@ test('duplicates, broken images, unverifiable answers, proofs and leaks are drop
     'leak',
     'leak',
   ])
+})
+
+test('problems that differ in a sign, a relation, a decimal point or their answer are no duplicates and no leaks', async () => {
+  const groups = [
+    [['Compute 12 + 7.', '19'], ['Compute 12 - 7.', '5'], ['Compute 12 \\times 7.', '84']],
+    [['Solve x^2 - 4 > 0 for x.', 'x<-2 or x>2'], ['Solve x^2 - 4 < 0 for x.', '-2<x<2'], ['Solve x^2 - 4 ≤ 0 for x.', '[-2,2]']],
+    [['What is |3| + 1?', '4'], ['What is -3 + 1?', '-2'], ['What is 3/1?', '3'], ['What is 3.1?', '3.1'], ['What is 31?', '31']],
+    [['What is 5!?', '5'], ['What is 5?', '5'], ['What is 5%?', '5']], // the same answer does not make them one
+    [["What is f'(2)?", '7'], ['What is f(2)?', '7'], ['What is f²(2)?', '7'], ['What is f_2?', '7'], ['What is f2?', '7']],
+    [['Find the sum.', '7'], ['Find the sum.', '8'], ['Find 2 * (3 + 4).', '7'], ['Find 2 * 3 + 4.', '7'], ['Find 2½.', '7'], ['Find 21/2.', '7']],
+    [['Is x = 3 : 4?', 'yes'], ['Is x = 3 4?', 'yes'], ['Is x ∈ A ∪ B?', 'yes'], ['Is x ∈ A ∩ B?', 'yes']],
+  ] // biome-ignore format: one group per line
+  for (const group of groups) {
+    const list = group.map(([question, answer], i) => p(`${i}`, question as string, answer))
+    assert.equal(await droppedOf(list), Array(list.length).fill('kept'), JSON.stringify(group))
+    for (const [i, one] of list.entries()) {
+      const testSet = list.filter((_, j) => j !== i)
+      assert.equal(await droppedOf([one], { testSet }), ['kept'], JSON.stringify(one))
+    }
+  }
+})
+
+test('the same question in other clothes is one, where its answer is the same', async () => {
+  const groups = [
+    ['Compute 12 - 7.', 'compute  12−7', 'Compute $12-7$?', 'Compute “12 - 7”.'],
+    ["Find x^2: the right-angled triangle's side", 'find $x^{2}$, the right angled triangle’s side', 'Find x², the right-angled triangle’s side.'],
+    ['求 3 与 4 的和。', '求3与4的和', '求３与４的和？'],
+  ] // biome-ignore format: one group per line
+  for (const group of groups) {
+    const reasons = ['kept', ...Array(group.length - 1).fill('duplicate')]
+    assert.equal(await droppedOf(group.map((question, i) => p(`${i}`, question))), reasons)
+    const testSet = [p('t', group[0] as string)]
+    assert.equal(
+      await droppedOf(
+        group.map((question, i) => p(`${i}`, question)),
+        { testSet },
+      ),
+      ['leak', ...reasons.slice(1)],
+    )
+  }
+  const isSameAnswer = (a: Problem, b: Problem) => verifyAnswer(a.answer, b.answer).match
+  const written = [p('1', 'What is 1 / 2?', '0.5'), p('2', 'What is 1/2?', '1/2'), p('3', 'What is 1/2?', '2')]
+  assert.equal(await droppedOf(written, { isSameAnswer }), ['kept', 'duplicate', 'kept'])
+  const long =
+    'A train leaves the station at nine with three coaches and travels for 3 hours at 60 km/h; how far, in km, does the train go in all of this time?'
+  const testSet = [p('t', long, '180')]
+  const near = [p('a', long.replace('three coaches', 'four coaches'), '180'), p('b', long.replace('3 hours', '4 hours'), '240')]
+  assert.equal(await droppedOf(near, { testSet, leakOverlap: 0.4 }), ['leak', 'kept'])
 })
 
 test('a policy tells which problems are too easy, too hard, or need no image', async () => {
