@@ -23,7 +23,7 @@ export type { AskJudge, FirstError, FirstErrorJudge, Verdict, Verifier } from '.
 export * as dataset from './dataset/index.ts'
 export { checkpointHash } from './engine/checkpoint-hash.ts'
 export type { Completion, Finish } from './engine/completion.ts'
-export { Engine, type EngineInfo, type EngineStats, type ScoredSteps } from './engine/engine.ts'
+export { Engine, type EngineInfo, type EngineStats } from './engine/engine.ts'
 export type { GenerateRequest, SamplingOptions } from './engine/generate-options.ts'
 export type { StreamEvent } from './engine/generation.ts'
 export type {
@@ -34,6 +34,7 @@ export type {
   ScoreManyRequest,
   ScoreOneRequest,
 } from './engine/options.ts'
+export type { CandidateError, ScoredCandidates, ScoredSteps } from './engine/scorer.ts'
 export { initModel } from './engine/trainable.ts'
 export * as policy from './policy/index.ts'
 export * as problems from './problems/index.ts'

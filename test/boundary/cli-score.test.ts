@@ -73,7 +73,7 @@ const BAD: [line: object | string | Buffer, id: string | number | null, message:
   [{ id: 4, question: 'q', steps: [] }, 4, /at least one step/],
   [{ id: 5, question: 'q', steps: ['a', ''] }, 5, /steps\[1\]: is empty/],
   [{ id: 6, question: 'q', steps: ['a', 7] }, 6, /"steps" must be a list of strings/],
-  [{ id: 7, question: 'q', solutions: [['a'], []] }, 7, /solutions\[1\]: needs at least one step/],
+  [{ id: 7, question: 'q', solutions: [] }, 7, /at least one solution/],
   [{ id: 8, question: 'q', step: ['a'] }, 8, /unknown key "step" \(did you mean "steps"\?\)/],
   [{ id: 9, question: 'q', steps: ['a'], image: 'none.png' }, 9, /none\.png: no such file/],
   [{ id: 10, question: 'q', steps: ['a'], image: 'broken.png' }, 10, /broken\.png: the PNG data cannot be decoded/],
@@ -95,6 +95,25 @@ test('a bad line is reported in its place, the others go on, exit code 3', () =>
     assert.is(error.line, 2 * i + 1)
     assert.equal(out[2 * i + 1].scores, out[1].scores)
   })
+})
+
+test('a candidate without steps has no scores, a blank step is an error of its candidate; the others keep theirs', () => {
+  const line = { id: 1, question: 'q', solutions: [STEPS, [], ['a', ' '], ['I guess 41.']] }
+  const whole = { id: 2, question: 'q', solutions: [STEPS, ['I guess 41.']] }
+  const { status, out, stderr } = score([line, whole])
+  assert.is(status, 3, stderr)
+  const [first, last] = out[1].scores
+  assert.equal(out[0].scores, [first, [], null, last])
+  assert.equal(Object.keys(out[0]), ['id', 'scores', 'errors'])
+  assert.is(out[0].errors.length, 1)
+  const [{ candidate, code, message }] = out[0].errors
+  assert.equal([candidate, code], [2, 'ERR_ENGINE_INVALID_ARGUMENT'])
+  assert.match(message, /solutions\[2\]\[1\]: is empty/)
+
+  const empty = score([{ id: 1, question: '2+3', solutions: [['2+3=5', '5'], [], ['6']] }])
+  assert.is(empty.status, 0, empty.stderr)
+  assert.equal(empty.out[0].scores.map((s: number[]) => s.length), [2, 0, 1]) // biome-ignore format: short
+  assert.not('errors' in empty.out[0])
 })
 
 test('wrong options: exit code 2 and the nearest known one', () => {

@@ -49,6 +49,40 @@ test('raw logits explain the scores', async () => {
   })
 })
 
+test('candidates: one without steps has none to score, a bad one is an error of its own, the others keep their bits', async () => {
+  await using engine = await Engine.open({ model: MODEL })
+  const [first, last] = await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions: [STEPS, ['I guess 41.']] })
+  const request = { question: QUESTION, image: IMAGE, solutions: [STEPS, [], ['a', '\n'], ['x'.repeat(20_000)], ['I guess 41.']] }
+  const { scores, errors } = await engine.scoreCandidates(request)
+  assert.equal(scores, [first, [], null, null, last])
+  assert.equal(errors.map((e) => [e.candidate, e.code]), [[2, 'ERR_ENGINE_INVALID_ARGUMENT'], [3, 'ERR_ENGINE_INVALID_ARGUMENT']]) // biome-ignore format: short
+  assert.match(errors[0]?.message as string, /solutions\[2\]\[1\]: is empty/)
+  assert.match(errors[1]?.message as string, /solutions\[3\]: .*positions/)
+  assert.equal(await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions: [[], STEPS, []] }), [[], first, []])
+  assert.equal(await engine.scoreSteps({ question: QUESTION, solutions: [[], []] }), [[], []])
+  assert.equal(await engine.scoreCandidates({ question: QUESTION, solutions: [[' ']] }).then((r) => r.scores), [null])
+})
+
+test('a text that cannot fit is refused before it is tokenised, and a large request lets others run', async () => {
+  await using engine = await Engine.open({ model: MODEL })
+  const text = 'hello world '.repeat(90_000)
+  const cpu = process.cpuUsage()
+  const refused = await rejection(engine.scoreSteps({ question: text, steps: ['a'] }))
+  assert.match(refused.message, /the question: 1080000 characters are too many; the model has \d+ positions/)
+  assert.match((await rejection(engine.generate({ question: text }))).message, /1080000 characters are too many/)
+  assert.match((await rejection(engine.generate({ messages: [{ role: 'user', content: text }] }))).message, /too many/)
+  const { user, system } = process.cpuUsage(cpu)
+  assert.ok((user + system) / 1000 < 250, `${(user + system) / 1000} ms of work for texts of 1 MB`)
+
+  let ticks = 0
+  const timer = setInterval(() => ticks++, 1)
+  const steps = Array.from({ length: 40 }, (_, i) => `Step ${i}: `.repeat(20))
+  const tooLong = Array.from({ length: 40 }, (_, i) => [...steps.map((s) => `${i} ${s}`), 'x'.repeat(8192)])
+  await engine.scoreCandidates({ question: QUESTION, solutions: tooLong })
+  clearInterval(timer)
+  assert.ok(ticks >= 5, `others ran ${ticks} times`)
+})
+
 test('bad requests name what is wrong', async () => {
   await using engine = await Engine.open({ model: MODEL })
   const bad: [object, RegExp][] = [
@@ -56,7 +90,8 @@ test('bad requests name what is wrong', async () => {
     [{ question: QUESTION, steps: ['a', 3] }, /steps\[1\]/],
     [{ question: QUESTION, steps: ['a', ''] }, /1.*empty|empty.*1/],
     [{ question: QUESTION, solutions: [] }, /at least one solution/],
-    [{ question: QUESTION, solutions: [['a'], []] }, /solutions\[1\]/],
+    [{ question: QUESTION, solutions: [['a'], ['b', ' ']] }, /solutions\[1\]\[1\]: is empty/],
+    [{ question: QUESTION, solutions: [['a'], ['x'.repeat(20_000)]] }, /solutions\[1\]: .*positions/],
     [{ question: QUESTION, steps: ['a'], solutions: [['a']] }, /either "steps" or "solutions"/],
     [{ question: QUESTION, step: ['a'] }, /did you mean "steps"/],
     [{ steps: ['a'] }, /question/],

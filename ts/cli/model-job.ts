@@ -84,14 +84,18 @@ export function readQuestionLine(value: Record<string, unknown>, folder: string,
   return { id, question, image: isPath ? resolve(folder, image) : image }
 }
 
-/** Answers one line: what follows its id. Throws INVALID_ARGUMENT for what is the line's own fault. */
+/**
+ * Answers one line: what follows its id, `errors` where a part of it could not be answered.
+ * Throws INVALID_ARGUMENT for what is the line's own fault.
+ */
 export type AnswerLine = (engine: Engine, value: Record<string, unknown>, folder: string) => Promise<object>
 
 /** One output line; never rejects for reasons that lie in the input line. */
 async function answerLine(engine: Engine, input: JsonLine, folder: string, answer: AnswerLine) {
   try {
     if (!input.value) throw invalidArgument(input.problem ?? 'unreadable')
-    return { text: JSON.stringify({ id: lineId(input), ...(await answer(engine, input.value, folder)) }), bad: false }
+    const answered = await answer(engine, input.value, folder)
+    return { text: JSON.stringify({ id: lineId(input), ...answered }), bad: 'errors' in answered }
   } catch (error) {
     return { text: JSON.stringify(badLine(input, error)), bad: true }
   }

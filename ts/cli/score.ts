@@ -7,8 +7,10 @@ import { isStringList, MODEL_OPTIONS, MODEL_USAGE, readModelJob, readQuestionLin
 const USAGE = `usage: mm-prm score --model DIR --input FILE.jsonl [options]
 
 Each input line is {"id", "question", "image"?, "steps": [...]} or {"id", "question", "image"?, "solutions": [[...], ...]};
-each output line {"id", "scores"}, in input order. A bad line becomes {"id", "error": {"code", "message", "line"}} in its
-place, and the exit code is then ${EXIT.someLinesBad}. An image is a data URI or a path relative to the input file.
+each output line {"id", "scores"}, in input order: one score per step. A solution without steps has [], and one that cannot
+be scored (a blank step, too long) null, with "errors": [{"candidate", "code", "message"}] beside "scores". A bad line becomes
+{"id", "error": {"code", "message", "line"}} in its place. The exit code is ${EXIT.someLinesBad} where there was an error. An
+image is a data URI or a path relative to the input file.
 
 ${MODEL_USAGE}
   --scoring NAME     scoring family (default: what the checkpoint says or shows)`
@@ -28,7 +30,8 @@ async function score(engine: Engine, value: Record<string, unknown>, folder: str
   }
   if (!Array.isArray(solutions) || !solutions.every(isStringList))
     throw invalidArgument('"solutions" must be a list of lists of strings')
-  return { scores: await engine.scoreSteps({ ...line, solutions }) }
+  const { scores, errors } = await engine.scoreCandidates({ ...line, solutions })
+  return { scores, ...(errors.length > 0 && { errors }) }
 }
 
 async function run(argv: readonly string[]): Promise<number> {

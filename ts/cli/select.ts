@@ -16,8 +16,9 @@ import { formatColumns } from './table.ts'
 
 const USAGE = `usage: mm-prm select --input FILE.jsonl [options]
 
-Each line is {"id", "labels"?: [0|1, ...], "scores": [[...], ...], "answers"?: [...]}, one entry per candidate. Prints a
-table of accuracies with 95 % bootstrap intervals (labels needed), votes where answers are given, and an N sweep.
+Each line is {"id", "labels"?: [0|1, ...], "scores": [[...], ...], "answers"?: [...]}, one entry per candidate; one
+whose scores are [] or null (not scored) ranks behind all others. Prints a table of accuracies with 95 % bootstrap
+intervals (labels needed), votes where answers are given, and an N sweep.
 
   --input FILE       JSON lines; - for standard input
   --aggregate LIST   ${AGGREGATIONS.join(', ')} (default: all);
@@ -44,7 +45,7 @@ export function readItem(value: Record<string, unknown>): ScoredItem {
   if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
   if (!Array.isArray(scores) || scores.length === 0) throw invalidArgument('"scores" must be a list with one list per candidate')
   scores.forEach((s, i) => {
-    if (!isScores(s)) throw invalidArgument(`"scores"[${i}] must be a list of numbers in [0, 1]`)
+    if (s !== null && !isScores(s)) throw invalidArgument(`"scores"[${i}] must be a list of numbers in [0, 1], or null`)
   })
   const perCandidate = (name: string, list: unknown, good: (v: unknown) => boolean, what: string) => {
     if (list === undefined || list === null) return
@@ -57,7 +58,7 @@ export function readItem(value: Record<string, unknown>): ScoredItem {
   perCandidate('answers', answers, (v) => v === null || typeof v === 'string', 'a string or null')
   return {
     id,
-    scores: scores as number[][],
+    scores: scores.map((s: number[] | null) => s ?? []),
     labels: (labels ?? undefined) as number[] | undefined,
     answers: (answers ?? undefined) as (string | null)[] | undefined,
   }

@@ -1,7 +1,6 @@
 /**
- * The engine: opens a checkpoint folder and scores reasoning steps with it. Everything that computes runs on
- * native threads; this file joins tokenizer, template, image and native engine, and holds no arithmetic beyond
- * the two-way softmax.
+ * The engine: opens a checkpoint folder, scores reasoning steps with it and lets it write. Everything that computes
+ * runs on native threads; this file joins tokenizer, template, image and native engine.
  */
 
 import { throwIfAborted } from '../contracts/abort.ts'
@@ -9,7 +8,7 @@ import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import type { Completion } from './completion.ts'
-import { namedFamily, resolveFamily, type ScoringFamily, type ScoringPrompt } from './families/index.ts'
+import { namedFamily, resolveFamily, type ScoringFamily } from './families/index.ts'
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
 import { Generator } from './generator.ts'
@@ -25,23 +24,15 @@ import {
   openSchema,
   type ScoreManyRequest,
   type ScoreOneRequest,
-  scoreManySchema,
-  scoreOneSchema,
 } from './options.ts'
 import { settleWithProgress } from './progress.ts'
+import { type ScoredCandidates, type ScoredSteps, Scorer } from './scorer.ts'
 import { settle } from './settle.ts'
 import { Slots } from './slots.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 
 /** Requests with the native engine at once; more wait here, without their images in memory. */
 const MAX_SUBMITTED = 256
-
-/** Logits behind a step's score: [against, for] is `[No, Yes]`-like for pairs, all classes for a reward head. */
-export interface ScoredSteps {
-  scores: number[]
-  /** Per step, raw: `[yes, no]` for pair families, one value per class for reward heads. */
-  logits: number[][]
-}
 
 /** What is open, as `engine.info()` tells it. */
 export interface EngineInfo extends NativeInfo {
@@ -69,6 +60,7 @@ export class Engine implements AsyncDisposable {
   readonly #images: ImageOptions
   readonly #slots = new Slots(MAX_SUBMITTED)
   readonly #generator: Generator
+  readonly #scorer: Scorer
   #family: ScoringFamily | undefined
   #closed = false
 
@@ -85,14 +77,16 @@ export class Engine implements AsyncDisposable {
     this.tokenizer = parts.tokenizer
     this.#scoring = parts.scoring
     this.#images = parts.images
-    this.#generator = new Generator({
+    const lent = {
       info: this.#info,
       tokenizer: this.tokenizer,
       folder: this.#folder,
       slots: this.#slots,
       native: () => this.#open(),
-      tiles: (image, maxTiles, signal) => this.#tiles(image, maxTiles, signal),
-    })
+      tiles: (image: string | Uint8Array, maxTiles?: number, signal?: AbortSignal) => this.#tiles(image, maxTiles, signal),
+    }
+    this.#generator = new Generator(lent)
+    this.#scorer = new Scorer({ ...lent, family: () => this.#scoringFamily() })
   }
 
   /**
@@ -133,19 +127,24 @@ export class Engine implements AsyncDisposable {
   /**
    * One score in [0, 1] per step: the probability that the step is right, as the checkpoint's family defines it.
    * Solutions of one question share their beginnings: every shared token is computed once, and the bits are
-   * those of scoring each solution alone.
-   * @throws EngineError INVALID_ARGUMENT (bad steps or image, too many positions), CLOSED, ABORTED
+   * those of scoring each solution alone. One of `solutions` without steps has no scores: an
+   * empty list.
+   * @throws EngineError INVALID_ARGUMENT (a blank step, a bad image, too many positions), CLOSED, ABORTED
    */
   scoreSteps(request: Plain<ScoreOneRequest>): Promise<number[]>
   scoreSteps(request: WithLogits<ScoreOneRequest>): Promise<ScoredSteps>
   scoreSteps(request: Plain<ScoreManyRequest>): Promise<number[][]>
   scoreSteps(request: WithLogits<ScoreManyRequest>): Promise<ScoredSteps[]>
-  async scoreSteps(request: ScoreOneRequest | ScoreManyRequest): Promise<unknown> {
-    const { steps, solutions, ...r } = readScoreRequest(request)
-    const release = await this.#slots.take(r.signal)
-    const scored = await this.#score({ ...r, solutions: solutions ?? [steps ?? []] }).finally(release)
-    const results = r.returnLogits ? scored : scored.map((s) => s.scores)
-    return solutions ? results : results[0]
+  scoreSteps(request: ScoreOneRequest | ScoreManyRequest): Promise<unknown> {
+    return this.#scorer.scoreSteps(request)
+  }
+
+  /**
+   * Scores of every solution that can be scored: one with a blank step, or too long for the model, is an error of its own.
+   * @throws EngineError INVALID_ARGUMENT (what all solutions share: the question, the image), CLOSED, ABORTED
+   */
+  scoreCandidates(request: ScoreManyRequest): Promise<ScoredCandidates> {
+    return this.#scorer.scoreCandidates(request)
   }
 
   /**
@@ -242,38 +241,6 @@ export class Engine implements AsyncDisposable {
     return this.#family
   }
 
-  async #score(r: Omit<ReturnType<typeof readScoreRequest>, 'steps'> & { solutions: string[][] }): Promise<ScoredSteps[]> {
-    const native = this.#open()
-    const family = this.#scoringFamily()
-    const images = r.image === undefined ? [] : [await this.#tiles(r.image, r.maxTiles, r.signal)]
-    const numImageTokens = images.reduce((n, image) => n + image.numTiles * (this.#info.vision?.tokensPerTile ?? 0), 0)
-    const prompts = r.solutions.map((steps, i) =>
-      this.#prompt(family, r, steps, numImageTokens, r.solutions.length > 1 ? `solutions[${i}]` : 'the solution'),
-    )
-    const reward = (prompts[0] as ScoringPrompt).reward
-    const result = await settle(
-      native.forward({
-        sequences: prompts.map((p) => Int32Array.from(p.ids)),
-        wanted: prompts.map((p) => Int32Array.from(p.markers)),
-        images,
-        imageToken: this.#folder.imageToken(this.tokenizer),
-        ...(reward.kind === 'pair'
-          ? { output: 'pair' as const, pair: Int32Array.of(reward.yes, reward.no) }
-          : { output: 'classes' as const }),
-        hidden: false,
-      }),
-      r.signal,
-    )
-    return result.values.map((values) => toScores(values, result.width, reward.kind === 'pair' ? 0 : reward.positive))
-  }
-
-  #prompt(family: ScoringFamily, r: { question: string }, steps: string[], numImageTokens: number, where: string): ScoringPrompt {
-    const prompt = family.prompt(this.tokenizer, { question: r.question, steps, numImageTokens })
-    const limit = this.#info.decoder.maxPositions
-    if (prompt.ids.length <= limit) return prompt
-    throw invalidArgument(`engine.scoreSteps: ${where}: ${prompt.ids.length} tokens, the model has ${limit} positions`)
-  }
-
   async #tiles(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<ImageTiles> {
     const vision = this.#info.vision
     if (!vision) throw invalidArgument(`an image was given, but ${this.#info.architecture} reads text only`)
@@ -282,20 +249,4 @@ export class Engine implements AsyncDisposable {
     throwIfAborted(signal)
     return loadNative().preprocessImage(rgb, width, height, this.#folder.tileOptions(vision, maxTiles ?? this.#images.maxTiles))
   }
-}
-
-function readScoreRequest(request: ScoreOneRequest | ScoreManyRequest) {
-  const many = typeof request === 'object' && request !== null && 'solutions' in request
-  if (many && 'steps' in request) throw invalidArgument('engine.scoreSteps: give either "steps" or "solutions", not both')
-  return many
-    ? { steps: undefined, ...validate(scoreManySchema, request, 'engine.scoreSteps') }
-    : { solutions: undefined, ...validate(scoreOneSchema, request, 'engine.scoreSteps') }
-}
-
-/** softmax over `width` logits per row, read at `positive`. */
-function toScores(values: Float32Array, width: number, positive: number): ScoredSteps {
-  const logits: number[][] = []
-  for (let at = 0; at < values.length; at += width) logits.push([...values.subarray(at, at + width)])
-  const scores = logits.map((row) => 1 / row.reduce((sum, l) => sum + Math.exp(l - (row[positive] as number)), 0))
-  return { scores, logits }
 }

@@ -10,6 +10,7 @@ import { checkPromptForm, promptIds } from './prompt.ts'
 import { settle } from './settle.ts'
 import type { Slots } from './slots.ts'
 import type { StopRules } from './stop-text.ts'
+import { checkTextLength } from './text-bounds.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 /** What an open engine lends. */
@@ -79,6 +80,8 @@ export class Generator {
 
   async #start(r: ParsedGenerateRequest, rules: StopRules, stream: boolean): Promise<Started> {
     const { tokenizer, folder, info } = this.#engine
+    const limit = info.decoder.maxPositions
+    checkTextLength([r.question ?? '', ...r.steps, ...(r.messages ?? []).map((m) => m.content)], limit, 'the prompt')
     const images = r.image === undefined ? [] : [await this.#engine.tiles(r.image, r.maxTiles, r.signal)]
     const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
     const ids = promptIds(r, {
@@ -87,7 +90,6 @@ export class Generator {
       systemMessage: folder.config.system_message,
       recorded: folder.recorded,
     })
-    const limit = info.decoder.maxPositions
     if (ids.length > limit) throw invalidArgument(`the prompt has ${ids.length} tokens, the model has ${limit} positions`)
     const native: NativeGenerateRequest = {
       prompt: Int32Array.from(ids),

@@ -12,8 +12,7 @@ const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 export const image = z.union([z.string().min(1), bytes], {
   message: 'must be a path, a data URI or a Buffer',
 })
-const step = z.string().refine((text) => text.trim() !== '', { message: 'is empty: a step needs text' })
-const steps = z.array(step).min(1, { message: 'needs at least one step' })
+const steps = z.array(z.string())
 export const positive = z.number().int().positive()
 export const MAX_THREADS = 1024
 export const MAX_TILES = 1024
@@ -57,9 +56,13 @@ export const openSchema = z.strictObject({
 })
 
 const scoreCommon = { question: z.string(), image: image.optional(), maxTiles, returnLogits: z.boolean().optional(), signal }
-export const scoreOneSchema = z.strictObject({ ...scoreCommon, steps })
+export const scoreOneSchema = z.strictObject({
+  ...scoreCommon,
+  steps: steps.min(1, { message: 'needs at least one step' }),
+})
 export const scoreManySchema = z.strictObject({
   ...scoreCommon,
+  /** One without steps has no scores: candidates that were cut off or not parsed keep their place. */
   solutions: z.array(steps).min(1, { message: 'needs at least one solution' }),
 })
 

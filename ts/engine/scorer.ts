@@ -1,0 +1,159 @@
+/** `engine.scoreSteps` and `engine.scoreCandidates`: from solutions to prompts with markers, and back to scores. */
+import type { z } from 'zod'
+import { EngineError, type ErrorCode, invalidArgument } from '../contracts/errors.ts'
+import { validate } from '../contracts/validate.ts'
+import type { ScoringFamily, ScoringPrompt, ScoringRequest } from './families/index.ts'
+import type { GeneratorContext } from './generator.ts'
+import type { ImageTiles } from './native.ts'
+import { type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
+import { settle } from './settle.ts'
+import { Breath, checkTextLength } from './text-bounds.ts'
+
+/** Logits behind a step's score: [against, for] is `[No, Yes]`-like for pairs, all classes for a reward head. */
+export interface ScoredSteps {
+  scores: number[]
+  /** Per step, raw: `[yes, no]` for pair families, one value per class for reward heads. */
+  logits: number[][]
+}
+
+/** Why one candidate has no scores; the others have theirs. */
+export interface CandidateError {
+  /** Index among the solutions. */
+  candidate: number
+  code: ErrorCode
+  message: string
+}
+
+/** What can be scored of many solutions. */
+export interface ScoredCandidates {
+  /** Per solution one score per step; null where `errors` says why. */
+  scores: (number[] | null)[]
+  errors: CandidateError[]
+}
+
+/** What an open engine lends. */
+export interface ScorerContext extends GeneratorContext {
+  /** @throws EngineError UNSUPPORTED_MODEL */
+  family(): ScoringFamily
+}
+
+type ParsedRequest = z.output<typeof scoreManySchema>
+
+export class Scorer {
+  readonly #engine: ScorerContext
+
+  constructor(engine: ScorerContext) {
+    this.#engine = engine
+  }
+
+  /** One list of scores, or one per solution, as was asked. */
+  async scoreSteps(request: ScoreOneRequest | ScoreManyRequest): Promise<unknown> {
+    const { steps, solutions, ...r } = readScoreRequest(request)
+    const name = (i: number) => (solutions ? `solutions[${i}]` : 'steps')
+    const results = (await this.#score({ ...r, solutions: solutions ?? [steps ?? []] }, name)).map((scored) => {
+      if (scored instanceof EngineError) throw scored
+      return r.returnLogits ? scored : scored.scores
+    })
+    return solutions ? results : results[0]
+  }
+
+  async scoreCandidates(request: ScoreManyRequest): Promise<ScoredCandidates> {
+    const r = validate(scoreManySchema, request, 'engine.scoreCandidates')
+    const scored = await this.#score(r, (i) => `solutions[${i}]`)
+    return {
+      scores: scored.map((s) => (s instanceof EngineError ? null : s.scores)),
+      errors: scored.flatMap((s, candidate) =>
+        s instanceof EngineError ? [{ candidate, code: s.code, message: s.message }] : [],
+      ),
+    }
+  }
+
+  /** One entry per solution: its scores, or what is wrong with it alone. `name`: what errors call a solution. */
+  async #score(r: ParsedRequest, name: (index: number) => string): Promise<(ScoredSteps | EngineError)[]> {
+    const { slots, native, family, info, tiles } = this.#engine
+    const release = await slots.take(r.signal)
+    try {
+      native()
+      const readAs = family()
+      checkTextLength([r.question], info.decoder.maxPositions, 'engine.scoreSteps: the question')
+      const images = r.image === undefined ? [] : [await tiles(r.image, r.maxTiles, r.signal)]
+      const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
+      const prompts: (ScoringPrompt | EngineError | undefined)[] = []
+      const breath = new Breath(r.signal)
+      for (const [i, steps] of r.solutions.entries()) {
+        await breath.take()
+        prompts.push(ownFault(() => this.#prompt(readAs, { question: r.question, steps, numImageTokens }, name(i))))
+      }
+      const scored = await this.#scorePrompts(prompts.filter(isPrompt), images, r.signal)
+      return prompts.map((p) => {
+        if (p instanceof EngineError) return p
+        return p ? (scored.shift() as ScoredSteps) : { scores: [], logits: [] }
+      })
+    } finally {
+      release()
+    }
+  }
+
+  async #scorePrompts(prompts: ScoringPrompt[], images: ImageTiles[], signal: AbortSignal | undefined): Promise<ScoredSteps[]> {
+    const reward = prompts[0]?.reward
+    if (!reward) return []
+    const { native, folder, tokenizer } = this.#engine
+    const result = await settle(
+      native().forward({
+        sequences: prompts.map((p) => Int32Array.from(p.ids)),
+        wanted: prompts.map((p) => Int32Array.from(p.markers)),
+        images,
+        imageToken: folder.imageToken(tokenizer),
+        ...(reward.kind === 'pair'
+          ? { output: 'pair' as const, pair: Int32Array.of(reward.yes, reward.no) }
+          : { output: 'classes' as const }),
+        hidden: false,
+      }),
+      signal,
+    )
+    return result.values.map((values) => toScores(values, result.width, reward.kind === 'pair' ? 0 : reward.positive))
+  }
+
+  /** undefined: without steps there is nothing to score. */
+  #prompt(family: ScoringFamily, request: ScoringRequest, name: string): ScoringPrompt | undefined {
+    const where = `engine.scoreSteps: ${name}`
+    const { steps } = request
+    if (steps.length === 0) return undefined
+    const blank = steps.findIndex((step) => step.trim() === '')
+    if (blank >= 0) throw invalidArgument(`${where}[${blank}]: is empty: a step needs text`)
+    const { maxPositions } = this.#engine.info.decoder
+    checkTextLength(steps, maxPositions, where)
+    const prompt = family.prompt(this.#engine.tokenizer, request)
+    if (prompt.ids.length <= maxPositions) return prompt
+    throw invalidArgument(`${where}: ${prompt.ids.length} tokens, the model has ${maxPositions} positions`)
+  }
+}
+
+const isPrompt = (p: ScoringPrompt | EngineError | undefined): p is ScoringPrompt =>
+  p !== undefined && !(p instanceof EngineError)
+
+/** What `work` gives, or what it finds wrong with its argument. */
+function ownFault<T>(work: () => T): T | EngineError {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof EngineError && error.code === 'ERR_ENGINE_INVALID_ARGUMENT') return error
+    throw error
+  }
+}
+
+function readScoreRequest(request: ScoreOneRequest | ScoreManyRequest) {
+  const many = typeof request === 'object' && request !== null && 'solutions' in request
+  if (many && 'steps' in request) throw invalidArgument('engine.scoreSteps: give either "steps" or "solutions", not both')
+  return many
+    ? { steps: undefined, ...validate(scoreManySchema, request, 'engine.scoreSteps') }
+    : { solutions: undefined, ...validate(scoreOneSchema, request, 'engine.scoreSteps') }
+}
+
+/** softmax over `width` logits per row, read at `positive`. */
+function toScores(values: Float32Array, width: number, positive: number): ScoredSteps {
+  const logits: number[][] = []
+  for (let at = 0; at < values.length; at += width) logits.push([...values.subarray(at, at + width)])
+  const scores = logits.map((row) => 1 / row.reduce((sum, l) => sum + Math.exp(l - (row[positive] as number)), 0))
+  return { scores, logits }
+}
