@@ -3,7 +3,7 @@ import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Problem } from '../contracts/problem.ts'
 import type { CandidateRecord } from '../contracts/records.ts'
-import { aggregate, aggregationOf, bestOf, type ScoredItem } from '../select/index.ts'
+import { aggregate, aggregationOf, bestCandidates, type ScoredItem } from '../select/index.ts'
 import { openRun } from '../store/reader.ts'
 import { canonicalAnswers } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
@@ -64,13 +64,12 @@ function toItem(problem: Problem, candidates: readonly CandidateRecord[]): Score
 }
 
 function choose(item: ScoredItem, aggregation: string) {
-  const values = item.scores.map((scores) => aggregate(scores, aggregation))
-  const index = bestOf(values)[0] as number
+  const index = bestCandidates(item.scores, aggregation)[0] as number
   return {
     id: item.id,
     answer: item.answers?.[index] ?? null,
     index,
-    value: values[index] ?? null,
+    value: aggregate(item.scores[index] as ScoredItem['scores'][number], aggregation),
     right: item.labels?.[index] === 1,
   }
 }

@@ -16,6 +16,8 @@ interface Step {
   p: number
   logit: number
   odds: number
+  /** Nothing tells its odds: its probability is exactly 1. */
+  isCertain: boolean
 }
 
 const sum = (steps: readonly Step[], value: (s: Step) => number) => steps.reduce((total, s) => total + value(s), 0)
@@ -53,35 +55,75 @@ function logProbability({ p, logit }: Step): number {
 }
 
 function fromProbability(p: number): Step {
-  if (p === 0) return { p, logit: -SATURATED, odds: 0 }
-  if (p === 1) return { p, logit: SATURATED, odds: SATURATED }
-  return { p, logit: Math.log(p / (1 - p)), odds: p / (1 - p) }
+  if (p === 0) return { p, logit: -SATURATED, odds: 0, isCertain: false }
+  if (p === 1) return { p, logit: SATURATED, odds: SATURATED, isCertain: true }
+  return { p, logit: Math.log(p / (1 - p)), odds: p / (1 - p), isCertain: false }
 }
 
 function fromLogit(logit: number): Step {
-  return { p: 1 / (1 + Math.exp(-logit)), logit, odds: Math.exp(logit) }
+  const odds = Math.exp(logit)
+  return { p: 1 / (1 + Math.exp(-logit)), logit, odds, isCertain: odds === Number.POSITIVE_INFINITY }
 }
 
 /** Scores of a solution's steps: probabilities in [0, 1], or logits log(p / (1 - p)) of which they are made. */
 export type StepScores = readonly number[] | { logits: readonly number[] }
 
+const toSteps = (scores: StepScores): Step[] => ('logits' in scores ? scores.logits.map(fromLogit) : scores.map(fromProbability))
+
 /** One value for a solution, higher is better; `null` for a solution without steps, which ranks behind all others. */
 export function aggregate(scores: StepScores, name: string): number | null {
   const formula = FORMULAS[aggregationOf(name)]
-  const steps = 'logits' in scores ? scores.logits.map(fromLogit) : scores.map(fromProbability)
+  const steps = toSteps(scores)
   return steps.length === 0 ? null : formula(steps)
+}
+
+/** What a choice compares: the first decides, the second where those are equal. */
+type Rank = readonly [number, number]
+
+/**
+ * A certain step's odds are without bound: here more of them come first, and the odds of the others decide next.
+ * WHY not by the value: there a step of 0.99999 would count ten times what a certain one counts.
+ */
+function oddsRank(steps: readonly Step[]): Rank {
+  const others = steps.filter((step) => !step.isCertain)
+  return [(steps.length - others.length) / steps.length, sum(others, (step) => step.odds) / steps.length]
+}
+
+function rankOf(scores: StepScores, name: Aggregation): Rank | null {
+  const steps = toSteps(scores)
+  if (steps.length === 0) return null
+  return name === 'mean_odds' ? oddsRank(steps) : [FORMULAS[name](steps), 0]
+}
+
+const compareRanks = (a: Rank, b: Rank) => a[0] - b[0] || a[1] - b[1]
+
+function indicesOfBest<T>(values: readonly (T | null)[], compare: (a: T, b: T) => number): number[] {
+  let best: T | null = null
+  let indices: number[] = []
+  values.forEach((value, i) => {
+    if (value === null) return
+    const order = best === null ? 1 : compare(value, best)
+    if (order > 0) {
+      best = value
+      indices = [i]
+    } else if (order === 0) indices.push(i)
+  })
+  return indices.length > 0 ? indices : values.map((_, i) => i)
 }
 
 /** Indices of the best values, several on a tie: never one of them by its place alone. */
 export function bestOf(values: readonly (number | null)[]): number[] {
-  let best = Number.NEGATIVE_INFINITY
-  let indices: number[] = []
-  values.forEach((value, i) => {
-    if (value === null) return
-    if (value > best || indices.length === 0) {
-      best = value
-      indices = [i]
-    } else if (value === best) indices.push(i)
-  })
-  return indices.length > 0 ? indices : values.map((_, i) => i)
+  return indicesOfBest(values, (a, b) => (a === b ? 0 : a - b))
+}
+
+/**
+ * Indices of the candidates that an aggregation chooses, several on a tie. As `bestOf` their values, but that no step
+ * lowers a solution by being surer than another's (`mean_odds` of steps that are exactly 1).
+ */
+export function bestCandidates(candidates: readonly StepScores[], name: string): number[] {
+  const aggregation = aggregationOf(name)
+  return indicesOfBest(
+    candidates.map((scores) => rankOf(scores, aggregation)),
+    compareRanks,
+  )
 }

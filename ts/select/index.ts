@@ -1,5 +1,14 @@
 /** Choosing among candidate solutions by their step scores. */
-export { AGGREGATIONS, type Aggregation, aggregate, aggregationOf, bestOf, type StepScores, WEIGHTS } from './aggregate.ts'
+export {
+  AGGREGATIONS,
+  type Aggregation,
+  aggregate,
+  aggregationOf,
+  bestCandidates,
+  bestOf,
+  type StepScores,
+  WEIGHTS,
+} from './aggregate.ts'
 export { type Estimate, estimate, expectedLabel, mean, passAtK } from './metrics.ts'
 export { type ScoredItem, type SelectionRow, selectBest, selectionTable, sweepN } from './report.ts'
 export { majorityVote, type VoteWinners, weightedVote } from './vote.ts'

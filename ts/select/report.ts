@@ -3,7 +3,7 @@
  * intervals, and how it grows with N.
  */
 import { invalidArgument } from '../contracts/errors.ts'
-import { type Aggregation, aggregate, aggregationOf, bestOf, type StepScores } from './aggregate.ts'
+import { type Aggregation, aggregate, aggregationOf, bestCandidates, type StepScores } from './aggregate.ts'
 import { type Estimate, estimate, expectedLabel, mean, passAtK } from './metrics.ts'
 import { majorityVote, type VoteWinners, weightedVote } from './vote.ts'
 
@@ -28,7 +28,7 @@ const WEIGHT: Aggregation = 'mean'
 
 /** What `name` chooses among the candidates of one problem. */
 export function selectBest(item: ScoredItem, name: string): number[] {
-  return bestOf(item.scores.map((scores) => aggregate(scores, name)))
+  return bestCandidates(item.scores, name)
 }
 
 const voteAccuracy = (labels: readonly number[], winners: VoteWinners) =>

@@ -34,6 +34,13 @@ test('--json is one object, keyed by the names that were asked for; ties are all
   assert.not.ok('items' in JSON.parse((await select(GOOD, '--json')).stdout), 'only where they are asked for')
 })
 
+test('null is a candidate that was not scored, as `score` writes it: behind all others, without a vote weight', async () => {
+  const line = { id: 1, labels: [1, 0, 0], answers: ['3', '4', '4'], scores: [null, [0.1], [0.2]] }
+  const { code, stdout, stderr } = await select([line], '--per-item', '--json', '--aggregate', 'mean')
+  assert.is(code, 0, stderr)
+  assert.equal(JSON.parse(stdout).items, [{ id: 1, selected: { mean: [2] } }])
+})
+
 test('for people a table of accuracies; of choices where labels are missing, and it says which', async () => {
   const labelled = await select(GOOD, '--aggregate', 'min')
   assert.match(labelled.stdout, /2 problems; accuracy in %[\s\S]*\nmin +50\.0 +0\.0 to 100\.0/)

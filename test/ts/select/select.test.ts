@@ -28,6 +28,24 @@ test('logits and probabilities agree, and logits keep what probabilities lose', 
   assert.is(aggregate({ logits: [60] }, 'mean'), aggregate({ logits: [50] }, 'mean'))
 })
 
+test('mean_odds: a step that is surer than another never lowers its solution; the value keeps the constant for 1', () => {
+  const choices: [number[][], number[]][] = [
+    [[[0.9999999, 0.9999999], [1, 1]], [1]],
+    [[[0.99999, 0.99999], [1, 1]], [1]],
+    [[[1 - 2 ** -53, 0.5], [1, 0.5]], [1]],
+    [[[1, 0.2], [1, 0.9], [1, 0.9]], [1, 2]],
+    [[[1, 1, 0.1], [1, 0.99999, 0.99999], [0.999999, 0.999999, 0.999999]], [0]],
+    [[[1], [1, 1], [1, 0.9]], [0, 1]],
+    [[[1, 0], [], [0.99999, 0.99999]], [0]],
+    [[[0.5, 0.5], [0.9, 0.2], [0, 0]], [1]],
+  ] // biome-ignore format: a table
+  for (const [scores, best] of choices) assert.equal(selectBest({ id: 1, scores }, 'mean_odds'), best, JSON.stringify(scores))
+  assert.is(aggregate([1, 1], 'mean_odds'), 9999)
+  close(aggregate([1, 0.5], 'mean_odds'), 5000)
+  const logits = [{ logits: [60, 1] }, { logits: [50, 1] }, { logits: [60, 1] }]
+  assert.equal(selectBest({ id: 1, scores: logits }, 'mean_odds'), [0, 2])
+})
+
 test('certain steps neither fail nor hide the others', () => {
   assert.is(aggregate([0, 0.5], 'sum_logprob'), Number.NEGATIVE_INFINITY)
   assert.ok(Number.isFinite(aggregate([0, 1], 'sum_logit')))
