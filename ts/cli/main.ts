@@ -57,12 +57,17 @@ async function run(argv: readonly string[]): Promise<number> {
   return command.run(rest)
 }
 
+// Whoever read the output has gone, as `head` does: nobody to tell, and nothing to go on for.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') process.stderr.write(`mm-prm: cannot write to standard output: ${error.message}\n`)
+  process.exit(EXIT.failed)
+})
+process.stderr.on('error', () => {}) // messages that nobody reads stop no work
+
 try {
   process.exitCode = await run(process.argv.slice(2))
 } catch (error) {
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') {
-    process.exitCode = EXIT.failed // whoever read the output has gone: nobody to tell
-  } else if (error instanceof UsageError) {
+  if (error instanceof UsageError) {
     process.stderr.write(`mm-prm: ${error.message}\n`)
     process.exitCode = EXIT.usage
   } else {
