@@ -159,7 +159,7 @@ std::function<bool()> Batcher::when_all_cancelled(const Step& step) const {
 }
 
 void Batcher::compute(const Step& step, const KernelRunner& run) {
-  for (const PageOp& op : step.page_ops) {
+  for (const PageOp& op : step.plan.page_ops) {
     if (op.from < 0) {
       kv_.clear_page(op.to);
     } else {

@@ -61,8 +61,15 @@ void Prefill::emit(int num_rows, Step& step, const std::function<StepOutput(int)
   const StepPlan& plan = tree_.plan;
   const int end = next_row_ + num_rows;
   auto output = std::lower_bound(plan.output_rows.begin(), plan.output_rows.end(), next_row_);
+  int node = -1;
+  KeyRun seen;
   for (int row = next_row_; row < end; ++row) {
-    step.add_row(tree_.keys_T[row], plan.positions_T[row], plan.rows_T[row]);
+    if (tree_.node_T[row] != node) {
+      node = tree_.node_T[row];
+      seen.first = step.add_pages(tree_.pages_of_node(node));
+    }
+    seen.num_keys = plan.keys_T[row].num_keys;
+    step.add_row(tree_.keys_T[row], plan.positions_T[row], seen);
     for (int i = plan.slot_begin_T1[row]; i < plan.slot_begin_T1[row + 1]; ++i) step.add_slot(plan.slots[i]);
     if (output == plan.output_rows.end() || *output != row) continue;
     step.plan.output_rows.push_back(step.plan.num_rows() - 1);
@@ -87,12 +94,12 @@ void Prefill::advance(int num_rows) {
 
 void Prefill::publish_node(int node, int num_tokens) {
   const std::span<const TokenKey> keys = sequences_[sequence_of_node_[node]];
-  cache_.publish(keys.first(num_tokens), tree_.plan.page_lists[node]);
+  cache_.publish(keys.first(num_tokens), tree_.pages_of_node(node));
 }
 
 std::span<const int32_t> Prefill::pages_of_sequence(int sequence) const {
   const size_t num_pages = (sequences_[sequence].size() + kPageTokens - 1) / kPageTokens;
-  return std::span<const int32_t>(tree_.plan.page_lists[tree_.leaf_of[sequence]]).first(num_pages);
+  return tree_.pages_of_node(tree_.leaf_of[sequence]).first(num_pages);
 }
 
 }  // namespace mmprm

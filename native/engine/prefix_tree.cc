@@ -51,18 +51,19 @@ PackedTree PrefixPacker::place(std::span<const int32_t> new_pages) const {
 void PrefixPacker::place_pages(std::span<const int32_t> new_pages, PackedTree& out) const {
   StepPlan& plan = out.plan;
   std::vector<std::vector<Slot>> slots_of_row(trie_.num_rows());
-  plan.page_lists.resize(trie_.num_nodes());
+  out.pages_of.resize(trie_.num_nodes());
   for (int index : trie_.order()) {
     const TokenTrie::Node& node = trie_.node(index);
     if (node.keys.empty()) continue;
-    std::vector<int32_t>& pages = plan.page_lists[index];
     const int first = first_new_page(node), end = end_page(node), num_cached = node.cached / kPageTokens;
+    out.pages_of[index] = {static_cast<int32_t>(plan.pages.size()), end};
     for (int p = 0; p < first; ++p) {
-      pages.push_back(p < num_cached ? cached_page(node, p) : plan.page_lists[node.parent][p]);
+      const int32_t inherited = p < num_cached ? cached_page(node, p) : out.pages_of_node(node.parent)[p];
+      plan.pages.push_back(inherited);
     }
     for (int p = first; p < end; ++p) {
-      const int32_t page = new_pages[plan.num_pages++];
-      pages.push_back(page);
+      const int32_t page = new_pages[out.num_new_pages++];
+      plan.pages.push_back(page);
       const int begin = p * kPageTokens;
       if (begin < node.cached) out.copies.push_back({cached_page(node, p), page});
       for (int i = std::max(begin, node.cached); i < std::min(begin + kPageTokens, node.end()); ++i) {
@@ -84,7 +85,7 @@ void PrefixPacker::place_rows(PackedTree& out) const {
       out.keys_T.push_back(node.keys[position - node.start]);
       out.node_T.push_back(index);
       out.plan.positions_T.push_back(position);
-      out.plan.rows_T.push_back({out.plan.page_lists[index].data(), position + 1});
+      out.plan.keys_T.push_back({out.pages_of[index].first, position + 1});
     }
   }
 }

@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "device/step_plan.h"
 #include "engine/token_trie.h"
-#include "models/step_plan.h"
 
 namespace mmprm {
 
@@ -25,14 +25,25 @@ struct PageCopy {
   int32_t from = 0, to = 0;
 };
 
+// Pages of a trie's node and all above it: plan.pages[first …].
+struct PageRun {
+  int32_t first = 0, count = 0;
+};
+
 struct PackedTree {
-  StepPlan plan;                 // without tokens_T: see keys_T
-  std::vector<TokenKey> keys_T;  // one per row
-  std::vector<int32_t> node_T;   // the trie node of each row, index into plan.page_lists
-  std::vector<PageCopy> copies;  // to be made before the first row is computed
-  std::vector<int32_t> leaf_of;  // per sequence: the node of its last token
+  StepPlan plan;                  // without tokens_T: see keys_T
+  int num_new_pages = 0;          // of those given, in order
+  std::vector<TokenKey> keys_T;   // one per row
+  std::vector<int32_t> node_T;    // the trie node of each row, index into pages_of
+  std::vector<PageRun> pages_of;  // per node
+  std::vector<PageCopy> copies;   // to be made before the first row is computed
+  std::vector<int32_t> leaf_of;   // per sequence: the node of its last token
   // For each sequence and each of its requested positions: index into plan.output_rows.
   std::vector<std::vector<int32_t>> outputs;
+
+  std::span<const int32_t> pages_of_node(int node) const {
+    return std::span(plan.pages).subspan(pages_of[node].first, pages_of[node].count);
+  }
 };
 
 class PrefixPacker {

@@ -133,10 +133,10 @@ bool Scheduler::reserve_row(Group& group, Sample& sample, Step& step) {
   const int32_t page = take_page(group);
   if (page < 0) return false;
   if (fresh) {
-    step.page_ops.push_back({-1, page});
+    step.plan.page_ops.push_back({-1, page});
     sample.pages.push_back(page);
   } else {
-    step.page_ops.push_back({sample.pages.back(), page});
+    step.plan.page_ops.push_back({sample.pages.back(), page});
     pool_.release(sample.pages.back());
     sample.pages.back() = page;
   }
@@ -179,7 +179,7 @@ void Scheduler::emit_decode_rows(Step& step) {
       const Sample& sample = group->samples[i];
       if (sample.done) continue;
       const int position = sample.num_computed;
-      step.add_row(sample.keys[position], position, {sample.pages.data(), position + 1});
+      step.add_row(sample.keys[position], position, {step.add_pages(sample.pages), position + 1});
       step.add_slot({sample.pages.back(), position % kPageTokens});
       step.plan.output_rows.push_back(step.num_decode_rows++);
       step.outputs.push_back({id, {static_cast<int>(i)}, -1});

@@ -1,10 +1,11 @@
 // One step of the engine: a forward pass over rows of many requests, and what to do with its output rows.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "device/step_plan.h"
 #include "engine/token_key.h"
-#include "models/step_plan.h"
 
 namespace mmprm {
 
@@ -18,7 +19,6 @@ struct StepOutput {
 
 struct Step {
   StepPlan plan;
-  std::vector<PageOp> page_ops;
   std::vector<TokenKey> image_rows;  // row r is meant by token -1 - r of the plan
   std::vector<StepOutput> outputs;   // one per plan.output_rows
 
@@ -31,11 +31,17 @@ struct Step {
 
   bool empty() const { return plan.tokens_T.empty(); }
 
-  void add_row(TokenKey key, int position, RowKeys seen) {
+  // The pages of rows that follow: what their KeyRun begins at.
+  int32_t add_pages(std::span<const int32_t> pages) {
+    const int32_t first = static_cast<int32_t>(plan.pages.size());
+    plan.pages.insert(plan.pages.end(), pages.begin(), pages.end());
+    return first;
+  }
+  void add_row(TokenKey key, int position, KeyRun seen) {
     if (is_image(key)) image_rows.push_back(key);
     plan.tokens_T.push_back(is_image(key) ? -static_cast<int32_t>(image_rows.size()) : token_of(key));
     plan.positions_T.push_back(position);
-    plan.rows_T.push_back(seen);
+    plan.keys_T.push_back(seen);
     if (plan.slot_begin_T1.empty()) plan.slot_begin_T1.push_back(0);
     plan.slot_begin_T1.push_back(static_cast<int32_t>(plan.slots.size()));
   }

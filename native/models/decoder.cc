@@ -61,11 +61,11 @@ void Decoder::compute(const StepPlan& plan, const KvLayers& kv, const float* ima
     if (hidden) capture_hidden(kept, *hidden);
     write_qkv(layer, plan, pages, run);
     if (l < last) {
-      attend(plan.rows_T, nullptr, pages, run);
+      attend(rows_T_, nullptr, pages, run);
       project_and_mlp(layer, plan.num_rows(), run);
     } else if (num_outputs > 0) {
       std::vector<RowKeys> rows;
-      for (int32_t r : plan.output_rows) rows.push_back(plan.rows_T[r]);
+      for (int32_t r : plan.output_rows) rows.push_back(rows_T_[r]);
       attend(rows, plan.output_rows.data(), pages, run);
       keep_output_rows(plan);
       std::iota(kept.begin(), kept.end(), 0);
@@ -84,6 +84,8 @@ void Decoder::reserve(const StepPlan& plan) {
   int num_positions = 0;
   for (int32_t p : plan.positions_T) num_positions = std::max(num_positions, p + 1);
   rope_.grow(num_positions);
+  rows_T_.clear();
+  for (const KeyRun& seen : plan.keys_T) rows_T_.push_back({plan.pages.data() + seen.first, seen.num_keys});
   for (RowBuffer* all : {&x_, &q_, &attended_}) all->reserve(T);
   for (RowBuffer* part : {&qkv_, &normed_, &mlp_}) part->reserve(block);
   output_.reserve(static_cast<int>(plan.output_rows.size()));
@@ -91,11 +93,13 @@ void Decoder::reserve(const StepPlan& plan) {
 
 void Decoder::reserve_own_pages(const StepPlan& plan) {
   const size_t page_bytes = KvStore::page_bytes(1, model_.spec.kv_heads_G, model_.spec.head_dim_D, dtype_);
-  own_pages_.reserve(plan.num_pages * page_bytes);
+  int num_pages = 0;
+  for (int32_t page : plan.pages) num_pages = std::max(num_pages, page + 1);
+  own_pages_.reserve(num_pages * page_bytes);
   // INVARIANT: slots that no row fills hold finite numbers, whatever an earlier call left there.
-  std::vector<int> filled(plan.num_pages);
+  std::vector<int> filled(num_pages);
   for (const Slot& slot : plan.slots) ++filled[slot.page];
-  for (int p = 0; p < plan.num_pages; ++p) {
+  for (int p = 0; p < num_pages; ++p) {
     if (filled[p] < kPageTokens) std::memset(own_pages_.data() + p * page_bytes, 0, page_bytes);
   }
 }

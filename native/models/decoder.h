@@ -9,12 +9,12 @@
 #include <span>
 #include <vector>
 
+#include "device/step_plan.h"
 #include "models/kernel_runner.h"
 #include "models/kv_store.h"
 #include "models/packed_model.h"
 #include "models/rope_table.h"
 #include "models/row_buffer.h"
-#include "models/step_plan.h"
 
 namespace mmprm {
 
@@ -79,7 +79,8 @@ class Decoder {
   const PackedDecoder& model_;
   DType dtype_;
   RopeTable rope_;
-  AlignedBuffer own_pages_;  // of forward(): one layer's, which each layer overwrites
+  std::vector<RowKeys> rows_T_;  // of the plan
+  AlignedBuffer own_pages_;      // of forward(): one layer's, which each layer overwrites
   // Residual stream and normed output rows in F32, then one row block of activations each.
   RowBuffer x_, output_, qkv_, normed_, mlp_;
   RowBuffer q_, attended_;  // all rows

@@ -47,7 +47,7 @@ class Packer {
 
   PackedLinear gate_up(const DecoderLayerWeights& layer) {
     PackedLinear out = pack(interleave_gate_up(layer.gate.row_refs(), layer.up.row_refs()), layer.gate.cols,
-                      options_.weight_dtype);
+                            options_.weight_dtype);
     out.bias = interleave_gate_up(layer.gate_bias.to_f32(), layer.up_bias.to_f32());
     release(layer.gate);
     release(layer.up);

@@ -25,22 +25,22 @@ class FakeModel {
 
   // The path hash of each output row.
   std::vector<uint64_t> run(const Step& step) {
-    for (const PageOp& op : step.page_ops) {
+    for (const PageOp& op : step.plan.page_ops) {
       for (int s = 0; s < kPageTokens; ++s) at(op.to, s) = op.from < 0 ? Slot{} : at(op.from, s);
     }
     const StepPlan& plan = step.plan;
     std::vector<uint64_t> hashes;
     for (int t = 0; t < plan.num_rows(); ++t) {
       const int position = plan.positions_T[t];
-      const RowKeys& seen = plan.rows_T[t];
-      CHECK_EQ(seen.num_keys, position + 1);
+      const std::span<const int32_t> seen = std::span(plan.pages).subspan(plan.keys_T[t].first);
+      CHECK_EQ(plan.keys_T[t].num_keys, position + 1);
       const int32_t token = plan.tokens_T[t];
       const TokenKey key = token < 0 ? step.image_rows[-1 - token] : text_key(token);
       const uint64_t hash = mix(position > 0 ? seen_at(seen, position - 1).hash : 1, key);
       for (int i = plan.slot_begin_T1[t]; i < plan.slot_begin_T1[t + 1]; ++i) {
         at(plan.slots[i].page, plan.slots[i].slot) = {key, hash};
       }
-      check_path(seen, hash);
+      check_path(seen, position + 1, hash);
       hashes.push_back(hash);
     }
     std::vector<uint64_t> outputs;
@@ -55,13 +55,13 @@ class FakeModel {
   };
 
   Slot& at(int32_t page, int slot) { return slots_[size_t(page) * kPageTokens + slot]; }
-  Slot& seen_at(const RowKeys& seen, int position) {
-    return at(seen.pages[position / kPageTokens], position % kPageTokens);
+  Slot& seen_at(std::span<const int32_t> seen, int position) {
+    return at(seen[position / kPageTokens], position % kPageTokens);
   }
 
-  void check_path(const RowKeys& seen, uint64_t last) {
+  void check_path(std::span<const int32_t> seen, int num_keys, uint64_t last) {
     uint64_t hash = 1;
-    for (int i = 0; i < seen.num_keys; ++i) {
+    for (int i = 0; i < num_keys; ++i) {
       hash = mix(hash, seen_at(seen, i).key);
       CHECK_EQ(seen_at(seen, i).hash, hash);
     }

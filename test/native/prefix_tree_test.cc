@@ -30,9 +30,9 @@ void check_path(const StepPlan& plan, int row, const std::vector<int32_t>& token
       CHECK(fresh);  // two rows never share a slot
     }
   }
-  CHECK_EQ(plan.rows_T[row].num_keys, int(tokens.size()));
+  CHECK_EQ(plan.keys_T[row].num_keys, int(tokens.size()));
   for (size_t p = 0; p < tokens.size(); ++p) {
-    const int page = plan.rows_T[row].pages[p / kPageTokens];
+    const int page = plan.pages[plan.keys_T[row].first + p / kPageTokens];
     const auto found = row_in_slot.find({page, int(p % kPageTokens)});
     CHECK(found != row_in_slot.end());
     CHECK_EQ(plan.tokens_T[found->second], tokens[p]);
