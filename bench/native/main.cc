@@ -1,12 +1,14 @@
 // native_bench [--json FILE] [--threads N] [FILTER]: times every kernel case that can be timed, on every
 // instruction set of this processor, against the limit of the machine. A case is checked first: no correct
 // result, no number. FILTER is part of "name [isa]".
+// native_bench --neighbours [--json FILE] [--threads N]: all threads against one, beside busy processes.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "base/cpu_features.h"
+#include "neighbours.h"
 #include "roofs.h"
 
 namespace mmprm {
@@ -31,6 +33,7 @@ struct Options {
   const char* json = nullptr;
   const char* filter = nullptr;
   int threads = physical_threads();
+  bool neighbours = false;
 };
 
 std::vector<KernelCase> timed_cases() {
@@ -140,6 +143,8 @@ bool parse_options(int argc, char** argv, Options& options) {
       options.json = argv[++i];
     } else if (std::strcmp(argv[i], "--threads") == 0 && has_value) {
       options.threads = std::atoi(argv[++i]);
+    } else if (std::strcmp(argv[i], "--neighbours") == 0) {
+      options.neighbours = true;
     } else if (argv[i][0] != '-' && !options.filter) {
       options.filter = argv[i];
     } else {
@@ -147,6 +152,43 @@ bool parse_options(int argc, char** argv, Options& options) {
     }
   }
   return options.threads >= 1;
+}
+
+bool write_neighbours(const char* path, const std::vector<NeighboursResult>& results) {
+  FILE* file = std::fopen(path, "w");
+  if (!file) return false;
+  const char* separator = "{\n  \"results\": [\n";
+  for (const NeighboursResult& r : results) {
+    std::fprintf(file,
+                 "%s    {\"shape\": \"%s\", \"neighbours\": %d, \"one_ms\": %.6g, \"shared_ms\": %.6g, "
+                 "\"shared_p95_ms\": %.6g, \"ratio\": %.4f, \"steps\": %d}",
+                 separator, r.shape, r.neighbours, r.one_ms, r.shared_ms, r.shared_p95_ms, r.ratio, r.steps);
+    separator = ",\n";
+  }
+  std::fprintf(file, "\n  ]\n}\n");
+  return std::fclose(file) == 0;
+}
+
+// Fails where sharing costs more than a fifth at any load.
+int run_neighbours(const Options& options) {
+  constexpr double kSeconds = 8, kMostRatio = 1.2;
+  std::vector<NeighboursResult> results;
+  bool failed = false;
+  for (const StepShape& shape : kStepShapes) {
+    for (int neighbours : {0, 1, 2, 4, 8}) {
+      const NeighboursResult r = measure_neighbours(shape, neighbours, options.threads, kSeconds);
+      std::printf("%-12s %d neighbours: one thread %8.1f ms, %d threads %8.1f ms, %.2f of it\n", r.shape,
+                  r.neighbours, r.one_ms, options.threads, r.shared_ms, r.ratio);
+      std::fflush(stdout);
+      failed |= r.ratio > kMostRatio;
+      results.push_back(r);
+    }
+  }
+  if (options.json && !write_neighbours(options.json, results)) {
+    std::printf("cannot write %s\n", options.json);
+    return 1;
+  }
+  return failed ? 1 : 0;
 }
 
 int run(const Options& options) {
@@ -182,8 +224,8 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   mmprm::Options options;
   if (!mmprm::parse_options(argc, argv, options)) {
-    std::printf("usage: native_bench [--json FILE] [--threads N] [FILTER]\n");
+    std::printf("usage: native_bench [--json FILE] [--threads N] [FILTER | --neighbours]\n");
     return 2;
   }
-  return mmprm::run(options);
+  return options.neighbours ? mmprm::run_neighbours(options) : mmprm::run(options);
 }

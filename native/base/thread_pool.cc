@@ -45,33 +45,37 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::run_shared(int64_t units, int64_t grain, Call call, void* body) {
   units_ = units;
   grain_ = std::max<int64_t>(grain, 1);
+  num_ranges_ = (units - 1) / grain_ + 1;
   call_ = call;
   body_ = body;
-  next_unit_.store(0, std::memory_order_relaxed);
-  num_busy_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
+  num_undone_.store(static_cast<int32_t>(num_ranges_), std::memory_order_relaxed);
+  // From here on a worker that is still awake may claim, before it is told of a new epoch.
+  num_unclaimed_.store(num_ranges_, std::memory_order_release);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
-  take_units();
-  for (int32_t busy; (busy = num_busy_.load(std::memory_order_acquire)) != 0;)
-    wait_while_equal(num_busy_, busy);
+  take_ranges();
+  for (int32_t undone; (undone = num_undone_.load(std::memory_order_acquire)) != 0;)
+    wait_while_equal(num_undone_, undone);
 }
 
-void ThreadPool::take_units() {
+void ThreadPool::take_ranges() {
   for (;;) {
-    const int64_t begin = next_unit_.fetch_add(grain_, std::memory_order_relaxed);
-    if (begin >= units_) return;
+    // INVARIANT: what this takes from a positive number is a range of the current loop, however late it comes:
+    // the next loop overwrites the number only after every claimed range is done.
+    const int64_t left = num_unclaimed_.fetch_sub(1, std::memory_order_acquire);
+    if (left <= 0) return;
+    const int64_t begin = (num_ranges_ - left) * grain_;
     call_(body_, begin, std::min(begin + grain_, units_));
+    if (num_undone_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_undone_.notify_one();
   }
 }
 
 void ThreadPool::work() {
   for (uint32_t seen = 0;;) {
     wait_while_equal(epoch_, seen);
-    // INVARIANT: a new loop starts only after every worker has finished the last one, so none is missed.
     seen = epoch_.load(std::memory_order_acquire);
     if (stopping_.load(std::memory_order_relaxed)) return;
-    take_units();
-    if (num_busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_busy_.notify_one();
+    take_ranges();
   }
 }
 

@@ -1,9 +1,11 @@
 // A persistent pool: the caller and `num_threads - 1` workers share out the units of one loop at a time.
 //
-// Results never depend on who ran what, because kernels are pure functions of their units. Workers spin
-// briefly after a loop (the next one follows within microseconds inside a forward pass) and then sleep.
-// WHY a short spin: a spinning worker on a machine with as many runnable threads as cores starves the very
-// thread it waits for.
+// Results never depend on who ran what, because kernels are pure functions of their units. A loop ends when its
+// units are done, whether or not every worker has seen it: a worker that the system took off the processor
+// holds up nobody unless it has a range in hand, and finds nothing to do when it comes back.
+// Workers spin briefly after a loop (the next one follows within microseconds inside a forward pass) and then
+// sleep. WHY a short spin: a spinning worker on a machine with as many runnable threads as cores starves the
+// very thread it waits for.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -44,13 +46,15 @@ class ThreadPool {
 
   void run_shared(int64_t units, int64_t grain, Call call, void* body);
   void work();
-  void take_units();
+  void take_ranges();
 
-  std::atomic<uint32_t> epoch_{0};    // one per loop; workers wait for it to change
-  std::atomic<int32_t> num_busy_{0};  // workers that have not finished the current loop
-  std::atomic<int64_t> next_unit_{0};
+  std::atomic<uint32_t> epoch_{0};  // one per loop; sleeping workers wait for it to change
   std::atomic<bool> stopping_{false};
-  int64_t units_ = 0, grain_ = 1;
+  // Ranges of the current loop that nobody has claimed (or fewer than zero), and that are not done.
+  std::atomic<int64_t> num_unclaimed_{0};
+  std::atomic<int32_t> num_undone_{0};
+  // The current loop, read only by who has claimed one of its ranges: it cannot end before that range is done.
+  int64_t units_ = 0, grain_ = 1, num_ranges_ = 0;
   Call call_ = nullptr;
   void* body_ = nullptr;
   std::vector<std::thread> workers_;
