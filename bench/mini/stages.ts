@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { ProblemTree } from '../../ts/contracts/records.ts'
 import type { DatasetOptions } from '../../ts/dataset/index.ts'
-import { Engine } from '../../ts/engine/engine.ts'
+import { openScorer } from '../../ts/kit/index.ts'
 import { sampleCandidates, scoreCandidates, type TaskCandidates } from '../../ts/mini/candidates.ts'
 import { type Judged, judge } from '../../ts/mini/loop.ts'
 import { openMiniPolicy, trainMiniPolicy } from '../../ts/mini/policy.ts'
@@ -76,9 +76,9 @@ export async function search(
 ): Promise<SearchResult> {
   const tasks = await makeTasks(at('search-problems'), IN_DOMAIN, 'search/reproduce', problems, { part: 'train' })
   const out = at(name)
-  await using opened = await openMiniPolicy(model)
+  await using policy = await openMiniPolicy(model)
   await searchMini({
-    ...{ policy: opened.policy, problems: tasks.map((t) => t.problem), out, seed: PLAN.seed, options },
+    ...{ policy, problems: tasks.map((t) => t.problem), out, seed: PLAN.seed, options },
     maxRollouts: PLAN.search.rollouts,
     onProgress: ({ done, skipped, rollouts }) => say(`${name}: ${done + skipped} of ${problems}, ${rollouts} rollouts`, 30),
   })
@@ -128,13 +128,13 @@ async function problemsOf(set: ProblemSet): Promise<MiniTask[]> {
 
 export async function candidatesOf(model: string, set: ProblemSet): Promise<TaskCandidates[]> {
   const tasks = await problemsOf(set)
-  await using opened = await openMiniPolicy(model)
-  return await sampleCandidates(opened.policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
+  await using policy = await openMiniPolicy(model)
+  return await sampleCandidates(policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
     say(`candidates of ${basename(model)}, ${set}: ${done} of ${tasks.length}`, 30),
   )
 }
 
 export async function judgeWith(prm: string, name: string, candidates: readonly TaskCandidates[]): Promise<Judged> {
-  await using engine = await Engine.open({ model: prm })
-  return judge(name, candidates, await scoreCandidates(engine, candidates))
+  await using scorer = await openScorer({ model: prm })
+  return judge(name, candidates, await scoreCandidates(scorer, candidates))
 }

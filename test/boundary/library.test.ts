@@ -27,13 +27,14 @@ test.after(() => rmSync(scratch, { recursive: true }))
 
 const SURFACE = {
   '': ['Engine', 'EngineError', 'ERROR_CODES', 'checkpointHash', 'initModel', 'train'],
+  kit: ['openPolicy', 'openScorer', 'openJudge', 'openVerifier'],
   policy: ['openAiPolicy', 'nativePolicy', 'scriptedPolicy', 'nativeScorer', 'chatJudge', 'engineJudge', 'policyJudge'],
   search: ['STRATEGIES', 'findStrategy', 'omega', 'bestOfN', 'beam', 'runSearch', 'identityOf', 'WIDTH_SCHEDULES'],
   store: ['SqliteRunStore', 'openRun', 'runId'],
   dataset: ['buildDataset', 'traverse', 'LABEL_KINDS', 'FORMAT_NAMES'],
   problems: ['readProblems', 'curate', 'QUESTION_TYPES'],
   select: ['aggregate', 'bestOf', 'majorityVote', 'weightedVote', 'passAtK'],
-  verify: ['ruleVerifier', 'verifyAnswer', 'extractAnswer'],
+  verify: ['ruleVerifier', 'verifyAnswer', 'extractAnswer', 'readAnswerBlock'],
 }
 
 test('what the package says it exports is there', () => {

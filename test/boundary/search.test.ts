@@ -62,6 +62,38 @@ test('best-of-n with a process reward model as scorer', async () => {
   assert.is(all.length, 9)
 })
 
+test('a search opens its models as the engine can; another type of weights is another run', () => {
+  const out = join(scratch, 'int8')
+  const engine = ['--isa', 'reference', '--threads', '1', '--max-tiles', '1']
+  search(out, '--strategy', 'best-of-n', '--set', 'n=1', '--scorer', MODEL, '--weights', 'int8', ...engine)
+  const reader = openRun(out)
+  assert.match(reader.identity.policy.modelHash, /^[0-9a-f]{16}\+int8\+tiles=1$/)
+  assert.is(reader.identity.scorer, `mm-prm@${reader.identity.policy.modelHash}`)
+  reader.close()
+  const other = start(out, '--strategy', 'best-of-n', '--set', 'n=1', '--scorer', MODEL, '--dtype', 'int4', ...engine, '--resume')
+  assert.match(other.stderr, /policy\.modelHash: .*int8.* → .*int4/)
+  for (const [args, message] of [
+    [['--dtype', 'int4', '--weights', 'int8'], /--weights is --dtype, but they say int8 and int4/],
+    [['--weights', 'int2'], /--weights must be one of f32, bf16, int8, int4, got "int2"/],
+    [['--isa', 'sse'], /--isa must be one of/],
+  ] as [string[], RegExp][]) {
+    const { status, stderr } = start(out, ...args)
+    assert.is(status, 2)
+    assert.match(stderr, message)
+  }
+})
+
+test('every command that opens a model takes the same options of the engine', () => {
+  for (const command of ['score', 'generate', 'search', 'best-of-n', 'curate', 'dataset']) {
+    const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, command, '--help'], { encoding: 'utf8' })
+    for (const option of ['--dtype TYPE', '--weights', '--threads N', '--isa NAME', '--max-tiles N']) {
+      assert.ok(stdout.includes(option), `${command} ${option}`)
+    }
+    const { stderr } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, command, '--weights', 'int8'], { encoding: 'utf8' })
+    assert.not.match(stderr, /unknown option/, command)
+  }
+})
+
 test('a scorer that does not tell how it scores is refused before anything is asked; its family can be named', () => {
   const silent = join(import.meta.dirname, '../../models/mini-policy')
   const out = join(scratch, 'silent')

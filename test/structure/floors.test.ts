@@ -26,7 +26,7 @@ const NATIVE_FORBIDDEN =
   /<(?:napi|node_api|node|v8|uv|iostream)(?:\.h)?>|\b(?:getenv|printf|puts|abort|_?exit|quick_exit)\s*\(|std::(?:cout|cerr|clog)\b/
 
 /** Composition roots see every folder; all others see themselves and the contracts. */
-const TS_ROOTS = ['cli', 'mini', 'index.ts']
+const TS_ROOTS = ['cli', 'kit', 'mini', 'index.ts']
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 // WHY git's list: build outputs and other people's scratch files are none of our business.

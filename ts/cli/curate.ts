@@ -17,6 +17,7 @@ import {
 } from '../problems/index.ts'
 import { canDecide, verifyAnswer } from '../verify/index.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { ENGINE_OPTIONS } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { LineFile } from './lines.ts'
@@ -70,7 +71,7 @@ const OPTIONS = {
 } as const
 
 const FILTER_OPTIONS = ['min-pass-rate', 'max-pass-rate', 'max-text-only-rate', 'rollouts', 'seed', 'in-flight']
-const SHARED_WITH_JUDGE = ['dtype', 'threads', 'api-key-file']
+const SHARED_WITH_JUDGE = [...Object.keys(ENGINE_OPTIONS), 'api-key-file']
 
 type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
 
@@ -150,18 +151,17 @@ async function curateOptions(
   const asked = readFilter(values)
   const testSet: Problem[] = []
   if (values['test-set']) for await (const p of goodProblems(values['test-set'], bad)) testSet.push(p)
-  const { verifier, close } = await openVerifier(values)
-  closing.push(close)
-  const opened = asked && (await openPolicy(values))
-  if (opened) closing.push(opened.close)
-  const settings = asked &&
-    opened && { ...asked.filter, policy: rolloutIdentity(opened.policy.identity), verifier: verifier.name }
+  const verifier = await openVerifier(values)
+  closing.push(verifier.close)
+  const policy = asked && (await openPolicy(values))
+  if (policy) closing.push(policy.close)
+  const settings = asked && policy && { ...asked.filter, policy: rolloutIdentity(policy.identity), verifier: verifier.name }
   return {
     ...(settings && { asked: new DecisionFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
     ...{ signal, verifier, hashImage, testSet, isSameAnswer, isVerifiable: (answer: string) => canDecide(answer, answer) },
     ...(types && { types }),
     ...(leakOverlap !== undefined && { leakOverlap }),
-    ...(asked && opened && { ...asked.filter, policy: opened.policy, inFlight: asked.inFlight ?? opened.inFlight }),
+    ...(asked && policy && { ...asked.filter, policy, inFlight: asked.inFlight ?? policy.inFlight }),
   }
 }
 

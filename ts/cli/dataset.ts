@@ -11,11 +11,13 @@ import {
   FORMAT_NAMES,
   LABEL_KINDS,
 } from '../dataset/index.ts'
+import type { OpenedJudge } from '../kit/index.ts'
 import { openRun } from '../store/reader.ts'
 import { firstErrorJudge, rememberingJudge } from '../verify/index.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { ENGINE_OPTIONS, engineUsage } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
-import { JUDGE_OPTIONS, type OpenedJudge, openJudge } from './judge-options.ts'
+import { JUDGE_OPTIONS, openJudge } from './judge-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -38,17 +40,17 @@ Turns the finished trees of a search run into samples with a label per step, spl
   --judge-model DIR|NAME   keep only samples on which this model finds the same first error as the search
   --judge-endpoint URL     where it is a name: an OpenAI-compatible server, up to and including /v1
   --api-key-file FILE  for that server
-  --dtype f32|bf16     of that model's weights, and --threads N, where it runs here
   --resume             go on with a build that was stopped, without asking that model anything twice
   --validation X       share of problems, --test X likewise (default 0)
   --seed S             of every choice (default 0)
-  --json               the manifest on standard output`
+  --json               the manifest on standard output
+for that model, where it runs here:
+${engineUsage(20)}`
 
 const OPTIONS = {
   ...JUDGE_OPTIONS,
+  ...ENGINE_OPTIONS,
   'api-key-file': { type: 'string' },
-  dtype: { type: 'string' },
-  threads: { type: 'string' },
   run: { type: 'string' },
   out: { type: 'string' },
   format: { type: 'string' },

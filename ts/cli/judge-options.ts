@@ -1,11 +1,13 @@
 /** Options of commands that verify answers: rules, and where these cannot decide, a model as judge if one is given. */
-
-import type { AskJudge, Verifier } from '../contracts/verifier.ts'
-import { checkpointHash } from '../engine/checkpoint-hash.ts'
-import { chatJudge, engineJudge } from '../policy/judge.ts'
-import { ruleVerifier } from '../verify/index.ts'
+import {
+  type OpenedJudge,
+  type OpenedVerifier,
+  openJudge as openKitJudge,
+  openVerifier as openKitVerifier,
+} from '../kit/index.ts'
 import { UsageError } from './command.ts'
-import { openEngine, readApiKey } from './policy-options.ts'
+import { type EngineValues, readEngineOptions, shown } from './engine-options.ts'
+import { readApiKey } from './policy-options.ts'
 
 export const JUDGE_OPTIONS = {
   'judge-model': { type: 'string' },
@@ -15,37 +17,29 @@ export const JUDGE_OPTIONS = {
 export const JUDGE_USAGE = `  --judge-model DIR|NAME   judges answers the rules cannot decide: a checkpoint folder, or a model's name on
   --judge-endpoint URL     an OpenAI-compatible server, up to and including /v1`
 
-type Values = { [K in keyof typeof JUDGE_OPTIONS | 'api-key-file' | 'dtype' | 'threads']?: string | undefined }
+type Values = EngineValues & { [K in keyof typeof JUDGE_OPTIONS | 'api-key-file']?: string | undefined }
 
-export interface OpenedVerifier {
-  readonly verifier: Verifier
-  close(): Promise<void>
+/** Where the judge is; undefined where none is asked for. */
+function readJudge(values: Values) {
+  const { 'judge-model': model, 'judge-endpoint': server } = values
+  if (model !== undefined) {
+    return server === undefined
+      ? { model, ...readEngineOptions(values) }
+      : { model, server, ...readApiKey(values['api-key-file']) }
+  }
+  if (server !== undefined) throw new UsageError('--judge-endpoint needs --judge-model')
+  return undefined
 }
 
-export interface OpenedJudge {
-  readonly ask: AskJudge
-  /** Recorded: another judge makes another run. */
-  readonly name: string
-  close(): Promise<void>
-}
-
-/** undefined where no judge is asked for. */
+/** undefined where no judge is asked for. @throws EngineError as `kit.openJudge` */
 export async function openJudge(values: Values): Promise<OpenedJudge | undefined> {
-  const { 'judge-model': model, 'judge-endpoint': baseUrl } = values
-  if (model === undefined) {
-    if (baseUrl !== undefined) throw new UsageError('--judge-endpoint needs --judge-model')
-    return undefined
-  }
-  if (baseUrl !== undefined) {
-    return { ask: chatJudge({ baseUrl, model, ...readApiKey(values['api-key-file']) }), name: model, close: async () => {} }
-  }
-  const engine = await openEngine(model, values)
-  return { ask: engineJudge(engine), name: checkpointHash(model), close: () => engine.close() }
+  const judge = readJudge(values)
+  return judge && shown((onProgress) => openKitJudge('server' in judge ? judge : { ...judge, onProgress }))
 }
 
-export async function openVerifier(values: Values): Promise<OpenedVerifier> {
-  const judge = await openJudge(values)
-  if (!judge) return { verifier: ruleVerifier(), close: async () => {} }
-  const { ask, name, close } = judge
-  return { verifier: ruleVerifier({ judge: { ask, name } }), close }
+/** @throws EngineError as `kit.openVerifier` */
+export function openVerifier(values: Values): Promise<OpenedVerifier> {
+  const judge = readJudge(values)
+  if (!judge) return openKitVerifier()
+  return shown((onProgress) => openKitVerifier('server' in judge ? judge : { ...judge, onProgress }))
 }

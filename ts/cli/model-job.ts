@@ -8,8 +8,8 @@ import { invalidArgument } from '../contracts/errors.ts'
 import { inputBytes, type JsonLine, readJsonLines } from '../contracts/json-lines.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { Engine } from '../engine/engine.ts'
-import { MAX_THREADS, MAX_TILES } from '../engine/options.ts'
-import { EXIT, oneOf, positiveInteger, required } from './command.ts'
+import { EXIT, required } from './command.ts'
+import { ENGINE_OPTIONS, engineUsage, readEngineOptions, shown } from './engine-options.ts'
 import { badLine, LineFile, type LineSink, lineId, standardOutput } from './lines.ts'
 import { Progress } from './progress.ts'
 
@@ -17,19 +17,13 @@ export const MODEL_OPTIONS = {
   model: { type: 'string' },
   input: { type: 'string' },
   output: { type: 'string' },
-  dtype: { type: 'string' },
-  threads: { type: 'string' },
-  'max-tiles': { type: 'string' },
-  isa: { type: 'string' },
+  ...ENGINE_OPTIONS,
 } as const
 
 export const MODEL_USAGE = `  --model DIR        checkpoint folder
   --input FILE       JSON lines; - for standard input
   --output FILE      where results go (default: standard output)
-  --dtype TYPE       weights as f32, bf16, int8 or int4 (default bf16)
-  --threads N        threads (default: one per usable core)
-  --max-tiles N      tiles per image at most (default: as the checkpoint's config says)
-  --isa NAME         instruction set (default: the best)`
+${engineUsage(18)}`
 
 type Values = { [K in keyof typeof MODEL_OPTIONS]?: string | undefined }
 
@@ -40,20 +34,10 @@ export interface ModelJob {
 }
 
 export function readModelJob(values: Values): ModelJob {
-  const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
-  const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles', MAX_TILES)
-  const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16', 'int8', 'int4'])
-  const isa = oneOf(values.isa, 'isa', ['reference', 'avx2', 'avx512', 'avx512bf16'])
   return {
     input: required(values.input, 'input'),
     output: values.output,
-    engine: {
-      model: required(values.model, 'model'),
-      ...(weights && { weights }),
-      ...(threads && { threads }),
-      ...(maxTiles && { maxTiles }),
-      ...(isa && { isa }),
-    },
+    engine: { model: required(values.model, 'model'), ...readEngineOptions(values) },
   }
 }
 
@@ -101,17 +85,6 @@ async function answerLine(engine: Engine, input: JsonLine, folder: string, answe
   }
 }
 
-async function openModel(job: ModelJob): Promise<Engine> {
-  const progress = new Progress('opening')
-  const engine = await Engine.open({
-    ...job.engine,
-    onProgress: ({ doneBytes, totalBytes }) => progress.update(`${(doneBytes / 1e6).toFixed(0)} MB`, doneBytes / totalBytes),
-  })
-  const { architecture, scoring } = engine.info()
-  progress.finish(scoring ? `${architecture}, ${scoring}` : architecture)
-  return engine
-}
-
 /** Opened before the model, so that a bad path costs no wait; emptied when the first result is there. */
 async function openOutput({ input, output }: ModelJob): Promise<LineFile | undefined> {
   if (output === undefined) return undefined
@@ -131,7 +104,8 @@ async function emptied(file: LineFile | undefined): Promise<LineSink> {
 export async function runModelJob(job: ModelJob, label: string, inFlight: number, answer: AnswerLine): Promise<number> {
   const totalBytes = await inputBytes(job.input)
   await using file = await openOutput(job)
-  await using engine = await openModel(job)
+  const opened = await shown(async (onProgress) => ({ engine: await Engine.open({ ...job.engine, onProgress }) }))
+  await using engine = opened.engine
   const progress = new Progress(label)
   const folder = job.input === '-' ? process.cwd() : dirname(resolve(job.input))
   const counts = { done: 0, bad: 0 }

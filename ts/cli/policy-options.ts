@@ -1,18 +1,15 @@
 /** Options of commands that need a policy: the package's own engine on a checkpoint, or a server. */
 import { readFileSync } from 'node:fs'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
-import type { Policy } from '../contracts/policy.ts'
-import { readCheckpointFolder } from '../engine/checkpoint.ts'
-import { checkpointHash } from '../engine/checkpoint-hash.ts'
-import { Engine } from '../engine/engine.ts'
-import { FAMILY_NAMES } from '../engine/families/index.ts'
-import { MAX_THREADS } from '../engine/options.ts'
-import { defaultRolloutTemplate } from '../engine/prompt.ts'
-import { nativePolicy } from '../policy/native.ts'
-import { openAiPolicy } from '../policy/openai.ts'
-import { nativeScorer } from '../policy/scorer.ts'
+import {
+  type OpenedPolicy,
+  type OpenedScorer,
+  openPolicy as openKitPolicy,
+  openScorer as openKitScorer,
+  type PolicyOptions,
+} from '../kit/index.ts'
 import { numberIn, oneOf, positiveInteger, required, UsageError } from './command.ts'
-import { Progress } from './progress.ts'
+import { ENGINE_OPTIONS, type EngineValues, engineUsage, givenEngineOption, readEngineOptions, shown } from './engine-options.ts'
 
 export const POLICY_OPTIONS = {
   policy: { type: 'string' },
@@ -27,8 +24,7 @@ export const POLICY_OPTIONS = {
   'top-p': { type: 'string' },
   'repetition-penalty': { type: 'string' },
   'max-tokens': { type: 'string' },
-  dtype: { type: 'string' },
-  threads: { type: 'string' },
+  ...ENGINE_OPTIONS,
 } as const
 
 export const POLICY_USAGE = `  --policy native|openai   the package's engine, or an OpenAI-compatible server (default native)
@@ -42,20 +38,19 @@ export const POLICY_USAGE = `  --policy native|openai   the package's engine, or
   --temperature T          (default 1)      --top-k K   0 is off (default 50)
   --top-p P                (default 0.9)    --repetition-penalty R   (default 1.05)
   --max-tokens M           per rollout (default 4096)
-  --dtype f32|bf16         precision of the weights (default bf16)
-  --threads N              (default: one per usable core)`
+${engineUsage(24)}`
 
-type Values = { [K in keyof typeof POLICY_OPTIONS]?: string | undefined }
+export type PolicyValues = { [K in keyof typeof POLICY_OPTIONS]?: string | undefined }
 
-export interface OpenedPolicy {
-  readonly policy: Policy
-  /** Rollouts of so many problems keep it busy. */
-  readonly inFlight: number
-  close(): Promise<void>
+/** Other models of the same command, which share options with the policy. */
+interface Others {
+  scorer?: string | undefined
+  'judge-model'?: string | undefined
+  'judge-endpoint'?: string | undefined
 }
 
 /** Sampling as asked for; what is absent takes the policy's default. */
-function readSampling(values: Values) {
+function readSampling(values: PolicyValues) {
   const given = {
     temperature: numberIn(values.temperature, 'temperature', { min: 0 }),
     topK: numberIn(values['top-k'], 'top-k', { min: 0, whole: true }),
@@ -64,11 +59,6 @@ function readSampling(values: Values) {
     maxTokens: positiveInteger(values['max-tokens'], 'max-tokens'),
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-}
-
-export function openPolicy(values: Values): Promise<OpenedPolicy> {
-  const kind = oneOf(values.policy, 'policy', ['native', 'openai']) ?? 'native'
-  return kind === 'native' ? openNative(values) : openServer(values)
 }
 
 export function readApiKey(path: string | undefined): { apiKey?: string } {
@@ -80,70 +70,53 @@ export function readApiKey(path: string | undefined): { apiKey?: string } {
   }
 }
 
-async function openServer(values: Values): Promise<OpenedPolicy> {
-  for (const name of ['dtype', 'threads'] as const) {
-    if (values[name] !== undefined) throw new UsageError(`--${name} is for --policy native`)
-  }
-  const concurrency = positiveInteger(values.concurrency, 'concurrency') ?? 16
+/** An option that belongs to the other kind of policy; what a judge or a scorer needs is theirs. */
+function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void {
+  const opensFolder = values.scorer !== undefined || (values['judge-model'] !== undefined && !values['judge-endpoint'])
+  const foreign =
+    kind === 'native'
+      ? (['endpoint', 'api-key-file', 'concurrency', 'timeout'] as const).find(
+          (name) => values[name] !== undefined && !(name === 'api-key-file' && values['judge-endpoint']),
+        )
+      : opensFolder
+        ? undefined
+        : givenEngineOption(values)
+  if (foreign !== undefined) throw new UsageError(`--${foreign} is for --policy ${kind === 'native' ? 'openai' : 'native'}`)
+}
+
+function readServer(values: PolicyValues) {
+  const concurrency = positiveInteger(values.concurrency, 'concurrency')
   const seconds = numberIn(values.timeout, 'timeout', { above: 0 })
-  const policy = openAiPolicy({
-    baseUrl: required(values.endpoint, 'endpoint'),
-    model: required(values.model, 'model'),
-    concurrency,
-    sampling: readSampling(values),
+  return {
+    server: required(values.endpoint, 'endpoint'),
     ...readApiKey(values['api-key-file']),
+    ...(concurrency !== undefined && { concurrency }),
     ...(seconds !== undefined && { timeoutMs: seconds * 1000 }),
+  }
+}
+
+/** @throws UsageError for options of the other kind of policy; EngineError as `kit.openPolicy` */
+export function openPolicy(values: PolicyValues & Others): Promise<OpenedPolicy> {
+  const kind = oneOf(values.policy, 'policy', ['native', 'openai']) ?? 'native'
+  refuse(kind, values)
+  const options: PolicyOptions = {
+    model: required(values.model, 'model'),
+    ...(kind === 'openai' ? readServer(values) : readEngineOptions(values)),
     ...(values.template !== undefined && { template: values.template }),
-  })
-  return { policy, inFlight: concurrency, close: async () => {} }
+    sampling: readSampling(values),
+  }
+  return shown((onProgress) => openKitPolicy(kind === 'openai' ? options : { ...options, onProgress }))
 }
 
-const NATIVE_IN_FLIGHT = 8
-
-async function openNative(values: Values): Promise<OpenedPolicy> {
-  for (const name of ['endpoint', 'api-key-file', 'concurrency', 'timeout'] as const) {
-    if (values[name] !== undefined) throw new UsageError(`--${name} is for --policy openai`)
-  }
-  const model = required(values.model, 'model')
-  const engine = await openEngine(model, values)
-  const { recorded } = await readCheckpointFolder(model)
-  const template = values.template ?? defaultRolloutTemplate(recorded)
-  const options = { model, modelHash: checkpointHash(model), template, sampling: readSampling(values) }
+/** A process reward model as the scorer of a search. @throws EngineError as `kit.openScorer`, which --scoring may help */
+export async function openScorer(model: string, values: EngineValues & { scoring?: string | undefined }): Promise<OpenedScorer> {
+  const { scoring } = values
+  const options = { model, ...readEngineOptions(values), ...(scoring !== undefined && { scoring }) }
   try {
-    const policy = nativePolicy(engine, options as Parameters<typeof nativePolicy>[1])
-    return { policy, inFlight: NATIVE_IN_FLIGHT, close: () => engine.close() }
+    return await shown((onProgress) => openKitScorer({ ...options, onProgress }))
   } catch (error) {
-    await engine.close()
-    throw error
+    if (!(error instanceof EngineError)) throw error
+    const message = error.message.replace('name the scoring family:', 'name the scoring family with --scoring:')
+    throw new EngineError(error.code, message, { cause: error })
   }
-}
-
-/** Opens a checkpoint with its progress shown. */
-export async function openEngine(model: string, values: Pick<Values, 'dtype' | 'threads'>, scoring = 'auto'): Promise<Engine> {
-  const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
-  const weights = oneOf(values.dtype, 'dtype', ['f32', 'bf16'])
-  const progress = new Progress('opening')
-  const engine = await Engine.open({
-    ...{ model, scoring },
-    ...(weights && { weights }),
-    ...(threads && { threads }),
-    onProgress: ({ doneBytes, totalBytes }) => progress.update(`${(doneBytes / 1e6).toFixed(0)} MB`, doneBytes / totalBytes),
-  })
-  progress.finish(engine.info().architecture)
-  return engine
-}
-
-/**
- * A process reward model as the scorer of a search.
- * @throws EngineError UNSUPPORTED_MODEL: no PRM, or one that does not tell its scoring family and `scoring` is absent
- */
-export async function openScorer(model: string, values: Pick<Values, 'dtype' | 'threads'> & { scoring?: string | undefined }) {
-  const engine = await openEngine(model, values, values.scoring)
-  const { scoring } = engine.info()
-  if (scoring === null) {
-    await engine.close()
-    const what = 'its files do not tell how it scores steps; name the scoring family with --scoring'
-    throw new EngineError('ERR_ENGINE_UNSUPPORTED_MODEL', `${model}: ${what}: ${FAMILY_NAMES.join(', ')}`)
-  }
-  return { scorer: nativeScorer(engine, `${scoring}@${checkpointHash(model)}`), close: () => engine.close() }
 }

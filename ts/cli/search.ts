@@ -160,20 +160,20 @@ async function search(values: Values, signal: AbortSignal, closing: (() => Promi
   }
   const askedInFlight = positiveInteger(values['in-flight'], 'in-flight')
   const { total, bad } = await checkProblems(file, values['skip-bad'] ?? false)
-  const { verifier, close: closeVerifier } = await openVerifier(values)
-  closing.push(closeVerifier)
-  const { policy, inFlight, close } = await openPolicy(values)
-  closing.push(close)
-  const opened = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
-  if (opened) closing.push(opened.close)
-  const settings = { strategy, options, budget, seed, policy, verifier, ...(opened && { scorer: opened.scorer }) }
+  const verifier = await openVerifier(values)
+  closing.push(verifier.close)
+  const policy = await openPolicy(values)
+  closing.push(policy.close)
+  const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
+  if (scorer) closing.push(scorer.close)
+  const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }
   const store = SqliteRunStore.open(out, identityOf(settings), { resume: values.resume ?? false })
   closing.push(() => store.close())
   const progress = showProgress(total)
   const { done, skipped, failed } = await runSearch({
     ...settings,
     ...{ problems: goodProblems(file), store, signal },
-    inFlight: askedInFlight ?? inFlight,
+    inFlight: askedInFlight ?? policy.inFlight,
     onProgress: progress.update,
   })
   progress.finish(`${done + skipped} of ${total} problems${failed > 0 ? `, ${failed} unfinished` : ''}`)

@@ -7,6 +7,7 @@ import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
+import { checkpointHash } from './checkpoint-hash.ts'
 import type { Completion } from './completion.ts'
 import { namedFamily, resolveFamily, type ScoringFamily } from './families/index.ts'
 import type { GenerateRequest } from './generate-options.ts'
@@ -26,6 +27,7 @@ import {
   type ScoreOneRequest,
 } from './options.ts'
 import { settleWithProgress } from './progress.ts'
+import { defaultRolloutTemplate } from './prompt.ts'
 import { type ScoredCandidates, type ScoredSteps, Scorer } from './scorer.ts'
 import { settle } from './settle.ts'
 import { Slots } from './slots.ts'
@@ -39,6 +41,8 @@ export interface EngineInfo extends NativeInfo {
   model: string
   /** Name of the scoring family, or null when none was recognised. */
   scoring: string | null
+  /** Template that a `question` is asked with: the one the checkpoint was trained with. */
+  rolloutTemplate: string
 }
 
 /** Counters since the engine was opened, and what it holds now. */
@@ -62,6 +66,7 @@ export class Engine implements AsyncDisposable {
   readonly #generator: Generator
   readonly #scorer: Scorer
   #family: ScoringFamily | undefined
+  #hash: string | undefined
   #closed = false
 
   private constructor(parts: {
@@ -121,7 +126,23 @@ export class Engine implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
     }
-    return { model: this.#folder.path, scoring, ...this.#info }
+    const rolloutTemplate = defaultRolloutTemplate(this.#folder.recorded)
+    return { model: this.#folder.path, scoring, rolloutTemplate, ...this.#info }
+  }
+
+  /**
+   * Names what computes, for records: `checkpointHash` of the folder, and how it was opened where that changes results,
+   * as in `0a9530f3019aae66+int8`. Reads the folder when it is first called.
+   */
+  identity(): string {
+    this.#hash ??= checkpointHash(this.#folder.path)
+    const { maxTiles, exifOrientation } = this.#images
+    const changes = [
+      this.#info.weights !== 'bf16' && this.#info.weights,
+      maxTiles !== undefined && `tiles=${maxTiles}`,
+      exifOrientation === 'apply' && 'exif',
+    ]
+    return [this.#hash, ...changes.filter((change) => change !== false)].join('+')
   }
 
   /**

@@ -1,6 +1,6 @@
 /** Candidate solutions of Mini-K12 problems: sampled, verified, scored, and held against the truth about their steps. */
 import type { Policy, Rollout } from '../contracts/policy.ts'
-import type { Engine } from '../engine/engine.ts'
+import type { StepScorer } from '../contracts/scorer.ts'
 import { streamsOf } from '../search/seeds.ts'
 import { type Estimate, estimate, mean, type ScoredItem } from '../select/index.ts'
 import { checkSteps, isCommonMistake } from '../tasks/index.ts'
@@ -60,7 +60,7 @@ async function judge({ problem }: MiniTask, { outcome, steps }: Rollout): Promis
 
 /** Scores of each candidate's steps; a candidate that is not complete has none and so comes last in every choice. */
 export async function scoreCandidates(
-  prm: Engine,
+  prm: StepScorer,
   all: readonly TaskCandidates[],
   onProgress?: (done: number) => void,
 ): Promise<ScoredItem[]> {
@@ -74,16 +74,13 @@ export async function scoreCandidates(
   return items
 }
 
-async function scoreOne(prm: Engine, { task, candidates }: TaskCandidates): Promise<ScoredItem> {
-  const { question, image } = task.problem
+async function scoreOne(prm: StepScorer, { task, candidates }: TaskCandidates): Promise<ScoredItem> {
   const complete = candidates.filter((c) => c.isComplete)
-  const scored =
-    complete.length === 0
-      ? []
-      : await prm.scoreSteps({ question, solutions: complete.map((c) => [...c.steps]), ...(image !== undefined && { image }) })
+  const solutions = complete.map((c) => c.steps)
+  const scored = complete.length === 0 ? [] : await prm.score({ problem: task.problem, solutions })
   return {
     id: task.problem.id,
-    scores: candidates.map((c) => scored[complete.indexOf(c)] ?? []),
+    scores: candidates.map((c) => scored[complete.indexOf(c)]?.scores ?? []),
     labels: candidates.map((c) => (c.isRight ? 1 : 0)),
     answers: canonicalAnswers(candidates.map((c) => c.answer)),
   }

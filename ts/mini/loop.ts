@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
 import type { ProblemTree } from '../contracts/records.ts'
 import type { DatasetManifest } from '../dataset/index.ts'
-import { Engine } from '../engine/engine.ts'
+import { openScorer } from '../kit/index.ts'
 import { AGGREGATIONS, type ScoredItem, type SelectionRow, selectBest, selectionTable, sweepN } from '../select/index.ts'
 import { IN_DOMAIN } from '../tasks/index.ts'
 import type { TrainResult } from '../train/index.ts'
@@ -91,22 +91,22 @@ export async function runLoop(o: LoopOptions): Promise<LoopResult> {
 /** Everything the policy is asked; it is closed before the PRM is trained. */
 async function askPolicy(o: LoopOptions, searched: readonly MiniTask[], test: readonly MiniTask[]) {
   const tell = o.onProgress ?? (() => {})
-  await using opened = await openMiniPolicy(o.policy, o.threads)
+  await using policy = await openMiniPolicy(o.policy, o.threads)
   const run = join(o.out, 'search', 'run')
   await searchMini({
-    ...{ policy: opened.policy, problems: searched.map((t) => t.problem), out: run, seed: o.seed, maxRollouts: o.rollouts },
+    ...{ policy, problems: searched.map((t) => t.problem), out: run, seed: o.seed, maxRollouts: o.rollouts },
     onProgress: ({ done, failed, rollouts }) =>
       tell('search', `${done} of ${searched.length} problems, ${rollouts} rollouts`, (done + failed) / searched.length),
   })
-  const candidates = await sampleCandidates(opened.policy, test, CANDIDATES, o.seed, (done) =>
+  const candidates = await sampleCandidates(policy, test, CANDIDATES, o.seed, (done) =>
     tell('sample', `${done} of ${test.length} problems`, done / test.length),
   )
   return { trees: await readTrees(run), candidates }
 }
 
 async function judgeWith(name: string, model: string, candidates: readonly TaskCandidates[], o: LoopOptions): Promise<Judged> {
-  await using engine = await Engine.open({ model, ...(o.threads && { threads: o.threads }) })
-  const items = await scoreCandidates(engine, candidates, (done) =>
+  await using scorer = await openScorer({ model, ...(o.threads && { threads: o.threads }) })
+  const items = await scoreCandidates(scorer, candidates, (done) =>
     o.onProgress?.('score', `PRM ${name}, ${done} of ${candidates.length} problems`, done / candidates.length),
   )
   return judge(name, candidates, items)

@@ -1,10 +1,7 @@
 /** The mini policy: how it is trained from nothing, and how it is asked. */
 import { join } from 'node:path'
-import type { Policy } from '../contracts/policy.ts'
-import { checkpointHash } from '../engine/checkpoint-hash.ts'
-import { Engine } from '../engine/engine.ts'
 import { initModel, openTrainable } from '../engine/trainable.ts'
-import { nativePolicy } from '../policy/native.ts'
+import { type OpenedPolicy, openPolicy } from '../kit/index.ts'
 import { IN_DOMAIN } from '../tasks/index.ts'
 import { miniModelFiles } from '../tasks/mini-model.ts'
 import { runTraining, type TrainProgress, type TrainResult } from '../train/index.ts'
@@ -66,18 +63,7 @@ export async function trainMiniPolicy({ out, samples, seed, series, from, ...res
   )
 }
 
-export interface MiniPolicy extends AsyncDisposable {
-  readonly engine: Engine
-  readonly policy: Policy
-}
-
-export async function openMiniPolicy(model: string, threads?: number): Promise<MiniPolicy> {
-  const engine = await Engine.open({ model, ...(threads && { threads }) })
-  const policy = nativePolicy(engine, {
-    model,
-    modelHash: checkpointHash(model),
-    template: 'prefill',
-    sampling: MINI_SAMPLING,
-  })
-  return { engine, policy, [Symbol.asyncDispose]: () => engine.close() }
+/** The policy in `model`, asked as it was trained, with the sampling above. */
+export function openMiniPolicy(model: string, threads?: number): Promise<OpenedPolicy> {
+  return openPolicy({ model, sampling: MINI_SAMPLING, ...(threads && { threads }) })
 }

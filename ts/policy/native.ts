@@ -22,26 +22,32 @@ export interface GenerateCall {
   signal?: AbortSignal
 }
 
+/** What the engine tells of itself, and what it is asked. */
 export interface GenerateEngine {
+  info(): { model: string; rolloutTemplate: string }
+  identity(): string
   generate(call: GenerateCall): Promise<{ outcome: Outcome; steps: string[]; text: string; tokens: readonly number[] }[]>
 }
 
-const schema = z.strictObject({
-  model: z.string().min(1),
-  /** Hash of the checkpoint, as the run records it. */
-  modelHash: z.string().min(1),
-  template: z.enum(['prefill', 'mm-prm-v1']).default('mm-prm-v1'),
+export const policySchema = z.strictObject({
+  /** What a run records of it; default: the engine's folder, and its identity. */
+  model: z.string().min(1).optional(),
+  modelHash: z.string().min(1).optional(),
+  /** Default: the one that the checkpoint was trained with. */
+  template: z.enum(['prefill', 'mm-prm-v1']).optional(),
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
 })
 
-export type NativePolicyOptions = z.input<typeof schema>
+export type NativePolicyOptions = z.input<typeof policySchema>
 
 class NativePolicy implements Policy {
   readonly identity: PolicyIdentity
   readonly #engine: GenerateEngine
 
-  constructor(engine: GenerateEngine, { model, modelHash, template, sampling }: z.output<typeof schema>) {
+  constructor(engine: GenerateEngine, { sampling, ...o }: z.output<typeof policySchema>) {
     this.#engine = engine
+    const info = engine.info()
+    const { model = info.model, modelHash = engine.identity(), template = info.rolloutTemplate } = o
     const hash = templateHash(findTemplate(template))
     this.identity = { kind: 'native', model, modelHash, template, templateHash: hash, sampling }
   }
@@ -82,9 +88,10 @@ class NativePolicy implements Policy {
 }
 
 /**
- * An engine on a policy's checkpoint as a policy. The engine stays the caller's to close.
+ * An engine on a policy's checkpoint as a policy, asked with the template that the checkpoint records. The engine stays
+ * the caller's to close; `kit.openPolicy` opens and closes both.
  * @throws EngineError INVALID_ARGUMENT for unknown options
  */
-export function nativePolicy(engine: GenerateEngine, options: NativePolicyOptions): Policy {
-  return new NativePolicy(engine, validate(schema, options, 'native policy'))
+export function nativePolicy(engine: GenerateEngine, options: NativePolicyOptions = {}): Policy {
+  return new NativePolicy(engine, validate(policySchema, options, 'native policy'))
 }

@@ -3,6 +3,8 @@ import type { ProblemImage } from '../contracts/problem.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 
 export interface ScoreEngine {
+  info(): { scoring: string | null }
+  identity(): string
   scoreSteps(call: {
     question: string
     image?: ProblemImage
@@ -12,8 +14,8 @@ export interface ScoreEngine {
   }): Promise<{ scores: number[]; logits: number[][] }[]>
 }
 
-/** @param name recorded with a run, so that another model makes another run */
-export function nativeScorer(engine: ScoreEngine, name: string): StepScorer {
+/** @param name recorded with a run, so that another model makes another run; default: its family and its identity */
+export function nativeScorer(engine: ScoreEngine, name = `${engine.info().scoring}@${engine.identity()}`): StepScorer {
   return {
     name,
     score({ problem, solutions }, signal) {

@@ -1,0 +1,57 @@
+/** Options of every command that opens a checkpoint folder, and the line that shows how far that is. */
+import type { Engine } from '../engine/engine.ts'
+import { MAX_THREADS, MAX_TILES, type OpenOptions } from '../engine/options.ts'
+import { oneOf, positiveInteger, UsageError } from './command.ts'
+import { Progress } from './progress.ts'
+
+export const ENGINE_OPTIONS = {
+  dtype: { type: 'string' },
+  weights: { type: 'string' },
+  threads: { type: 'string' },
+  isa: { type: 'string' },
+  'max-tiles': { type: 'string' },
+} as const
+
+const USAGE = [
+  ['--dtype TYPE', 'weights as f32, bf16, int8 or int4 (default bf16); --weights is the same'],
+  ['--threads N', '(default: one per usable core)'],
+  ['--isa NAME', 'instruction set (default: the best)'],
+  ['--max-tiles N', "tiles per image at most (default: as the checkpoint's config says)"],
+] as const
+
+/** What --help says of them; `width` is that of a command's own column of options. */
+export const engineUsage = (width: number) => USAGE.map(([option, text]) => `  ${option.padEnd(width)} ${text}`).join('\n')
+
+export type EngineValues = { [K in keyof typeof ENGINE_OPTIONS]?: string | undefined }
+
+const NAMES = Object.keys(ENGINE_OPTIONS) as (keyof EngineValues)[]
+
+/** The first of them that was given. */
+export function givenEngineOption(values: EngineValues): string | undefined {
+  return NAMES.find((name) => values[name] !== undefined)
+}
+
+export function readEngineOptions(values: EngineValues): Omit<OpenOptions, 'model'> {
+  const { dtype, weights } = values
+  if (dtype !== undefined && weights !== undefined && dtype !== weights) {
+    throw new UsageError(`--weights is --dtype, but they say ${weights} and ${dtype}`)
+  }
+  const type = oneOf(dtype ?? weights, dtype === undefined ? 'weights' : 'dtype', ['f32', 'bf16', 'int8', 'int4'])
+  const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
+  const isa = oneOf(values.isa, 'isa', ['reference', 'avx2', 'avx512', 'avx512bf16'])
+  const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles', MAX_TILES)
+  return { ...(type && { weights: type }), ...(threads && { threads }), ...(isa && { isa }), ...(maxTiles && { maxTiles }) }
+}
+
+/** Opens a model with its progress shown; one on a server opens without a word. */
+export async function shown<T extends { readonly engine?: Engine }>(
+  open: (onProgress: NonNullable<OpenOptions['onProgress']>) => Promise<T>,
+): Promise<T> {
+  const progress = new Progress('opening')
+  const result = await open(({ doneBytes, totalBytes }) =>
+    progress.update(`${(doneBytes / 1e6).toFixed(0)} MB`, doneBytes / totalBytes),
+  )
+  const { architecture, scoring } = result.engine?.info() ?? {}
+  if (architecture) progress.finish(scoring ? `${architecture}, ${scoring}` : architecture)
+  return result
+}

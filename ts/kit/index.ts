@@ -1,0 +1,16 @@
+/**
+ * The one place that opens a checkpoint folder, or a model on a server, as what a run needs: policy, scorer, judge or
+ * verifier, with the template it was trained with, the name a run records, and an end.
+ */
+export {
+  type JudgeOptions,
+  type OpenedJudge,
+  type OpenedVerifier,
+  openJudge,
+  openVerifier,
+  type VerifierOptions,
+} from './judge.ts'
+export type { FolderOptions, Opened } from './opened.ts'
+export { type OpenedPolicy, openPolicy, type PolicyOptions } from './policy.ts'
+export { type OpenedScorer, openScorer, type ScorerOptions } from './scorer.ts'
+export type { ServerOptions } from './server.ts'

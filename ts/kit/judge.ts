@@ -1,0 +1,41 @@
+/** Opens judges, which are asked questions in words, and verifiers, which ask one where rules cannot decide. */
+
+import { validate } from '../contracts/validate.ts'
+import type { AskJudge, Verifier } from '../contracts/verifier.ts'
+import { chatJudge, engineJudge } from '../policy/judge.ts'
+import { type RuleVerifierOptions, ruleVerifier } from '../verify/index.ts'
+import { type FolderOptions, folderSchema, type Opened, opened, openFolder } from './opened.ts'
+import { clientOptions, isServer, type ServerOptions } from './server.ts'
+
+/** A checkpoint folder, asked through its chat template, or a model on a server. */
+export type JudgeOptions = FolderOptions | ServerOptions
+
+/** A judge with its model, as `verify.ruleVerifier` and `verify.firstErrorJudge` take it; to be closed. */
+export interface OpenedJudge extends Opened {
+  readonly ask: AskJudge
+  /** Recorded with a run: another judge makes another run. */
+  readonly name: string
+}
+
+/** @throws EngineError INVALID_ARGUMENT, and all that `Engine.open` throws */
+export async function openJudge(options: JudgeOptions): Promise<OpenedJudge> {
+  if (isServer(options)) {
+    const client = clientOptions(options)
+    return opened({ ask: chatJudge(client), name: client.model })
+  }
+  const folder = validate(folderSchema, options, 'kit.openJudge') as FolderOptions
+  return openFolder(folder, (engine) => ({ ask: engineJudge(engine), name: engine.identity() }))
+}
+
+/** Rules alone, or also the judge that `model` or `server` names. */
+export type VerifierOptions = { rules?: Omit<RuleVerifierOptions, 'judge'> } & (JudgeOptions | { model?: never; server?: never })
+
+/** A verifier with its judge's model, if it has one: to be used as it is, and closed. */
+export interface OpenedVerifier extends Verifier, Opened {}
+
+/** @throws EngineError INVALID_ARGUMENT, and all that `Engine.open` throws */
+export async function openVerifier({ rules, ...options }: VerifierOptions = {}): Promise<OpenedVerifier> {
+  if (Object.keys(options).length === 0) return opened(ruleVerifier(rules))
+  const { ask, name, engine } = await openJudge(options as JudgeOptions)
+  return opened(ruleVerifier({ ...rules, judge: { ask, name } }), engine)
+}

@@ -1,0 +1,14 @@
+/** A model on an OpenAI-compatible server, as every opener takes it. */
+import type { ClientOptions } from '../policy/openai-client.ts'
+
+/** The URL up to and including `/v1`, with the model's name and the client's other options beside it; or all of them in one. */
+export type ServerOptions = (Omit<ClientOptions, 'baseUrl'> & { server: string }) | { server: ClientOptions }
+
+export function isServer<T extends object>(options: T): options is Extract<T, { server: unknown }> {
+  return typeof options === 'object' && options !== null && 'server' in options
+}
+
+/** Whatever stands beside it, with the client's options as the client takes them. */
+export function clientOptions<T extends ServerOptions>({ server, ...more }: T): Omit<T, 'server'> & ClientOptions {
+  return { ...more, ...(typeof server === 'string' ? { baseUrl: server } : server) } as Omit<T, 'server'> & ClientOptions
+}
