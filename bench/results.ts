@@ -20,11 +20,11 @@ export interface Measurement {
   samples: number
   /** Share of the machine's roof measured in the same process, 0..1. */
   ofRoof?: number
-  /** Shown in the README. */
+  /** Shown in the tables. */
   headline?: boolean
   details?: Record<string, unknown>
-  /** This median over that of the same work done another way, in the same run. */
-  ratios?: Record<string, number>
+  /** How many times as fast as the same work done another way in the same run, for times as for rates: above 1 is better. */
+  faster?: Record<string, number>
 }
 
 export interface Machine {

@@ -118,7 +118,7 @@ function peerRollouts(shape: string, rows: number, prompts: number): PeerRollout
 }
 
 /** Over each language's bf16 for bf16, over the best dtype in C++ for the others. */
-function ratiosTo(peers: readonly PeerRollouts[], weights: string, of: (ran: PeerRun) => number): Record<string, number> {
+function fasterThan(peers: readonly PeerRollouts[], weights: string, of: (ran: PeerRun) => number): Record<string, number> {
   const same = peers.filter((p) => p.of.dtype === 'bf16')
   const cpp = peers.filter((p) => p.of.language === 'C++').sort((a, b) => b.ran.median - a.ran.median)
   return Object.fromEntries((weights === 'bf16' ? same : cpp.slice(0, 1)).map(({ ran }) => [ran.peer, of(ran)]))
@@ -142,7 +142,7 @@ async function measure(shape: string, weights: 'bf16' | 'int8' | 'int4', peers: 
       samples: perSecond.length,
       headline: true,
       details: { schedulingShare: scheduling, samplingShare: sampling, bytesPerSequence },
-      ratios: ratiosTo(peers[i] ?? [], weights, (peer) => median / peer.median),
+      faster: fasterThan(peers[i] ?? [], weights, (peer) => median / peer.median),
     })
   }
   const firstToken = await measureFirstToken(engine)
@@ -155,7 +155,7 @@ async function measure(shape: string, weights: 'bf16' | 'int8' | 'int4', peers: 
     p95: quantile(firstToken, 0.95),
     samples: firstToken.length,
     headline: true,
-    ratios: ratiosTo(timed, weights, (ran) => median / (1000 * (ran.firstTokenSeconds as number))),
+    faster: fasterThan(timed, weights, (ran) => (1000 * (ran.firstTokenSeconds as number)) / median),
   })
   for (const { name, median, unit, details } of rows) {
     console.log(`${name}: ${median.toFixed(0)} ${unit}${details ? ` ${JSON.stringify(details)}` : ''}`)

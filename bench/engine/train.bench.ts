@@ -156,15 +156,15 @@ for (let round = 0; round < rounds; round++) {
 for (const runner of runners) await runner.close()
 
 const of = (runner: Runner) => seconds.get(runner.name) as number[]
-const ratio = (runner: Runner) => torch && { [torch.name]: quantile(of(torch), 0.5) / quantile(of(runner), 0.5) }
+const faster = (runner: Runner) => torch && { [torch.name]: quantile(of(torch), 0.5) / quantile(of(runner), 0.5) }
 const details = { parameters: bf16.parameters, tokensPerStep: BATCH * LENGTH, threads }
 const measurements = [bf16, f32].map((runner) =>
   measurement(`training step ${runner.name}`, of(runner), {
     details,
     headline: runner === bf16,
-    ...(torch && { ratios: ratio(runner) as Record<string, number> }),
+    ...(torch && { faster: faster(runner) as Record<string, number> }),
   }),
 )
 if (torch) measurements.push(measurement(`training step ${torch.name}, bf16 autocast`, of(torch), { details }))
-for (const m of measurements) console.log(`${m.name}: ${Math.round(m.median)} ${m.unit} ${JSON.stringify(m.ratios ?? '')}`)
+for (const m of measurements) console.log(`${m.name}: ${Math.round(m.median)} ${m.unit} ${JSON.stringify(m.faster ?? '')}`)
 writeResults('train', { SHAPE, VOCABULARY, BATCH, LENGTH, STEPS, rounds, recordedElsewhere: RECORDED_ELSEWHERE }, measurements)

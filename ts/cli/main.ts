@@ -6,7 +6,7 @@ import { type Command, EXIT, UsageError } from './command.ts'
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   quickstart: {
-    summary: 'score a worked example with its picture',
+    summary: 'the whole loop on the shipped models: search, labels, training, Best-of-16, a page',
     load: async () => (await import('./quickstart.ts')).command,
   },
   generate: {
