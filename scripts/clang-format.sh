@@ -8,6 +8,7 @@ if ! command -v clang-format >/dev/null; then
 elif ! clang-format --version | grep -q "version $version\."; then
   echo "$(clang-format --version) is not version $version: the layout of C++ sources is NOT checked"
 else
-  git ls-files -z '*.cc' '*.h' | xargs -0 clang-format --dry-run --Werror
-  echo "clang-format: $(git ls-files '*.cc' '*.h' | wc -l) files checked"
+  sources=('*.cc' '*.h' '*.cu' '*.cuh')
+  git ls-files -z "${sources[@]}" | xargs -0 clang-format --dry-run --Werror
+  echo "clang-format: $(git ls-files "${sources[@]}" | wc -l) files checked"
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Runs the uvu test files, each in a process of its own, and native_test; ends with the line `N passed, N failed`.
+// Runs the uvu test files, each in a process of its own, and the native tests; ends with the line `N passed, N failed`.
 //
-//   node scripts/test.mjs [--timeout SECONDS] [FILE|FOLDER…]    default: every *.test.ts under test/, and native_test
+//   node scripts/test.mjs [--timeout SECONDS] [FILE|FOLDER…]    default: every *.test.ts under test/, and the native tests
 //
 // WHY not uvu's own runner: it exits 0 when no test ran and when a hook threw, waits forever for a test that
 // never settles, and a native crash would end the whole run. Here each of these is a failure of that file.
@@ -12,7 +12,8 @@ import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
 
 const root = join(import.meta.dirname, '..')
-const NATIVE_TEST = join(root, 'build/tests/native_test')
+// The emulated CUDA device switches stacks in x86-64's own words.
+const NATIVE_TESTS = process.arch === 'x64' ? ['native_test', 'cuda_test'] : ['native_test']
 const { values, positionals: named } = parseArgs({
   options: { timeout: { type: 'string', default: '900' } },
   allowPositionals: true,
@@ -102,7 +103,9 @@ const jobs = files.map((file) => ({
   args: ['--import', 'tsx', file],
   read: readUvu,
 }))
-if (named.length === 0) jobs.push({ name: 'native_test', command: NATIVE_TEST, args: [], read: readNative })
+if (named.length === 0) {
+  for (const name of NATIVE_TESTS) jobs.push({ name, command: join(root, 'build/tests', name), args: [], read: readNative })
+}
 
 const sum = { passed: 0, failed: 0, skipped: 0 }
 const queue = jobs.values()

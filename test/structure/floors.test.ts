@@ -16,7 +16,8 @@ const NATIVE_ORDER: Record<string, string[]> = {
   compat: [],
   formats: ['base'],
   device: [],
-  kernels: ['base', 'device'],
+  kernels: ['base', 'device', 'cuda'],
+  cuda: ['base', 'device', 'kernels'],
   image: ['base'],
   models: ['base', 'formats', 'device', 'kernels'],
   engine: ['base', 'formats', 'device', 'kernels', 'models', 'image'],
@@ -40,7 +41,7 @@ const code = (path: string) => read(path).replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, 
 const matches = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((m) => m[1] as string)
 
 test('native folders include only what lies below them', () => {
-  const sources = under('native', /\.(cc|h|def|cu)$/)
+  const sources = under('native', /\.(cc|h|def|cu|cuh)$/)
   assert.ok(sources.length > 50, 'native sources were found')
   const bad: string[] = []
   for (const path of sources) {
@@ -58,8 +59,21 @@ test('native folders include only what lies below them', () => {
 })
 
 test('native code knows no Node, does not print, exit or read the environment', () => {
-  const bad = under('native', /\.(cc|h|def|cu)$/).flatMap((path) => {
+  const bad = under('native', /\.(cc|h|def|cu|cuh)$/).flatMap((path) => {
     const found = NATIVE_FORBIDDEN.exec(code(path))
+    return found ? [`${path}: ${found[0]}`] : []
+  })
+  assert.equal(bad, [])
+})
+
+test('CUDA code reaches PTX, launches and the runtime through native/cuda alone', () => {
+  const doors = /^native\/cuda\/(?:target|launch|tensor_map|ptx_\w+)\.h$/
+  const sources = FILES.filter((path) => /^native\/cuda\/|\.cuh?$/.test(path) && !doors.test(path) && /\.(?:h|cuh?)$/.test(path))
+  assert.ok(sources.length > 0)
+  // Each would compile for one of the two compilers alone, or mean something else for the other.
+  const forbidden = /\basm\b|<<<|\b__shared__\b|#include\s*<(?:cuda|nv|mma)[^>]*>|\b__CUDA_ARCH\w*|\b__CUDACC__\b/
+  const bad = sources.flatMap((path) => {
+    const found = forbidden.exec(code(path))
     return found ? [`${path}: ${found[0]}`] : []
   })
   assert.equal(bad, [])
@@ -112,7 +126,7 @@ test('every folder of ts/ is a project of the build', () => {
 })
 
 test('files stay small', () => {
-  const sources = FILES.filter((path) => /\.(cc|h|cu|ts|mjs|cjs)$/.test(path) && !path.startsWith('test/golden/'))
+  const sources = FILES.filter((path) => /\.(cc|h|cu|cuh|ts|mjs|cjs)$/.test(path) && !path.startsWith('test/golden/'))
   const sizes = sources.map((path) => ({ path, lines: read(path).split('\n').length - 1 }))
   for (const { path, lines } of sizes) if (lines > WARN_LINES) console.log(`warning: ${path} has ${lines} lines`)
   assert.equal(
