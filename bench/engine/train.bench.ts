@@ -53,7 +53,7 @@ async function writeCheckpoint(): Promise<void> {
   }
   const names = readdirSync(TOKENIZER).filter((name) => name.startsWith('tokenizer'))
   const tokenizer = Object.fromEntries(names.map((name) => [name, readFileSync(join(TOKENIZER, name))]))
-  await initModel({ ...tokenizer, 'config.json': JSON.stringify(config) }, work, { seed: 1, dtype: 'f32' })
+  await initModel({ files: { ...tokenizer, 'config.json': JSON.stringify(config) }, out: work, seed: 1 })
 }
 
 const random = seededRandom('tokens')

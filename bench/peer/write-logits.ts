@@ -41,10 +41,10 @@ if (values.fresh) {
 async function freshCheckpoints(out: string): Promise<string[]> {
   const files = miniModelFiles()
   const init = join(out, 'init')
-  await initModel(files, init, { seed: 1, dtype: 'f32' })
+  await initModel({ files, out: init, seed: 1 })
   const config = JSON.parse(files['config.json'] as string).llm_config
   const text = join(out, 'init-text')
-  await initModel({ ...files, 'config.json': JSON.stringify(config) }, text, { seed: 2, dtype: 'f32' })
+  await initModel({ files: { ...files, 'config.json': JSON.stringify(config) }, out: text, seed: 2 })
   const [policy, prm, reader] = ['policy', 'prm', 'text'].map((name) => join(out, 'models', name)) as [string, string, string]
   const options = { batchSize: 8, epochs: 1, learningRate: 1e-3, resume: true } as const
   await runTraining({ ...options, task: 'policy', init, out: policy, data: samples(true), freeze: [] }, openTrainable)

@@ -109,7 +109,7 @@ async function withStore(numProblems: number): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'mm-prm-bench-'))
   const budget = { ...UNLIMITED, maxRollouts: ROLLOUTS }
   const options = omegaOptions.parse({})
-  const store = SqliteRunStore.open(folder, runIdentity(policy, { options, budget }), { resume: false })
+  const store = SqliteRunStore.open({ folder, identity: runIdentity(policy, { options, budget }), resume: false })
   const start = cpuUs()
   const problems = Array.from({ length: numProblems }, (_, i) => problem(i))
   const { rollouts } = await runSearch({

@@ -68,6 +68,23 @@ test('what generate writes is what a policy writes and a scorer scores: the answ
   }
 })
 
+test('a question is sampled alike by default, whoever is asked; a chat as the model has it', async () => {
+  await using policy = await openPolicy({ model: POLICY })
+  const [{ problem, ...more }] = requests as [(typeof requests)[0]]
+  const [rollouts = []] = await policy.rollouts([{ problem, ...more, count: 4 }])
+  const engine = policy.engine as Engine
+  const { question, image = '' } = problem
+  const byDefault = await engine.generate({ question, image, n: 4, seed: 5 })
+  assert.equal(
+    byDefault.map((c) => c.text),
+    rollouts.map((r) => r.text),
+  )
+  const messages = [{ role: 'user' as const, content: question }]
+  const plain = { temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1 }
+  const asked = { messages, image, n: 4, maxTokens: 40 }
+  assert.equal(await engine.generate(asked), await engine.generate({ ...asked, sampling: plain }))
+})
+
 test('how a folder was opened is part of its name where it changes what is computed', async () => {
   const hash = checkpointHash(PRM)
   const names: [object, string][] = [

@@ -66,7 +66,7 @@ async function readAll(path: string): Promise<Problem[]> {
 
 async function searched<R>(name: string, settings: Omit<search.SearchRun, 'store'>, read: (reader: RunReader) => Promise<R>) {
   const folder = join(scratch, name)
-  const run = store.SqliteRunStore.open(folder, search.identityOf(settings), { resume: false })
+  const run = store.SqliteRunStore.open({ folder, identity: search.identityOf(settings) })
   await search.runSearch({ ...settings, store: run })
   await run.close()
   const reader = store.openRun(folder)
@@ -86,7 +86,12 @@ test('problems, curation, search, labels: one after the other, with a policy of 
   writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'))
   const isVerifiable = (answer: string) => verify.canDecide(answer, answer)
   const kept: Problem[] = []
-  for await (const { problem, dropped } of problems.curate(await readAll(file), { verifier, isVerifiable, policy: solver })) {
+  for await (const { problem, dropped } of problems.curate({
+    problems: await readAll(file),
+    verifier,
+    isVerifiable,
+    policy: solver,
+  })) {
     if (dropped) assert.is(dropped.reason, 'duplicate')
     else kept.push(problem)
   }
@@ -107,12 +112,8 @@ test('problems, curation, search, labels: one after the other, with a policy of 
   mkdirSync(out)
   const manifest = await searched('omega', settings, async (reader) => {
     assert.equal(reader.summary().problems, { running: 0, done: 3, failed: 0 })
-    return dataset.buildDataset(
-      () => reader.trees(),
-      out,
-      { formats: ['steps'], maxShortWords: 0, seed: 1 },
-      { source: reader.runId },
-    )
+    const trees = () => reader.trees()
+    return dataset.buildDataset({ trees, out, formats: ['steps'], maxShortWords: 0, seed: 1, source: reader.runId })
   })
   assert.is(manifest.problems.used, 3)
   assert.ok(manifest.labels.count > 0 && manifest.labels.mean > 0 && manifest.labels.mean < 1)

@@ -16,7 +16,7 @@ const policy = scriptedPolicy(async (request, index) => {
 })
 const options = omegaOptions.parse({ numRollouts: 4, sideBySide: 2 })
 const budget = { maxRollouts: 120, maxTokens: 1e9 }
-const store = SqliteRunStore.open(folder, runIdentity(policy, { options, budget }), { resume: true })
+const store = SqliteRunStore.open({ folder, identity: runIdentity(policy, { options, budget }), resume: true })
 await runSearch({
   ...{ strategy: omega, options, budget, seed: 7, policy, verifier: simulatedVerifier, store, inFlight: 4 },
   problems: Array.from({ length: Number(numProblems) }, (_, i) => simulatedProblem(i)),

@@ -34,13 +34,18 @@ export async function tinyCheckpoint(
 ): Promise<string> {
   const { like = SEEING, withMarker = true, withReward = true, seed = 1 } = options
   const names = readdirSync(like).filter((name) => SMALL_FILES.test(name))
-  await initModel(Object.fromEntries(names.map((name) => [name, readFileSync(join(like, name))])), out, { seed, dtype: 'f32' })
+  await initModel({
+    files: Object.fromEntries(names.map((name) => [name, readFileSync(join(like, name))])),
+    out,
+    seed,
+    dtype: 'f32',
+  })
   if (withMarker) return out
   removeMarker(out)
   if (!withReward) renameRewards(out)
   rmSync(join(out, 'model.safetensors'))
   const files = readdirSync(out).map((name) => [name, readFileSync(join(out, name))])
-  await initModel(Object.fromEntries(files), out, { seed, dtype: 'f32' })
+  await initModel({ files: Object.fromEntries(files), out, seed })
   return out
 }
 

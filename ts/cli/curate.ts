@@ -43,7 +43,7 @@ output appears when it is complete; after Ctrl-C or a crash --resume goes on wit
   --min-pass-rate X        keep problems solved more often than X (default 0)
   --max-pass-rate X        and less often than X (default 1)
   --max-text-only-rate X   drop problems solved at this rate or more without their image (default: not asked)
-  --rollouts N             for each of the two rates (default 8)
+  -n N                     rollouts of a problem for each of the two rates (default 8); --rollouts is the same
   --seed S                 whole number (default 0)
   --in-flight N            problems that the policy is asked about at once (default: what keeps it busy)
   --resume                 go on with a curation that was stopped
@@ -63,6 +63,7 @@ const OPTIONS = {
   'min-pass-rate': { type: 'string' },
   'max-pass-rate': { type: 'string' },
   'max-text-only-rate': { type: 'string' },
+  n: { type: 'string', short: 'n' },
   rollouts: { type: 'string' },
   seed: { type: 'string' },
   'in-flight': { type: 'string' },
@@ -70,7 +71,7 @@ const OPTIONS = {
   json: { type: 'boolean' },
 } as const
 
-const FILTER_OPTIONS = ['min-pass-rate', 'max-pass-rate', 'max-text-only-rate', 'rollouts', 'seed', 'in-flight']
+const FILTER_OPTIONS = ['min-pass-rate', 'max-pass-rate', 'max-text-only-rate', 'n', 'rollouts', 'seed', 'in-flight']
 const SHARED_WITH_JUDGE = [...Object.keys(ENGINE_OPTIONS), 'api-key-file']
 
 type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
@@ -121,7 +122,7 @@ function readFilter(values: Values) {
   const filter = {
     passRate: { above, below },
     ...(maxTextOnlyRate !== undefined && { maxTextOnlyRate }),
-    rolloutsPerProblem: positiveInteger(values.rollouts, 'rollouts') ?? 8,
+    n: positiveInteger(values.n ?? values.rollouts, values.n === undefined ? 'rollouts' : 'n') ?? 8,
     seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
   }
   const inFlight = positiveInteger(values['in-flight'], 'in-flight')
@@ -139,13 +140,15 @@ function summarize(kept: number, dropped: readonly Dropped[], bad: readonly BadR
   return { kept, dropped: reasons, unreadable: bad.length }
 }
 
+type Settings = Omit<CurateOptions, 'problems'>
+
 /** Opens what the options ask for; `closing` receives what is to be closed at the end. */
 async function curateOptions(
   values: Values,
   bad: BadRow[],
   closing: (() => Promise<void>)[],
   signal: AbortSignal,
-): Promise<CurateOptions & { asked?: DecisionFile<PolicyObjection | null> }> {
+): Promise<Settings & { asked?: DecisionFile<PolicyObjection | null> }> {
   const types = readTypes(values.types)
   const leakOverlap = numberIn(values['leak-overlap'], 'leak-overlap', { above: 0, max: 1 })
   const asked = readFilter(values)
@@ -166,14 +169,14 @@ async function curateOptions(
 }
 
 /** Writes the kept problems; returns how many, and the others. The file has its name when it is complete. */
-async function writeKept(input: string, output: string, bad: BadRow[], options: CurateOptions) {
+async function writeKept(input: string, output: string, bad: BadRow[], options: Settings) {
   const unfinished = `${output}.part`
   await using out = await LineFile.open(unfinished, 'w')
   const progress = new Progress('curating')
   const onProgress = (done: number) => progress.update(`${done} problems`)
   const dropped: Dropped[] = []
   let kept = 0
-  for await (const result of curate(goodProblems(input, bad), { ...options, onProgress })) {
+  for await (const result of curate({ problems: goodProblems(input, bad), ...options, onProgress })) {
     if (result.dropped) dropped.push(result.dropped)
     else {
       await out.write(JSON.stringify(outputRow(result.problem)))

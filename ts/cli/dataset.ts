@@ -137,8 +137,8 @@ async function build(values: Values, out: string, { reader, judge, signal }: Sou
   const total = reader.summary().problems.done
   const onProgress = (p: { phase: string; problems: number; samples: number }) =>
     progress.update(`${p.phase}: ${p.problems} problems, ${p.samples} labels`, total > 0 ? p.problems / total : undefined)
-  const manifest = await buildDataset(() => reader.trees(), out, readDatasetOptions(values), {
-    ...{ source, onProgress, signal },
+  const manifest = await buildDataset({
+    ...{ trees: () => reader.trees(), out, ...readDatasetOptions(values), source, onProgress, signal },
     ...(judge && judged && { judge: rememberingJudge(firstErrorJudge(judge.ask), judged) }),
   })
   judged?.remove()

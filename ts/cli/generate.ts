@@ -13,40 +13,33 @@ import {
   readQuestionLine,
   runModelJob,
 } from './model-job.ts'
+import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-options.ts'
 
 const USAGE = `usage: mm-prm generate --model DIR --input FILE.jsonl [options]
 
 Each input line is {"id", "question", "image"?, "steps"?: [...]}, where steps are those written so far; each output line
 {"id", "completions": [{"text", "steps", "answer", "finish", "tokens"}]} in input order: steps end with the answer, tokens
-is their number, finish is stop, length or steps. A sample depends on the seed, the line's id and its index, never on other lines. A bad line
-becomes {"id", "error": {"code", "message", "line"}} in its place, and the exit code is then ${EXIT.someLinesBad}. An image
-is a data URI or a path relative to the input file.
+is their number, finish is stop, length or steps. A sample depends on the seed, the line's id and its index, never on
+other lines. A bad line becomes {"id", "error": {"code", "message", "line"}} in its place, and the exit code is then
+${EXIT.someLinesBad}. An image is a data URI or a path relative to the input file.
 
-  -n N               completions per line (default 1)
-  --seed S           whole number (default 0)
-  --temperature T    0 is greedy (default 1)
-  --top-k K          0 is off (default 0)
-  --top-p P          in (0, 1] (default 1)
-  --min-p P          in [0, 1] (default 0)
-  --repetition-penalty R   above 0 (default 1)
-  --order vllm|hf    whose order of the filters (default vllm)
-  --max-tokens M     tokens per completion at most (default 1024)
-  --max-steps M      steps per completion at most (default: as many as it writes)
-  --stop TEXT        a text that ends a completion; may be given more than once
-  --template NAME    rollout template (default: the checkpoint's own)
+  -n N                     completions per line (default 1)
+  --seed S                 whole number (default 0)
+${SAMPLING_USAGE}
+  --min-p P                in [0, 1] (default 0)
+  --order vllm|hf          whose order of the filters (default vllm)
+  --max-steps M            steps per completion at most (default: as many as it writes)
+  --stop TEXT              a text that ends a completion; may be given more than once
+  --template NAME          rollout template (default: the checkpoint's own)
 ${MODEL_USAGE}`
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
   n: { type: 'string', short: 'n' },
   seed: { type: 'string' },
-  temperature: { type: 'string' },
-  'top-k': { type: 'string' },
-  'top-p': { type: 'string' },
+  ...SAMPLING_OPTIONS,
   'min-p': { type: 'string' },
-  'repetition-penalty': { type: 'string' },
   order: { type: 'string' },
-  'max-tokens': { type: 'string' },
   'max-steps': { type: 'string' },
   stop: { type: 'string', multiple: true },
   template: { type: 'string' },
@@ -69,23 +62,18 @@ function readGenerateOptions(argv: readonly string[]) {
   const { values } = readOptions(argv, OPTIONS)
   const maxSteps = positiveInteger(values['max-steps'], 'max-steps')
   const order = oneOf(values.order, 'order', ['vllm', 'hf'])
+  const minP = numberIn(values['min-p'], 'min-p', { min: 0, max: 1 })
+  const { maxTokens, ...sampling } = readSampling(values)
   return {
     job: readModelJob(values),
     seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
     request: {
       n: positiveInteger(values.n, 'n', MAX_SAMPLES) ?? 1,
-      maxTokens: positiveInteger(values['max-tokens'], 'max-tokens') ?? 1024,
+      ...(maxTokens && { maxTokens }),
       ...(maxSteps && { maxSteps }),
       ...(values.stop && { stop: values.stop }),
       ...(values.template !== undefined && { template: values.template }),
-      sampling: {
-        temperature: numberIn(values.temperature, 'temperature', { min: 0 }) ?? 1,
-        topK: numberIn(values['top-k'], 'top-k', { min: 0, whole: true }) ?? 0,
-        topP: numberIn(values['top-p'], 'top-p', { above: 0, max: 1 }) ?? 1,
-        minP: numberIn(values['min-p'], 'min-p', { min: 0, max: 1 }) ?? 0,
-        repetitionPenalty: numberIn(values['repetition-penalty'], 'repetition-penalty', { above: 0 }) ?? 1,
-        ...(order && { order }),
-      },
+      sampling: { ...sampling, ...(minP !== undefined && { minP }), ...(order && { order }) },
     },
   }
 }

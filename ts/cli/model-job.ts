@@ -20,10 +20,10 @@ export const MODEL_OPTIONS = {
   ...ENGINE_OPTIONS,
 } as const
 
-export const MODEL_USAGE = `  --model DIR        checkpoint folder
-  --input FILE       JSON lines; - for standard input
-  --output FILE      where results go (default: standard output)
-${engineUsage(18)}`
+export const MODEL_USAGE = `  --model DIR              checkpoint folder
+  --input FILE             JSON lines; - for standard input
+  --output FILE            where results go (default: standard output)
+${engineUsage(24)}`
 
 type Values = { [K in keyof typeof MODEL_OPTIONS]?: string | undefined }
 

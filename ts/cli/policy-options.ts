@@ -10,6 +10,7 @@ import {
 } from '../kit/index.ts'
 import { numberIn, oneOf, positiveInteger, required, UsageError } from './command.ts'
 import { ENGINE_OPTIONS, type EngineValues, engineUsage, givenEngineOption, readEngineOptions, shown } from './engine-options.ts'
+import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-options.ts'
 
 export const POLICY_OPTIONS = {
   policy: { type: 'string' },
@@ -19,11 +20,7 @@ export const POLICY_OPTIONS = {
   concurrency: { type: 'string' },
   timeout: { type: 'string' },
   template: { type: 'string' },
-  temperature: { type: 'string' },
-  'top-k': { type: 'string' },
-  'top-p': { type: 'string' },
-  'repetition-penalty': { type: 'string' },
-  'max-tokens': { type: 'string' },
+  ...SAMPLING_OPTIONS,
   ...ENGINE_OPTIONS,
 } as const
 
@@ -35,9 +32,7 @@ export const POLICY_USAGE = `  --policy native|openai   the package's engine, or
   --timeout SECONDS        for one answer of the server (default 600)
   --template NAME          mm-prm-v1, prefill, or instruct for a server's untrained model
                            (default: the checkpoint's own; mm-prm-v1 for a server)
-  --temperature T          (default 1)      --top-k K   0 is off (default 50)
-  --top-p P                (default 0.9)    --repetition-penalty R   (default 1.05)
-  --max-tokens M           per rollout (default 4096)
+${SAMPLING_USAGE}
 ${engineUsage(24)}`
 
 export type PolicyValues = { [K in keyof typeof POLICY_OPTIONS]?: string | undefined }
@@ -47,18 +42,6 @@ interface Others {
   scorer?: string | undefined
   'judge-model'?: string | undefined
   'judge-endpoint'?: string | undefined
-}
-
-/** Sampling as asked for; what is absent takes the policy's default. */
-function readSampling(values: PolicyValues) {
-  const given = {
-    temperature: numberIn(values.temperature, 'temperature', { min: 0 }),
-    topK: numberIn(values['top-k'], 'top-k', { min: 0, whole: true }),
-    topP: numberIn(values['top-p'], 'top-p', { above: 0, max: 1 }),
-    repetitionPenalty: numberIn(values['repetition-penalty'], 'repetition-penalty', { above: 0 }),
-    maxTokens: positiveInteger(values['max-tokens'], 'max-tokens'),
-  }
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 
 export function readApiKey(path: string | undefined): { apiKey?: string } {

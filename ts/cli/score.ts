@@ -13,7 +13,7 @@ be scored (a blank step, too long) null, with "errors": [{"candidate", "code", "
 image is a data URI or a path relative to the input file.
 
 ${MODEL_USAGE}
-  --scoring NAME     scoring family (default: what the checkpoint says or shows)`
+  --scoring NAME           scoring family (default: what the checkpoint says or shows)`
 
 const KEYS = ['id', 'question', 'image', 'steps', 'solutions']
 /** Lines worked on at once: the engine runs one while the next ones' images are decoded. */

@@ -167,7 +167,7 @@ async function search(values: Values, signal: AbortSignal, closing: (() => Promi
   const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
   if (scorer) closing.push(scorer.close)
   const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }
-  const store = SqliteRunStore.open(out, identityOf(settings), { resume: values.resume ?? false })
+  const store = SqliteRunStore.open({ folder: out, identity: identityOf(settings), resume: values.resume ?? false })
   closing.push(() => store.close())
   const progress = showProgress(total)
   const { done, skipped, failed } = await runSearch({

@@ -58,7 +58,13 @@ export interface DatasetManifest {
   files: { file: string; bytes: number; sha256: string }[]
 }
 
-export interface BuildExtra {
+/** What a build needs beside its options. */
+export interface BuildSources {
+  /** Called once per pass; must give the same trees each time. */
+  trees: () => AsyncIterable<ProblemTree>
+  /** Folder of the data set; one that is there is replaced. */
+  out: string
+  /** Kept in the manifest: model, run, hashes. */
   source?: unknown
   /** Asked where each sample first goes wrong; those on which it and the search differ are dropped as contested. */
   judge?: FirstErrorJudge
@@ -81,7 +87,7 @@ interface View {
 const EVERYTHING: View = { threshold: Number.NEGATIVE_INFINITY, shares: new Map() }
 
 /** First pass. Nothing is counted where no option needs it. */
-async function survey(trees: () => AsyncIterable<ProblemTree>, o: Options, { signal, onProgress }: BuildExtra): Promise<View> {
+async function survey({ trees, signal, onProgress }: BuildSources, o: Options): Promise<View> {
   if (o.keep === 1 && o.balanceBy.length === 0) return EVERYTHING
   const scores: number[] = []
   const bins = new Map<string, number>()
@@ -192,7 +198,7 @@ async function writeManifest(folder: string, manifest: DatasetManifest): Promise
 async function chooseSamples(
   tree: ProblemTree,
   { threshold, shares }: View,
-  { judge, signal }: BuildExtra,
+  { judge, signal }: BuildSources,
   manifest: DatasetManifest,
 ): Promise<readonly Sample[]> {
   const { settings: o, dropped } = manifest
@@ -216,41 +222,36 @@ async function chooseSamples(
 }
 
 /**
- * Builds a data set in `folder`, in place of one that is there. `trees` is called once per pass and must give the same
- * trees each time. The manifest is written last, in one piece: a folder without it is an unfinished build.
+ * Builds a data set. The manifest is written last, in one piece: a folder without it is an unfinished build.
  * @throws EngineError INVALID_ARGUMENT (options), STORE (folder cannot be written), POLICY (the judge; names the problem),
  *   ABORTED
  */
-export async function buildDataset(
-  trees: () => AsyncIterable<ProblemTree>,
-  folder: string,
-  options: DatasetOptions = {},
-  extra: BuildExtra = {},
-): Promise<DatasetManifest> {
+export async function buildDataset(build: BuildSources & DatasetOptions): Promise<DatasetManifest> {
+  const { trees, out, source = null, judge: _, signal, onProgress, ...options } = build
   const o = validate(optionsSchema, options, 'buildDataset')
   o.formats.forEach(findFormat)
   if (o.validation + o.test >= 1) throw invalidArgument('buildDataset: validation and test together must be below 1')
-  makeFolder(folder)
-  await clear(folder)
-  const view = await survey(trees, o, extra)
-  const manifest = emptyManifest(o, extra.source ?? null)
-  const output = new Output(folder, o.formats)
+  makeFolder(out)
+  await clear(out)
+  const view = await survey(build, o)
+  const manifest = emptyManifest(o, source)
+  const output = new Output(out, o.formats)
   try {
     for await (const tree of trees()) {
-      throwIfAborted(extra.signal)
+      throwIfAborted(signal)
       const split = splitOf(tree.problem.id, o, o.seed)
-      for (const sample of await chooseSamples(tree, view, extra, manifest)) {
+      for (const sample of await chooseSamples(tree, view, build, manifest)) {
         await output.write(split, sample)
         count(manifest, sample, split)
       }
-      extra.onProgress?.({ phase: 'writing', problems: manifest.problems.seen, samples: manifest.labels.count })
+      onProgress?.({ phase: 'writing', problems: manifest.problems.seen, samples: manifest.labels.count })
     }
   } catch (error) {
     await output.close().catch(() => {}) // the first error tells more
     throw error
   }
   manifest.files = await output.close()
-  await writeManifest(folder, manifest)
+  await writeManifest(out, manifest)
   return manifest
 }
 

@@ -1,7 +1,7 @@
 /** From search trees to training data. */
 export {
-  type BuildExtra,
   type BuildProgress,
+  type BuildSources,
   buildDataset,
   type DatasetManifest,
   type DatasetOptions,

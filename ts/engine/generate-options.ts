@@ -1,20 +1,22 @@
 /** Schemas of what a caller hands to `engine.generate` and `engine.stream`. */
 import { z } from 'zod'
+import type { Sampling } from '../contracts/policy.ts'
+import { ROLLOUT_SAMPLING } from '../contracts/sampling.ts'
+import { validate } from '../contracts/validate.ts'
 import { image, index, maxTiles, positive, signal } from './options.ts'
 
-const DEFAULT_MAX_TOKENS = 1024
 export const MAX_SAMPLES = 65_536
 
 const message = z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })
 
-export const samplingSchema = z.strictObject({
+const samplingSchema = z.strictObject({
   /** 0: greedy. */
-  temperature: z.number().min(0).default(1),
+  temperature: z.number().min(0).optional(),
   /** 0: off. */
-  topK: z.number().int().min(0).default(0),
-  topP: z.number().gt(0).max(1).default(1),
+  topK: z.number().int().min(0).optional(),
+  topP: z.number().gt(0).max(1).optional(),
   minP: z.number().min(0).max(1).default(0),
-  repetitionPenalty: z.number().gt(0).default(1),
+  repetitionPenalty: z.number().gt(0).optional(),
   frequencyPenalty: z.number().default(0),
   presencePenalty: z.number().default(0),
   /** Tokens the repetition penalty sees. */
@@ -36,7 +38,7 @@ const seed = z.union(
   },
 )
 
-export const generateSchema = z.strictObject({
+const generateSchema = z.strictObject({
   /** A conversation; when the last message is the assistant's, it is continued. */
   messages: z.array(message).min(1).optional(),
   /** A question for a policy that writes steps. */
@@ -52,9 +54,11 @@ export const generateSchema = z.strictObject({
   n: positive.max(MAX_SAMPLES).default(1),
   /** Index of the first sample: the samples from 16 on are those that n = 32 would give after the first 16. */
   firstSample: z.number().int().min(0).max(0x7fffffff).default(0),
-  maxTokens: positive.default(DEFAULT_MAX_TOKENS),
+  /** Default: 4096 for a `question`, 1024 for others. */
+  maxTokens: positive.optional(),
   /** Ends a sample after so many `</step>`. */
   maxSteps: positive.optional(),
+  /** Default: as rollouts are sampled for a `question`, the model's own distribution for others. */
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
   seed: seed.default(0),
   /** Texts and token ids that end a sample, beside the checkpoint's own end tokens. */
@@ -68,4 +72,26 @@ export const generateSchema = z.strictObject({
 
 export type GenerateRequest = z.input<typeof generateSchema>
 export type SamplingOptions = z.input<typeof samplingSchema>
-export type ParsedGenerateRequest = z.output<typeof generateSchema>
+
+/** Unfiltered; what is not a rollout may be anything. */
+const PLAIN_SAMPLING: Sampling = { temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1, maxTokens: 1024 }
+
+/** A request with its defaults. `where` names the call. @throws EngineError INVALID_ARGUMENT */
+export function readGenerateRequest(request: GenerateRequest, where: string) {
+  const r = validate(generateSchema, request, where)
+  const { maxTokens, ...usual } = r.question === undefined ? PLAIN_SAMPLING : ROLLOUT_SAMPLING
+  const { temperature, topK, topP, repetitionPenalty, ...rest } = r.sampling
+  return {
+    ...r,
+    maxTokens: r.maxTokens ?? maxTokens,
+    sampling: {
+      temperature: temperature ?? usual.temperature,
+      topK: topK ?? usual.topK,
+      topP: topP ?? usual.topP,
+      repetitionPenalty: repetitionPenalty ?? usual.repetitionPenalty,
+      ...rest,
+    },
+  }
+}
+
+export type ParsedGenerateRequest = ReturnType<typeof readGenerateRequest>

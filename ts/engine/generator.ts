@@ -1,9 +1,8 @@
 /** `engine.generate` and `engine.stream`: from a request to a native job and back to texts. */
 import { invalidArgument } from '../contracts/errors.ts'
-import { validate } from '../contracts/validate.ts'
 import type { CheckpointFolder } from './checkpoint.ts'
 import { type Completion, toCompletion } from './completion.ts'
-import { type GenerateRequest, generateSchema, type ParsedGenerateRequest } from './generate-options.ts'
+import { type GenerateRequest, type ParsedGenerateRequest, readGenerateRequest } from './generate-options.ts'
 import { readStream, type StreamEvent } from './generation.ts'
 import type { ImageTiles, NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo } from './native.ts'
 import { checkPromptForm, promptIds } from './prompt.ts'
@@ -67,7 +66,7 @@ export class Generator {
   }
 
   #read(request: GenerateRequest, where: string): ParsedGenerateRequest {
-    const r = validate(generateSchema, request, where)
+    const r = readGenerateRequest(request, where)
     checkPromptForm(r, where)
     const { vocabSize } = this.#engine.tokenizer
     for (const stop of r.stop) {

@@ -259,18 +259,25 @@ function toRgb({ pixels, width, height, channels }: Pixels) {
   return { rgb, width, height }
 }
 
+export interface InitOptions {
+  /** By name: config.json and the tokenizer's among them. */
+  files: Readonly<Record<string, string | Uint8Array>>
+  /** Where the folder goes. */
+  out: string
+  /** Default 0. */
+  seed?: number
+  /** Of the weights as they are written. Default f32. */
+  dtype?: 'bf16' | 'f32'
+}
+
 /**
- * Makes a checkpoint folder with random weights: `files` by name (config.json and the tokenizer's among them).
+ * Makes a checkpoint folder with random weights.
  * @throws EngineError INVALID_MODEL where the config does not describe a supported model, STORE
  */
-export async function initModel(
-  files: Readonly<Record<string, string | Uint8Array>>,
-  out: string,
-  options: { seed?: number; dtype?: 'bf16' | 'f32' } = {},
-): Promise<void> {
+export async function initModel({ files, out, seed = 0, dtype = 'f32' }: InitOptions): Promise<void> {
   const folder = resolve(out)
   makeFolder(folder)
   for (const [name, content] of Object.entries(files)) await writeFileSafely(join(folder, name), content)
   const weights = join(folder, 'model.safetensors')
-  await stored(loadNative().initWeights(folder, weights, BigInt(options.seed ?? 0), options.dtype ?? 'f32'))
+  await stored(loadNative().initWeights(folder, weights, BigInt(seed), dtype))
 }

@@ -42,7 +42,7 @@ export interface PolicyTraining {
 export async function trainMiniPolicy({ out, samples, seed, series, from, ...rest }: PolicyTraining): Promise<TrainResult> {
   const { signal, onProgress } = rest
   const init = from ?? join(out, 'init')
-  if (!from) await initModel(miniModelFiles(), init, { seed: INIT_SEED })
+  if (!from) await initModel({ files: miniModelFiles(), out: init, seed: INIT_SEED })
   return runTraining(
     {
       ...RECIPE,

@@ -35,7 +35,7 @@ export async function searchMini(search: MiniSearch): Promise<SearchProgress> {
   const options = omegaOptions.parse({ ...OPTIONS, ...search.options })
   const budget = { maxRollouts, maxTokens: Number.MAX_SAFE_INTEGER }
   const identity = { seed, strategy: omega.name, options, budget, policy: policy.identity, verifier: verifier.name, scorer: null }
-  const store = SqliteRunStore.open(out, identity, { resume: true })
+  const store = SqliteRunStore.open({ folder: out, identity, resume: true })
   try {
     return await runSearch({
       ...{ problems, strategy: omega, options, budget, seed, policy, verifier, store, inFlight: IN_FLIGHT },
@@ -69,7 +69,7 @@ export function miniDataset(
   const all = async function* () {
     yield* trees
   }
-  return buildDataset(all, folder, { maxShortWords: 0, afterError: 'wrong', ...options }, { source })
+  return buildDataset({ trees: all, out: folder, maxShortWords: 0, afterError: 'wrong', ...options, source })
 }
 
 export const countRollouts = (node: TreeNode): number =>

@@ -14,6 +14,7 @@ export const QUESTION_TYPES = ['choice', 'yes-no', 'number', 'expression', 'proo
 export type QuestionType = (typeof QUESTION_TYPES)[number]
 
 export interface CurateOptions extends PolicyFilterOptions {
+  problems: AsyncIterable<Problem> | Iterable<Problem>
   /** Types to keep. Default: all but proofs and words. */
   types?: readonly QuestionType[]
   /** Problems of a test set: questions (nearly) equal to theirs, with the same answer, are leaks, and so are equal images. */
@@ -52,12 +53,14 @@ export function questionType(problem: Problem, isVerifiable: (answer: string) =>
 
 const DEFAULT_TYPES: readonly QuestionType[] = ['choice', 'yes-no', 'number', 'expression']
 
+type Settings = Omit<CurateOptions, 'problems'>
+
 class Curator {
-  readonly #o: CurateOptions
+  readonly #o: Settings
   readonly #seen: SeenProblems
   readonly #leaks: LeakIndex
 
-  constructor(options: CurateOptions) {
+  constructor(options: Settings) {
     this.#o = options
     this.#seen = new SeenProblems(options.isSameAnswer ?? sameText)
     this.#leaks = new LeakIndex(options.isSameAnswer ?? sameText)
@@ -99,10 +102,7 @@ class Curator {
 type Result = { problem: Problem; dropped?: Dropped }
 
 /** Yields every problem as kept or dropped, in order. @throws EngineError INVALID_ARGUMENT, ABORTED, POLICY (it fails again and again) */
-export async function* curate(
-  problems: AsyncIterable<Problem> | Iterable<Problem>,
-  options: CurateOptions,
-): AsyncGenerator<Result> {
+export async function* curate({ problems, ...options }: CurateOptions): AsyncGenerator<Result> {
   checkPolicyFilter(options)
   const { inFlight = 1, signal, onProgress } = options
   const curator = new Curator(options)

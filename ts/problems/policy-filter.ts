@@ -15,8 +15,8 @@ export interface PolicyFilterOptions {
   maxTextOnlyRate?: number
   /** Keep problems whose pass rate lies strictly between these (needs a policy). Default when a policy is given: 0 and 1. */
   passRate?: { above: number; below: number }
-  /** Asked for each rate. Default 8. */
-  rolloutsPerProblem?: number
+  /** Rollouts of a problem for each rate. Default 8. */
+  n?: number
   seed?: number
   /** What is known already, and where it is kept. */
   asked?: Decisions<PolicyObjection | null>
@@ -32,7 +32,7 @@ export interface PolicyObjection {
 /** Share of right answers among the rollouts that gave one; null where none did. */
 async function solvedRate(problem: Problem, policy: Policy, o: PolicyFilterOptions, salt: string): Promise<number | null> {
   const seed = hash32(`${o.seed ?? 0} ${salt} ${problem.id}`)
-  const request = { problem, prefix: [], seed, from: 0, count: o.rolloutsPerProblem ?? 8 }
+  const request = { problem, prefix: [], seed, from: 0, count: o.n ?? 8 }
   const [rollouts] = await policy.rollouts([request], o.signal)
   const verdicts = new Map<string, boolean>()
   let judged = 0

@@ -21,8 +21,12 @@ import { MIGRATIONS, migrate } from './schema.ts'
 const NOTHING: KnownWork = { evaluations: [], verdicts: [] }
 
 export interface OpenRunOptions {
-  /** Goes on with the run that the directory holds; without it, a directory that holds one is refused. */
-  resume: boolean
+  /** The run directory; made where it is missing. */
+  folder: string
+  /** Everything that the run's results depend on, as `search.identityOf` tells it. */
+  identity: RunIdentity
+  /** Goes on with the run that the directory holds; without it (the default), a directory that holds one is refused. */
+  resume?: boolean
 }
 
 /** The writer of a run. Needs better-sqlite3, or a Node that has node:sqlite. */
@@ -55,11 +59,11 @@ export class SqliteRunStore implements RunStore {
   }
 
   /**
-   * Opens a run for writing, making the directory where it is missing.
+   * Opens a run for writing.
    * @throws EngineError STORE: it holds a run and `resume` is not set, a run of another identity (names what differs),
    * another process writes it, its schema is newer, a page is corrupt, the disk is full
    */
-  static open(folder: string, identity: RunIdentity, { resume }: OpenRunOptions): SqliteRunStore {
+  static open({ folder, identity, resume = false }: OpenRunOptions): SqliteRunStore {
     const door = findDoor()
     makeFolder(folder)
     const path = join(folder, 'run.db')

@@ -66,7 +66,7 @@ test('with a judge, only samples stay on which it finds the same first error', a
     yield tree('p')
   }
   const build = (judge: FirstErrorJudge) =>
-    buildDataset(one, mkdtempSync(join(tmpdir(), 'mm-prm-consensus-')), { balance: 'none', maxShortWords: 0 }, { judge })
+    buildDataset({ trees: one, out: mkdtempSync(join(tmpdir(), 'mm-prm-consensus-')), balance: 'none', maxShortWords: 0, judge })
   const isNegative = (steps: readonly string[]) => steps.at(-1) === 'c'
   const both = await build(async ({ id }, steps) => (id === 'p' && isNegative(steps) ? 2 : null))
   assert.equal([both.samples.train, both.dropped.contested], [2, 0])
@@ -88,7 +88,7 @@ test('a judge that fails ends the build, and what it was asked beside that', asy
       : new Promise((_, reject) => {
           signal?.addEventListener('abort', () => reject(new EngineError('ERR_ENGINE_ABORTED', `aborted ${++aborted}`)))
         })
-  const error = await buildDataset(() => many(1), folder(), { balance: 'none' }, { judge }).catch((e: unknown) => e)
+  const error = await buildDataset({ trees: () => many(1), out: folder(), balance: 'none', judge }).catch((e: unknown) => e)
   assert.is((error as EngineError).message, 'gone')
   assert.is(aborted, 1)
 })
@@ -146,7 +146,7 @@ const readRows = (path: string) =>
 test('every format is written, hashed and split by problem, the same in every build', async () => {
   const built = [folder(), folder()]
   for (const out of built)
-    await buildDataset(() => many(200), out, { formats: FORMAT_NAMES, validation: 0.1, test: 0.1, seed: 7 })
+    await buildDataset({ trees: () => many(200), out, formats: FORMAT_NAMES, validation: 0.1, test: 0.1, seed: 7 })
   const [a, b] = built.map((out) => JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')))
   assert.equal(a, b)
   assert.is(a.files.length, 3 * FORMAT_NAMES.length)
@@ -167,14 +167,14 @@ test('every format is written, hashed and split by problem, the same in every bu
 
 test('parquet holds what the JSON lines hold', async () => {
   const out = folder()
-  await buildDataset(() => many(5), out, { formats: ['steps', 'parquet'] })
+  await buildDataset({ trees: () => many(5), out, formats: ['steps', 'parquet'] })
   const rows = await parquetReadObjects({ file: await asyncBufferFromFile(join(out, 'train.parquet')) })
   const pick = (r: Record<string, unknown>) => ({ id: r['id'], steps: r['steps'], labels: r['labels'], image: r['image'] })
   assert.equal(rows.map(pick), readRows(join(out, 'train.steps.jsonl')).map(pick))
 })
 
 test('efficiency keeps a share and counts the rest', async () => {
-  const manifest = await buildDataset(() => many(100), folder(), { balance: 'none', keep: 0.5 })
+  const manifest = await buildDataset({ trees: () => many(100), out: folder(), balance: 'none', keep: 0.5 })
   assert.is(manifest.kinds.negative + manifest.kinds.positive + manifest.dropped.efficiency, 200)
   assert.ok(manifest.kinds.negative > manifest.kinds.positive, 'mixed samples score higher')
 })
@@ -187,7 +187,7 @@ test('bad options name what is wrong', async () => {
     [{ validation: 0.6, test: 0.5 }, /below 1/],
   ] as const) {
     try {
-      await buildDataset(() => many(1), folder(), bad as never)
+      await buildDataset({ trees: () => many(1), out: folder(), ...(bad as object) })
     } catch (error) {
       assert.instance(error, EngineError)
       assert.match((error as Error).message, message)
@@ -197,26 +197,26 @@ test('bad options name what is wrong', async () => {
   }
   const file = join(folder(), 'file')
   writeFileSync(file, '')
-  const error = await buildDataset(() => many(1), join(file, 'out')).catch((e: unknown) => e)
+  const error = await buildDataset({ trees: () => many(1), out: join(file, 'out') }).catch((e: unknown) => e)
   assert.is((error as EngineError).code, 'ERR_ENGINE_STORE')
 })
 
 test('memory stays bounded over many trees', async () => {
   const before = process.memoryUsage().heapUsed
-  const manifest = await buildDataset(() => many(20_000), folder(), { balance: 'none' })
+  const manifest = await buildDataset({ trees: () => many(20_000), out: folder(), balance: 'none' })
   assert.is(manifest.labels.count, 80_000)
   assert.ok(process.memoryUsage().heapUsed - before < 200e6)
 })
 
 test('a build replaces an earlier one, and nothing else that lies in its folder', async () => {
   const out = folder()
-  await buildDataset(() => many(20), out, { validation: 0.5 })
+  await buildDataset({ trees: () => many(20), out, validation: 0.5 })
   writeFileSync(join(out, 'mine.jsonl'), '')
-  await buildDataset(() => many(20), out)
+  await buildDataset({ trees: () => many(20), out })
   assert.equal(readdirSync(out).sort(), ['manifest.json', 'mine.jsonl', 'train.jsonl'])
   const foreign = folder()
   writeFileSync(join(foreign, 'manifest.json'), '{"runId":"x"}')
-  const error = await buildDataset(() => many(1), foreign).catch((e: unknown) => e)
+  const error = await buildDataset({ trees: () => many(1), out: foreign }).catch((e: unknown) => e)
   assert.is((error as EngineError).code, 'ERR_ENGINE_STORE')
   assert.match((error as Error).message, /manifest\.json is not of a data set/)
   assert.equal(readdirSync(foreign), ['manifest.json'])

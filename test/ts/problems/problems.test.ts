@@ -78,7 +78,7 @@ test('files that cannot be read are errors of their own', async () => {
 const base = { verifier: ruleVerifier(), isVerifiable: (a: string) => canDecide(a, a) }
 async function droppedOf(list: Problem[], options: object = {}): Promise<(Dropped['reason'] | 'kept')[]> {
   const out: (Dropped['reason'] | 'kept')[] = []
-  for await (const { dropped } of curate(list, { ...base, ...options } as never)) out.push(dropped?.reason ?? 'kept')
+  for await (const { dropped } of curate({ problems: list, ...base, ...options } as never)) out.push(dropped?.reason ?? 'kept')
   return out
 }
 const p = (id: string, question: string, answer = '5', image?: string): Problem => ({
@@ -203,7 +203,7 @@ test('many problems in flight: the same verdicts in the same order, from the sam
       const answer = index < Number(problem.id) ? '5' : '6'
       return { outcome: 'complete', steps: [`<answer>${answer}</answer>`], text: '' }
     })
-    const reasons = await droppedOf(list, { policy, inFlight, rolloutsPerProblem: 7, seed: 3 })
+    const reasons = await droppedOf(list, { policy, inFlight, n: 7, seed: 3 })
     return { reasons, asked: asked.sort(), most }
   }
   const one = await run(1)

@@ -36,7 +36,7 @@ function codeAndMessage(work: () => unknown): string {
 }
 
 async function searchInto(folder: string, problems: Problem[], resume = false) {
-  const store = SqliteRunStore.open(folder, identity, { resume })
+  const store = SqliteRunStore.open({ folder, identity, resume })
   const budget = { ...UNLIMITED, maxRollouts: 100 }
   try {
     return await runSearch({
@@ -103,7 +103,7 @@ test('finished problems are not searched again; a run is not overwritten', async
   const problems = [simulatedProblem(1), simulatedProblem(2)]
   await searchInto(folder, problems)
   assert.match(
-    codeAndMessage(() => SqliteRunStore.open(folder, identity, { resume: false })),
+    codeAndMessage(() => SqliteRunStore.open({ folder, identity, resume: false })),
     /ERR_ENGINE_STORE .*holds a run already; resume it/,
   )
   const again = await searchInto(folder, [...problems, simulatedProblem(3)], true)
@@ -114,7 +114,7 @@ test('another model, template, seed or option is another run', async () => {
   const folder = newFolder()
   await searchInto(folder, [simulatedProblem(1)])
   const changed = { ...identity, seed: 8, policy: { ...identity.policy, modelHash: 'other' } }
-  const message = codeAndMessage(() => SqliteRunStore.open(folder, changed, { resume: true }))
+  const message = codeAndMessage(() => SqliteRunStore.open({ folder, identity: changed, resume: true }))
   assert.match(message, /ERR_ENGINE_STORE .*policy\.modelHash: "none" → "other"; seed: 7 → 8/)
 })
 
@@ -122,13 +122,13 @@ test('the same weights in another folder are the same run', async () => {
   const folder = newFolder()
   await searchInto(folder, [simulatedProblem(1)])
   const moved = { ...identity, policy: { ...identity.policy, model: '/elsewhere' } }
-  await SqliteRunStore.open(folder, moved, { resume: true }).close()
+  await SqliteRunStore.open({ folder, identity: moved, resume: true }).close()
 })
 
 test('a problem that changed under its id is refused by name', async () => {
   const folder = newFolder()
   await searchInto(folder, [simulatedProblem(1)])
-  const store = SqliteRunStore.open(folder, identity, { resume: true })
+  const store = SqliteRunStore.open({ folder, identity, resume: true })
   const message = codeAndMessage(() => store.begin({ ...simulatedProblem(1), answer: '0' }))
   await store.close()
   assert.match(message, /problem "sim-1" has another answer/)
@@ -137,9 +137,9 @@ test('a problem that changed under its id is refused by name', async () => {
 test('two writers are one too many, within a process and between two; readers are welcome', async () => {
   const folder = newFolder()
   await searchInto(folder, [simulatedProblem(1)])
-  const store = SqliteRunStore.open(folder, identity, { resume: true })
+  const store = SqliteRunStore.open({ folder, identity, resume: true })
   assert.match(
-    codeAndMessage(() => SqliteRunStore.open(folder, identity, { resume: true })),
+    codeAndMessage(() => SqliteRunStore.open({ folder, identity, resume: true })),
     /ERR_ENGINE_STORE .*another process is writing this run/,
   )
   const script = `
@@ -170,7 +170,7 @@ test('not a run, another program’s database, a newer schema', async () => {
     /ERR_ENGINE_STORE .*schema version 99/,
   )
   assert.match(
-    codeAndMessage(() => SqliteRunStore.open(folder, identity, { resume: true })),
+    codeAndMessage(() => SqliteRunStore.open({ folder, identity, resume: true })),
     /schema version 99 was written by a newer mm-prm/,
   )
   const foreign = newFolder()
@@ -179,12 +179,12 @@ test('not a run, another program’s database, a newer schema', async () => {
   other.exec('PRAGMA application_id = 1')
   other.close()
   assert.match(
-    codeAndMessage(() => SqliteRunStore.open(foreign, identity, { resume: true })),
+    codeAndMessage(() => SqliteRunStore.open({ folder: foreign, identity, resume: true })),
     /not the database of a run/,
   )
   writeFileSync(join(foreign, 'run.db'), 'plain text, and long enough to look like a header of one hundred bytes '.repeat(20))
   assert.match(
-    codeAndMessage(() => SqliteRunStore.open(foreign, identity, { resume: true })),
+    codeAndMessage(() => SqliteRunStore.open({ folder: foreign, identity, resume: true })),
     /ERR_ENGINE_STORE .*not a database/,
   )
 })
@@ -220,7 +220,7 @@ test('a corrupt page is named, by a resume and by a reader', async () => {
   assert.ok(pages > 40)
   for (let page = 20; page < pages; page += 3) writeSync(file, garbage, 0, garbage.length, page * 4096)
   assert.match(
-    codeAndMessage(() => SqliteRunStore.open(folder, identity, { resume: true })),
+    codeAndMessage(() => SqliteRunStore.open({ folder, identity, resume: true })),
     /ERR_ENGINE_STORE .*run\.db.*corrupt/,
   )
   const read = await readTrees(folder).catch((error) => error)
