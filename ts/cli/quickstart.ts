@@ -6,6 +6,7 @@ import { makeFolder } from '../contracts/folders.ts'
 import { CANDIDATES, type LoopResult, runLoop, type Stage } from '../mini/loop.ts'
 import { choiceRows, loopPage, stepRows } from '../mini/page.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, UsageError } from './command.ts'
+import { ENGINE_OPTIONS, engineUsage, readEngineOptions } from './engine-options.ts'
 import { formatDuration, Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -21,23 +22,24 @@ Prints accuracies with intervals and a worked example, and writes a page to look
   --out DIR              where everything goes (default mm-prm-quickstart; an earlier quickstart there is replaced)
   --seed S               another seed, other problems (default 0)
   --search-problems N    problems that are searched (default 480)
-  --rollouts N           per searched problem (default 64)
+  --rollout-budget N     rollouts per searched problem (default 64); --rollouts is the same
   --test-problems N      problems that are chosen for (default 120)
-  --threads N            (default: one per usable core)
   --policy DIR           another policy (default: the shipped mini-policy)
   --prm DIR              another process reward model (default: the shipped mini-prm)
+${engineUsage(22)}
   --json                 the result as one JSON object`
 
 const OPTIONS = {
   out: { type: 'string' },
   seed: { type: 'string' },
   'search-problems': { type: 'string' },
+  'rollout-budget': { type: 'string' },
   rollouts: { type: 'string' },
   'test-problems': { type: 'string' },
-  threads: { type: 'string' },
   policy: { type: 'string' },
   prm: { type: 'string' },
   json: { type: 'boolean' },
+  ...ENGINE_OPTIONS,
 } as const
 
 const LABELS: Record<Stage, string> = { search: 'searching', train: 'training', sample: 'sampling', score: 'scoring' }
@@ -112,7 +114,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const start = performance.now()
   const out = resolve(values.out ?? 'mm-prm-quickstart')
-  const threads = positiveInteger(values.threads, 'threads')
+  const budget = positiveInteger(values['rollout-budget'], 'rollout-budget')
   const options = {
     ...{
       out,
@@ -121,9 +123,9 @@ async function run(argv: readonly string[]): Promise<number> {
     },
     seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
     searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? 480,
-    rollouts: positiveInteger(values.rollouts, 'rollouts') ?? 64,
+    rollouts: budget ?? positiveInteger(values.rollouts, 'rollouts') ?? 64,
     testProblems: positiveInteger(values['test-problems'], 'test-problems') ?? 120,
-    ...(threads && { threads }),
+    engine: readEngineOptions(values),
   }
   await makeRoom(out)
   const shown = stages()

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
 import type { ProblemTree } from '../contracts/records.ts'
 import type { DatasetManifest } from '../dataset/index.ts'
-import { openScorer } from '../kit/index.ts'
+import { type FolderOptions, openScorer } from '../kit/index.ts'
 import { AGGREGATIONS, type ScoredItem, type SelectionRow, selectBest, selectionTable, sweepN } from '../select/index.ts'
 import { IN_DOMAIN } from '../tasks/index.ts'
 import type { TrainResult } from '../train/index.ts'
@@ -29,7 +29,8 @@ export interface LoopOptions {
   /** Per searched problem. */
   rollouts: number
   testProblems: number
-  threads?: number
+  /** How every model is opened. */
+  engine?: Omit<FolderOptions, 'model'>
   /** Told while it goes: the stage, what it has done, and the share of it. */
   onProgress?: (stage: Stage, text: string, fraction: number) => void
 }
@@ -72,7 +73,7 @@ export async function runLoop(o: LoopOptions): Promise<LoopResult> {
   const curve: LoopResult['curve'] = []
   const training = await trainMiniPrm({
     ...{ init: o.policy, data: join(o.out, 'dataset', 'train.jsonl'), out: join(o.out, 'prm') },
-    recipe: { seed: o.seed, ...(o.threads && { threads: o.threads }) },
+    recipe: { seed: o.seed, ...(o.engine?.threads && { threads: o.engine.threads }) },
     onProgress: ({ step, totalSteps, loss }) => {
       curve.push({ step, loss })
       tell('train', `step ${step} of ${totalSteps}, loss ${loss.toFixed(3)}`, step / totalSteps)
@@ -91,7 +92,7 @@ export async function runLoop(o: LoopOptions): Promise<LoopResult> {
 /** Everything the policy is asked; it is closed before the PRM is trained. */
 async function askPolicy(o: LoopOptions, searched: readonly MiniTask[], test: readonly MiniTask[]) {
   const tell = o.onProgress ?? (() => {})
-  await using policy = await openMiniPolicy(o.policy, o.threads)
+  await using policy = await openMiniPolicy(o.policy, o.engine)
   const run = join(o.out, 'search', 'run')
   await searchMini({
     ...{ policy, problems: searched.map((t) => t.problem), out: run, seed: o.seed, maxRollouts: o.rollouts },
@@ -105,7 +106,7 @@ async function askPolicy(o: LoopOptions, searched: readonly MiniTask[], test: re
 }
 
 async function judgeWith(name: string, model: string, candidates: readonly TaskCandidates[], o: LoopOptions): Promise<Judged> {
-  await using scorer = await openScorer({ model, ...(o.threads && { threads: o.threads }) })
+  await using scorer = await openScorer({ model, ...o.engine })
   const items = await scoreCandidates(scorer, candidates, (done) =>
     o.onProgress?.('score', `PRM ${name}, ${done} of ${candidates.length} problems`, done / candidates.length),
   )

@@ -1,7 +1,7 @@
 /** The mini policy: how it is trained from nothing, and how it is asked. */
 import { join } from 'node:path'
 import { initModel, openTrainable } from '../engine/trainable.ts'
-import { type OpenedPolicy, openPolicy } from '../kit/index.ts'
+import { type FolderOptions, type OpenedPolicy, openPolicy } from '../kit/index.ts'
 import { IN_DOMAIN } from '../tasks/index.ts'
 import { miniModelFiles } from '../tasks/mini-model.ts'
 import { runTraining, type TrainProgress, type TrainResult } from '../train/index.ts'
@@ -64,6 +64,6 @@ export async function trainMiniPolicy({ out, samples, seed, series, from, ...res
 }
 
 /** The policy in `model`, asked as it was trained, with the sampling above. */
-export function openMiniPolicy(model: string, threads?: number): Promise<OpenedPolicy> {
-  return openPolicy({ model, sampling: MINI_SAMPLING, ...(threads && { threads }) })
+export function openMiniPolicy(model: string, engine: Omit<FolderOptions, 'model'> = {}): Promise<OpenedPolicy> {
+  return openPolicy({ model, sampling: MINI_SAMPLING, ...engine })
 }
