@@ -47,7 +47,12 @@ export async function startChatServer(behaviour: Behaviour) {
     response.on('close', () => running--)
     const body = JSON.parse(await readBody(incoming)) as ChatRequest
     requests.push({ ...body, path: incoming.url, authorization: incoming.headers.authorization })
-    await behaviour(body, response, requests.length - 1)
+    try {
+      await behaviour(body, response, requests.length - 1)
+    } catch (error) {
+      // What a server does not know of, such as the question of a probe, is its accident.
+      sendJson(response, 500, { error: String(error) })
+    }
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

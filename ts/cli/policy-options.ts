@@ -19,6 +19,7 @@ export const POLICY_OPTIONS = {
   'api-key-file': { type: 'string' },
   concurrency: { type: 'string' },
   timeout: { type: 'string' },
+  'samples-per-request': { type: 'string' },
   template: { type: 'string' },
   ...SAMPLING_OPTIONS,
   ...ENGINE_OPTIONS,
@@ -30,6 +31,7 @@ export const POLICY_USAGE = `  --policy native|openai   the package's engine, or
   --api-key-file FILE      file that holds the server's key
   --concurrency N          requests to the server at once (default 16)
   --timeout SECONDS        for one answer of the server (default 600)
+  --samples-per-request N  asked of the server at once, where it gives several (default 16)
   --template NAME          mm-prm-v1, prefill, or instruct for a server's untrained model
                            (default: the checkpoint's own; mm-prm-v1 for a server)
 ${SAMPLING_USAGE}
@@ -58,7 +60,7 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
   const opensFolder = values.scorer !== undefined || (values['judge-model'] !== undefined && !values['judge-endpoint'])
   const foreign =
     kind === 'native'
-      ? (['endpoint', 'api-key-file', 'concurrency', 'timeout'] as const).find(
+      ? (['endpoint', 'api-key-file', 'concurrency', 'timeout', 'samples-per-request'] as const).find(
           (name) => values[name] !== undefined && !(name === 'api-key-file' && values['judge-endpoint']),
         )
       : opensFolder
@@ -70,11 +72,13 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
 function readServer(values: PolicyValues) {
   const concurrency = positiveInteger(values.concurrency, 'concurrency')
   const seconds = numberIn(values.timeout, 'timeout', { above: 0 })
+  const samplesPerRequest = positiveInteger(values['samples-per-request'], 'samples-per-request')
   return {
     server: required(values.endpoint, 'endpoint'),
     ...readApiKey(values['api-key-file']),
     ...(concurrency !== undefined && { concurrency }),
     ...(seconds !== undefined && { timeoutMs: seconds * 1000 }),
+    ...(samplesPerRequest !== undefined && { samplesPerRequest }),
   }
 }
 

@@ -12,6 +12,7 @@ import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, U
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
+import { preparePolicy } from './prepare.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
 
@@ -164,6 +165,7 @@ async function search(values: Values, signal: AbortSignal, closing: (() => Promi
   closing.push(verifier.close)
   const policy = await openPolicy(values)
   closing.push(policy.close)
+  await preparePolicy(policy, signal) // before the run is made: what it finds may be a reason for other options
   const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
   if (scorer) closing.push(scorer.close)
   const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }

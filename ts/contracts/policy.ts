@@ -53,6 +53,8 @@ export interface PolicyIdentity {
   readonly template: string
   readonly templateHash: string
   readonly sampling: Sampling
+  /** Of a server: the most samples of one request, whose common seed is that of the first. */
+  readonly samplesPerRequest?: number
 }
 
 /** What decides about a policy's rollouts: whose hash it is, wherever the folder lies now. */
@@ -62,6 +64,12 @@ export function rolloutIdentity({ model, ...decisive }: PolicyIdentity): Omit<Po
 
 export interface Policy {
   readonly identity: PolicyIdentity
+  /**
+   * Finds out, once before a run, whether what stands behind the policy can do what it will be asked. Resolves to what
+   * the user should know; what cannot be found out is no error.
+   * @throws EngineError INVALID_ARGUMENT naming the options that would do; ABORTED
+   */
+  prepare?(signal?: AbortSignal): Promise<readonly string[]>
   /**
    * Rollouts for many prefixes at once: `result[i][j]` is rollout `requests[i].from + j`.
    * @throws EngineError POLICY (the model or server fails for good; names the problem id), ABORTED

@@ -3,11 +3,14 @@ import { policyError } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
 import type { ProblemImage } from '../contracts/problem.ts'
 import type { AskJudge } from '../contracts/verifier.ts'
+import { Dialect } from './dialect.ts'
 import { imageUri } from './image-uri.ts'
 import { ChatClient, type ChatMessage, type ClientOptions } from './openai-client.ts'
 
 /** Room for a sentence where a word was asked for. What is cut all the same says nothing: `Step 1` may have been step 12. */
 const MAX_TOKENS = 64
+/** Room for a model whose limit counts what it thinks, too. */
+const MAX_THINKING_TOKENS = 4096
 const UNSAID = ''
 
 /** Greedy; a judge that is asked again would otherwise say the same again. */
@@ -15,7 +18,8 @@ const temperatureOf = (attempt: number) => (attempt === 0 ? 0 : 1)
 
 /** A judge on an OpenAI-compatible server. @throws EngineError INVALID_ARGUMENT; when asked: POLICY, ABORTED */
 export function chatJudge(options: ClientOptions): AskJudge {
-  const client = new ChatClient(options)
+  // A model that only samples is a judge too.
+  const client = new ChatClient(options, new Dialect(['temperature']))
   return async (prompt, signal, attempt = 0, image) => {
     const url = await imageUri({ id: 'judge', image })
     const content: ChatMessage['content'] =
@@ -25,7 +29,8 @@ export function chatJudge(options: ClientOptions): AskJudge {
             { type: 'image_url', image_url: { url } },
             { type: 'text', text: prompt },
           ]
-    const parameters = { temperature: temperatureOf(attempt), max_tokens: MAX_TOKENS, ...(attempt > 0 && { seed: attempt }) }
+    const max_tokens = client.dialect.refuses('max_tokens') ? MAX_THINKING_TOKENS : MAX_TOKENS
+    const parameters = { temperature: temperatureOf(attempt), max_tokens, ...(attempt > 0 && { seed: attempt }) }
     const answer = await client.complete([{ role: 'user', content }], parameters, 'judge', signal)
     const [choice] = answer.choices
     if (choice?.finish_reason === 'length') return UNSAID

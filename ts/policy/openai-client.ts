@@ -6,19 +6,31 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
-import { EngineError, policyError } from '../contracts/errors.ts'
+import { policyError } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
+import { type Access, accessTo } from './access.ts'
+import { Dialect, namedIn, optionsInstead, type Parameters } from './dialect.ts'
 import { type HttpAnswer, postJson } from './http.ts'
 
 const MAX_ANSWER_BYTES = 64 * 2 ** 20
+/** A chat completion nests a handful of levels. */
+const MAX_DEPTH = 64
+/** Of an answer that is none, so much is looked at. */
+const MAX_WORDS = 20_000
 const MAX_BACK_OFF_MS = 60_000
 const RETRIED_STATUS = new Set([408, 409, 425, 429])
+/** With which servers refuse parameters; some answer with 200, or take their own refusal for an accident. */
+const REFUSING_STATUS = new Set([200, 400, 422, 500, 501])
+export const NO_SEED = 'the server takes no seed: the same command will not give the same rollouts again'
 
 export const clientSchema = z.strictObject({
-  /** Up to and including `/v1`. */
+  /** Up to and including `/v1`. User and password in it are sent as Basic authorisation where there is no key. */
   baseUrl: z.url({ protocol: /^https?$/ }),
   model: z.string().min(1),
-  apiKey: z.string().min(1).optional(),
+  apiKey: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII without spaces')
+    .optional(),
   /** Requests at once. */
   concurrency: z.number().int().positive().default(16),
   timeoutMs: z.number().positive().default(600_000),
@@ -49,33 +61,56 @@ const choiceSchema = z.object({
 })
 const answerSchema = z.object({
   choices: z.array(choiceSchema),
-  usage: z.object({ completion_tokens: z.number().int().nonnegative().nullish() }).nullish(),
+  // A count that is none does not spoil the texts.
+  usage: z.object({ completion_tokens: z.number().int().nonnegative().nullish() }).nullish().catch(undefined),
 })
 
 export type ChatChoice = z.output<typeof choiceSchema>
 export type ChatAnswer = z.output<typeof answerSchema>
 
-/** A fault that another attempt may cure. */
-class Passing extends Error {
+/** What another attempt may cure is passing; what a server says of a request it will not take is in its words. */
+export class Fault extends Error {
+  readonly status: number
+  /** What the server said. */
+  readonly words: string
+  readonly isPassing: boolean
   readonly retryAfterMs: number | undefined
-  constructor(message: string, retryAfterMs?: number) {
+
+  constructor(message: string, more: { status: number; words: string; isPassing: boolean; retryAfterMs?: number | undefined }) {
     super(message)
-    this.retryAfterMs = retryAfterMs
+    this.status = more.status
+    this.words = more.words
+    this.isPassing = more.isPassing
+    this.retryAfterMs = more.retryAfterMs
   }
+}
+
+interface Call {
+  messages: readonly ChatMessage[]
+  parameters: Parameters
+  signal: AbortSignal | undefined
 }
 
 export class ChatClient {
   readonly model: string
-  readonly #url: URL
+  /** What is known of the parameters that the server takes. */
+  readonly dialect: Dialect
+  readonly #access: Access
   readonly #options: z.output<typeof clientSchema>
   readonly #waiting: (() => void)[] = []
   #running = 0
 
   /** @throws EngineError INVALID_ARGUMENT */
-  constructor(options: ClientOptions) {
+  constructor(options: ClientOptions, dialect = new Dialect()) {
     this.#options = validate(clientSchema, options, 'OpenAI-compatible server')
     this.model = this.#options.model
-    this.#url = new URL(`${this.#options.baseUrl.replace(/\/+$/, '')}/chat/completions`)
+    this.dialect = dialect
+    this.#access = accessTo(this.#options.baseUrl, '/chat/completions', this.#options.apiKey)
+  }
+
+  /** The server as errors name it. */
+  get shown(): string {
+    return this.#access.shown
   }
 
   /**
@@ -84,7 +119,7 @@ export class ChatClient {
    */
   async complete(
     messages: readonly ChatMessage[],
-    parameters: Readonly<Record<string, unknown>>,
+    parameters: Parameters,
     about: string,
     signal?: AbortSignal,
   ): Promise<ChatAnswer> {
@@ -92,28 +127,65 @@ export class ChatClient {
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal)
       try {
-        return await this.#attempt({ model: this.model, messages, ...parameters }, about, signal)
+        return await this.#adapting({ messages, parameters, signal })
       } catch (error) {
         throwIfAborted(signal)
-        if (error instanceof EngineError) throw error
-        const message = (error as Error).message
-        if (attempt === attempts) throw policyError(`${about}: ${this.#url.href}: ${message}, ${attempts} attempts`, error)
-        const wait = (error instanceof Passing ? error.retryAfterMs : undefined) ?? backOffMs * 2 ** (attempt - 1)
+        const fault = this.#told(error as Error)
+        const where = `${about}: ${this.#access.shown}: ${fault.message}`
+        if (fault instanceof Fault && !fault.isPassing) throw policyError(where, fault)
+        if (attempt === attempts) throw policyError(`${where}, ${attempts} attempts`, fault)
+        const wait = (fault instanceof Fault ? fault.retryAfterMs : undefined) ?? backOffMs * 2 ** (attempt - 1)
         await sleep(Math.min(wait, MAX_BACK_OFF_MS), undefined, signal && { signal }).catch(() => throwIfAborted(signal))
       }
     }
   }
 
-  async #attempt(payload: unknown, about: string, signal: AbortSignal | undefined): Promise<ChatAnswer> {
+  /**
+   * One request, as it is.
+   * @throws Fault where the server answered with anything but a completion; Error where it did not answer
+   */
+  async once({ messages, parameters, signal }: Call, timeoutMs = this.#options.timeoutMs): Promise<ChatAnswer> {
     await this.#enter(signal)
     try {
-      const { apiKey, timeoutMs } = this.#options
-      const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
-      return this.#read(await postJson(this.#url, payload, { headers, timeoutMs, maxBytes: MAX_ANSWER_BYTES, signal }), about)
+      const payload = { model: this.model, messages, ...parameters }
+      const { url, headers } = this.#access
+      return this.#read(await postJson(url, payload, { headers, timeoutMs, maxBytes: MAX_ANSWER_BYTES, signal }))
     } finally {
       this.#running--
       this.#waiting.shift()?.()
     }
+  }
+
+  /** A parameter that a refusal names is left out where the same can be asked for without it; for good where that helped. */
+  async #adapting(call: Call): Promise<ChatAnswer> {
+    const doubtful: string[] = []
+    let first: Fault | undefined
+    for (;;) {
+      const parameters = this.dialect.translate(call.parameters, doubtful)
+      try {
+        const answer = await this.once({ ...call, parameters })
+        this.#adopt(doubtful)
+        return answer
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error
+        first ??= error
+        const named = this.#suspects(error, parameters)
+        const firm = named.filter((name) => !this.dialect.canDoWithout(name, parameters))
+        if (firm.length > 0) throw withOptions(error, firm)
+        if (named.length === 0) throw first
+        doubtful.push(...named)
+      }
+    }
+  }
+
+  #suspects({ status, words }: Fault, parameters: Parameters): string[] {
+    const isRefusal = REFUSING_STATUS.has(status) && (status !== 200 || words.includes('"error"'))
+    return isRefusal ? namedIn(words, parameters) : []
+  }
+
+  #adopt(names: readonly string[]): void {
+    if (names.includes('seed') && !this.dialect.refuses('seed')) process.emitWarning(`${this.#access.shown}: ${NO_SEED}`)
+    this.dialect.adopt(names)
   }
 
   async #enter(signal: AbortSignal | undefined): Promise<void> {
@@ -125,21 +197,53 @@ export class ChatClient {
     throwIfAborted(signal)
   }
 
-  #read({ status, headers, body }: HttpAnswer, about: string): ChatAnswer {
-    if (status >= 500 || RETRIED_STATUS.has(status)) {
-      throw new Passing(`status ${status}${excerpt(body)}`, retryAfterMs(headers['retry-after']))
-    }
-    if (status !== 200) throw policyError(`${about}: ${this.#url.href}: status ${status}${excerpt(body)}`)
+  #read({ status, headers, body }: HttpAnswer): ChatAnswer {
+    const words = this.#access.redact(body.slice(0, MAX_WORDS))
+    const fault = (what: string, isPassing: boolean) =>
+      new Fault(`${what}${excerpt(words)}`, {
+        ...{ status, words, isPassing },
+        retryAfterMs: retryAfterMs(headers['retry-after']),
+      })
+    if (status !== 200) throw fault(`status ${status}`, status >= 500 || RETRIED_STATUS.has(status))
+    if (nestsDeeply(body)) throw fault('the answer is no chat completion but deeply nested', true)
     let json: unknown
     try {
-      json = JSON.parse(body)
+      json = JSON.parse(body, (_, value) => (typeof value === 'string' ? this.#access.redactAnswer(value) : value))
     } catch {
-      throw new Passing(`the answer is not JSON${excerpt(body)}`)
+      throw fault('the answer is not JSON', true)
     }
     const answer = answerSchema.safeParse(json)
-    if (!answer.success) throw new Passing(`the answer is not a chat completion${excerpt(body)}`)
+    if (!answer.success) throw fault('the answer is not a chat completion', true)
     return answer.data
   }
+
+  /** An error of the network without what it may hold beside its words, such as the bytes it was about. */
+  #told(error: Error): Error {
+    return error instanceof Fault ? error : new Error(this.#access.redact(error.message))
+  }
+}
+
+/** WHY: JSON.parse takes seconds for megabytes of brackets, and nothing else goes on meanwhile. */
+function nestsDeeply(json: string): boolean {
+  let depth = 0
+  let inString = false
+  for (let i = 0; i < json.length; i++) {
+    const code = json.charCodeAt(i)
+    if (inString) {
+      if (code === 0x5c) i++
+      else if (code === 0x22) inString = false
+    } else if (code === 0x22) inString = true
+    else if (code === 0x5b || code === 0x7b) {
+      if (++depth > MAX_DEPTH) return true
+    } else if (code === 0x5d || code === 0x7d) depth--
+  }
+  return false
+}
+
+function withOptions(fault: Fault, names: readonly string[]): Fault {
+  const { status, words, isPassing, retryAfterMs } = fault
+  const message = `${fault.message}; a server that takes no ${names.join(' and ')} needs ${optionsInstead(names)}`
+  return new Fault(message, { status, words, isPassing, retryAfterMs })
 }
 
 function excerpt(body: string): string {

@@ -2,13 +2,15 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { policyError } from '../contracts/errors.ts'
-import type { Policy, Rollout, RolloutRequest } from '../contracts/policy.ts'
+import type { Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contracts/policy.ts'
 import { hash32 } from '../contracts/random.ts'
 import { capRollout, readRollout } from '../contracts/read-rollout.ts'
 import { hasReasoning } from '../contracts/reasoning.ts'
 import { validate } from '../contracts/validate.ts'
+import type { Parameters } from './dialect.ts'
 import { imageUri } from './image-uri.ts'
 import { type ChatChoice, ChatClient, type ChatMessage, clientSchema } from './openai-client.ts'
+import { probeServer } from './probe.ts'
 import { samplingSchema } from './sampling.ts'
 import { findTemplate, type PolicyTemplate, templateHash } from './templates.ts'
 import { shareTokens } from './token-share.ts'
@@ -17,16 +19,19 @@ const schema = clientSchema.extend({
   /** `mm-prm-v1`, `instruct` (for models that were not trained on the tags), or `prefill` where the server continues. */
   template: z.string().default('mm-prm-v1'),
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
-  /** The most samples asked for in one request (`n`); the image travels once with each. */
+  /** The most samples asked for in one request (`n`); the image travels once with each. A sample's seed depends on it. */
   samplesPerRequest: z.number().int().positive().default(16),
   /** Requests without a sample in them that are borne for one prefix. */
   maxEmptyAnswers: z.number().int().nonnegative().default(3),
 })
 
+/** The last turn is gone on with. */
+const CONTINUED = { continue_final_message: true, add_generation_prompt: false }
+
 export type OpenAiPolicyOptions = z.input<typeof schema>
 
 class OpenAiPolicy implements Policy {
-  readonly identity
+  readonly identity: PolicyIdentity
   readonly #client: ChatClient
   readonly #template: PolicyTemplate
   readonly #options: z.output<typeof schema>
@@ -34,6 +39,7 @@ class OpenAiPolicy implements Policy {
   #samplesPerRequest: number
   /** Not where the model reasons first: a stop text would end it at the first step that it thinks of. */
   #stopsAtStep = true
+  #prepared: Promise<readonly string[]> | undefined
 
   constructor(options: z.output<typeof schema>) {
     const { template, sampling, samplesPerRequest, maxEmptyAnswers: _, ...client } = options
@@ -43,7 +49,22 @@ class OpenAiPolicy implements Policy {
     this.#samplesPerRequest = samplesPerRequest
     const modelHash = createHash('sha256').update(options.model).digest('hex').slice(0, 16)
     const hash = templateHash(this.#template)
-    this.identity = { kind: 'openai', model: options.model, modelHash, template, templateHash: hash, sampling }
+    const asked = { template, templateHash: hash, sampling, samplesPerRequest }
+    this.identity = { kind: 'openai', model: options.model, modelHash, ...asked }
+  }
+
+  prepare(signal?: AbortSignal): Promise<readonly string[]> {
+    this.#prepared ??= this.#probe(signal).catch((error: unknown) => {
+      this.#prepared = undefined // stopped, or refused: the next call asks again
+      throw error
+    })
+    return this.#prepared
+  }
+
+  async #probe(signal: AbortSignal | undefined): Promise<readonly string[]> {
+    const { samplesPerRequest, warnings } = await probeServer(this.#client, this.#everyParameter(), signal)
+    if (samplesPerRequest !== undefined) this.#samplesPerRequest = Math.min(this.#samplesPerRequest, samplesPerRequest)
+    return warnings
   }
 
   async rollouts(requests: readonly RolloutRequest[], signal?: AbortSignal): Promise<Rollout[][]> {
@@ -54,9 +75,9 @@ class OpenAiPolicy implements Policy {
     const messages = await this.#messages(request)
     const end = request.from + request.count
     const chunks: Promise<Rollout[]>[] = []
-    for (let from = request.from; from < end; from += this.#options.samplesPerRequest) {
-      const count = Math.min(this.#options.samplesPerRequest, end - from)
-      chunks.push(this.#chunk(messages, { ...request, from, count }, signal))
+    const most = this.#samplesPerRequest
+    for (let from = request.from; from < end; from += most) {
+      chunks.push(this.#chunk(messages, { ...request, from, count: Math.min(most, end - from) }, signal))
     }
     return (await Promise.all(chunks)).flat()
   }
@@ -102,20 +123,30 @@ class OpenAiPolicy implements Policy {
   }
 
   /** What the standard does not know is sent only where it is not neutral. */
-  #parameters(request: RolloutRequest, index: number, n: number): Record<string, unknown> {
+  #sampling(): Parameters {
     const { temperature, topK, topP, repetitionPenalty, maxTokens } = this.#options.sampling
-    const isContinued = this.#template.name === 'prefill' && request.prefix.length > 0
     return {
-      n,
-      seed: hash32(`${request.seed}/${index}`) >>> 1,
       temperature,
       top_p: topP,
       max_tokens: maxTokens,
       ...(topK > 0 && { top_k: topK }),
       ...(repetitionPenalty !== 1 && { repetition_penalty: repetitionPenalty }),
-      ...(request.maxSteps === 1 && this.#stopsAtStep && { stop: ['</step>'] }),
-      ...(isContinued && { continue_final_message: true, add_generation_prompt: false }),
     }
+  }
+
+  #parameters(request: RolloutRequest, index: number, n: number): Parameters {
+    return {
+      n,
+      seed: hash32(`${request.seed}/${index}`) >>> 1,
+      ...this.#sampling(),
+      ...(request.maxSteps === 1 && this.#stopsAtStep && { stop: ['</step>'] }),
+      ...(this.#template.name === 'prefill' && request.prefix.length > 0 && CONTINUED),
+    }
+  }
+
+  /** All that a run may send. */
+  #everyParameter(): Parameters {
+    return { ...this.#sampling(), ...(this.#template.name === 'prefill' && CONTINUED) }
   }
 }
 

@@ -31,6 +31,8 @@ export interface SearchRun {
   readonly inFlight: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Readonly<SearchProgress>) => void
+  /** What the policy found out about itself before the run. */
+  readonly onWarning?: (warning: string) => void
 }
 
 /** For SqliteRunStore.open: what a store records of a run, everything that its results depend on. */
@@ -78,7 +80,8 @@ class Runner {
   }
 
   async all(): Promise<void> {
-    const { problems, inFlight } = this.#run
+    const { problems, inFlight, policy, onWarning } = this.#run
+    for (const warning of (await policy.prepare?.(this.#signal)) ?? []) onWarning?.(warning)
     const iterator = Symbol.asyncIterator in problems ? problems[Symbol.asyncIterator]() : problems[Symbol.iterator]()
     const worker = async () => {
       try {
