@@ -30,6 +30,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'sample solutions, score their steps, choose an answer per problem',
     load: async () => (await import('./best-of-n.ts')).command,
   },
+  eval: { summary: 'public benchmarks from files on disk', load: async () => (await import('./eval.ts')).command },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
   train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
