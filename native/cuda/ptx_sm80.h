@@ -27,6 +27,16 @@ __device__ inline void copy_async16(void* to, const void* from, bool inside) {
                : "memory");
 #endif
 }
+// The first `bytes` (0 to 16) of `from`, zeros behind them; what is not copied is not read.
+__device__ inline void copy_async16_part(void* to, const void* from, int bytes) {
+#if MMPRM_EMULATED
+  emu::copy_async(to, from, 16, bytes);
+#else
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+               "r"(bytes)
+               : "memory");
+#endif
+}
 // Closes this thread's group of copies.
 __device__ inline void copy_commit() {
 #if MMPRM_EMULATED

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Kernel cases and the gemm grid on a card, built by its own nvcc:
+#
+#   bash scripts/cuda-kernels.sh [--build FOLDER] [--out FOLDER] [--arch 90a] [--parts cases,grid] [--sweep] [--torch]
+#
+# Writes cases.json and grid.jsonl (torch.jsonl beside it) into the out folder. The cases must give the hashes that the
+# emulator gave (test/cuda/kernel_hashes.txt), three times each.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$root/build/cuda-kernels out= arch=90a parts=cases,grid sweep=0 torch=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --build) build=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --arch) arch=$2; shift 2 ;;
+    --parts) parts=$2; shift 2 ;;
+    --sweep) sweep=1; shift ;;
+    --torch) torch=1; shift ;;
+    *) echo "unknown option $1" >&2; exit 2 ;;
+  esac
+done
+out=${out:-$build}
+mkdir -p "$build" "$out"
+nvcc=${NVCC:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}
+flags=(-std=c++20 -O3 --fmad=false -x cu -I "$root/native"
+  -gencode "arch=compute_$arch,code=sm_$arch")
+
+compile() { # SOURCE…: one object each, side by side
+  printf '%s\n' "$@" | xargs -P "$(nproc)" -I {} sh -c '
+    source=$1 object=$2/$(basename "$1").o; shift 2
+    "$@" -c "$source" -o "$object" || { echo "cannot compile $source" >&2; exit 255; }' sh {} "$build" "$nvcc" "${flags[@]}"
+}
+objects() { for source in "$@"; do echo "$build/$(basename "$source").o"; done; }
+cd "$root"
+kernels=$(ls native/kernels/*/*_cuda.cu native/kernels/*/*_cuda.cc)
+began=$SECONDS
+compile $kernels test/cuda/kernel_check.cc bench/cuda/gemm_grid.cc
+"$nvcc" $(objects $kernels test/cuda/kernel_check.cc) -o "$build/kernel_check"
+"$nvcc" $(objects native/kernels/gemm/gemm_cuda.cu bench/cuda/gemm_grid.cc) -o "$build/gemm_grid"
+echo "built in $((SECONDS - began)) s"
+
+status=0
+if [[ $parts == *cases* ]]; then
+  timeout 100 "$build/kernel_check" --hashes test/cuda/kernel_hashes.txt --times 3 --json "$out/cases.json" || status=1
+fi
+if [[ $parts == *grid* ]]; then
+  timeout 180 "$build/gemm_grid" --json "$out/grid.jsonl" --sweep $sweep || status=1
+  if [ $torch = 1 ]; then timeout 120 python3 bench/cuda/gemm_torch.py "$out/torch.jsonl" || status=1; fi
+fi
+exit $status

@@ -1,0 +1,27 @@
+// Every kernel case as a test, on both classes of chips: it checks itself, and its hash must be the recorded one.
+#include "cuda_test.h"
+#include "emulator/options.h"
+#include "kernels/cuda_case.h"
+
+namespace mmprm::cuda {
+namespace {
+
+void run_case(const KernelCase& c, emu::Chips chips) {
+  // Ampere's sums differ, its code does not: one mode will do.
+  if (chips == emu::Chips::kAmpere && emu::options().async != emu::Async::kLate) return;
+  emu::options().chips = chips;
+  static const KernelHashes recorded(MMPRM_KERNEL_HASHES);
+  const Chip chip = Chip::current();
+  recorded.require_same(chip, c.name, c.run(chip));
+}
+
+const bool registered = [] {
+  for (const KernelCase& c : all_kernel_cases()) {
+    native_tests().push_back({"cuda_case sm90 " + c.name, [c] { run_case(c, emu::Chips::kHopper); }});
+    native_tests().push_back({"cuda_case sm80 " + c.name, [c] { run_case(c, emu::Chips::kAmpere); }});
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace mmprm::cuda
