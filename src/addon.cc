@@ -47,7 +47,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("tileGrid", Napi::Function::New(env, tile_grid));
   exports.Set("preprocessImage", Napi::Function::New(env, preprocess_image));
   exports.Set("resizeImage", Napi::Function::New(env, resize_image));
-  exports.Set("cmykToRgb", Napi::Function::New(env, cmyk_to_rgb));
   exports.Set("openTrainer", Napi::Function::New(env, open_trainer));
   exports.Set("initWeights", Napi::Function::New(env, init_weights));
   return exports;

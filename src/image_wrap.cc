@@ -147,14 +147,4 @@ Napi::Value resize_image(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value cmyk_to_rgb(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    const Napi::Uint8Array cmyk = bytes_argument(info[0], "cmyk");
-    if (cmyk.ElementLength() % 4 != 0) reject("cmyk must hold 4 bytes per pixel");
-    const uint8_t* pixels = cmyk.Data();
-    const size_t num_pixels = cmyk.ElementLength() / 4;
-    return start<std::vector<uint8_t>>(info, [=] { return mmprm::cmyk_to_rgb(pixels, num_pixels); });
-  });
-}
-
 }  // namespace mmprm::addon

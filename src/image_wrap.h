@@ -11,7 +11,5 @@ Napi::Value tile_grid(const Napi::CallbackInfo& info);
 Napi::Value preprocess_image(const Napi::CallbackInfo& info);
 // (rgb, width, height, toWidth, toHeight) -> promise of a Uint8Array
 Napi::Value resize_image(const Napi::CallbackInfo& info);
-// (cmyk) -> promise of a Uint8Array
-Napi::Value cmyk_to_rgb(const Napi::CallbackInfo& info);
 
 }  // namespace mmprm::addon

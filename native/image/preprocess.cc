@@ -98,16 +98,4 @@ ImageTiles preprocess_image(const RgbView& image, const TileOptions& options) {
   return out;
 }
 
-std::vector<uint8_t> cmyk_to_rgb(const uint8_t* cmyk, size_t num_pixels) {
-  std::vector<uint8_t> rgb(num_pixels * 3);
-  for (size_t p = 0; p < num_pixels; ++p) {
-    const int n = 255 - cmyk[4 * p + 3];
-    for (size_t c = 0; c < 3; ++c) {
-      const int product = cmyk[4 * p + c] * n + 128;  // / 255, rounded, without dividing
-      rgb[3 * p + c] = uint8_t(n - ((product + (product >> 8)) >> 8));
-    }
-  }
-  return rgb;
-}
-
 }  // namespace mmprm

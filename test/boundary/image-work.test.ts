@@ -71,7 +71,6 @@ test('arguments that do not fit are refused', async () => {
     [() => native.preprocessImage(pixel, 1, 1, { ...OPTIONS, minTiles: 13 }), /13 and 12/],
     [() => native.tileGrid(1, 1, { ...OPTIONS, imageSize: 0 }), /imageSize/],
     [() => native.resizeImage(pixel, 1, 1, 0, 5), /at least 1/],
-    [() => native.cmykToRgb(pixel), /4 bytes per pixel/],
     [() => native.inspectModel(7 as never), /model must be the path/],
   ]
   for (const [call, message] of bad) {

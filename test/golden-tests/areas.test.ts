@@ -4,18 +4,23 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { GOLDEN_ROOT } from '../helpers/golden.ts'
 
-const READ = ['best-of-n', 'images', 'models', 'omega', 'sampling', 'tokenizers', 'training', 'verify']
+const READ = ['best-of-n', 'eval', 'images', 'models', 'omega', 'sampling', 'tokenizers', 'training', 'verify']
 /** Not in every set: its cases must not be copied into the package. */
 const OPTIONAL = ['verify']
+/** What the product does not do yet. */
+const NOT_YET = ['judges']
 
 test('every area of the golden set is read by a test', () => {
   const entries = readdirSync(GOLDEN_ROOT, { withFileTypes: true })
   const there = entries.filter((entry) => !entry.isFile()).map((entry) => entry.name)
-  const strange = there.filter((name) => !READ.includes(name))
+  const strange = there.filter((name) => !READ.includes(name) && !NOT_YET.includes(name))
   assert.equal(strange, [], `no test reads these in ${GOLDEN_ROOT}`)
   const absent = READ.filter((name) => !there.includes(name) && !OPTIONAL.includes(name))
   assert.equal(absent, [], `these are not in ${GOLDEN_ROOT}`)
-  console.log(`golden: ${there.length} areas: ${there.join(', ')}`)
+  const notYet = there.filter((name) => NOT_YET.includes(name))
+  console.log(
+    `golden: ${there.length} areas: ${there.join(', ')}${notYet.length > 0 ? `; not read yet: ${notYet.join(', ')}` : ''}`,
+  )
 })
 
 test.run()

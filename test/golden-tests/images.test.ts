@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { decodeImage } from '../../ts/engine/image.ts'
 import { loadNative, type TileOptions } from '../../ts/engine/native.ts'
+import { decodeImage } from '../../ts/images/index.ts'
 import { GOLDEN_ROOT, readJson, readTensors } from '../helpers/golden.ts'
 
 const ROOT = join(GOLDEN_ROOT, 'images')

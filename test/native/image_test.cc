@@ -94,10 +94,5 @@ TEST(image_tiles_lie_row_by_row) {
   }
 }
 
-TEST(image_cmyk_corners) {
-  const Bytes cmyk = {0, 0, 0, 0, 255, 0, 0, 0, 0, 255, 255, 128, 1, 2, 3, 255};
-  check_bytes(cmyk_to_rgb(cmyk.data(), 4), {255, 255, 255, 0, 255, 255, 127, 0, 0, 0, 0, 0});
-}
-
 }  // namespace
 }  // namespace mmprm

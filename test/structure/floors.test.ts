@@ -26,8 +26,9 @@ const NATIVE_ORDER: Record<string, string[]> = {
 const NATIVE_FORBIDDEN =
   /<(?:napi|node_api|node|v8|uv|iostream)(?:\.h)?>|\b(?:getenv|printf|puts|abort|_?exit|quick_exit)\s*\(|std::(?:cout|cerr|clog)\b/
 
-/** Composition roots see every folder; all others see themselves and the contracts. */
+/** Composition roots see every folder; all others see themselves, the contracts and the reader of pictures. */
 const TS_ROOTS = ['cli', 'kit', 'mini', 'index.ts']
+const TS_SHARED = ['contracts', 'images']
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 // WHY git's list: build outputs and other people's scratch files are none of our business.
@@ -92,7 +93,13 @@ test('the addon sees the public headers, Node-API and itself', () => {
 
 const IMPORTS = /(?:\bfrom|\bimport|\bimport\()\s*'([^']+)'/g
 
-test('a folder of ts/ imports itself and the contracts; only the engine sees the addon', () => {
+/** The contracts see nobody, the reader of pictures sees the contracts. */
+function seesBelow(folder: string, seen: string): boolean {
+  const rank = (name: string) => (TS_SHARED.includes(name) ? TS_SHARED.indexOf(name) : TS_SHARED.length)
+  return TS_SHARED.includes(seen) && rank(seen) < rank(folder)
+}
+
+test('a folder of ts/ imports itself and what all share; only the engine sees the addon', () => {
   const sources = under('ts', /\.ts$/)
   assert.ok(sources.length > 20, 'TypeScript sources were found')
   const bad: string[] = []
@@ -101,7 +108,8 @@ test('a folder of ts/ imports itself and the contracts; only the engine sees the
     for (const target of matches(code(path), IMPORTS)) {
       if (!target.startsWith('.')) continue
       const seen = normalize(join(dirname(path), target)).split('/')
-      const allowed = seen[0] === 'ts' && (TS_ROOTS.includes(folder) || seen[1] === folder || seen[1] === 'contracts')
+      const allowed =
+        seen[0] === 'ts' && (TS_ROOTS.includes(folder) || seen[1] === folder || seesBelow(folder, seen[1] as string))
       if (!allowed) bad.push(`${path} imports '${target}'`)
     }
     if (path !== 'ts/engine/native.ts' && /node-gyp-build|\.node'/.test(code(path))) bad.push(`${path} loads the addon`)
@@ -118,7 +126,7 @@ test('every folder of ts/ is a project of the build', () => {
     if (TS_ROOTS.includes(name)) continue
     const seen = references(`ts/${name}/tsconfig.json`)
     assert.equal(
-      seen.filter((path) => path !== '../contracts'),
+      seen.filter((path) => !seesBelow(name, path.slice('../'.length))),
       [],
       `ts/${name}/tsconfig.json`,
     )

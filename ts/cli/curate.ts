@@ -1,10 +1,9 @@
 /** `mm-prm curate`: keeps the problems that are fit to be searched and reports the others. */
-import { createHash } from 'node:crypto'
 import { rename, rm, writeFile } from 'node:fs/promises'
-import sharp from 'sharp'
 import { DecisionFile } from '../contracts/decisions.ts'
 import { rolloutIdentity } from '../contracts/policy.ts'
-import type { Problem, ProblemImage } from '../contracts/problem.ts'
+import type { Problem } from '../contracts/problem.ts'
+import { storableImage } from '../images/index.ts'
 import {
   type CurateOptions,
   curate,
@@ -90,20 +89,8 @@ async function* goodProblems(path: string, bad: BadRow[]): AsyncGenerator<Proble
   }
 }
 
-/** Hash of the decoded pixels: the same picture in two files is one picture. */
-async function hashImage(image: ProblemImage): Promise<string> {
-  const input =
-    typeof image === 'string' && /^data:/i.test(image) ? Buffer.from(image.slice(image.indexOf(',') + 1), 'base64') : image
-  const { data, info } = await sharp(input).raw().toBuffer({ resolveWithObject: true })
-  return createHash('sha256').update(`${info.width} ${info.height} ${info.channels}`).update(data).digest('hex')
-}
-
 function outputRow({ id, question, answer, image, meta }: Problem): object {
-  const field =
-    image === undefined || typeof image === 'string'
-      ? image
-      : `data:application/octet-stream;base64,${Buffer.from(image).toString('base64')}`
-  return { ...meta, id, question, answer, ...(field !== undefined && { image: field }) }
+  return { ...meta, id, question, answer, ...(image !== undefined && { image: storableImage(image) }) }
 }
 
 /** Rules may know an answer from one side only: 35 for 35 %. */
@@ -161,7 +148,7 @@ async function curateOptions(
   const settings = asked && policy && { ...asked.filter, policy: rolloutIdentity(policy.identity), verifier: verifier.name }
   return {
     ...(settings && { asked: new DecisionFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
-    ...{ signal, verifier, hashImage, testSet, isSameAnswer, isVerifiable: (answer: string) => canDecide(answer, answer) },
+    ...{ signal, verifier, testSet, isSameAnswer, isVerifiable: (answer: string) => canDecide(answer, answer) },
     ...(types && { types }),
     ...(leakOverlap !== undefined && { leakOverlap }),
     ...(asked && policy && { ...asked.filter, policy, inFlight: asked.inFlight ?? policy.inFlight }),

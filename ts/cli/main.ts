@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `mm-prm COMMAND …`: finds the command, maps what it throws to an exit code. Commands load when called. */
 import { EngineError } from '../contracts/errors.ts'
+import { withoutUserinfo } from '../contracts/secrets.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { type Command, EXIT, UsageError } from './command.ts'
 
@@ -29,6 +30,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'sample solutions, score their steps, choose an answer per problem',
     load: async () => (await import('./best-of-n.ts')).command,
   },
+  eval: { summary: 'public benchmarks from files on disk', load: async () => (await import('./eval.ts')).command },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
   train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
@@ -64,15 +66,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 process.stderr.on('error', () => {}) // messages that nobody reads stop no work
 
+function describe(error: unknown): string {
+  if (error instanceof UsageError) return error.message
+  if (error instanceof EngineError) return `${error.message} [${error.code}]`
+  return (error as Error).stack ?? String(error)
+}
+
 try {
   process.exitCode = await run(process.argv.slice(2))
 } catch (error) {
-  if (error instanceof UsageError) {
-    process.stderr.write(`mm-prm: ${error.message}\n`)
-    process.exitCode = EXIT.usage
-  } else {
-    const known = error instanceof EngineError
-    process.stderr.write(`mm-prm: ${known ? `${error.message} [${error.code}]` : ((error as Error).stack ?? String(error))}\n`)
-    process.exitCode = EXIT.failed
-  }
+  process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failed
+  // An argument that an error quotes may be a URL with a password.
+  process.stderr.write(`mm-prm: ${withoutUserinfo(describe(error))}\n`)
 }

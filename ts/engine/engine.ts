@@ -6,6 +6,7 @@
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
+import { type DecodeOptions, withImage } from '../images/index.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import type { Completion } from './completion.ts'
@@ -13,7 +14,6 @@ import { namedFamily, resolveFamily, type ScoringFamily } from './families/index
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
 import { Generator } from './generator.ts'
-import { type DecodeOptions, decodeImage } from './image.ts'
 import { type ImageTiles, loadNative, type NativeEngine, type NativeInfo, type NativeStats } from './native.ts'
 import {
   defaultKvCacheBytes,
@@ -266,8 +266,10 @@ export class Engine implements AsyncDisposable {
     const vision = this.#info.vision
     if (!vision) throw invalidArgument(`an image was given, but ${this.#info.architecture} reads text only`)
     throwIfAborted(signal)
-    const { rgb, width, height } = await decodeImage(image, this.#images)
-    throwIfAborted(signal)
-    return loadNative().preprocessImage(rgb, width, height, this.#folder.tileOptions(vision, maxTiles ?? this.#images.maxTiles))
+    return withImage(image, { ...this.#images, signal }, async ({ rgb, width, height }) => {
+      throwIfAborted(signal)
+      const options = this.#folder.tileOptions(vision, maxTiles ?? this.#images.maxTiles)
+      return loadNative().preprocessImage(rgb, width, height, options)
+    })
   }
 }

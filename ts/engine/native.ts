@@ -294,8 +294,6 @@ export interface Native {
   preprocessImage(rgb: Uint8Array, width: number, height: number, options: TileOptions): Promise<ImageTiles>
   /** Bicubic as Pillow does it: [height, width, 3] to [toHeight, toWidth, 3]. */
   resizeImage(rgb: Uint8Array, width: number, height: number, toWidth: number, toHeight: number): Promise<Uint8Array>
-  /** Without colour management: [pixels, 4] to [pixels, 3]. */
-  cmykToRgb(cmyk: Uint8Array): Promise<Uint8Array>
   /** What a checkpoint's config and the headers of its weights say, without loading them. Blocks for their parsing. */
   inspectModel(model: string): ModelSummary
   /** The sampler alone: tokens that are left, in rising order, and draw i of sample 0 at position i. */

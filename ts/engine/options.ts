@@ -4,7 +4,7 @@
  */
 import { totalmem } from 'node:os'
 import { z } from 'zod'
-import { DEFAULT_MAX_PIXELS } from './image.ts'
+import { DEFAULT_MAX_PIXELS } from '../images/index.ts'
 
 export const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
 // WHY not z.instanceof: its type leaves out the Buffers that node:fs returns.

@@ -15,9 +15,9 @@ import type {
   TrainRow,
   TrainSample,
 } from '../contracts/trainer.ts'
+import { type DecodedImage, withImage } from '../images/index.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { RECORD_FILE } from './families/index.ts'
-import { decodeImage } from './image.ts'
 import { addSpecialToken, copyModelFiles, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
 import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
@@ -220,8 +220,9 @@ class NativeTrainable implements TrainableModel {
     if (known) return known
     const { folder, summary, options } = this.#parts
     if (!summary.vision) throw invalidModel(`${folder.path}: a sample has an image, but ${summary.architecture} reads text only`)
-    const { rgb, width, height } = isPixels(image) ? toRgb(image) : await decodeImage(image)
-    const tiles = await loadNative().preprocessImage(rgb, width, height, folder.tileOptions(summary.vision, options.maxTiles))
+    const tileOptions = folder.tileOptions(summary.vision, options.maxTiles)
+    const cut = ({ rgb, width, height }: DecodedImage) => loadNative().preprocessImage(rgb, width, height, tileOptions)
+    const tiles = await (isPixels(image) ? cut(toRgb(image)) : withImage(image, {}, cut))
     this.#remember(image, tiles)
     return tiles
   }

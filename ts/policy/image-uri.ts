@@ -1,27 +1,32 @@
 /** A problem's image as a data URI. */
-import { readFile } from 'node:fs/promises'
-import { invalidArgument } from '../contracts/errors.ts'
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
+import { type EncodedImage, imageDataUri, withEncoded, withPixels } from '../images/index.ts'
 
-const MAGIC: readonly [string, readonly number[], number][] = [
-  ['image/png', [0x89, 0x50, 0x4e, 0x47], 0],
-  ['image/jpeg', [0xff, 0xd8, 0xff], 0],
-  ['image/gif', [0x47, 0x49, 0x46, 0x38], 0],
-  ['image/webp', [0x57, 0x45, 0x42, 0x50], 8],
-]
+type Pictured = { readonly id: string; readonly image?: Problem['image'] | undefined }
 
-/** @returns undefined without an image. @throws EngineError INVALID_ARGUMENT naming the problem */
-export async function imageUri({ id, image }: { id: string; image?: Problem['image'] | undefined }): Promise<string | undefined> {
-  if (image === undefined) return undefined
-  if (typeof image === 'string' && /^data:/i.test(image)) return image
-  const bytes = typeof image === 'string' ? await read(id, image) : image
-  const type = MAGIC.find(([, magic, at]) => magic.every((byte, i) => bytes[at + i] === byte))?.[0]
-  if (!type) throw invalidArgument(`problem "${id}": the image is not a PNG, JPEG, GIF or WebP file`)
-  return `data:${type};base64,${Buffer.from(bytes).toString('base64')}`
+/** Problems whose image was found whole: it is sent with each of many requests, and looked at once. */
+const whole = new WeakSet<Pictured>()
+
+async function checkWhole(problem: Pictured, encoded: EncodedImage, signal: AbortSignal | undefined): Promise<void> {
+  if (whole.has(problem)) return
+  await withPixels(encoded, { signal }, async () => {})
+  whole.add(problem)
 }
 
-function read(id: string, path: string): Promise<Uint8Array> {
-  return readFile(path).catch((error: Error) => {
-    throw invalidArgument(`problem "${id}": image ${path}: ${error.message}`, error)
-  })
+/**
+ * What the package's own engine would refuse is not sent to a server either. Undefined without an image.
+ * @throws EngineError INVALID_ARGUMENT naming the problem and what is wrong with its image; ABORTED
+ */
+export async function imageUri(problem: Pictured, signal?: AbortSignal): Promise<string | undefined> {
+  if (problem.image === undefined) return undefined
+  try {
+    return await withEncoded(problem.image, { signal }, async (encoded) => {
+      await checkWhole(problem, encoded, signal)
+      return imageDataUri(encoded.bytes)
+    })
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'ERR_ENGINE_INVALID_ARGUMENT') throw error
+    throw invalidArgument(`problem "${problem.id}": ${error.message}`, error)
+  }
 }

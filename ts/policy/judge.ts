@@ -21,7 +21,7 @@ export function chatJudge(options: ClientOptions): AskJudge {
   // A model that only samples is a judge too.
   const client = new ChatClient(options, new Dialect(['temperature']))
   return async (prompt, signal, attempt = 0, image) => {
-    const url = await imageUri({ id: 'judge', image })
+    const url = await imageUri({ id: 'judge', image }, signal)
     const content: ChatMessage['content'] =
       url === undefined
         ? prompt

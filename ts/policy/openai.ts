@@ -72,7 +72,7 @@ class OpenAiPolicy implements Policy {
   }
 
   async #node(request: RolloutRequest, signal: AbortSignal | undefined): Promise<Rollout[]> {
-    const messages = await this.#messages(request)
+    const messages = await this.#messages(request, signal)
     const end = request.from + request.count
     const chunks: Promise<Rollout[]>[] = []
     const most = this.#samplesPerRequest
@@ -107,9 +107,9 @@ class OpenAiPolicy implements Policy {
     return rollouts
   }
 
-  async #messages({ problem, prefix }: RolloutRequest): Promise<ChatMessage[]> {
+  async #messages({ problem, prefix }: RolloutRequest, signal: AbortSignal | undefined): Promise<ChatMessage[]> {
     const { user, assistant } = this.#template.render(problem.question, prefix)
-    const url = await imageUri(problem)
+    const url = await imageUri(problem, signal)
     const content =
       url === undefined
         ? user

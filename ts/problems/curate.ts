@@ -2,11 +2,10 @@
  * Curation: which problems are fit to be searched, and why the others are not. Every check is an option; checks
  * that need a policy come last, on what the cheap ones left over.
  */
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, policyError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
+import { hashPixels } from '../images/index.ts'
 import { LeakIndex, type SameAnswer, SeenProblems, sameText } from './alike.ts'
 import { askPolicy, checkPolicyFilter, type PolicyFilterOptions, type PolicyObjection } from './policy-filter.ts'
 
@@ -25,7 +24,7 @@ export interface CurateOptions extends PolicyFilterOptions {
   isVerifiable: (answer: string) => boolean
   /** Whether two problems of one question have the same answer. Default: equal texts. */
   isSameAnswer?: SameAnswer
-  /** Decodes an image; throws where it is broken. Returns its pixels' hash. */
+  /** A name for what an image shows; throws where it is broken. Default: decoded as the engine does, a hash of the pixels. */
   hashImage?: (image: ProblemImage) => Promise<string>
   /** Problems that the policy is asked about at once. Default 1. */
   inFlight?: number
@@ -71,11 +70,8 @@ class Curator {
   }
 
   async #hash(problem: Problem): Promise<string | undefined> {
-    if (problem.image === undefined) return undefined
-    if (this.#o.hashImage) return this.#o.hashImage(problem.image)
-    const bytes =
-      typeof problem.image === 'string' && !/^data:/i.test(problem.image) ? await readFile(problem.image) : problem.image
-    return createHash('sha256').update(bytes).digest('hex')
+    const { hashImage = (image: ProblemImage) => hashPixels(image, { signal: this.#o.signal }) } = this.#o
+    return problem.image === undefined ? undefined : hashImage(problem.image)
   }
 
   /** Why the problem is dropped without asking a policy, or undefined. */

@@ -6,15 +6,26 @@ import type { Decisions } from '../contracts/decisions.ts'
 import { policyError } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { AskJudge, FirstError, FirstErrorJudge } from '../contracts/verifier.ts'
+import { FENCE_NOTE, quoted } from './fence.ts'
 import { askUntilRead, type JudgeOptions } from './judge.ts'
 
+/** Characters that a judge is shown. */
+const MAX_QUESTION = 16_000
+const MAX_ANSWER = 2_000
+/** Of all steps together, in equal shares where they are longer. */
+const MAX_STEPS = 64_000
+const MIN_STEP = 100
+
 export function firstErrorPrompt({ question, answer }: Problem, steps: readonly string[]): string {
+  const isLong = steps.reduce((sum, step) => sum + step.length, 0) > MAX_STEPS
+  const most = isLong ? Math.max(MIN_STEP, Math.floor(MAX_STEPS / steps.length)) : MAX_STEPS
   return [
     'Check a solution of a maths question step by step. Later steps that only carry an earlier error on do not matter.',
+    FENCE_NOTE,
     '',
-    `Question: ${question}`,
-    `Reference answer: ${answer}`,
-    ...steps.map((text, i) => `Step ${i + 1}: ${text}`),
+    quoted('Question:', question, MAX_QUESTION),
+    quoted('Reference answer:', answer, MAX_ANSWER),
+    ...steps.map((text, i) => quoted(`Step ${i + 1}:`, text, most)),
     '',
     'Which step is the first wrong one? Reply with its number alone, or with None if every step is right.',
   ].join('\n')

@@ -7,6 +7,7 @@ import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import type { AskJudge, Verdict } from '../contracts/verifier.ts'
+import { FENCE_NOTE, quoted } from './fence.ts'
 
 export interface JudgeOptions {
   /** Recorded with a run: another judge makes another run. */
@@ -17,14 +18,19 @@ export interface JudgeOptions {
   backOffMs?: number
 }
 
+/** Characters of each that a judge is shown; what is longer is no answer to a question that has one. */
+const MAX_QUESTION = 16_000
+const MAX_ANSWER = 2_000
+
 export function judgePrompt(question: string, gold: string, answer: string): string {
   return [
     'Compare a student’s final answer with the reference answer to a maths question.',
     'Different notation, units left out or equivalent forms do not matter; a different value does.',
+    FENCE_NOTE,
     '',
-    `Question: ${question}`,
-    `Reference answer: ${gold}`,
-    `Student’s answer: ${answer}`,
+    quoted('Question:', question, MAX_QUESTION),
+    quoted('Reference answer:', gold, MAX_ANSWER),
+    quoted('Student’s answer:', answer, MAX_ANSWER),
     '',
     'Is the student’s answer correct? Reply with one word, Yes or No.',
   ].join('\n')

@@ -37,7 +37,4 @@ std::vector<uint8_t> resize_bicubic(const RgbView& image, int to_width, int to_h
 // Tiles row by row, the thumbnail last; ((x / 255) - mean) / std, each step rounded to float32.
 ImageTiles preprocess_image(const RgbView& image, const TileOptions& options);
 
-// Pillow's CMYK to RGB, without colour management: R = n - C * n / 255 with n = 255 - K, rounded. [pixels, 3]
-std::vector<uint8_t> cmyk_to_rgb(const uint8_t* cmyk, size_t num_pixels);
-
 }  // namespace mmprm

@@ -9,7 +9,9 @@ import { shareTokens } from '../../../ts/policy/token-share.ts'
 import { type Behaviour, behave, completion, GOOD_TEXT, sendJson, startChatServer } from '../../helpers/chat-server.ts'
 
 const problem = { id: 'p1', question: 'How many?', answer: '5' }
-const PNG = 'data:image/png;base64,iVBORw0KGgo='
+/** One pixel. */
+const PNG =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
 
 /** Rollouts of one prefix from a server of that behaviour, or the error. */
 async function ask(

@@ -1,4 +1,5 @@
 /** `mm-prm curate` with a policy on a server: pass rates, images that are not needed, a policy that fails. */
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -135,6 +136,36 @@ test('Ctrl-C leaves no output; --resume asks only what was not answered, and end
   assert.equal(readFileSync(output, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line).id), ids) // biome-ignore format: short
   assert.not.ok(existsSync(asked))
   await again.close()
+})
+
+test('pictures are kept that the engine takes, and no others; embedded ones get the type of their bytes', async () => {
+  await writeProblems(['fair'])
+  writeFileSync(join(folder, 'a.svg'), '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+  const gif = Buffer.from('474946383961ffffffff800000000000ffffff2c0000000001000100000202440100 3b'.replace(' ', ''), 'hex')
+  writeFileSync(join(folder, 'screen.gif'), gif)
+  execFileSync('mkfifo', [join(folder, 'pipe.png')])
+  const png = readFileSync(join(folder, 'fair.png')).toString('base64')
+  const images = {
+    ...{ path: 'fair.png', embedded: `data:application/octet-stream;base64,${png.slice(0, -4)}${png.slice(-4)}` },
+    ...{ svg: 'a.svg', screen: 'screen.gif', pipe: 'pipe.png', device: '/dev/zero', folder: '.', none: 'none.png' },
+  }
+  const rows = Object.entries(images).map(([id, image]) => ({ id, question: `How ${id} is it?`, answer: '5', image }))
+  writeFileSync(INPUT, rows.map((row) => JSON.stringify(row)).join('\n'))
+  const { code, stderr } = await startCli(['curate', '--input', INPUT, '--output', OUTPUT, '--report', REPORT]).ended
+  assert.is(code, 0, stderr)
+  const kept = readFileSync(OUTPUT, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line)) // biome-ignore format: short
+  assert.equal(
+    kept.map((row) => row.id),
+    ['path', 'embedded'],
+  )
+  assert.is(kept[1].image, `data:image/png;base64,${png}`)
+  const dropped = JSON.parse(readFileSync(REPORT, 'utf8')).dropped as { id: string; reason: string; detail: string }[]
+  const expected = { svg: /an SVG drawing/, screen: /65535 x 65535 pixels/, pipe: /not a regular file/, device: /not a regular file/, folder: /is a folder/, none: /no such file/ } // biome-ignore format: a table
+  for (const { id, reason, detail } of dropped) {
+    assert.is(reason, 'image')
+    assert.match(detail, expected[id as keyof typeof expected])
+  }
+  assert.is(dropped.length, 6)
 })
 
 test('a judge decides what rules cannot', async () => {

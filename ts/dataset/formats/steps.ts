@@ -1,13 +1,13 @@
 /** Our own rows: everything a sample knows. What `mm-prm train --task prm` reads. */
 import { resolve } from 'node:path'
+import { storableImage } from '../../images/index.ts'
 import type { Sample } from '../sample.ts'
 
 /** Encoded bytes become a data URI; a path becomes absolute, as readers look for others beside the data file. */
 export function imageField(sample: Sample): { image?: string } {
   const { image } = sample.problem
   if (image === undefined) return {}
-  if (typeof image === 'string') return { image: /^data:/i.test(image) ? image : resolve(image) }
-  return { image: `data:application/octet-stream;base64,${Buffer.from(image).toString('base64')}` }
+  return { image: storableImage(typeof image === 'string' && !/^data:/i.test(image) ? resolve(image) : image) }
 }
 
 export function stepsRow(sample: Sample): object {

@@ -1,4 +1,5 @@
 /** Pictures as users hand them over: every way to give one, and every way in which one can be bad. */
+import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
-import { type DecodeOptions, decodeImage } from '../../../ts/engine/image.ts'
+import { type DecodeOptions, decodeImage, hashPixels, storableImage, withImage } from '../../../ts/images/index.ts'
 
 const FIGURE = Buffer.from(Array.from({ length: 30 * 20 * 3 }, (_, i) => (i * 37) % 256))
 const figure = () => sharp(FIGURE, { raw: { width: 30, height: 20, channels: 3 } })
@@ -120,6 +121,58 @@ test('what is no readable file is named', async () => {
   }
 })
 
+test('a pipe is refused before it is opened, which would wait for a writer', async () => {
+  const pipe = join(folder, 'pipe.png')
+  execFileSync('mkfifo', [pipe])
+  assert.match(await rejection(pipe), /pipe\.png: is not a regular file/)
+})
+
+test('a Git LFS pointer is named as one', async () => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0a'.repeat(32)}\nsize 48213\n`
+  assert.match(
+    await rejection(await stored('lfs.png', Buffer.from(pointer))),
+    /lfs\.png: is a Git LFS pointer: .*48213 bytes.*git lfs pull/,
+  )
+})
+
+test('a picture in a row is a data URI of the type that its bytes show', async () => {
+  const encoded = { png: figure().png(), jpeg: figure().jpeg(), webp: figure().webp(), gif: figure().gif() }
+  for (const [type, picture] of Object.entries(encoded)) {
+    const bytes = await picture.toBuffer()
+    const uri = `data:image/${type};base64,${bytes.toString('base64')}`
+    assert.is(storableImage(bytes), uri)
+    assert.is(storableImage(uri.replace(`image/${type}`, 'application/octet-stream')), uri)
+    assert.is(storableImage(uri.replace(`data:image/${type}`, 'DATA:')), uri)
+    assert.is(await hashPixels(storableImage(bytes)), await hashPixels(bytes))
+  }
+  for (const other of ['figure.png', '/a/b.png', 'data:image/png,%89PNG']) assert.is(storableImage(other), other)
+  assert.match(storableImage(Buffer.from('no picture')), /^data:application\/octet-stream;base64,/)
+})
+
+test('decoded pictures in flight share a limit, whoever waits may leave, and none is lost', async () => {
+  const side = 8000 // 192 MB of pixels
+  const row = Buffer.alloc(1 + 3 * side)
+  const large = await stored('large.png', png(side, side, Buffer.concat(Array(side).fill(row))))
+  let [inFlight, most, done] = [0, 0, 0]
+  const use = async ({ width }: { width: number }) => {
+    most = Math.max(most, ++inFlight)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    inFlight--
+    done += width === side ? 1 : 0
+  }
+  const controller = new AbortController()
+  const jobs = Array.from({ length: 3 }, () => withImage(large, {}, use))
+  const left = withImage(large, { signal: controller.signal }, use).then(
+    () => 'used',
+    (error: EngineError) => error.code,
+  )
+  controller.abort()
+  await Promise.all(jobs)
+  assert.is(await left, 'ERR_ENGINE_ABORTED')
+  assert.ok(most <= 2, `${most} of 192 MB at once`)
+  assert.is(done, 3)
+})
+
 test('bad data URIs say what is wrong', async () => {
   assert.match(await rejection('data:image/png;base64'), /no comma/)
   assert.match(await rejection('data:image/png;base64,iVBOR!w0KGgo'), /character 5 is no base64/)
@@ -190,6 +243,30 @@ test('truncated and corrupt pictures of every format are refused', async () => {
   const broken = Buffer.from(whole.png)
   broken[broken.length >> 1] = (broken[broken.length >> 1] as number) ^ 0xff
   assert.match(await rejection(await stored('broken.png', broken)), /broken\.png.*corrupt/)
+})
+
+test('wrong checksums: of the pixels and behind them no matter, before them the end', async () => {
+  const pixels = Buffer.concat(
+    Array.from({ length: 20 }, (_, y) => Buffer.concat([Buffer.of(0), FIGURE.subarray(90 * y, 90 * y + 90)])),
+  )
+  const whole = png(30, 20, pixels)
+  const [header, data, end] = [33, whole.length - 12, whole.length] // where IHDR, IDAT and IEND end
+  const text = chunk('tEXt', Buffer.from('Comment\0chart'))
+  const damaged = (bytes: Buffer, at: number) => {
+    const copy = Buffer.from(bytes)
+    copy[at] = (copy[at] as number) ^ 0x5a
+    return copy
+  }
+  const before = Buffer.concat([whole.subarray(0, header), text, whole.subarray(header)])
+  const behind = Buffer.concat([whole.subarray(0, data), text, whole.subarray(data)])
+  const good = { pixels: damaged(whole, data - 1), end: damaged(whole, end - 1), behind: damaged(behind, data + text.length - 1) }
+  for (const [name, bytes] of Object.entries(good)) assert.ok(FIGURE.equals((await decodeImage(bytes)).rgb), name)
+  const bad = {
+    header: damaged(whole, header - 1),
+    before: damaged(before, header + text.length - 1),
+    data: damaged(whole, data - 20),
+  }
+  for (const [name, bytes] of Object.entries(bad)) assert.match(await rejection(bytes), /corrupt or truncated/, name)
 })
 
 test('bytes behind the picture and before its end marker are harmless', async () => {

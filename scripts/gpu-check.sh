@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# What only a card can tell, in one go. Needs nvcc 13, a C++ compiler and CMake there; no network, no Node.
+#
+#   scripts/gpu-check.sh [--parts 1,2,5] [--out FOLDER] [--emulated]
+#
+#   1  driver, card, conformance of every function of native/cuda/ptx.h against the emulator     15 s
+#
+# Each part has a time limit of its own and writes FOLDER/partN.json as it ends; FOLDER is $OUT where that is set, else
+# build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device. Exit code: how many parts failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+parts=1 out=${OUT:-build/gpu-check} emulated=0
+while (($#)); do
+  case $1 in
+    --parts) parts=$2 && shift 2 ;;
+    --out) out=$2 && shift 2 ;;
+    --emulated) emulated=1 && shift ;;
+    *) echo "unknown option $1" >&2 && exit 64 ;;
+  esac
+done
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+work=build/gpu
+jobs=$(nproc)
+
+# The card's own architecture, as CMake's list: 9.0 means 90a.
+card_targets() {
+  local capability
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
+  case $capability in
+    90) echo '90a-real;80-real' ;;
+    80 | 86 | 89) echo "$capability-real" ;;
+    [1-9][0-9]*) echo '80-virtual' ;;
+    *) return 1 ;;
+  esac
+}
+
+build() {
+  local target=$1
+  if ((emulated)); then
+    cmake -S . -B "$work-emulated" -DMMPRM_TESTS_DIR="$PWD/$work-emulated" >"$out/configure.log" 2>&1 || return 1
+    cmake --build "$work-emulated" --target "$target" --parallel "$jobs" >"$out/build.log" 2>&1
+    return
+  fi
+  local targets nvcc
+  targets=$(card_targets) || { echo "no card: nvidia-smi names none" | tee "$out/build.log" && return 1; }
+  nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc build/cuda-toolkit/bin/nvcc 2>/dev/null | head -n 1)
+  [[ $nvcc ]] || { echo "no nvcc on the path, in /usr/local/cuda or in build/cuda-toolkit" | tee "$out/build.log" && return 1; }
+  cmake -S . -B "$work" -DMMPRM_CUDA=ON "-DMMPRM_CUDA_TARGETS=$targets" -DCMAKE_CUDA_COMPILER="$nvcc" \
+    -DMMPRM_TESTS_DIR="$PWD/$work" >"$out/configure.log" 2>&1 || return 1
+  cmake --build "$work" --target "$target" --parallel "$jobs" >"$out/build.log" 2>&1
+}
+
+# failure PART WHAT: a part that could not even begin says so where its result would be.
+failure() {
+  printf '{"part": %s, "failed": 1, "error": "%s"}\n' "$1" "$2" >"$out/part$1.json"
+  echo "part $1: $2"
+  return 1
+}
+
+part1() {
+  local program=$work/conformance
+  if ((emulated)); then
+    build conformance_dry_run || { tail -n 20 "$out/configure.log" "$out/build.log"; failure 1 "does not build"; return 1; }
+    program=$work-emulated/conformance_dry_run
+  else
+    nvidia-smi --query-gpu=name,driver_version,compute_cap,memory.total,clocks.max.sm,clocks.max.mem,power.limit \
+      --format=csv | tee "$out/card.csv"
+    build conformance || { tail -n 20 "$out/configure.log" "$out/build.log"; failure 1 "does not build"; return 1; }
+  fi
+  timeout --kill-after=5 120 "$program" --out "$out/part1.json"
+}
+
+failed=0
+for part in ${parts//,/ }; do
+  began=$SECONDS
+  echo "==> part $part"
+  if [[ $(type -t "part$part") != function ]]; then
+    echo "there is no part $part" && failed=$((failed + 1)) && continue
+  fi
+  if "part$part"; then echo "<== part $part: $((SECONDS - began)) s"; else failed=$((failed + 1)) && echo "<== part $part FAILED: $((SECONDS - began)) s"; fi
+done
+exit "$failed"
