@@ -49,7 +49,7 @@ uint64_t run_case(const KernelCase& c, const Chip& chip, int times, const Kernel
   return hash;
 }
 
-std::string quoted(const std::string& text) {
+std::string json_text(const std::string& text) {
   std::string out = "\"";
   for (char c : text) out += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
   return out + "\"";
@@ -81,7 +81,7 @@ int run(const Options& o) {
     std::fflush(stdout);
     ++ran;
     if (fault.empty()) continue;
-    failures += std::string(failed++ ? ", " : "") + quoted(c.name + ": " + fault);
+    failures += std::string(failed++ ? ", " : "") + json_text(c.name + ": " + fault);
   }
   if (json.is_open()) {
     json << "{\"class\": \"" << chip.class_name() << "\", \"cases\": " << ran << ", \"times\": " << o.times
