@@ -1,7 +1,7 @@
 #include "engine_wrap.h"
 
 #include <atomic>
-#include <thread>
+#include <utility>
 
 #include "convert.h"
 #include "generate_wrap.h"
@@ -42,9 +42,7 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
     const auto pending = PendingPromise::create(info.Env());
     const auto cancelled = std::make_shared<std::atomic<bool>>(false);
     const auto progress = std::make_shared<Progress>();
-    // WHY a thread of its own: packing takes seconds, and the four threads of Node's pool are the file
-    // system's.
-    std::thread([options, pending, progress, cancelled] {
+    pending->settle_from_thread([=, pending = pending.get()] {
       const auto on_progress = [&progress](uint64_t done, uint64_t total) {
         progress->total = total;
         progress->done = done;
@@ -55,7 +53,7 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
       } catch (...) {
         pending->reject(std::current_exception());
       }
-    }).detach();
+    });
     Napi::Object job = job_object(info.Env(), pending->promise(), cancelled);
     job.Set("progress",
             Napi::Function::New(info.Env(), [progress](const Napi::CallbackInfo& info) -> Napi::Value {
@@ -141,10 +139,12 @@ Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
     Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -int64_t(engine_->info().packed_bytes));
     engine_->close();
     // WHY elsewhere: freeing waits for the layer in work, and the event loop must not.
-    std::thread([engine = std::exchange(engine_, nullptr), pending, undefined]() mutable {
-      engine.reset();
-      pending->resolve(undefined);
-    }).detach();
+    pending->settle_from_thread(
+        [engine = std::exchange(engine_, nullptr), pending = pending.get(), undefined]() mutable {
+          engine->join();
+          engine.reset();
+          pending->resolve(undefined);
+        });
     return pending->promise();
   });
 }

@@ -55,8 +55,30 @@ std::shared_ptr<PendingPromise> PendingPromise::create(Napi::Env env) {
   return std::shared_ptr<PendingPromise>(new PendingPromise(env));
 }
 
+PendingPromise::~PendingPromise() {
+  if (!thread_.joinable()) return;
+  // Only an environment that ended first leaves the last reference with the thread itself.
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
+}
+
+void PendingPromise::settle_from_thread(std::function<void()> work) {
+  thread_ = std::thread([self = shared_from_this(), work = std::move(work)]() mutable {
+    work();
+    work = nullptr;  // what it holds goes before the last reference to the promise
+  });
+}
+
+void PendingPromise::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
 void PendingPromise::resolve(std::function<Napi::Value(Napi::Env)> make_value) {
   main_thread_.post([self = shared_from_this(), make_value = std::move(make_value)](Napi::Env env) {
+    self->join();
     try {
       self->deferred_.Resolve(make_value(env));
     } catch (...) {
@@ -66,8 +88,10 @@ void PendingPromise::resolve(std::function<Napi::Value(Napi::Env)> make_value) {
 }
 
 void PendingPromise::reject(std::exception_ptr error) {
-  main_thread_.post(
-      [self = shared_from_this(), error](Napi::Env env) { self->deferred_.Reject(to_js_error(env, error)); });
+  main_thread_.post([self = shared_from_this(), error](Napi::Env env) {
+    self->join();
+    self->deferred_.Reject(to_js_error(env, error));
+  });
 }
 
 }  // namespace mmprm::addon

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 namespace mmprm::addon {
 
@@ -38,6 +39,12 @@ class MainThread {
 class PendingPromise : public std::enable_shared_from_this<PendingPromise> {
  public:
   static std::shared_ptr<PendingPromise> create(Napi::Env env);
+  ~PendingPromise();
+
+  // Runs `work`, which settles this promise, on a thread of its own. Called at most once, on the JavaScript
+  // thread. WHY not Node's pool: such work takes seconds, and the four threads there are the file system's.
+  // The thread has ended when the promise settles: it does not outlive the environment that awaits it.
+  void settle_from_thread(std::function<void()> work);
 
   Napi::Promise promise() const { return deferred_.Promise(); }
   void resolve(std::function<Napi::Value(Napi::Env)> make_value);
@@ -46,9 +53,11 @@ class PendingPromise : public std::enable_shared_from_this<PendingPromise> {
 
  private:
   explicit PendingPromise(Napi::Env env) : deferred_(env), main_thread_(env) {}
+  void join();
 
   Napi::Promise::Deferred deferred_;
   MainThread main_thread_;
+  std::thread thread_;
 };
 
 }  // namespace mmprm::addon

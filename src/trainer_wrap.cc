@@ -19,12 +19,12 @@ Napi::Value as_result(Napi::Env env, const BatchResult& result) { return to_js(e
 
 // Runs `work` and settles the promise with what `convert` makes of its result.
 template <typename Work, typename Convert>
-void settle(const std::shared_ptr<PendingPromise>& pending, Work& work, Convert convert) {
+void settle(PendingPromise& pending, Work& work, Convert convert) {
   try {
     auto result = std::make_shared<decltype(work())>(work());
-    pending->resolve([result, convert](Napi::Env env) { return convert(env, *result); });
+    pending.resolve([result, convert](Napi::Env env) { return convert(env, *result); });
   } catch (...) {
-    pending->reject(std::current_exception());
+    pending.reject(std::current_exception());
   }
 }
 
@@ -41,12 +41,12 @@ Napi::Value open_trainer(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const TrainerOptions options = to_trainer_options(info[0].As<Napi::Object>());
     const auto pending = PendingPromise::create(info.Env());
-    std::thread([options, pending] {
+    pending->settle_from_thread([options, pending = pending.get()] {
       const auto work = [&] { return Trainer::open(options); };
-      settle(pending, work, [](Napi::Env env, const std::shared_ptr<Trainer>& trainer) {
+      settle(*pending, work, [](Napi::Env env, const std::shared_ptr<Trainer>& trainer) {
         return TrainerWrap::create(env, trainer);
       });
-    }).detach();
+    });
     return pending->promise();
   });
 }
@@ -59,13 +59,13 @@ Napi::Value init_weights(const Napi::CallbackInfo& info) {
     const uint64_t seed = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
     const DType dtype = to_dtype(info[3]);
     const auto pending = PendingPromise::create(info.Env());
-    std::thread([=] {
+    pending->settle_from_thread([=, pending = pending.get()] {
       const auto work = [&] {
         mmprm::init_weights(folder, path, seed, dtype);
         return Nothing{};
       };
-      settle(pending, work, undefined);
-    }).detach();
+      settle(*pending, work, undefined);
+    });
     return pending->promise();
   });
 }
@@ -115,7 +115,7 @@ Napi::Value TrainerWrap::enqueue(Napi::Env env, Work work, Convert convert) {
       if (session->cancelled) throw Error(ErrorCode::kAborted, "training was aborted");
       return work(*session->trainer, session->cancelled);
     };
-    settle(pending, run, convert);
+    settle(*pending, run, convert);
   });
   return pending->promise();
 }
@@ -256,10 +256,11 @@ Napi::Value TrainerWrap::close(const Napi::CallbackInfo& info) {
       return pending->promise();
     }
     session_->cancelled = true;
-    std::thread([session = std::exchange(session_, nullptr), pending, done]() mutable {
-      session.reset();
-      pending->resolve(done);
-    }).detach();
+    pending->settle_from_thread(
+        [session = std::exchange(session_, nullptr), pending = pending.get(), done]() mutable {
+          session.reset();
+          pending->resolve(done);
+        });
     return pending->promise();
   });
 }

@@ -21,6 +21,7 @@ Engine::~Engine() = default;
 const EngineInfo& Engine::info() const { return impl_->info(); }
 EngineStats Engine::stats() const { return impl_->stats(); }
 void Engine::close() { impl_->close(); }
+void Engine::join() { impl_->join(); }
 bool Engine::closed() const { return impl_->closed(); }
 
 void Engine::forward(ForwardRequest request, CancelFlag cancelled, Callback<ForwardResult> callback) {

@@ -20,6 +20,7 @@ class Engine::Impl : private BackgroundWork {
   int num_pages() const { return num_pages_; }
   bool closed() const { return closing_.load(); }
   void close();
+  void join() { queue_.join(); }
   EngineStats stats() const;
 
   // All return at once; their callbacks are called on the runner thread.

@@ -25,7 +25,7 @@ class JobQueue {
   explicit JobQueue(BackgroundWork& background) : background_(background), thread_([this] { work(); }) {}
   ~JobQueue() {
     close();
-    if (thread_.joinable()) thread_.join();
+    join();
   }
 
   // False when the queue has closed; the job is then dropped without being called.
@@ -46,6 +46,11 @@ class JobQueue {
       closed_ = true;
     }
     wake_.notify_one();
+  }
+
+  // After close(): returns when the thread has ended. Not from that thread, and from one at a time.
+  void join() {
+    if (thread_.joinable()) thread_.join();
   }
 
  private:

@@ -46,4 +46,9 @@ onLinux('the addon exports its entry points alone', () => {
   assert.equal(names.sort(), ['napi_register_module_v1', 'node_api_module_get_api_version_v1'])
 })
 
+onLinux('the addon stays loaded once it was, and its table of foreign functions is read-only', () => {
+  assert.match(run('readelf', '--dynamic', '--wide', ADDON), /\(FLAGS_1\).*\bNOW\b.*\bNODELETE\b/)
+  assert.match(run('readelf', '--program-headers', '--wide', ADDON), /GNU_RELRO/)
+})
+
 test.run()

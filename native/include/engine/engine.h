@@ -158,6 +158,9 @@ class Engine {
 
   // Rejects what waits, stops what runs, frees the weights. Idempotent, callable from any thread.
   void close();
+  // After close(): waits for the call in work. WHY: a callback may hold the engine for a moment, and the
+  // engine's own thread must not be the one that frees it. From one thread at a time, not from a callback.
+  void join();
   bool closed() const;
 
  private:
