@@ -13,7 +13,8 @@ DecoderNames decoder_names(const DecoderFamily& family) {
 VisionSpec parse_vision(const ConfigReader& top) {
   const ConfigReader config = top.child("vision_config");
   VisionSpec vision = parse_vision_extents(config);
-  vision.image_size = config.integer("image_size", 1, 1 << 14);
+  vision.tower_image_size = config.integer("image_size", 1, 1 << 14);
+  vision.image_size = top.integer_or("force_image_size", vision.tower_image_size, 1, 1 << 14);
   vision.patch_size = config.integer("patch_size", 1, 1 << 10);
   vision.qkv_bias = config.flag("qkv_bias");
   vision.qk_norm = config.flag("qk_normalization");
@@ -32,11 +33,6 @@ VisionSpec parse_vision(const ConfigReader& top) {
     vision.max_tiles = top.integer("max_dynamic_patch", vision.min_tiles, 1024);
   } else if (top.flag_or("pad2square", false)) {
     top.unsupported("pad2square", "is true without dynamic_image_size: padded images are not supported");
-  }
-  if (top.has("force_image_size") && top.integer("force_image_size", 1, 1 << 14) != vision.image_size) {
-    top.unsupported("force_image_size", "differs from vision_config.image_size, " +
-                                            std::to_string(vision.image_size) +
-                                            ": interpolated positions are not supported");
   }
   finish_vision(top, "select_layer", vision);
   return vision;

@@ -1,5 +1,5 @@
 // InternVL in the layout of transformers itself (InternVLForConditionalGeneration), with and without the
-// leading "model." of its tensor names. Tiling is in preprocessor_config.json.
+// leading "model." of its tensor names. Tiling is in the image processor's settings.
 #include "models/family.h"
 #include "models/vision_config.h"
 
@@ -61,13 +61,29 @@ int square_size(const ConfigReader& config, const std::string& key, int max) {
   return static_cast<int>(sides[0].as_integer());
 }
 
+// Pixels a side of a tile: a whole number or { height, width }.
+int tile_size(const ConfigReader& processor, int fallback) {
+  const Json* size = processor.find("size");
+  if (!size) return fallback;
+  if (!size->is_object()) return processor.integer("size", 1, 1 << 14);
+  const ConfigReader sides = processor.child("size");
+  if (!sides.has("height") || !sides.has("width"))
+    processor.unsupported("size", "must be { height, width }: tiles of one size");
+  const int height = sides.integer("height", 1, 1 << 14);
+  if (sides.integer("width", 1, 1 << 14) != height) processor.unsupported("size", "is not square");
+  return height;
+}
+
 // The processor of this family always cuts tiles and adds a thumbnail, whatever crop_to_patches says; without
-// a file of its own it cuts 1 to 12.
+// a file of its own it cuts 1 to 12 tiles of the vision tower's own size.
 void parse_tiling(const Checkpoint& checkpoint, VisionSpec& vision) {
   vision.dynamic_tiles = vision.use_thumbnail = true;
   vision.max_tiles = 12;
-  if (checkpoint.preprocessor().is_null()) return;
-  const ConfigReader processor(checkpoint.preprocessor(), checkpoint.folder() + "/preprocessor_config.json");
+  vision.image_size = vision.tower_image_size;
+  const Checkpoint::Preprocessor& file = checkpoint.preprocessor();
+  if (file.settings.is_null()) return;
+  const ConfigReader processor(file.settings, file.path, file.prefix);
+  vision.image_size = tile_size(processor, vision.tower_image_size);
   vision.min_tiles = processor.integer_or("min_patches", 1, 1, 1024);
   vision.max_tiles = processor.integer_or("max_patches", 12, vision.min_tiles, 1024);
 }
@@ -75,7 +91,7 @@ void parse_tiling(const Checkpoint& checkpoint, VisionSpec& vision) {
 VisionSpec parse_vision(const Checkpoint& checkpoint, const ConfigReader& top) {
   const ConfigReader config = nested(top, "vision_config");
   VisionSpec vision = parse_vision_extents(config);
-  vision.image_size = square_size(config, "image_size", 1 << 14);
+  vision.tower_image_size = square_size(config, "image_size", 1 << 14);
   vision.patch_size = square_size(config, "patch_size", 1 << 10);
   vision.qkv_bias = config.flag("attention_bias");
   vision.qk_norm = config.flag("use_qk_norm");

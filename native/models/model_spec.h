@@ -42,7 +42,8 @@ enum class PixelShuffle { kV1, kV2 };
 
 struct VisionSpec {
   int hidden_C = 0, intermediate_F = 0, layers_L = 0, heads_H = 0;
-  int image_size = 0, patch_size = 0, channels = 3;  // pixels
+  int image_size = 0, patch_size = 0, channels = 3;  // pixels a side of a tile and of a patch
+  int tower_image_size = 0;  // that the stored positions are of; for other tiles they are interpolated
   NormKind norm = NormKind::kLayer;
   float eps = 0, qk_norm_eps = 0;
   bool qkv_bias = false, qk_norm = false;
@@ -54,6 +55,7 @@ struct VisionSpec {
   bool use_thumbnail = false, dynamic_tiles = false;
 
   int patches_per_side() const { return image_size / patch_size; }
+  int positions_per_side() const { return tower_image_size / patch_size; }  // of the stored table
   int tokens_per_tile() const {
     const int side = patches_per_side() / shuffle_factor;
     return side * side;

@@ -1,5 +1,7 @@
 #include "models/packed_model.h"
 
+#include "models/position_table.h"
+
 namespace mmprm {
 namespace {
 
@@ -128,7 +130,10 @@ PackedVision pack_vision(const VisionSpec& spec, const VisionWeights& weights, P
   out.spec = spec;
   out.patch_embedding = packer.exact(weights.patch_embedding, weights.patch_bias);
   out.class_embedding = weights.class_embedding.to_f32();
-  out.position_embedding = matrix_to_f32(weights.position_embedding);
+  const PositionResize positions(spec.positions_per_side(), spec.patches_per_side());
+  out.position_embedding.resize(positions.num_rows() * spec.hidden_C);
+  positions.apply(matrix_to_f32(weights.position_embedding).data(), spec.hidden_C,
+                  out.position_embedding.data());
   for (const VisionLayerWeights& layer : weights.layers) {
     PackedVisionLayer packed;
     packed.norm1 = layer.norm1.to_f32();

@@ -45,7 +45,7 @@ struct PackedVision {
   VisionSpec spec;
   PackedLinear patch_embedding;
   std::vector<float> class_embedding;     // [C]
-  std::vector<float> position_embedding;  // [1 + patches, C]
+  std::vector<float> position_embedding;  // [1 + patches, C], for tiles of the spec's image_size
   std::vector<PackedVisionLayer> layers;
   std::vector<float> projector_norm, projector_norm_bias;
   PackedLinear projector_fc1, projector_fc2;

@@ -5,6 +5,11 @@
 #include "kernels/attention/attention.h"
 
 namespace mmprm {
+namespace {
+
+constexpr int kMaxSide = 256;  // patches
+
+}  // namespace
 
 VisionSpec parse_vision_extents(const ConfigReader& config) {
   VisionSpec vision;
@@ -41,8 +46,12 @@ void finish_vision(const ConfigReader& top, const std::string& select_key, Visio
   if (std::abs(factor - vision.shuffle_factor) > 1e-9) {
     top.unsupported("downsample_ratio", "must be one over a whole number");
   }
+  if (const int stored = vision.positions_per_side(); stored < 1 || stored > kMaxSide) {
+    top.invalid("vision_config.image_size", "gives " + std::to_string(stored) + " patches a side; 1 to " +
+                                                std::to_string(kMaxSide) + " are supported");
+  }
   const int side = vision.patches_per_side();
-  if (side < 1 || side > 256 || side % vision.shuffle_factor != 0) {
+  if (side < 1 || side > kMaxSide || side % vision.shuffle_factor != 0) {
     top.invalid("downsample_ratio", "does not fit " + std::to_string(side) + " patches a side (image size " +
                                         std::to_string(vision.image_size) + ", patch size " +
                                         std::to_string(vision.patch_size) + ")");
@@ -55,7 +64,7 @@ void finish_vision(const ConfigReader& top, const std::string& select_key, Visio
 
 VisionWeights vision_frame(TensorLookup& tensors, const VisionSpec& vision, int decoder_C,
                            const VisionFrameNames& names) {
-  const int C = vision.hidden_C, patch = vision.patch_size, side = vision.patches_per_side();
+  const int C = vision.hidden_C, patch = vision.patch_size, side = vision.positions_per_side();
   const int wide = C * vision.shuffle_factor * vision.shuffle_factor;
   VisionWeights out;
   out.patch_embedding.cols = vision.channels * patch * patch;

@@ -30,7 +30,7 @@ struct TrainVisionLayer {
 struct TrainVisionParameters {
   TrainLinear patch_embedding;
   Parameter* class_embedding = nullptr;     // [C]
-  Parameter* position_embedding = nullptr;  // [1 + patches, C]
+  Parameter* position_embedding = nullptr;  // [1 + stored patches, C]
   std::vector<TrainVisionLayer> layers;
   TrainNorm projector_norm;
   TrainLinear projector_fc1, projector_fc2;

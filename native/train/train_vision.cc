@@ -43,6 +43,7 @@ TrainVision::TrainVision(const TrainModel& model, TrainOps& ops, bool recompute)
       frozen_(is_frozen(parameters_)),
       keep_all_(!frozen_ && !recompute),
       recompute_(recompute),
+      resize_(spec_.positions_per_side(), spec_.patches_per_side()),
       patches_(parameters_.patch_embedding.weight->cols, DType::kF32),
       normed_(spec_.hidden_C, DType::kF32),
       mlp_(spec_.intermediate_F, DType::kF32),
@@ -116,9 +117,18 @@ void TrainVision::cut_patches(const float* pixels, int tiles) {
   });
 }
 
+// WHY again at every pass: a step of the optimizer changes the table.
+const float* TrainVision::positions() {
+  const float* stored = parameters_.position_embedding->value();
+  if (resize_.is_identity()) return stored;
+  positions_.resize(resize_.num_rows() * spec_.hidden_C);
+  resize_.apply(stored, spec_.hidden_C, positions_.data());
+  return positions_.data();
+}
+
 void TrainVision::embed(int tiles) {
   const int C = spec_.hidden_C;
-  const float* position = parameters_.position_embedding->value();
+  const float* position = positions();
   const Rows patches(patches_, tiles * num_patches());
   for (int t = 0; t < tiles; ++t) {
     float* first = x_[0].row_f32(int64_t(t) * rows_per_tile());
@@ -137,6 +147,10 @@ void TrainVision::embed(int tiles) {
 void TrainVision::embed_grad(int tiles) {
   const int C = spec_.hidden_C;
   float* d_position = parameters_.position_embedding->gradient();
+  if (!resize_.is_identity()) {
+    d_positions_.assign(resize_.num_rows() * C, 0.0f);
+    d_position = d_positions_.data();
+  }
   float* d_class = parameters_.class_embedding->gradient();
   for (int t = 0; t < tiles; ++t) {
     for (int r = 0; r < rows_per_tile(); ++r) {
@@ -149,6 +163,8 @@ void TrainVision::embed_grad(int tiles) {
       }
     }
   }
+  if (!resize_.is_identity())
+    resize_.add_gradient(d_positions_.data(), C, parameters_.position_embedding->gradient());
   const int patches = tiles * num_patches();
   ops_.linear_grad_weight(parameters_.patch_embedding, {patches_, patches}, {d_z_, patches});
 }

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <vector>
 
+#include "models/position_table.h"
 #include "train/train_model.h"
 
 namespace mmprm {
@@ -39,6 +40,7 @@ class TrainVision {
   void cut_patches(const float* pixels, int tiles);
   void embed(int tiles);
   void embed_grad(int tiles);
+  const float* positions();  // [1 + patches, C] as the tiles have them
   void forward_layer(size_t l);
   void backward_layer(size_t l);
   void norm_heads(const TrainVisionLayer& layer, Kept& k);
@@ -53,6 +55,8 @@ class TrainVision {
   TrainOps& ops_;
   int num_layers_;  // up to the selected state
   bool frozen_, keep_all_, recompute_;
+  const PositionResize resize_;
+  std::vector<float> positions_, d_positions_;  // of the tiles, where these differ from what is stored
   int num_rows_ = 0, num_folded_ = 0;
   std::vector<TreeSegment> tiles_;
   std::vector<int32_t> tree_begin_1_;

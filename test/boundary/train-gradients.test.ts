@@ -3,18 +3,30 @@
  * picture and packed paths. Covers what the native tests of single ops cannot: embedding, patches, positions, pixel
  * shuffle, projector, shared heads, the final norm, Yes and No at markers. And: packed paths equal separate ones.
  */
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { seededRandom } from '../../ts/contracts/random.ts'
 import { loadNative, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
-import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
+import { copyCheckpoint, editJson, pickCheckpoint } from '../helpers/checkpoint-files.ts'
 import { relativeDistance } from '../helpers/golden.ts'
-import { READING, SEEING } from '../helpers/training.ts'
+import { READING, SEEING, workFolder } from '../helpers/training.ts'
 
 const native = loadNative()
+
+/** Tiles of 2 by 2 patches for a tower of 4 by 4: the gradient of its positions goes through their interpolation. */
+function otherTiles(): string {
+  const folder = join(workFolder(), 'other-tiles')
+  copyCheckpoint(SEEING, folder)
+  editJson(folder, 'config.json', (json) => {
+    json.force_image_size = 0.5 * json.vision_config.image_size
+  })
+  return folder
+}
+
 const MODELS = [
   SEEING,
+  otherTiles(),
   pickCheckpoint({ architecture: /ForConditionalGeneration/ }),
   pickCheckpoint({ vision: true, file: 'tokenizer.model' }),
   READING,

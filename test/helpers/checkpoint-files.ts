@@ -91,3 +91,32 @@ export function editJson(folder: string, name: string, edit: (json: any) => void
   edit(json)
   writeFileSync(join(folder, name), JSON.stringify(json))
 }
+
+/** Puts what `edit` makes of a tensor that is stored as BF16 in its place, as F32. */
+export function editTensor(
+  folder: string,
+  name: RegExp,
+  edit: (values: Float32Array, shape: number[]) => { values: Float32Array; shape: number[] },
+): void {
+  const { header, data } = readSafetensors(folder)
+  const entries = Object.entries(header).sort(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0])
+  const parts: Buffer[] = []
+  let [end, edited] = [0, 0]
+  for (const [key, entry] of entries) {
+    let bytes = data.subarray(...entry.data_offsets)
+    if (name.test(key)) {
+      if (entry.dtype !== 'BF16') throw new Error(`${key} is ${entry.dtype}, not BF16`)
+      const wide = Float32Array.from({ length: bytes.length / 2 }, (_, i) => bytes.readUInt16LE(2 * i))
+      const stored = new Float32Array(Uint32Array.from(wide, (half) => half * 65536).buffer)
+      const { values, shape } = edit(stored, entry.shape)
+      Object.assign(entry, { dtype: 'F32', shape })
+      bytes = Buffer.from(values.buffer)
+      edited++
+    }
+    entry.data_offsets = [end, end + bytes.length]
+    end += bytes.length
+    parts.push(bytes)
+  }
+  if (edited !== 1) throw new Error(`${edited} tensors of ${folder} match ${name}`)
+  writeSafetensors(folder, header, Buffer.concat(parts))
+}
