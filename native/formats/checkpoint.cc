@@ -72,6 +72,20 @@ std::string list_of(const std::vector<std::string>& lines) {
   return out;
 }
 
+// WHY two places: transformers 5 keeps these settings inside those of the whole processor, and prefers them there.
+Checkpoint::Preprocessor read_preprocessor(const std::string& nested_path, const std::string& path) {
+  if (exists(nested_path)) {
+    const Json processor = read_json_object(nested_path);
+    const Json* settings = processor.find("image_processor");
+    if (settings && !settings->is_null()) {
+      if (!settings->is_object()) fail(nested_path, "\"image_processor\" must be an object");
+      return {*settings, nested_path, "image_processor."};
+    }
+  }
+  if (!exists(path)) return {};
+  return {read_json_object(path), path, ""};
+}
+
 }  // namespace
 
 Checkpoint Checkpoint::open_config(const std::string& folder) {
@@ -85,9 +99,8 @@ Checkpoint Checkpoint::open_config(const std::string& folder) {
   const auto path = [&](const char* name) { return (fs::path(folder) / name).string(); };
   if (!exists(path("config.json"))) fail(folder, "holds no config.json");
   checkpoint.config_ = read_json_object(path("config.json"));
-  if (exists(path("preprocessor_config.json"))) {
-    checkpoint.preprocessor_ = read_json_object(path("preprocessor_config.json"));
-  }
+  checkpoint.preprocessor_ =
+      read_preprocessor(path("processor_config.json"), path("preprocessor_config.json"));
   return checkpoint;
 }
 

@@ -32,8 +32,13 @@ class Checkpoint {
   static Checkpoint open_config(const std::string& folder);
 
   const std::string& folder() const { return folder_; }
-  const Json& config() const { return config_; }              // an object
-  const Json& preprocessor() const { return preprocessor_; }  // null without preprocessor_config.json
+  const Json& config() const { return config_; }  // an object
+  // The image processor's settings: of processor_config.json, or a preprocessor_config.json of their own.
+  struct Preprocessor {
+    Json settings;             // an object; null where the folder has none
+    std::string path, prefix;  // where it stands, as ConfigReader names it
+  };
+  const Preprocessor& preprocessor() const { return preprocessor_; }
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
 
   // Lets go of the resident pages of [data, data + bytes): they come back from disk if touched again.
@@ -45,7 +50,8 @@ class Checkpoint {
   void add_shards(const Json& index, const std::string& index_path);
 
   std::string folder_;
-  Json config_, preprocessor_;
+  Json config_;
+  Preprocessor preprocessor_;
   std::vector<std::unique_ptr<MappedFile>> files_;
   std::map<std::string, TensorView> tensors_;
 };

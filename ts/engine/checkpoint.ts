@@ -29,6 +29,7 @@ const preprocessorSchema = z.looseObject({
   min_patches: z.number().int().positive().optional(),
   max_patches: z.number().int().positive().optional(),
 })
+const processorSchema = z.looseObject({ image_processor: preprocessorSchema.nullish() })
 
 /** A JSON file of the folder; undefined where it may be absent. */
 async function readJson<S extends z.ZodType>(folder: string, name: string, schema: S): Promise<z.output<S> | undefined> {
@@ -95,6 +96,13 @@ export class CheckpointFolder {
   }
 }
 
+/** transformers 5 keeps the image processor's settings inside those of the whole processor, and prefers them there. */
+async function readPreprocessor(path: string): Promise<z.output<typeof preprocessorSchema>> {
+  const nested = await readJson(path, 'processor_config.json', processorSchema)
+  const own = nested?.image_processor ?? (await readJson(path, 'preprocessor_config.json', preprocessorSchema))
+  return own ?? preprocessorSchema.parse({})
+}
+
 /** @throws EngineError INVALID_MODEL naming the file and key */
 export async function readCheckpointFolder(folder: string): Promise<CheckpointFolder> {
   const path = resolve(folder)
@@ -104,9 +112,9 @@ export async function readCheckpointFolder(folder: string): Promise<CheckpointFo
   modelFiles(path)
   const config = await readJson(path, 'config.json', configSchema)
   if (!config) throw invalidModel(`${path}: config.json is missing`)
-  const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorSchema)
+  const preprocessor = await readPreprocessor(path)
   const generation = await readJson(path, 'generation_config.json', generationSchema)
   const eosIds = [generation?.eos_token_id ?? []].flat()
   const recorded = await readRecordedScoring(path)
-  return new CheckpointFolder(path, config, preprocessor ?? preprocessorSchema.parse({}), recorded, eosIds)
+  return new CheckpointFolder(path, config, preprocessor, recorded, eosIds)
 }
