@@ -19,7 +19,7 @@ import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, requ
 import { ENGINE_OPTIONS } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
-import { LineFile } from './lines.ts'
+import { FirstNote, LineFile } from './lines.ts'
 import { openPolicy, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
@@ -83,7 +83,9 @@ interface BadRow {
 }
 
 async function* goodProblems(path: string, bad: BadRow[]): AsyncGenerator<Problem> {
+  const once = new FirstNote(path)
   for await (const row of readProblems(path)) {
+    once.tell(row)
     if ('problem' in row) yield row.problem
     else bad.push({ file: path, row: row.row, id: row.id, error: row.error })
   }

@@ -23,6 +23,22 @@ export function badLine(line: JsonLine, error: unknown): BadLine {
   return { id: lineId(line), error: { code: error.code, message: error.message, line: line.line } }
 }
 
+/** Says what was set right in a file's rows, once for all of them. */
+export class FirstNote {
+  readonly #file: string
+  #told = false
+
+  constructor(file: string) {
+    this.#file = file
+  }
+
+  tell({ row, note }: { row: number; note?: string }): void {
+    if (note === undefined || this.#told) return
+    process.stderr.write(`mm-prm: ${this.#file}: row ${row}: ${note} (told once for all rows)\n`)
+    this.#told = true
+  }
+}
+
 /** Where lines go. */
 export interface LineSink {
   /** A line has been taken when this resolves. @throws EngineError STORE: a full disk */

@@ -11,6 +11,7 @@ import { SqliteRunStore } from '../store/sqlite.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
+import { FirstNote } from './lines.ts'
 import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { preparePolicy } from './prepare.ts'
 import { Progress } from './progress.ts'
@@ -107,8 +108,10 @@ async function checkProblems(path: string, skipBad: boolean): Promise<{ total: n
   const reasons: string[] = []
   let total = 0
   let bad = 0
+  const once = new FirstNote(path)
   for await (const row of readProblems(path)) {
     total++
+    once.tell(row)
     if (!('error' in row)) continue
     if (++bad <= MAX_BAD_ROWS_SHOWN) reasons.push(`row ${row.row}${row.id === null ? '' : ` ("${row.id}")`}: ${row.error}`)
   }

@@ -3,8 +3,10 @@
  * the others go on. Lines are numbered from 1; empty ones are skipped.
  */
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { invalidArgument } from './errors.ts'
+import { parseJson } from './json.ts'
+import { lfsPointer, POINTER_BYTES } from './lfs.ts'
 
 const MAX_LINE_BYTES = 256 * 2 ** 20
 
@@ -13,7 +15,12 @@ export interface JsonLine {
   /** The parsed object, absent where `problem` says why. */
   value?: Record<string, unknown>
   problem?: string
+  /** What was set right in it. */
+  note?: string
 }
+
+/** Half a surrogate pair is no text: what is written to a file or a data base would not be what was read. */
+export const REPAIRED = 'halves of surrogate pairs (\\ud800 to \\udfff) became U+FFFD'
 
 function parseLine(bytes: Buffer, line: number): JsonLine | undefined {
   let text: string
@@ -24,9 +31,9 @@ function parseLine(bytes: Buffer, line: number): JsonLine | undefined {
   }
   if (text.trim() === '') return undefined
   try {
-    const value: unknown = JSON.parse(text)
+    const { value, repaired } = parseJson(text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return { line, value: value as Record<string, unknown> }
+      return { line, value: value as Record<string, unknown>, ...(repaired && { note: REPAIRED }) }
     }
     return { line, problem: 'a JSON object is expected' }
   } catch (error) {
@@ -91,12 +98,36 @@ export async function* readJsonLines(
   if (last) yield { ...last, bytesRead }
 }
 
-/** Bytes of a file; undefined for standard input. @throws EngineError INVALID_ARGUMENT: no such file, or no file */
+/**
+ * Bytes of a file; undefined for standard input.
+ * @throws EngineError INVALID_ARGUMENT: no such file, no file, not fetched (Git LFS), text in UTF-16
+ */
 export async function inputBytes(path: string): Promise<number | undefined> {
   if (path === '-') return undefined
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
     throw invalidArgument(`${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, error)
   })
   if (!info.isFile()) throw invalidArgument(`${path}: not a file`)
+  const start = await firstBytes(path)
+  const other = lfsPointer(start) ?? utf16(start)
+  if (other) throw invalidArgument(`${path}: ${other}`)
   return info.size
+}
+
+async function firstBytes(path: string): Promise<Buffer> {
+  const file = await open(path).catch((error: Error) => {
+    throw invalidArgument(`${path}: ${error.message}`, error)
+  })
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(POINTER_BYTES), 0, POINTER_BYTES, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+/** By its byte order mark. */
+function utf16([first, second]: Buffer): string | undefined {
+  const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)
+  return isUtf16 ? 'is UTF-16 text; save it as UTF-8' : undefined
 }
