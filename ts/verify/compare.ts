@@ -1,10 +1,14 @@
-/** Equality of two parsed answers. `gold` and `pred` are not interchangeable: see relations and sets. */
-import type { Expression } from './expression.ts'
-import { constant, type Equation, proportion, sameExpression } from './numeric.ts'
-import type { Value } from './value.ts'
+/** Equality of two parsed answers. `gold` and `pred` are not interchangeable: see relations, sets and per cent. */
+import { isInequality, type RealSet, realSetOf, sameRealSet } from './intervals.ts'
+import { columnOf, radians, rowsOf, withDeterminants } from './matrices.ts'
+import { compareAssignments, compareRelations, isAssignmentList } from './relations.ts'
+import { sameExpression } from './same.ts'
+import { type Node, number, operation, renamed, some, symbolsOf } from './tree.ts'
+import type { Answer, Value } from './value.ts'
+import { sameWords } from './words.ts'
 
 export interface CompareOptions {
-  /** Decimal places numbers are rounded to. */
+  /** Significant digits that a decimal must have to stand for a value that it rounds. */
   precision: number
   /** Names of unknowns count, and a point is no set. */
   strict: boolean
@@ -12,50 +16,141 @@ export interface CompareOptions {
   allowSetRelation: boolean
 }
 
-type Of<K extends Value['kind']> = Extract<Value, { kind: K }>
+export type Of<K extends Value['kind']> = Extract<Value, { kind: K }>
 /** How two answers were found equal. */
-export type Method = 'numeric' | 'symbolic' | 'list' | 'tuple' | 'interval' | 'relation' | 'matrix' | 'words'
+export type Method = 'numeric' | 'symbolic' | 'units' | 'list' | 'tuple' | 'interval' | 'relation' | 'ratio' | 'matrix' | 'words'
 
-export function compareValues(gold: Value, pred: Value, o: CompareOptions): Method | null {
-  if (gold.kind === 'expression' && pred.kind === 'expression') return compareExpressions(gold, pred, o)
-  if (gold.kind === 'words' || pred.kind === 'words') {
-    return gold.kind === 'words' && pred.kind === 'words' && gold.text === pred.text ? 'words' : null
-  }
-  if (gold.kind === 'relation' || pred.kind === 'relation') return compareRelations(gold, pred, o)
-  if (gold.kind === 'matrix' && pred.kind === 'matrix') return compareMatrices(gold, pred, o)
-  if (gold.kind === 'union' && pred.kind === 'union') return sameMultiset(gold.items, pred.items, o) ? 'interval' : null
-  if (gold.kind === 'tuple' && pred.kind === 'tuple') return compareTuples(gold, pred, o)
-  return compareLists(gold, pred, o)
+/** @throws Undecided */
+export function compareAnswers(gold: Answer, pred: Answer, o: CompareOptions): Method | null {
+  const aligned = withParameters(gold, pred)
+  return compareValues(gold.value, aligned, o)
 }
 
-function compareExpressions(gold: Of<'expression'>, pred: Of<'expression'>, o: CompareOptions): Method | null {
-  const method = gold.symbols.length + pred.symbols.length === 0 ? 'numeric' : 'symbolic'
-  if (sameExpression(gold, pred, o.precision)) return method
-  if (!o.strict && sameExpression(gold, renamed(pred, gold.symbols), o.precision)) return method
-  // 28 % may be meant as 28 or as 0.28.
-  if (gold.percent !== pred.percent) {
-    const [percent, other] = gold.percent ? [gold, pred] : [pred, gold]
-    if (sameExpression({ ...percent, code: `100*(${percent.code})` }, other, o.precision)) return method
+/** A letter that stands for any whole number may be another one. */
+function withParameters(gold: Answer, pred: Answer): Value {
+  const [from, to] = [[...pred.parameters], [...gold.parameters]]
+  if (from.length === 0 || from.length !== to.length) return pred.value
+  const names = new Map(from.map((name, i) => [name, to[i] as string]))
+  return mapNodes(pred.value, (node) => renamed(node, names))
+}
+
+/** With every expression of the value changed. */
+export function mapNodes(value: Value, change: (node: Node) => Node): Value {
+  if (value.kind === 'expression')
+    return { ...value, node: change(value.node), ...(value.also && { also: mapNodes(value.also, change) }) }
+  if (value.kind === 'relation') return { ...value, sides: value.sides.map((side) => mapNodes(side, change)) }
+  if (value.kind === 'builder') return { ...value, condition: mapNodes(value.condition, change) }
+  if (value.kind === 'ratio') return { ...value, parts: value.parts.map(change) }
+  if (value.kind === 'list') return { ...value, items: value.items.map((item) => mapNodes(item, change)) }
+  if (value.kind === 'tuple') return { ...value, items: value.items.map((item) => mapNodes(item, change)) }
+  if (value.kind === 'set') return { ...value, items: value.items.map((item) => mapNodes(item, change)) }
+  return value
+}
+
+/** @throws Undecided */
+export function compareValues(gold: Value, pred: Value, o: CompareOptions): Method | null {
+  if (gold.kind === 'words' || pred.kind === 'words') {
+    return gold.kind === 'words' && pred.kind === 'words' && sameWords(gold.text, pred.text) ? 'words' : null
+  }
+  if (gold.kind === 'expression' && pred.kind === 'expression') return compareExpressions(gold, pred, o)
+  if (isAssignmentList(gold) || isAssignmentList(pred)) return compareAssignments(gold, pred, o)
+  if (gold.kind === 'relation' || pred.kind === 'relation') {
+    return compareRelations(gold, pred, o) ?? compareSets(gold, pred, o)
+  }
+  if (gold.kind === 'ratio' || pred.kind === 'ratio') return compareRatios(gold, pred, o)
+  if (gold.kind === 'tuple' && pred.kind === 'tuple') return compareTuples(gold, pred, o)
+  return compareMatrices(gold, pred, o) ?? compareLists(gold, pred, o) ?? compareSets(gold, pred, o)
+}
+
+type Expression = Of<'expression'>
+
+function compareExpressions(gold: Expression, pred: Expression, o: CompareOptions): Method | null {
+  const readings = [[gold, pred], ...(gold.also ? [[gold.also, pred]] : []), ...(pred.also ? [[gold, pred.also]] : [])]
+  if (gold.also && pred.also) readings.push([gold.also, pred.also])
+  for (const [g, p] of readings as [Expression, Expression][]) {
+    const method = compareReadings(g, p, o)
+    if (method) return method
   }
   return null
 }
 
-/** With names for its unknowns that are those of `symbols`, by position. */
-function renamed<T extends Expression>(e: T, symbols: readonly string[]): T {
-  if (e.symbols.length !== symbols.length) return e
-  const names = new Map(e.symbols.map((name, i) => [name, symbols[i] as string]))
-  return { ...e, symbols, code: e.code.replace(/\bv_\w+/g, (name) => names.get(name) ?? name) }
+function compareReadings(gold: Expression, pred: Expression, o: CompareOptions): Method | null {
+  const [g, p] = [withDeterminants(gold.node), withDeterminants(pred.node)]
+  if (g.op === 'matrix' || p.op === 'matrix' || some(g, isMatrix) || some(p, isMatrix)) return compareMatrices(gold, pred, o)
+  if (some(g, isUnitVector) !== some(p, isUnitVector)) return null
+  const hasUnits = gold.unit !== undefined || pred.unit !== undefined
+  if (gold.noun && pred.noun && gold.noun !== pred.noun) return null
+  if (gold.unit && pred.unit) return sameQuantity(gold, pred, o) ? 'units' : null
+  if (sameSize(gold, pred, g, p, o))
+    return hasUnits ? 'units' : symbolsOf(g).size + symbolsOf(p).size === 0 ? 'numeric' : 'symbolic'
+  return null
 }
 
-function compareMatrices(gold: Of<'matrix'>, pred: Of<'matrix'>, o: CompareOptions): Method | null {
-  const same = sameSequence(gold.rows.flat(), pred.rows.flat(), o) && gold.rows.length === pred.rows.length
-  return same ? 'matrix' : null
+const isMatrix = (n: Node) => n.op === 'matrix'
+const isUnitVector = (n: Node) => n.op === 'symbol' && n.name.startsWith('\\unit-')
+const isDegrees = (n: Node) => n.op === 'degrees'
+const isPi = (n: Node) => n.op === 'constant' && n.name === 'pi'
+
+function sameSize(gold: Expression, pred: Expression, g: Node, p: Node, o: CompareOptions): boolean {
+  const same = (a: Node, b: Node) => sameExpression(a, b, o.precision)
+  // 35 % may be given as 35 or as 0.35; 35 as 35 % is wrong.
+  if (gold.isPercent && !pred.isPercent) return same(g, p) || same(operation('multiply', [number(100), g]), p)
+  if (same(g, p)) return true
+  // 60° is π/3.
+  if (some(g, isDegrees) !== some(p, isDegrees) && (some(g, isPi) || some(p, isPi))) return same(radians(g), radians(p))
+  return !o.strict && same(g, renamedByPlace(p, g))
+}
+
+/** With names for its unknowns that are those of the other, by their order. */
+function renamedByPlace(node: Node, other: Node): Node {
+  const [from, to] = [[...symbolsOf(node)].sort(), [...symbolsOf(other)].sort()]
+  return from.length === to.length ? renamed(node, new Map(from.map((name, i) => [name, to[i] as string]))) : node
+}
+
+function sameQuantity(gold: Expression, pred: Expression, o: CompareOptions): boolean {
+  const [g, p] = [gold.unit, pred.unit]
+  if (!g || !p || g.dimension !== p.dimension) return false
+  if (g.factor.n === p.factor.n && g.factor.d === p.factor.d) return sameExpression(gold.node, pred.node, o.precision)
+  const inBase = (node: Node, unit: typeof g) => operation('multiply', [node, { op: 'number', value: unit.factor }])
+  return sameExpression(inBase(gold.node, g), inBase(pred.node, p), o.precision)
+}
+
+function compareRatios(gold: Value, pred: Value, o: CompareOptions): Method | null {
+  const [g, p] = [partsOf(gold), partsOf(pred)]
+  if (!g || !p || g.length !== p.length) return null
+  const [g0, p0] = [g[0] as Node, p[0] as Node]
+  const isSame = g.every((part, i) =>
+    sameExpression(operation('multiply', [part, p0]), operation('multiply', [p[i] as Node, g0]), o.precision),
+  )
+  const isNothing = (node: Node) => sameExpression(node, number(0), o.precision)
+  return isSame && !isNothing(g0) && !isNothing(p0) ? 'ratio' : null
+}
+
+/** 3 : 4 is three quarters. */
+function partsOf(value: Value): Node[] | undefined {
+  if (value.kind === 'ratio') return value.parts
+  return value.kind === 'expression' && value.unit === undefined ? [value.node, number(1)] : undefined
 }
 
 function compareTuples(gold: Of<'tuple'>, pred: Of<'tuple'>, o: CompareOptions): Method | null {
-  if (gold.open !== pred.open || gold.close !== pred.close) return null
+  const isVector = gold.open === '⟨' || pred.open === '⟨'
+  const isSameBracket = gold.open === pred.open && gold.close === pred.close
+  if (!isSameBracket && !isVector) return compareMatrices(gold, pred, o)
   return sameSequence(gold.items, pred.items, o) ? 'tuple' : null
 }
+
+function compareMatrices(gold: Value, pred: Value, o: CompareOptions): Method | null {
+  const [g, p] = [rowsOf(gold), rowsOf(pred)]
+  if (!g || !p || !(g.isMatrix || p.isMatrix || isVector(gold) || isVector(pred))) return null
+  const same = (a: readonly Node[], b: readonly Node[]) =>
+    a.length === b.length && a.every((x, i) => sameExpression(x, b[i] as Node, o.precision))
+  if (g.rows.length === p.rows.length && g.rows.every((row, i) => same(row, p.rows[i] as Node[]))) return 'matrix'
+  // A vector may lie or stand where only one side is a matrix.
+  const [x, y] = [columnOf(g.rows), columnOf(p.rows)]
+  return x && y && g.isMatrix !== p.isMatrix && same(x, y) ? 'matrix' : null
+}
+
+const isVector = (value: Value): boolean => value.kind === 'expression' || (value.kind === 'tuple' && value.open === '⟨')
 
 /** At least one side is a list, or the kinds differ. */
 function compareLists(gold: Value, pred: Value, o: CompareOptions): Method | null {
@@ -67,11 +162,13 @@ function compareLists(gold: Value, pred: Value, o: CompareOptions): Method | nul
     return gold.kind === 'list' ? compareValues(item, pred, o) : compareValues(gold, item, o)
   }
   // A point against numbers in a row: in the order they are written. A set in braces has no order.
-  if (other.kind !== 'tuple' || (o.strict && list.braces)) return null
-  return sameSequence(other.items, list.items, o) ? 'tuple' : null
+  if (other.kind !== 'tuple' || (o.strict && list.isBraced)) return null
+  return sameSequence(gold.kind === 'list' ? list.items : other.items, gold.kind === 'list' ? other.items : list.items, o)
+    ? 'tuple'
+    : null
 }
 
-function sameSequence(gold: readonly Value[], pred: readonly Value[], o: CompareOptions): boolean {
+export function sameSequence(gold: readonly Value[], pred: readonly Value[], o: CompareOptions): boolean {
   return gold.length === pred.length && gold.every((g, i) => compareValues(g, pred[i] as Value, o) !== null)
 }
 
@@ -81,10 +178,10 @@ function dedupe(items: readonly Value[], o: CompareOptions): Value[] {
   return out
 }
 
-const MAX_ITEMS = 64
+const MAX_UNORDERED = 64
 
-function sameMultiset(gold: readonly Value[], pred: readonly Value[], o: CompareOptions): boolean {
-  if (Math.max(gold.length, pred.length) > MAX_ITEMS) return sameSequence(gold, pred, o)
+export function sameMultiset(gold: readonly Value[], pred: readonly Value[], o: CompareOptions): boolean {
+  if (Math.max(gold.length, pred.length) > MAX_UNORDERED) return sameSequence(gold, pred, o)
   const left = dedupe(pred, o)
   const wanted = dedupe(gold, o)
   if (left.length !== wanted.length) return false
@@ -96,130 +193,23 @@ function sameMultiset(gold: readonly Value[], pred: readonly Value[], o: Compare
   return true
 }
 
-/** A name for the value: x, x_1, f(x), (p, q), V_1 : V_2. */
-function isName(left: string): boolean {
-  const name = String.raw`\\?[a-zA-Z]+(?:_(?:\{[^{}]*\}|\w))?'?`
-  const list = String.raw`${name}(?:\s*[,;]\s*${name})*`
-  return new RegExp(String.raw`^(?:${name}\s*(?:\(\s*${list}\s*\))?|\(\s*${list}\s*\)|${name}(?:\s*:\s*${name})+)$`).test(
-    left.trim(),
-  )
+/** Both as sets of real numbers, at least one of them written as such. */
+export function compareSets(gold: Value, pred: Value, o: CompareOptions): Method | null {
+  if (!isSet(gold) && !isSet(pred)) return null
+  if (gold.kind === 'named-set' && pred.kind === 'named-set') return gold.name === pred.name ? 'interval' : null
+  const isRelation = (v: Value) => v.kind === 'relation' || (v.kind === 'list' && !v.isBraced)
+  if (!o.allowSetRelation && isRelation(pred) && !isRelation(gold)) return null
+  const [g, p] = [realSetOf(gold), realSetOf(pred)]
+  if (!g || !p || !sameName(g, p, o)) return null
+  return sameRealSet(g, p, o.precision) ? 'interval' : null
 }
 
-interface Reduced {
-  /** The name a value is given to, if it is. */
-  name?: string
-  value?: Value
-  equation?: Equation
-  interval?: Interval
-}
+const sameName = (a: RealSet, b: RealSet, o: CompareOptions) =>
+  !o.strict || a.name === undefined || b.name === undefined || a.name === b.name
 
-/** Bounds of an unknown; missing ones are infinite. */
-interface Interval {
-  unknown: string
-  low?: { at: Expression; closed: boolean }
-  high?: { at: Expression; closed: boolean }
-}
-
-/** x = 5+5+1 = 11 says x = 11; 1 < x ≤ 2 is an interval; x ∈ A is A. */
-function reduce(r: Of<'relation'>): Reduced {
-  const last = r.sides.at(-1) as Value
-  if (r.signs.every((s) => s === '=')) {
-    if (isName(r.left)) return { name: r.left.replace(/\s/g, ''), value: last, ...equationOf(r.sides[0] as Value, last) }
-    if (r.signs.length > 1) return { value: last }
-    const [left] = r.sides as [Value]
-    return { ...(isUnknown(left) && { name: left.code, value: last }), ...equationOf(left, last) }
-  }
-  if (r.signs.length === 1 && r.signs[0] === '∈') return { name: r.left, value: last }
-  const interval = intervalOf(r)
-  return interval ? { interval } : {}
-}
-
-function equationOf(left: Value, right: Value): Reduced {
-  return left.kind === 'expression' && right.kind === 'expression' ? { equation: { left, right } } : {}
-}
-
-/** An expression of unknowns without a number: x, f(x), AB/BC. Its value is what it is said to equal. */
-const isUnknown = (v: Value): v is Of<'expression'> =>
-  v.kind === 'expression' && v.symbols.length > 0 && !/\d/.test(v.code.replace(/\bv_\w+/g, ''))
-const FLIP: Record<string, string> = { '<': '>', '>': '<', '≤': '≥', '≥': '≤' }
-
-function intervalOf(r: Of<'relation'>): Interval | undefined {
-  const at = r.sides.findIndex(isUnknown)
-  if (at < 0 || r.sides.length > 3 || r.signs.some((s) => !(s in FLIP))) return undefined
-  const interval: Interval = { unknown: (r.sides[at] as Of<'expression'>).code }
-  const bound = (side: Value | undefined, sign: string | undefined) => {
-    if (!side || !sign) return true
-    if (side.kind !== 'expression') return false
-    interval[sign === '<' || sign === '≤' ? 'high' : 'low'] = { at: side, closed: sign === '≤' || sign === '≥' }
-    return true
-  }
-  const before = r.signs[at - 1]
-  if (!bound(r.sides[at - 1], before && FLIP[before]) || !bound(r.sides[at + 1], r.signs[at])) return undefined
-  return r.sides.length === 2 || (interval.low && interval.high) ? interval : undefined
-}
-
-function compareRelations(gold: Value, pred: Value, o: CompareOptions): Method | null {
-  if (gold.kind === 'relation' && pred.kind === 'relation') return compareTwoRelations(gold, pred, o)
-  if (gold.kind === 'list' || pred.kind === 'list') return compareLists(gold, pred, o)
-  const relation = (gold.kind === 'relation' ? gold : pred) as Of<'relation'>
-  const other = gold.kind === 'relation' ? pred : gold
-  const reduced = reduce(relation)
-  // x + y = 5 as gold is a line; as prediction it may say what x + y is.
-  const isLine = gold === relation && /[+-]/.test(reduced.name ?? '')
-  if (reduced.value && !isLine) {
-    const same = gold === relation ? compareValues(reduced.value, pred, o) : compareValues(gold, reduced.value, o)
-    return same && 'relation'
-  }
-  if (!reduced.interval || (gold !== relation && !o.allowSetRelation)) return null
-  return isInterval(reduced.interval, other, o) ? 'interval' : null
-}
-
-function compareTwoRelations(gold: Of<'relation'>, pred: Of<'relation'>, o: CompareOptions): Method | null {
-  const [g, p] = [reduce(gold), reduce(pred)]
-  if (g.interval && p.value) return isInterval(g.interval, p.value, o) ? 'interval' : null
-  if (g.value && p.interval) return o.allowSetRelation && isInterval(p.interval, g.value, o) ? 'interval' : null
-  if (g.interval && p.interval && sameInterval(g.interval, p.interval, o)) return 'relation'
-  if (g.value && p.value && (!o.strict || g.name === undefined || p.name === undefined || g.name === p.name)) {
-    if (compareValues(g.value, p.value, o)) return 'relation'
-  }
-  if (g.equation && p.equation) return proportion(g.equation, p.equation) === undefined ? null : 'relation'
-  return compareInequalities(gold, pred)
-}
-
-/** One sign each: both as (left - right) < 0, proportional with a positive factor. */
-function compareInequalities(gold: Of<'relation'>, pred: Of<'relation'>): Method | null {
-  if (gold.signs.length !== 1 || pred.signs.length !== 1) return null
-  const [g, p] = [gold, pred].map((r) => {
-    const sign = r.signs[0] as string
-    const sides = (sign === '>' || sign === '≥' ? r.sides.toReversed() : r.sides) as Value[]
-    return {
-      sign: sign === '>' || sign === '≥' ? (FLIP[sign] as string) : sign,
-      ...equationOf(sides[0] as Value, sides[1] as Value),
-    }
-  }) as [{ sign: string } & Reduced, { sign: string } & Reduced]
-  if (g.sign !== p.sign || !g.equation || !p.equation) return null
-  const factor = proportion(g.equation, p.equation)
-  return factor !== undefined && (factor > 0 || g.sign === '≠') ? 'relation' : null
-}
-
-function sameInterval(a: Interval, b: Interval, o: CompareOptions): boolean {
-  if (o.strict && a.unknown !== b.unknown) return false
-  const same = (x: Interval['low'], y: Interval['low']) =>
-    x === undefined || y === undefined ? x === y : x.closed === y.closed && sameExpression(x.at, y.at, o.precision)
-  return same(a.low, b.low) && same(a.high, b.high)
-}
-
-function isInterval(interval: Interval, value: Value, o: CompareOptions): boolean {
-  if (value.kind !== 'tuple' || value.items.length !== 2) return false
-  const [low, high] = value.items as [Value, Value]
-  if (low.kind !== 'expression' || high.kind !== 'expression') return false
-  const bound = (e: Of<'expression'>, closed: boolean) =>
-    Math.abs(constant(e) ?? 0) === Number.POSITIVE_INFINITY ? undefined : { at: e, closed }
-  const lowBound = bound(low, value.open === '[')
-  const highBound = bound(high, value.close === ']')
-  return sameInterval(
-    interval,
-    { unknown: interval.unknown, ...(lowBound && { low: lowBound }), ...(highBound && { high: highBound }) },
-    o,
-  )
+/** Other than by being a pair of numbers, which may be a point. */
+function isSet(value: Value): boolean {
+  if (value.kind === 'set' || value.kind === 'named-set' || value.kind === 'builder') return true
+  if (value.kind === 'relation') return value.signs.some(isInequality) || isSet(value.sides.at(-1) as Value)
+  return value.kind === 'list' && value.items.length > 0 && value.items.every(isSet)
 }

@@ -1,133 +1,209 @@
 /**
- * Whether a predicted answer says the same as the gold one: extraction, then our own decision procedure over
- * parsed answers (equality at random points, in place of computer algebra). Behaviour follows Math-Verify where
- * that is sensible; test/golden-tests/verify.test.ts tells how often.
+ * Whether a predicted answer says the same as the gold one: extraction, then our own decision procedure over parsed
+ * answers. Verdicts are exact where both sides are; what is too long, too deep or too large gets none.
  */
-import { compareValues, type Method } from './compare.ts'
-import { type ExtractKind, extractAnswer, extractCandidates } from './extract.ts'
-import { foldText } from './latex.ts'
-import { parseValue, type Value } from './value.ts'
+import { readTime, sameTime } from './clock.ts'
+import { type CompareOptions, compareAnswers, type Method } from './compare.ts'
+import { conclusionOf, type ExtractKind, extractCandidates, readMarked } from './extract.ts'
+import { asSet, type Choice, readChoice, readCircled, smallChoice } from './letters.ts'
+import { MAX_ANSWER, startSteps, Undecided } from './limits.ts'
+import { readOrdinal } from './numerals.ts'
+import { type Answer, parseAnswer, type Value } from './value.ts'
+import { assertion, foldText, sameWords } from './words.ts'
 
 export interface VerifyOptions {
   /** Extractors that may find the answer. Default: an answer tag, else all of them, else the text as it stands. */
   extract?: readonly ExtractKind[] | undefined
-  /** Decimal places. Default 6. */
+  /** Significant digits that a decimal must have to stand for a value that it rounds: 0.333333 for 1/3. Default 6. */
   precision?: number | undefined
-  /** Default true: see CompareOptions. */
+  /** Names of unknowns count, and a point is no set. Default true. */
   strict?: boolean | undefined
-  /** Default false: see CompareOptions. */
+  /** A relation may stand for a set: x ≥ 1 for [1, ∞). The other way round always holds. Default true. */
   allowSetRelation?: boolean | undefined
-  /** Of a multiple-choice question, in order from A: a letter then equals its content. */
+  /** Of a multiple-choice question, in order from A: a letter then equals its content, and several letters are a set. */
   choices?: readonly string[] | undefined
 }
 
 export interface Verdict {
   match: boolean
-  /** `exact`, how the answers were compared, or why there was nothing to compare. */
-  method: 'exact' | Method | 'choice' | 'units' | 'different' | 'no-answer'
+  /** `exact`, how the answers were compared, or why there is no match. `undecided`: too long, too deep or too large to tell. */
+  method: 'exact' | Method | 'choice' | 'time' | 'different' | 'no-answer' | 'undecided'
+  /** Of an undecided verdict: what was too much. */
+  reason?: string
 }
+
+type Found = Exclude<Verdict['method'], 'different' | 'no-answer' | 'undecided'>
 
 interface Side {
+  /** The answer as text. */
   text: string
-  value: Value
+  /** The same where the text is a sentence: what it concludes. */
+  conclusion?: string | undefined
 }
 
-/** Long words of a rambling "answer" are not worth parsing. */
-const MAX_ANSWER = 4000
-
-/** Marks of a text in which the answer has to be looked for; a bare answer is taken as it stands. */
-const SOLUTION = /<answer>|\\boxed|\\fbox|\$|\\\[|\\\(|\banswer\b/i
-
-function read(text: string, kinds: readonly ExtractKind[] | undefined): Side | undefined {
-  if (kinds === undefined) {
-    const answer = (SOLUTION.test(text) ? extractAnswer(text) : undefined) ?? text.trim()
-    const isNumber = /^[-+]?[\d.,\s/]+%?$|^[-+]?[\d.]+e[-+]?\d+$/i.test(answer)
-    return answer === '' || answer.length > MAX_ANSWER ? undefined : { text: answer, value: parseValue(answer, isNumber) }
-  }
-  const best = extractCandidates(text, kinds)[0]
-  return best && best.text.length <= MAX_ANSWER
-    ? { text: best.text, value: parseValue(best.text, best.kind === 'expr') }
-    : undefined
-}
-
-/** A bare "2,3" may be a number, or two of them. */
-const withoutDecimalComma = ({ text, value }: Side): Value =>
-  /^[-+]?\d+,\d+$/.test(text.trim()) ? parseValue(text.replace(',', ', '), false) : value
-
-const UNIT =
-  '(?:sq(?:uare)?\\.?\\s*|cubic\\s*)?(?:mm|cm|dm|km|m|in(?:ch(?:es)?)?|f(?:ee|oo)?t|yards?|miles?|mg|kg|g|grams?|lbs?|pounds?|tons?|' +
-  'm?l|lit(?:er|re)s?|s|sec(?:ond)?s?|min(?:ute)?s?|h|hours?|days?|weeks?|months?|years?|deg(?:ree)?s?|rad(?:ian)?s?|' +
-  'dollars?|cents?|euros?|units?|mph|km/h|m/s)(?:\\s*\\^?\\s*[23²³])?'
-const WITH_UNIT = new RegExp(`^([-+]?[\\d.,\\s/]*\\d)\\s*(${UNIT}|[°€£%])$`, 'i')
-
-/** 12 cm -> 12 and cm; undefined without a unit. */
-function splitUnit(text: string): { number: string; unit: string } | undefined {
-  const match = WITH_UNIT.exec(text.replace(/\\(?:text|mathrm|mbox)\s*\{\s*([^{}]*)\}/g, '$1').replace(/[.\s]+$/, ''))
-  return match
-    ? {
-        number: match[1] as string,
-        unit: (match[2] as string)
-          .toLowerCase()
-          .replace(/[\s.^]/g, '')
-          .replace(/s$/, ''),
-      }
-    : undefined
-}
-
-/** Numbers with units: equal where the numbers are and no two different units stand beside them. */
-function sameWithUnits(gold: string, pred: string, precision: number): boolean {
-  const [g, p] = [splitUnit(gold), splitUnit(pred)]
-  if ((!g && !p) || (g && p && g.unit !== p.unit)) return false
-  const options = { precision, strict: true, allowSetRelation: false }
-  return compareValues(parseValue(g?.number ?? gold, true), parseValue(p?.number ?? pred, true), options) === 'numeric'
-}
-
-/** 2:10 and 1:05 are equal ratios, but different times. */
-const TIME = /^(\d{1,2}):([0-5]\d)\s*([ap]\.?m\.?)?$/i
-const sameTime = (a: RegExpExecArray, b: RegExpExecArray) =>
-  Number(a[1]) === Number(b[1]) && a[2] === b[2] && (!a[3] || !b[3] || a[3][0]?.toLowerCase() === b[3][0]?.toLowerCase())
-
-const LETTER = /^\(?\s*([A-J])\s*\)?(?:[.:)\s]|$)/
-
-/** (B), B. or B: 12 as B; a content as its letter. */
-function choiceOf(text: string, choices: readonly string[] | undefined): string | undefined {
-  const clean = text.replace(/\\text\s*\{([^{}]*)\}/g, '$1').trim()
-  const letter = LETTER.exec(clean)?.[1]
-  if (letter) return letter
-  const at = choices?.findIndex((c) => foldText(c) === foldText(clean)) ?? -1
-  return at >= 0 ? String.fromCharCode(65 + at) : undefined
-}
-
-/** Verdict on `pred` (an answer, or a whole solution) against `gold`. Never throws for what the texts hold. */
+/** A verdict on `pred` (an answer, or a whole solution) against `gold`, within milliseconds. Never throws. */
 export function verifyAnswer(gold: string, pred: string, options: VerifyOptions = {}): Verdict {
-  const o = {
-    precision: options.precision ?? 6,
-    strict: options.strict ?? true,
-    allowSetRelation: options.allowSetRelation ?? false,
+  try {
+    startSteps()
+    return verdictOn(gold, pred, options)
+  } catch (error) {
+    // WHY all of them: a text that breaks the verifier is no reason to break a run, and says nothing about the answer.
+    return { match: false, method: 'undecided', reason: error instanceof Error ? error.message : String(error) }
   }
-  const goldSide =
-    read(gold, options.extract) ?? (gold.trim() === '' ? undefined : { text: gold, value: parseValue(gold, false) })
-  const predSide = read(pred, options.extract)
+}
+
+function verdictOn(gold: string, pred: string, options: VerifyOptions): Verdict {
+  const goldSide = readSide(gold, options.extract) ?? (gold.trim() === '' ? undefined : { text: gold.trim() })
+  const predSide = readSide(pred, options.extract)
   if (!goldSide || !predSide) return { match: false, method: 'no-answer' }
-  const folded = foldText(goldSide.text)
-  if (folded !== '' && goldSide.text.trim() === predSide.text.trim()) return { match: true, method: 'exact' }
-  const times = [goldSide, predSide].map((side) => TIME.exec(side.text.trim()))
-  if (times[0] && times[1]) return { match: sameTime(times[0], times[1]), method: 'words' }
-  const method =
-    compareValues(goldSide.value, predSide.value, o) ??
-    (options.extract ? null : compareValues(withoutDecimalComma(goldSide), withoutDecimalComma(predSide), o))
-  if (method) return { match: true, method }
-  if (folded !== '' && folded === foldText(predSide.text) && /[a-z]/i.test(folded)) return { match: true, method: 'words' }
-  if (sameWithUnits(goldSide.text, predSide.text, o.precision)) return { match: true, method: 'units' }
-  const isLetter = /^[\s({]*(?:\\text\s*\{)?\s*\(?[A-J]\)?[\s)}.]*$/.test(goldSide.text)
-  const [g, p] = [choiceOf(goldSide.text, options.choices), choiceOf(predSide.text, options.choices)]
-  if ((isLetter || options.choices) && g !== undefined && g === p) return { match: true, method: 'choice' }
-  return { match: false, method: 'different' }
+  if (foldText(goldSide.text) !== '' && goldSide.text === predSide.text) return { match: true, method: 'exact' }
+  const o: CompareOptions = {
+    precision: Math.max(1, options.precision ?? 6),
+    strict: options.strict ?? true,
+    allowSetRelation: options.allowSetRelation ?? true,
+  }
+  const method = options.choices ? matchChoice(goldSide, predSide, options.choices, o) : match(goldSide, predSide, o)
+  return method ? { match: true, method } : { match: false, method: 'different' }
+}
+
+function readSide(text: string, kinds: readonly ExtractKind[] | undefined): Side | undefined {
+  if (kinds !== undefined) {
+    const best = extractCandidates(text, kinds)[0]
+    return best && { text: best.text.trim() }
+  }
+  const marked = readMarked(text)
+  if (marked === null) return undefined
+  if (marked !== undefined) return { text: marked, conclusion: conclusionOf(marked) }
+  const bare = text.trim()
+  return bare === '' ? undefined : { text: bare, conclusion: conclusionOf(bare) }
+}
+
+/** The answers as they stand, then what a sentence concludes. */
+function match(gold: Side, pred: Side, o: CompareOptions): Found | null {
+  const found = sameText(gold.text, pred.text, o)
+  if (found || pred.conclusion === undefined) return found
+  return sameText(gold.text, pred.conclusion, o)
+}
+
+function sameText(gold: string, pred: string, o: CompareOptions): Found | null {
+  if (gold.length > MAX_ANSWER || pred.length > MAX_ANSWER)
+    throw new Undecided(`the answer has more than ${MAX_ANSWER} characters`)
+  const times = [readTime(gold), readTime(pred)]
+  if (times[0] && times[1]) return sameTime(times[0], times[1]) ? 'time' : null
+  const circled = [readCircled(gold), readCircled(pred)]
+  if (circled[0] && circled[1]) return circled[0] === circled[1] ? 'choice' : null
+  const ordinals = [readOrdinal(gold), readOrdinal(pred)]
+  if (ordinals[0] !== undefined && ordinals[1] !== undefined) return ordinals[0] === ordinals[1] ? 'words' : null
+  const letters = sameLetters(gold, pred, o)
+  if (letters !== undefined) return letters
+  const said = [assertion(gold) ?? gold, assertion(pred) ?? pred] as const
+  if (said[0] !== gold || said[1] !== pred) return sameWords(...said) ? 'words' : null
+  return sameValue(gold, pred, o)
+}
+
+/** undefined where letters do not decide. */
+function sameLetters(gold: string, pred: string, o: CompareOptions): Found | null | undefined {
+  const [g, p] = [readChoice(gold), readChoice(pred)]
+  if (g && g.letters.length === 1 && !g.content && smallChoice(pred) === g.letters) return 'choice'
+  if (g && p && !(g.content === undefined && p.content === undefined && g.letters.length > 1 && p.letters.length > 1)) {
+    if (g.letters !== p.letters) return sameContent(g, p, o)
+    const hasBoth = g.content !== undefined && p.content !== undefined
+    return hasBoth ? sameText(g.content as string, p.content as string, o) && 'choice' : 'choice'
+  }
+  if (g && p) {
+    const isSet = g.isList || p.isList
+    return (isSet ? asSet(g.letters) === asSet(p.letters) : g.letters === p.letters) ? 'choice' : null
+  }
+  if (g?.content !== undefined) return sameText(g.content, pred, o) && 'choice'
+  if (p?.content !== undefined) return sameValue(gold, pred, o) ?? sameText(gold, p.content, o)
+  return undefined
+}
+
+/** AB against A, B: a list of one and a name of the other. */
+function sameContent(g: Choice, p: Choice, o: CompareOptions): Found | null {
+  if (g.content === undefined && p.content !== undefined && g.letters.length > 1) return sameText(g.letters, p.content, o)
+  return null
+}
+
+/** Several readings of the digits' commas; a match of one is a match. */
+function sameValue(gold: string, pred: string, o: CompareOptions): Found | null {
+  let undecided: unknown
+  for (const groupDigits of /\d,\d/.test(gold + pred) ? [true, false] : [true]) {
+    try {
+      const method = compareAnswers(answerOf(gold, groupDigits), answerOf(pred, groupDigits), o)
+      if (method) return method
+    } catch (error) {
+      if (!(error instanceof Undecided)) throw error
+      undecided = error
+    }
+  }
+  if (foldText(gold) !== '' && foldText(gold) === foldText(pred) && /\p{L}/u.test(gold) && !/^[a-z]$/i.test(gold)) return 'words'
+  if (undecided) throw undecided
+  return null
+}
+
+/** A number with a comma alone may be a decimal: 1,22. */
+const DECIMAL_COMMA = /^[-+]?\d+,\d+$/
+
+function answerOf(text: string, groupDigits: boolean): Answer {
+  const lines = text.trim().split(/\n+/)
+  const joined = lines.length > 1 && lines.length < 10 && lines.every((line) => line.includes('=')) ? lines.join(', ') : text
+  const decimal = groupDigits && DECIMAL_COMMA.test(joined.trim()) && !/^[-+]?[1-9]\d{0,2},\d{3}$/.test(joined.trim())
+  return parseAnswer(decimal ? joined.trim().replace(',', '.') : joined, { groupDigits })
+}
+
+/** A letter and its content are one answer; several letters are a set. */
+function matchChoice(gold: Side, pred: Side, choices: readonly string[], o: CompareOptions): Found | null {
+  const g = chosen(gold.text, choices, o)
+  if (g === undefined) return match(gold, pred, o)
+  const p = chosen(pred.text, choices, o) ?? (pred.conclusion === undefined ? undefined : chosen(pred.conclusion, choices, o))
+  if (p !== undefined) return asSet(g) === asSet(p) ? 'choice' : null
+  return null
+}
+
+const letterAt = (i: number): string => String.fromCharCode(65 + i)
+
+/** The letters that an answer names or whose content it is. */
+function chosen(text: string, choices: readonly string[], o: CompareOptions): string | undefined {
+  const last = letterAt(choices.length - 1)
+  const named = readChoice(text)
+  const isKnown = named && [...named.letters].every((letter) => letter <= last)
+  const at = choices.findIndex((choice) => sameChoice(choice, text, o))
+  // A choice may read like a letter itself: of points, of blood groups.
+  if (at >= 0 && !(isKnown && named.content === undefined)) return letterAt(at)
+  if (isKnown) {
+    const content = named.content
+    const own = choices[named.letters.charCodeAt(0) - 65] as string
+    return content === undefined || sameChoice(own, content, o) || !choices.some((choice) => sameChoice(choice, content, o))
+      ? named.letters
+      : undefined
+  }
+  const small = smallChoice(text)
+  return small !== undefined && small <= last ? small : undefined
+}
+
+function sameChoice(choice: string, text: string, o: CompareOptions): boolean {
+  const content = readChoice(choice)?.content ?? choice
+  if (foldText(content) !== '' && foldText(content) === foldText(text)) return true
+  return sameValue(content, text, o) !== null
+}
+
+/** Words stand in it that the rules only compare as they are. */
+function hasWords(value: Value): boolean {
+  if (value.kind === 'words') return value.text.length > 1
+  if (value.kind === 'relation') return value.sides.some(hasWords)
+  return (value.kind === 'list' || value.kind === 'tuple' || value.kind === 'set') && value.items.some(hasWords)
 }
 
 /** Whether both answers are within the rules' reach: formulas and single letters are, words are not. */
 export function canDecide(gold: string, pred: string): boolean {
-  const decidable = (side: Side | undefined) =>
-    side !== undefined && (side.value.kind !== 'words' || side.value.text.length === 1)
-  return decidable(read(gold, undefined)) && decidable(read(pred, undefined))
+  try {
+    startSteps()
+    return [gold, pred].every((text) => {
+      const side = readSide(text, undefined)
+      return side !== undefined && !hasWords(answerOf(side.text, true).value)
+    })
+  } catch {
+    return false
+  }
 }

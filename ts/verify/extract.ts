@@ -1,200 +1,253 @@
 /**
- * Where in a text the answer stands. Candidates are ranked as Math-Verify ranks them: an anchored "final answer
- * is …" first, then `\boxed{…}` and "answer is …", then the last formula or number. Nothing is parsed here.
+ * Where in a text the answer stands: in an answer block, a box, behind "the answer is", or in what the last sentence
+ * says. An answer that is cut off in the middle is none.
  */
-export type ExtractKind = 'latex' | 'expr'
+import { bareFractions, boxes, endOf, FormulaFinder, formulas, numbers } from './candidates.ts'
+import { isUnitWord } from './units.ts'
 
-export interface Candidate {
-  /** LaTeX (without delimiters) or a plain number. */
-  text: string
-  kind: ExtractKind
+export { type ExtractKind, extractCandidates } from './candidates.ts'
+
+const ANCHOR =
+  /(?:(?:final|correct)\s+(?:answer|option|choice)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|选(?=\s{0,4}[(（]?[A-K](?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:is|are|was|must\s+be|should\s+be|would\s+be|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
+/** Without one of these behind it, "answer" is a word like any other. */
+const SAYS = /(?:is|are|was|be|[是为=:：])\s*\**\s*$|故选|应选|选\s*$|答案\s*$/i
+const HASHES = /^\s{0,3}#{4}\s*(\S[^\n]*)$/gm
+const JSON_ANSWER = /"(?:final_?)?answer"\s{0,9}:\s{0,9}(?:"((?:[^"\\]|\\.){1,4000})"|([^,"}\s]{1,200}))/gi
+const REASON = /[\s,，;]*(?:\b(?:because|since|as shown|as required|which|due to)\b|因为|由于)[\s\S]*$/i
+
+/** The inside of the last answer block. One that is not closed counts: a policy may stop at the closing tag. */
+function answerBlock(text: string): string | undefined {
+  const lower = text.toLowerCase()
+  const end = lower.lastIndexOf('</answer>')
+  const start = lower.lastIndexOf('<answer>', end < 0 ? undefined : end)
+  if (start < 0) return undefined
+  return end > start ? text.slice(start + 8, end) : text.slice(start + 8)
 }
 
-interface Found extends Candidate {
-  priority: number
-  start: number
+/** Up to the end of a sentence: a full stop of Chinese, or one with nothing or a new sentence behind it. */
+function sentenceOf(text: string): string {
+  const line = text.trimStart().slice(0, 4200).split('\n', 1)[0] as string
+  const end = /。|[.!?](?=\**(?:\s*$|\s+(?:[A-Z\\$"(]|I\b)))/.exec(line)
+  return end ? line.slice(0, end.index) : line
+}
+
+const MARKS = '*_`"“”\'‘’'
+const PUNCTUATION = '.。．,，;；:：!！ \t\r\n\u3000'
+
+/** Without emphasis, quotes and delimiters around the whole of it, and without punctuation behind it. */
+function unwrapped(text: string): string {
+  let s = text.trim()
+  for (let before = ''; before !== s; ) {
+    before = s
+    let [from, to] = [0, s.length]
+    while (from < to && isMark(s, from, 1)) from++
+    while (to > from && (isMark(s, to - 1, -1) || isPunctuation(s, to - 1))) to--
+    s = s.slice(from, to).trim()
+    const formula = new FormulaFinder(s).at(0)
+    if (formula && formula.end === s.length) s = formula.inner.trim()
+    else break
+  }
+  return s
+}
+
+/** A prime, a product's star and an index's line stay; so does what is alone. */
+function isMark(s: string, at: number, direction: 1 | -1): boolean {
+  const c = s[at] as string
+  if (!MARKS.includes(c) || s.length === 1) return false
+  if (c === '*' || c === '_') return s[at + direction] === c || s[at - direction] === c || (direction === 1 && s.endsWith(c))
+  return direction === 1 || (c !== "'" && c !== '’') || s[0] === c || !/[\w\d)}]/.test(s[at - 1] ?? '')
+}
+
+/** A factorial and dots of a repeating decimal are none, nor is what a backslash stands before. */
+function isPunctuation(s: string, at: number): boolean {
+  const c = s[at] as string
+  if (!PUNCTUATION.includes(c) || s[at - 1] === '\\') return false
+  if (c === '!') return /[a-zA-Z\s]/.test(s[at - 1] ?? '')
+  return c !== '.' || (s[at - 1] !== '.' && s[at - 1] !== '…')
+}
+
+/** Formulas of a clause beside a few words become part of it; in a sentence the last one is what it says. */
+function withoutDelimiters(clause: string): string {
+  const found = formulas(clause)
+  if (found.length === 0) return clause
+  let rest = ''
+  let at = 0
+  for (const { start, end } of found) {
+    rest += clause.slice(at, start)
+    at = end
+  }
+  rest += clause.slice(at)
+  if (isProse(rest)) return found.at(-1)?.text ?? clause
+  let plain = ''
+  at = 0
+  for (const { start, end, text } of found) {
+    plain += `${clause.slice(at, start)} ${text} `
+    at = end
+  }
+  return (plain + clause.slice(at)).trim()
+}
+
+/** What a sentence states, without its reason. */
+const statement = (text: string): string => unwrapped(withoutDelimiters(unwrapped(sentenceOf(text).replace(REASON, ''))))
+
+const NO_WORDS = /\\[a-zA-Z]+|\b(?:and|or|the|of|a|an|is|in)\b/g
+
+/** Words in a row that are no answer in themselves. */
+function isProse(text: string): boolean {
+  const words = text.replace(NO_WORDS, ' ').match(/[a-zA-Z]{2,}/g) ?? []
+  return words.filter((w) => !isUnitWord(w)).length >= 3 || /[\u4e00-\u9fff]{7,}|[\u4e00-\u9fff][,，][\u4e00-\u9fff]/.test(text)
+}
+
+interface Mark {
   end: number
+  answer: string | null
 }
 
-const FINAL = 0
-const ANCHORED = 50
-const ANYWHERE = 100
+function lastBox(text: string): Mark | undefined {
+  const box = boxes(text).at(-1)
+  if (!box) return undefined
+  return { end: box.end, answer: box.isCut || box.text.trim() === '' ? null : innermost(box.text) }
+}
 
-const PERCENT_BEHIND = /^\s*(?:\\?%|percent(?:age)?\b|pct\b)/i
-/** A number, a fraction, or as one piece a time or ratio (7:30). */
-const NUMBER =
-  /(?<![\w.,/:])\d+:\d+(?![\w:])|(?<![\w.,/])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|[1-9]\d{0,2}(?: \d{3})+(?![\d.,]*\d)|\d+(?:,\d+)?|(?=\.\d))(?:\.\d+)?(?:\s*\/\s*\d+(?:\.\d+)?)?(?:\s*(?:\\?%|percent(?:age)?\b|pct\b))?/gi
-const BARE_FRACTION = /-?\\[dtc]?frac\s*(?:\{[^{}]*\}\s*\{[^{}]*\}|\d\s*\d)/g
-const ANCHOR = /(final answer is|final answer|answer is|answer)\s*:?\s*\**\s*:?\s*/gi
-/** What may stand between two formulas that together are one list. */
-const JOINT = /^\s*(?:,|;|and|or|,\s*and|,\s*or)\s*$/
-/** Between boxes that are one list: nothing, a separator, or a few words with "and". */
-const BETWEEN_BOXES = /^(?:[\s,;$]|\\quad|\\,)*$|^[^.\n]{0,80}(?:\band\b|\bor\b|,)[^.\n]{0,80}$/
+/** \boxed{\boxed{5}} */
+const innermost = (text: string): string => text.replace(/\\(?:boxed|fbox)(?![a-zA-Z])/g, '').trim()
 
-/** Index behind the brace that closes the one at `open`, or -1. */
-function closingBrace(text: string, open: number): number {
-  let depth = 0
-  for (let i = open; i < text.length; i++) {
-    if (text[i] === '\\') i++
-    else if (text[i] === '{') depth++
-    else if (text[i] === '}' && --depth === 0) return i + 1
+/** So many anchors with nothing behind them are passed over. */
+const MAX_ANCHORS = 8
+
+function lastAnchor(text: string, behind: number): Mark | undefined {
+  const ends: number[] = []
+  for (const match of text.matchAll(ANCHOR)) {
+    const end = match.index + match[0].length
+    if (end < behind) continue
+    const isFormula = /^\s*(?:\$|\\[([])/.test(text.slice(end, end + 20))
+    if (isFormula || SAYS.test(match[0])) ends.push(end)
   }
-  return -1
-}
-
-const withPercent = (text: string, behind: string) => (PERCENT_BEHIND.test(behind) && !text.includes('%') ? `${text}\\%` : text)
-
-function boxes(text: string): Found[] {
-  const found: Found[] = []
-  for (const match of text.matchAll(/\\(?:boxed|fbox)\s*(?=\{|\d)/g)) {
-    const open = match.index + match[0].length
-    const isBrace = text[open] === '{'
-    let end = isBrace ? closingBrace(text, open) : open + 1
-    let inner = isBrace ? text.slice(open + 1, end - 1) : (text[open] as string)
-    if (end < 0) {
-      end = text.length // never closed: up to the end of the formula
-      inner = text.slice(open + 1).split(/\$|\n/)[0] as string
-    }
-    found.push({
-      text: withPercent(inner, text.slice(end).replace(/^\s*\$/, '')),
-      kind: 'latex',
-      priority: ANCHORED,
-      start: match.index,
-      end,
-    })
-  }
-  return joinBoxes(text, found)
-}
-
-/** Boxes that stand close together, or in one formula, are one list; the same answer twice is one answer. */
-function joinBoxes(text: string, found: readonly Found[]): Found[] {
-  const joined: Found[] = []
-  for (const box of found) {
-    const last = joined.at(-1)
-    const between = last ? text.slice(last.end, box.start) : ''
-    if (!last || !BETWEEN_BOXES.test(between)) joined.push({ ...box })
-    else {
-      if (last.text !== box.text) last.text += `, ${box.text}`
-      last.end = box.end
-    }
-  }
-  return joined
-}
-
-const DELIMITERS = [
-  { open: '$$', close: '$$', lines: true },
-  { open: '\\[', close: '\\]', lines: true },
-  { open: '\\(', close: '\\)', lines: true },
-  { open: '$', close: '$', lines: false },
-] as const
-
-/** The formula that opens at `at`, if one does. */
-function formulaAt(text: string, at: number): { inner: string; end: number } | undefined {
-  for (const { open, close, lines } of DELIMITERS) {
-    if (!text.startsWith(open, at)) continue
-    let end = text.indexOf(close, at + open.length)
-    while (close === '$' && end > 0 && text[end - 1] === '\\') end = text.indexOf(close, end + 1)
-    if (end < 0) continue
-    const inner = text.slice(at + open.length, end)
-    if (inner.trim() === '' || (!lines && inner.includes('\n'))) continue
-    return { inner, end: end + close.length }
+  for (const end of ends.slice(-MAX_ANCHORS).toReversed()) {
+    const answer = statement(text.slice(end, end + 4300))
+    if (answer !== '') return { end, answer }
   }
   return undefined
 }
 
-/** All formulas from left to right; those that only a comma, "and" or "or" separates count as one. */
-function formulas(text: string): Found[] {
-  const found: Found[] = []
-  for (let at = 0; at < text.length; at++) {
-    if (text[at] === '\\' && text[at + 1] === '$') {
-      at++
-      continue
-    }
-    const formula = formulaAt(text, at)
-    if (!formula) continue
-    const last = found.at(-1)
-    const inner = withPercent(formula.inner, text.slice(formula.end))
-    if (last && JOINT.test(text.slice(last.end, at))) {
-      last.text += `, ${inner}`
-      last.end = formula.end
-    } else found.push({ text: inner, kind: 'latex', priority: ANYWHERE, start: at, end: formula.end })
-    at = formula.end - 1
-  }
-  return found
+function lastMatch(text: string, pattern: RegExp): Mark | undefined {
+  const match = [...text.matchAll(pattern)].at(-1)
+  const answer = match && (match[1] ?? match[2])
+  return match && answer ? { end: match.index + match[0].length, answer: unwrapped(answer) } : undefined
 }
 
-function numbers(text: string): Found[] {
-  return [...text.matchAll(NUMBER)]
-    .filter((m) => /\d/.test(m[0]))
-    .map((m) => ({ text: m[0], kind: 'expr', priority: ANYWHERE, start: m.index, end: m.index + m[0].length }))
+/** Bold in the last line, which is how a chat ends: Therefore, **58** households own both. */
+function lastBold(text: string): Mark | undefined {
+  const line = text.trimEnd().split('\n').at(-1) as string
+  const match = [...line.matchAll(/\*\*([^*\n]{1,80})\*\*/g)].at(-1)
+  const inner = match?.[1]?.trim()
+  if (!inner || /:$|^(?:step|case|part|note|solution|given|final|answer)\b/i.test(inner) || isProse(inner)) return undefined
+  return { end: text.length, answer: unwrapped(withoutDelimiters(inner)) }
 }
-
-function bareFractions(text: string): Found[] {
-  return [...text.matchAll(BARE_FRACTION)].map((m) => ({
-    text: m[0],
-    kind: 'latex',
-    priority: ANYWHERE,
-    start: m.index,
-    end: m.index + m[0].length,
-  }))
-}
-
-/** A formula or number right behind "answer is", "Final answer:" and the like. */
-function anchored(text: string, kinds: readonly ExtractKind[]): Found[] {
-  const found: Found[] = []
-  for (const match of text.matchAll(ANCHOR)) {
-    const start = match.index + match[0].length
-    const priority = /^final answer is/i.test(match[1] as string) ? FINAL : ANCHORED
-    const formula = kinds.includes('latex') ? formulaAt(text, start) : undefined
-    if (formula) {
-      const inner = withPercent(formula.inner, text.slice(formula.end))
-      if (!/\\boxed/.test(inner)) found.push({ text: inner, kind: 'latex', priority, start, end: formula.end })
-      continue
-    }
-    const number = kinds.includes('expr') ? numbers(text.slice(start, start + 60))[0] : undefined
-    if (number?.start === 0) found.push({ ...number, priority, start, end: start + number.end })
-  }
-  return found
-}
-
-const KINDS: readonly ExtractKind[] = ['latex', 'expr']
-
-/** Candidates, best first. Empty where the text holds neither formula nor number of the kinds asked for. */
-export function extractCandidates(text: string, kinds: readonly ExtractKind[] = KINDS): Candidate[] {
-  const found = anchored(text, kinds)
-  if (kinds.includes('latex')) found.push(...boxes(text), ...formulas(text), ...bareFractions(text))
-  if (kinds.includes('expr')) found.push(...numbers(text))
-  found.sort((a, b) => a.priority - b.priority || b.end - a.end || a.start - b.start)
-  return found.map(({ text: inner, kind }) => ({ text: inner, kind }))
-}
-
-const ANSWER_TAG = /<answer>([\s\S]*?)<\/answer>/gi
-const PLAIN_ANSWER = /(?:final answer is|answer is|answer\s*:)\s*\**\s*([^\n]+?)\s*\**\.?\s*$/i
 
 /**
- * The final answer of a solution as text: the last `<answer>` tag, else the best candidate, else what follows
- * "the answer is". null where there is none.
+ * The answer that a text marks as such. null where its mark holds none (an empty box, one that is cut off), undefined
+ * where it marks nothing.
  */
-export function extractAnswer(solution: string): string | null {
-  const tag = [...solution.matchAll(ANSWER_TAG)].at(-1)?.[1]
-  if (tag !== undefined) return readAnswerBlock(tag)
-  const box = extractCandidates(solution, ['latex'])[0]
-  if (/\\boxed|\\fbox/.test(solution) && box) return box.text.trim()
-  const plain = PLAIN_ANSWER.exec(solution)?.[1]
-  if (plain) return plain.trim()
-  return extractCandidates(solution)[0]?.text.trim() ?? null
+export function readMarked(solution: string): string | null | undefined {
+  const block = answerBlock(endOf(solution))
+  return block === undefined ? marked(endOf(solution)) : readAnswerBlock(block)
+}
+
+function marked(whole: string): string | null | undefined {
+  const thought = whole.lastIndexOf('</think>')
+  const text = thought < 0 ? whole : whole.slice(thought + 8)
+  const box = lastBox(text)
+  // What is said behind a box counts where it says something; "The answer is \boxed{5}" is the box.
+  const anchor = box?.answer === null ? undefined : lastAnchor(text, box?.end ?? 0)
+  const mark = anchor ?? box ?? lastMatch(text, HASHES) ?? lastMatch(text, JSON_ANSWER) ?? lastBold(text)
+  if (mark) return mark.answer
+  if (thought >= 0) return unwrapped(text) || null
+  const plain = unwrapped(text)
+  if (plain === text.trim() && formulas(text).length === 0) return undefined
+  return isProse(text.replace(/\$[^$]*\$/g, ' ')) ? undefined : unwrapped(withoutDelimiters(plain)) || null
 }
 
 /**
  * The answer that an answer block holds, given what stands between its tags. The whole text is the answer as it
- * stands, unless it marks one itself: a box, "the answer is …", a formula in delimiters. null where it is blank.
+ * stands, unless it marks one itself: a box, "the answer is …", a formula in delimiters. null where it is blank, or
+ * its box is cut off.
  */
 export function readAnswerBlock(content: string): string | null {
-  const text = content.trim()
+  const text = endOf(content).trim()
   if (text === '') return null
-  if (/\\boxed|\\fbox/.test(text)) return boxes(text).at(-1)?.text.trim() || text
-  const sentence = /(?:answer is|answer\s*:)\s*(.+?)\.?\s*$/is.exec(text)?.[1]
-  if (sentence) return sentence.trim()
-  const whole = formulaAt(text, 0)
-  return whole && whole.end === text.length ? whole.inner.trim() : text
+  const answer = marked(text)
+  return answer === undefined ? text : answer
+}
+
+/**
+ * The final answer of a solution as text: what it marks as its answer, else the whole where that is no sentence, else
+ * what its last sentence concludes. null where there is none.
+ */
+export function extractAnswer(solution: string): string | null {
+  const answer = readMarked(solution)
+  if (answer !== undefined) return answer
+  const text = endOf(solution).trim()
+  if (text === '') return null
+  const conclusion = conclusionOf(text)
+  return conclusion ?? (isProse(text) || (/[a-zA-Z]{3}/.test(text) && !/[\d\\=]/.test(text)) ? null : unwrapped(text))
+}
+
+const VERB =
+  /(?<![a-zA-Z])(?:is|are|was|were|equals?|be|has|have|makes?|gives?|gets?|costs?|needs?|takes?|becomes?|totals?|leaves?)\s+(?:(?:equal|exactly|about|approximately|roughly|therefore|thus|only|then|also|to|a|total|of|the|value|now|left|at)\s+){0,4}$|[=≈:：是为有共得]\s{0,4}$/
+
+/** A number, fraction or formula that a text without marks ends in; undefined where it is no sentence or has none. */
+export function conclusionOf(given: string): string | undefined {
+  const text = endOf(given).trim()
+  const stripped = unwrapped(
+    text
+      .replace(/\s*\((?=[^()]*[a-zA-Z]{3})[^()]{1,60}\)\s*[.。]?$/, '')
+      .replace(/^(?:about|approximately|roughly|exactly|约|大约)\s*/i, ''),
+  )
+  if (!isProse(text)) {
+    const reasoned = REASON.test(stripped) && !/^\s*(?:yes|no|true|false)\b/i.test(stripped) ? statement(stripped) : stripped
+    if (reasoned !== text && reasoned !== '') return reasoned
+    if (!/[a-zA-Z]{3}|[\u4e00-\u9fff]/.test(text)) return undefined
+  }
+  const sentences = lastParagraph(text)
+  for (const sentence of sentences.toReversed()) {
+    const clause = sentence.replace(REASON, '')
+    const found = said(clause) ?? said(sentence)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** The sentences at the end, no more than a few. */
+function lastParagraph(text: string): string[] {
+  return text
+    .slice(-2000)
+    .split(/\n+|(?<=[.!?。！？])\s+(?=[A-Z])|(?<=[。！？])/)
+    .map((s) => s.trim())
+    .filter((s) => s !== '')
+    .slice(-4)
+}
+
+function said(sentence: string): string | undefined {
+  const found = [...formulas(sentence), ...bareFractions(sentence), ...numbersOutside(sentence)].sort((a, b) => a.start - b.start)
+  if (found.length === 0) return undefined
+  const behindVerb = found.filter(({ start }) => VERB.test(sentence.slice(Math.max(0, start - 60), start)))
+  const best = behindVerb.at(-1) ?? found.at(-1)
+  if (!best) return undefined
+  return best.kind === 'latex' ? unwrapped(best.text) : withUnit(best.text.trim(), sentence.slice(best.end, best.end + 40))
+}
+
+/** Numbers that stand in no formula. */
+function numbersOutside(sentence: string) {
+  const taken = [...formulas(sentence), ...bareFractions(sentence)]
+  return numbers(sentence).filter(({ start, end }) => !taken.some((f) => start < f.end && end > f.start))
+}
+
+/** With the unit behind it, where it is one. */
+function withUnit(number: string, behind: string): string {
+  const unit =
+    /^\s?(°(?:C|F)?|(?:square |cubic )?([a-zA-Z]+|[\u4e00-\u9fff]{1,4})(?:\/[a-zA-Z]+)?(?:\^?[23²³])?)(?![a-zA-Z])/.exec(behind)
+  const word = unit?.[2]
+  if (!unit || (word !== undefined && !(word.length > 1 && isUnitWord(word)))) return number
+  return `${number} ${unit[1]}`
 }

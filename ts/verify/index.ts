@@ -12,7 +12,7 @@ export { firstErrorJudge, firstErrorPrompt, readFirstError, rememberingJudge } f
 export { type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'
 
 export interface RuleVerifierOptions extends Omit<VerifyOptions, 'choices' | 'extract'> {
-  /** Asked where the rules find no match and one side is beyond them (words, unknown commands). */
+  /** Asked where the rules find no match and one side is beyond them (words, unknown commands, what is too large). */
   judge?: { ask: AskJudge } & JudgeOptions
 }
 
@@ -30,7 +30,8 @@ export function ruleVerifier(options: RuleVerifierOptions = {}): Verifier {
     extract: readAnswerBlock,
     async verify(problem, answer, signal): Promise<Verdict> {
       const verdict = verifyAnswer(problem.answer, answer, { ...rules, choices: choicesOf(problem) })
-      if (verdict.match || !judgeOptions || canDecide(problem.answer, answer)) return verdict
+      const isDecided = verdict.method !== 'undecided' && canDecide(problem.answer, answer)
+      if (verdict.match || !judgeOptions || isDecided) return verdict
       return judge(judgeOptions.ask, problem, answer, judgeOptions, signal)
     },
   }

@@ -1,172 +1,337 @@
-/** Clean LaTeX -> what kind of answer it is: expression, list, tuple, interval, union, relation, matrix or words. */
-import { type Expression, NotAnExpression, toExpression } from './expression.ts'
-import { cleanLatex, foldText, plainNumber } from './latex.ts'
+/** An answer -> what kind of answer it is: expression, list, tuple, set, relation, ratio, matrix or words. */
+import { MAX_DEPTH, MAX_ITEMS, Undecided } from './limits.ts'
+import { readNumeral } from './numerals.ts'
+import { NotAnExpression, Parser } from './parser.ts'
+import { splitQuantity } from './quantity.ts'
+import { splitAt, type Token, type TokenizeOptions, tokenize } from './tokens.ts'
+import { type Node, some } from './tree.ts'
+import type { Unit } from './units.ts'
 
 export type Value =
-  | ({ kind: 'expression'; percent: boolean } & Expression)
-  /** Written without brackets or in braces: order does not count. */
-  | { kind: 'list'; items: Value[]; braces: boolean }
+  /** `noun`: what was counted; `also`: another reading, such as 5 m as five metres and as 5·m. */
+  | { kind: 'expression'; node: Node; isPercent?: boolean; unit?: Unit; noun?: string; also?: Value }
+  /** Written without brackets or in braces: order does not count. `joint`: the words between. */
+  | { kind: 'list'; items: Value[]; isBraced: boolean; joint: ',' | 'or' | 'and' }
   /** (a, b), [a, b): a point or an interval; which one, the other side may tell. */
-  | { kind: 'tuple'; open: '(' | '['; close: ')' | ']'; items: Value[] }
-  | { kind: 'union'; items: Value[] }
+  | { kind: 'tuple'; open: string; close: string; items: Value[] }
+  | { kind: 'set'; operator: '∪' | '∩' | '∖'; items: Value[] }
+  /** ℝ, ℤ, …, or ∅. */
+  | { kind: 'named-set'; name: string }
+  /** {x | condition} */
+  | { kind: 'builder'; condition: Value }
   /** a = b = c, a < x ≤ b, x ∈ A: sides and the signs between them. */
   | { kind: 'relation'; sides: Value[]; signs: string[]; left: string }
-  | { kind: 'matrix'; rows: Value[][] }
+  | { kind: 'ratio'; parts: Node[] }
   | { kind: 'words'; text: string }
 
-const MATRIX = /\\begin\s*\{(?:[pbvB]?matrix|array)\}(?:\s*\{[lcr|\s]*\})?([\s\S]*?)\\end\s*\{(?:[pbvB]?matrix|array)\}/g
-const RELATION_SIGNS = ['=', '<', '>', '≤', '≥', '≠', '∈']
+export interface Answer {
+  value: Value
+  /** Letters that stand for any whole number. */
+  parameters: ReadonlySet<string>
+}
 
-/** Splits at any of `separators` that stand outside brackets. Intervals such as [0,1) close with either bracket. */
-function splitTopLevel(text: string, separators: readonly string[]): { parts: string[]; found: string[] } {
-  const parts: string[] = []
-  const found: string[] = []
-  let depth = 0
-  let from = 0
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i] as string
-    if (c === '\\' && /[{}]/.test(text[i + 1] ?? '')) {
-      depth += text[i + 1] === '{' ? 1 : -1
-      i++
-    } else if ('([{'.includes(c)) depth++
-    else if (')]}'.includes(c)) depth--
-    else if (depth === 0 && separators.includes(c)) {
-      parts.push(text.slice(from, i).trim())
-      found.push(c)
-      from = i + 1
+const RELATIONS = new Set(['=', '<', '>', '≤', '≥', '≠', '∈', '∉', '∥', '⊥', '≅', '∼', '≡', '≈', '⊂', '→'])
+const OPEN = new Set(['(', '[', '{', '\\{', '⟨'])
+const CLOSE: Record<string, string> = { ')': '([', ']': '([', '}': '{', '\\}': '\\{', '⟩': '⟨' }
+
+/** Whether all brackets close. @throws Undecided where they are too deep within each other */
+function isBalanced(tokens: readonly Token[]): boolean {
+  const open: string[] = []
+  for (const { kind, text } of tokens) {
+    if (kind === 'begin') open.push(text)
+    else if (kind === 'end') {
+      if (open.pop() !== text) return false
+    } else if (kind === 'sign' && OPEN.has(text)) open.push(text)
+    else if (kind === 'sign' && Object.hasOwn(CLOSE, text)) {
+      const last = open.pop()
+      if (last === undefined || !(CLOSE[text] as string).includes(last)) return false
+    }
+    if (open.length > MAX_DEPTH) throw new Undecided('brackets are too deep within each other')
+  }
+  return open.length === 0
+}
+
+export function parseAnswer(text: string, options: TokenizeOptions): Answer {
+  const tokens = tokenize(text, options)
+  const parameters = new Set<string>()
+  if (!isBalanced(tokens)) return { value: { kind: 'words', text }, parameters }
+  const value = new AnswerParser(text, parameters).list(stripEnds(tokens))
+  return { value, parameters }
+}
+
+const isSign = (t: Token | undefined, ...texts: string[]): boolean => t?.kind === 'sign' && texts.includes(t.text)
+export const textOfTokens = (tokens: readonly Token[]): string =>
+  tokens
+    .map((t) => `${t.spaced ? ' ' : ''}${t.kind === 'command' ? `\\${t.text}` : t.text}`)
+    .join('')
+    .trim()
+
+/** No punctuation at either end. */
+function stripEnds(tokens: readonly Token[]): readonly Token[] {
+  let [from, to] = [0, tokens.length]
+  while (from < to && isSign(tokens[from], ',', ';', 'and', 'or', '≈')) from++
+  while (to > from && isSign(tokens[to - 1], '.', ',', ';', ':')) to--
+  return from === 0 && to === tokens.length ? tokens : tokens.slice(from, to)
+}
+
+class AnswerParser {
+  readonly #text: string
+  readonly #parameters: Set<string>
+  #depth = 0
+
+  constructor(text: string, parameters: Set<string>) {
+    this.#text = text
+    this.#parameters = parameters
+  }
+
+  list(tokens: readonly Token[]): Value {
+    if (++this.#depth > MAX_DEPTH) throw new Undecided('lists are too deep within each other')
+    try {
+      return this.#list(tokens)
+    } finally {
+      this.#depth--
     }
   }
-  parts.push(text.slice(from).trim())
-  return { parts, found }
+
+  #list(tokens: readonly Token[]): Value {
+    const groups = splitAt(tokens, [';', '\\\\']).parts.filter((group) => group.length > 0)
+    if (groups.length > 1 && groups.every(isAssignments)) {
+      return { kind: 'list', items: groups.map((group) => this.list(group)), isBraced: false, joint: ',' }
+    }
+    const system = this.#system(tokens)
+    if (system) return system
+    const { parts, found } = splitAt(tokens, [',', ';', 'and', 'or', '\\\\'])
+    const items = parts.map(stripEnds).filter((part) => part.length > 0 && !this.#declares(part))
+    if (items.length > MAX_ITEMS) throw new Undecided(`a list has more than ${MAX_ITEMS} items`)
+    const joint = found.includes('or') ? 'or' : found.includes('and') ? 'and' : ','
+    const values = items.flatMap((item) => this.#bothSigns(item))
+    if (values.length === 1) return values[0] as Value
+    return shared({ kind: 'list', items: values, isBraced: false, joint: values.length > items.length ? 'or' : joint })
+  }
+
+  /** \begin{cases} of equations is a list of them; a function by cases stays words. */
+  #system(tokens: readonly Token[]): Value | undefined {
+    const [first, last] = [tokens[0], tokens.at(-1)]
+    if (first?.kind !== 'begin' || first.text !== 'cases' || last?.kind !== 'end' || last.text !== 'cases') return undefined
+    const inner = tokens.slice(1, -1)
+    if (inner.some((t) => isSign(t, '&'))) return { kind: 'words', text: this.#text }
+    return this.list(stripEnds(inner))
+  }
+
+  /** k ∈ ℤ, "k is an integer", k为整数: says which letter stands for whole numbers. */
+  #declares(part: readonly Token[]): boolean {
+    const tokens = part.filter((t) => !isSign(t, '(', ')'))
+    const set = /^(?:Z|N)(?:[\^_].*)?$/
+    const at = tokens.findIndex((t) => isSign(t, '∈'))
+    if (at > 0 && set.test(textOfTokens(tokens.slice(at + 1)).replace(/^\\/, ''))) {
+      const letters = tokens.slice(0, at).filter((t) => t.kind === 'letter')
+      if (letters.length === 0) return false
+      for (const letter of letters) this.#parameters.add(letter.text)
+      return true
+    }
+    const said =
+      /^\s*(?:for |where |with )?(?:any |all |every )?(?:integers? )?\$?([a-zA-Z])\$?(?: ?is)?(?: an?)?(?: any)?(?: arbitrary)? ?(?:integers?|whole numbers?|为(?:任意)?整数|是(?:任意)?整数)?$/
+    const text = textOfTokens(part)
+    const letter = /integer|whole number|整数/.test(text) ? said.exec(text)?.[1] : undefined
+    if (letter) this.#parameters.add(letter)
+    return letter !== undefined
+  }
+
+  /** a ± b is two answers. */
+  #bothSigns(item: readonly Token[]): Value[] {
+    const trailing = this.#withoutDeclaration(item)
+    if (!trailing.some((t) => isSign(t, '±', '∓'))) return [this.item(trailing)]
+    return [1, -1].map((sign) => this.item(trailing.map((t) => (isSign(t, '±', '∓') ? signed(t, sign) : t))))
+  }
+
+  /** x = kπ (k ∈ ℤ) */
+  #withoutDeclaration(item: readonly Token[]): readonly Token[] {
+    if (!isSign(item.at(-1), ')')) return item
+    const at = item.findLastIndex((t) => isSign(t, '('))
+    return at > 0 && this.#declares(item.slice(at)) ? item.slice(0, at) : item
+  }
+
+  /** One answer, perhaps a relation. */
+  item(tokens: readonly Token[]): Value {
+    const { parts, found } = splitAt(tokens, RELATIONS)
+    if (found.length === 0) return this.side(tokens)
+    // "= 42" and "≈ 14.14" are what follows.
+    const from = parts.findIndex((part) => part.length > 0)
+    if (from > 0) return this.item(tokens.slice(from))
+    if (parts.some((part) => part.length === 0)) return this.#words(tokens)
+    return this.#relation(parts, found)
+  }
+
+  /** Behind a value ≈ says it again, roughly; behind an unknown comes its value. */
+  #relation(parts: readonly Token[][], signs: readonly string[]): Value {
+    const kept = { parts: [...parts], signs: [...signs] }
+    for (let i = 0; i < kept.signs.length; i++) {
+      if (kept.signs[i] !== '≈' && kept.signs[i] !== '∼') continue
+      const before = kept.parts[i] as Token[]
+      const isGeometry = kept.signs[i] === '∼' && /[A-Z]{2}/.test(textOfTokens(before))
+      if (isGeometry) continue
+      const isUnknown =
+        before.some((t) => t.kind === 'letter' || t.kind === 'word') &&
+        !before.some((t) => t.kind === 'number' || t.text === 'pi')
+      if (isUnknown && i === 0) kept.signs[i] = '='
+      else {
+        kept.parts.splice(i + 1)
+        kept.signs.splice(i)
+      }
+    }
+    if (kept.parts.length === 1) return this.side(kept.parts[0] as Token[])
+    const left = textOfTokens(kept.parts[0] as Token[])
+    return { kind: 'relation', sides: kept.parts.map((part) => this.side(part)), signs: kept.signs, left }
+  }
+
+  /** What stands on one side of a relation. */
+  side(given: readonly Token[]): Value {
+    const tokens = stripEnds(given)
+    if (++this.#depth > MAX_DEPTH) throw new Undecided('brackets are too deep within each other')
+    try {
+      return (
+        this.#setOperation(tokens) ??
+        this.#named(tokens) ??
+        this.#bracketed(tokens) ??
+        this.#ratio(tokens) ??
+        this.#expression(tokens)
+      )
+    } finally {
+      this.#depth--
+    }
+  }
+
+  #setOperation(tokens: readonly Token[]): Value | undefined {
+    for (const operator of ['∪', '∖', '∩'] as const) {
+      const { parts, found } = splitAt(tokens, [operator])
+      if (found.length === 0) continue
+      if (parts.some((part) => part.length === 0)) return undefined
+      return { kind: 'set', operator, items: parts.map((part) => this.side(part)) }
+    }
+    return undefined
+  }
+
+  #named(tokens: readonly Token[]): Value | undefined {
+    const [first] = tokens
+    if (tokens.length === 1 && first?.kind === 'command' && /^(?:emptyset|[RZNQC])$/.test(first.text)) {
+      return { kind: 'named-set', name: first.text }
+    }
+    if (tokens.length === 2 && isSign(first, '\\{') && isSign(tokens[1], '\\}')) return { kind: 'named-set', name: 'emptyset' }
+    return undefined
+  }
+
+  #bracketed(tokens: readonly Token[]): Value | undefined {
+    const [first, last] = [tokens[0], tokens.at(-1)]
+    if (first?.kind === 'letter' && isSign(tokens[1], '(') && closesAt(tokens, 1) === tokens.length - 1)
+      return this.#labelled(tokens)
+    if (first?.kind !== 'sign' || !OPEN.has(first.text) || closesAt(tokens, 0) !== tokens.length - 1) return undefined
+    const inner = tokens.slice(1, -1)
+    if (first.text === '\\{') return this.#braced(inner)
+    if (first.text === '{') {
+      const value = this.list(inner)
+      return value.kind === 'words' ? undefined : value.kind === 'list' ? { ...value, isBraced: false } : value
+    }
+    const { parts } = splitAt(inner, [',', ';'])
+    if (parts.length > 1) {
+      if (parts.some((part) => part.length === 0)) return undefined
+      return { kind: 'tuple', open: first.text, close: (last as Token).text, items: parts.map((part) => this.item(part)) }
+    }
+    const hasRelation = splitAt(inner, RELATIONS).found.length > 0 || splitAt(inner, ['∪', '∩', '∖']).found.length > 0
+    return hasRelation || isBracket(inner[0]) ? this.item(inner) : undefined
+  }
+
+  /** P(3, 4): a point with its name. f(x, y) is read likewise, and its name is f. */
+  #labelled(tokens: readonly Token[]): Value | undefined {
+    const point = this.#bracketed(tokens.slice(1))
+    if (point?.kind !== 'tuple') return undefined
+    const name = (tokens[0] as Token).text
+    return { kind: 'relation', sides: [this.side(tokens.slice(0, 1)), point], signs: ['='], left: name }
+  }
+
+  #braced(inner: readonly Token[]): Value {
+    const { parts, found } = splitAt(inner, ['|', ':'])
+    if (found.length === 1 && parts[0]?.some((t) => t.kind === 'letter')) {
+      const head = this.item(parts[0])
+      const condition = this.list(parts[1] as Token[])
+      // {x ∈ A | x > 0}: both hold.
+      if (head.kind !== 'relation') return { kind: 'builder', condition }
+      const isReal = head.sides[1]?.kind === 'named-set' && head.sides[1].name === 'R'
+      return {
+        kind: 'builder',
+        condition: isReal ? condition : { kind: 'list', items: [head, condition], isBraced: false, joint: 'and' },
+      }
+    }
+    const value = this.list(inner)
+    return value.kind === 'list' ? { ...value, isBraced: true } : { kind: 'list', items: [value], isBraced: true, joint: ',' }
+  }
+
+  #ratio(tokens: readonly Token[]): Value | undefined {
+    const { parts, found } = splitAt(tokens, [':'])
+    if (found.length === 0 || parts.some((part) => part.length === 0)) return undefined
+    const nodes = parts.map((part) => this.#tryNode(part))
+    return nodes.every((node) => node !== undefined) ? { kind: 'ratio', parts: nodes as Node[] } : undefined
+  }
+
+  #tryNode(tokens: readonly Token[]): Node | undefined {
+    try {
+      return new Parser(tokens).expression()
+    } catch (error) {
+      if (!(error instanceof NotAnExpression)) throw error
+      return undefined
+    }
+  }
+
+  #expression(tokens: readonly Token[]): Value {
+    const quantity = splitQuantity(tokens)
+    const plain = quantity?.isCertain ? undefined : this.#tryNode(tokens)
+    const isPercent = isSign(tokens.at(-1), '%')
+    const direct: Value | undefined = plain && { kind: 'expression', node: plain, ...(isPercent && { isPercent }) }
+    if (!quantity) return direct ?? this.#words(tokens)
+    const counted = { ...quantity.value, node: quantity.node, kind: 'expression' } satisfies Value
+    return direct ? { ...direct, also: counted } : counted
+  }
+
+  #words(tokens: readonly Token[]): Value {
+    const text = textOfTokens(tokens)
+    if (EVERYTHING.test(text)) return { kind: 'named-set', name: 'R' }
+    if (NOTHING.test(text)) return { kind: 'named-set', name: 'emptyset' }
+    const numeral = readNumeral(text)
+    const node = numeral === undefined ? undefined : this.#tryNode(tokenize(numeral))
+    return node ? { kind: 'expression', node, ...(numeral?.endsWith('%') && { isPercent: true }) } : { kind: 'words', text }
+  }
 }
 
-/** Whether the bracket that opens the text is closed by its last character. */
-function isBracketed(text: string): boolean {
-  const { parts } = splitTopLevel(text.slice(1, -1), [])
+const EVERYTHING = /^(?:the )?(?:set of )?(?:all|any|every) reals?(?: numbers?| values?)?(?: of \w)?$|^[全任一]\S{0,2}实数$/i
+const NOTHING = /^(?:the )?(?:empty set|null set)$|^空集$/i
+
+const isBracket = (t: Token | undefined): boolean => t?.kind === 'sign' && OPEN.has(t.text)
+
+const signed = (t: Token, sign: number): Token => ({ ...t, text: (t.text === '±') === sign > 0 ? '+' : '-' })
+
+/** Where the bracket at `from` closes. */
+function closesAt(tokens: readonly Token[], from: number): number {
   let depth = 0
-  for (const c of parts[0] as string) {
-    if ('([{'.includes(c)) depth++
-    else if (')]}'.includes(c) && --depth < 0) return false
+  for (let i = from; i < tokens.length; i++) {
+    const t = tokens[i] as Token
+    if (t.kind === 'begin' || isBracket(t)) depth++
+    else if ((t.kind === 'end' || (t.kind === 'sign' && Object.hasOwn(CLOSE, t.text))) && --depth === 0) return i
   }
-  return depth === 0
-}
-
-/** @param decimalComma read 1,22 as a number (plain text), not as two numbers (a formula) */
-export function parseValue(text: string, decimalComma: boolean): Value {
-  const clean = cleanLatex(text)
-  const number = plainNumber(clean.replace(/\s*%$/, ''), decimalComma)
-  if (number !== undefined) {
-    const percent = clean.endsWith('%')
-    return { kind: 'expression', percent, symbols: [], code: percent ? `((${number})/100)` : number }
-  }
-  return parseList(clean)
-}
-
-function parseList(clean: string): Value {
-  const groups = splitTopLevel(clean, [';']).parts.filter((group) => group !== '')
-  if (groups.length > 1 && groups.every(isAssignments)) {
-    return { kind: 'list', items: groups.map(parseList), braces: false }
-  }
-  const { parts } = splitTopLevel(clean, [',', ';'])
-  const items = parts.filter((p) => p !== '').flatMap(expandPlusMinus)
-  if (items.length === 1) return parseItem(items[0] as string)
-  return { kind: 'list', items: items.map(parseItem), braces: false }
+  return -1
 }
 
 /** p=5, q=2: one solution in several unknowns. */
-function isAssignments(group: string): boolean {
-  const { parts } = splitTopLevel(group, [','])
-  return parts.length > 1 && parts.every((part) => part.includes('='))
+function isAssignments(group: readonly Token[]): boolean {
+  const { parts } = splitAt(group, [','])
+  return parts.length > 1 && parts.every((part) => part.some((t) => isSign(t, '=')))
 }
 
-/** a ± b is two answers. */
-function expandPlusMinus(item: string): string[] {
-  if (!/\\pm|±/.test(item)) return [item]
-  return ['+', '-'].map((sign) => item.replace(/\\pm(?![a-zA-Z])|±/g, sign))
+/** k = 3, 4, 5: the name is that of all of them. */
+function shared(list: Extract<Value, { kind: 'list' }>): Value {
+  const [first, ...rest] = list.items
+  if (first?.kind !== 'relation' || first.signs.length !== 1 || !['=', '∈'].includes(first.signs[0] as string)) return list
+  if (!/^[a-zA-Z](?:_\w+)?$/.test(first.left) || !rest.every((item) => item.kind === 'expression')) return list
+  const values: Value = { kind: 'list', items: [first.sides[1] as Value, ...rest], isBraced: false, joint: list.joint }
+  return { ...first, sides: [first.sides[0] as Value, values] }
 }
 
-function parseItem(item: string): Value {
-  const { parts, found } = splitTopLevel(item, RELATION_SIGNS)
-  if (found.length > 0 && parts.every((p) => p !== '')) {
-    return { kind: 'relation', sides: parts.map(parseSide), signs: found, left: parts[0] as string }
-  }
-  return parseSide(item)
-}
-
-function parseSide(side: string): Value {
-  const union = splitTopLevel(side, ['∪']).parts
-  if (union.length > 1) return { kind: 'union', items: union.map(parseSide) }
-  const set = /^\\\{([\s\S]*)\\\}$/.exec(side)
-  if (set) return braced(set[1] as string)
-  if (side.startsWith('{') && side.endsWith('}') && isBracketed(side)) return parseList(side.slice(1, -1))
-  const matrix = parseMatrix(side)
-  if (matrix) return matrix
-  if (/^[([]/.test(side) && /[)\]]$/.test(side) && isBracketed(side)) {
-    const inner = side.slice(1, -1)
-    const items = splitTopLevel(inner, [',', ';']).parts
-    if (items.length > 1) {
-      return { kind: 'tuple', open: side[0] as '(', close: side.at(-1) as ')', items: items.map(parseSide) }
-    }
-    if (!/[=<>≤≥≠∈∪]/.test(inner)) return parseSide(inner.trim())
-  }
-  return parseExpression(side)
-}
-
-function braced(inner: string): Value {
-  const items = splitTopLevel(inner, [',', ';']).parts.filter((p) => p !== '')
-  return { kind: 'list', items: items.flatMap(expandPlusMinus).map(parseItem), braces: true }
-}
-
-/** One matrix, perhaps in brackets, or sums of products of matrices. */
-function parseMatrix(side: string): Value | undefined {
-  const between = side.replace(MATRIX, '\0').replace(/[\s()[\]]|\\cdot|\\times/g, '')
-  if (!/^\0+(?:[+-]\0+)*$/.test(between)) return undefined
-  const matrices = [...side.matchAll(MATRIX)].map((m) => parseRows(m[1] as string))
-  let total: Value[][] | undefined
-  for (const [, sign, factors] of between.matchAll(/([+-]?)(\0+)/g)) {
-    const product = matrices.splice(0, (factors as string).length).reduce(multiply)
-    total = total ? add(total, product, sign as string) : product
-  }
-  return { kind: 'matrix', rows: total as Value[][] }
-}
-
-function parseRows(text: string): Value[][] {
-  const rows = text.split(/\\\\/).map((row) => row.split('&').map((cell) => cell.trim()))
-  return rows.filter((row) => row.some((cell) => cell !== '')).map((row) => row.map(parseSide))
-}
-
-const add = (a: Value[][], b: Value[][], sign: string): Value[][] =>
-  a.map((row, i) => row.map((cell, j) => combined([[cell, b[i]?.[j]]], sign)))
-
-const multiply = (a: Value[][], b: Value[][]): Value[][] =>
-  a.map((row) =>
-    (b[0] ?? []).map((_, j) =>
-      combined(
-        row.map((cell, k) => [cell, b[k]?.[j]]),
-        '*',
-      ),
-    ),
-  )
-
-/** x ∘ y of each pair, added up; no value where one of them is no expression. */
-function combined(pairs: readonly (readonly [Value, Value | undefined])[], operator: string): Value {
-  if (!pairs.every(([x, y]) => x.kind === 'expression' && y?.kind === 'expression')) return { kind: 'words', text: 'matrix' }
-  const terms = pairs as readonly (readonly [Expression, Expression])[]
-  const symbols = [...new Set(terms.flatMap(([x, y]) => [...x.symbols, ...y.symbols]))].sort()
-  const code = terms.map(([x, y]) => `(${x.code})${operator}(${y.code})`).join('+')
-  return { kind: 'expression', percent: false, symbols, code }
-}
-
-/** Words of a language rather than a product of letters: a long one, or several in a row. */
-const WORDS =
-  /(?<![\\a-zA-Z])(?!(?:arcsin|arccos|arctan|sqrt|sinh|cosh|tanh)\b)[a-zA-Z]{4,}|(?<![\\a-zA-Z])[a-zA-Z]{2,} [a-zA-Z]{2,}(?![a-zA-Z])/
-
-function parseExpression(side: string): Value {
-  if (WORDS.test(side.replace(/\\[a-zA-Z]+/g, ' \\ '))) return { kind: 'words', text: foldText(side) }
-  try {
-    return { kind: 'expression', percent: side.endsWith('%'), ...toExpression(side) }
-  } catch (error) {
-    if (!(error instanceof NotAnExpression)) throw error
-    return { kind: 'words', text: foldText(side) }
-  }
-}
+export const hasMatrix = (node: Node): boolean => some(node, (n) => n.op === 'matrix')

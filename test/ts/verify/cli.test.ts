@@ -25,7 +25,7 @@ test('a verdict per line, in order, under the options of the line', async () => 
     { id: 3, gold: '1/3', pred: '0.33' },
     { id: 4, gold: '1/3', pred: '0.33', precision: 2 },
     { id: 5, ...interval },
-    { id: 6, ...interval, allowSetRelation: true },
+    { id: 6, ...interval, allowSetRelation: false },
     { id: 7, gold: '$f(x)$', pred: '$f(y)$' },
     { id: 8, gold: '$f(x)$', pred: '$f(y)$', strict: false },
     { id: 9, gold: '5', pred: '$4$ and 5', extract: ['latex'] },
@@ -34,7 +34,7 @@ test('a verdict per line, in order, under the options of the line', async () => 
   assert.is(code, 0)
   assert.equal(
     verdicts.map(({ id, match }) => [id, match]),
-    [['a', true], [null, false], [3, false], [4, true], [5, false], [6, true], [7, false], [8, true], [9, false], [10, true]], // biome-ignore format: a table
+    [['a', true], [null, false], [3, false], [4, true], [5, true], [6, false], [7, false], [8, true], [9, false], [10, true]], // biome-ignore format: a table
   )
   assert.ok(verdicts.every(({ method }) => typeof method === 'string'))
 })
