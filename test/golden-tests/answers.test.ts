@@ -27,7 +27,8 @@ for (const file of existsSync(folder) ? readdirSync(folder).filter((name) => nam
       .split('\n')
       .map((line) => JSON.parse(line))
     const wrong = pairs.filter(({ gold, pred, expected, choices }) => verifyAnswer(gold, pred, { choices }).match !== expected)
-    for (const { id, gold, pred, expected } of wrong) console.log(`differs (${id}): gold ${gold} pred ${pred}: expected ${expected}`)
+    for (const { id, gold, pred, expected } of wrong)
+      console.log(`differs (${id}): gold ${gold} pred ${pred}: expected ${expected}`)
     console.log(`golden/answers/${file}: ${pairs.length} pairs ran, ${pairs.length - wrong.length} agree`)
     assert.equal(
       wrong.filter(({ expected }) => !expected).map(({ id }) => id),
