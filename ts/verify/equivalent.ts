@@ -81,7 +81,8 @@ function readSide(text: string, kinds: readonly ExtractKind[] | undefined): Side
 /** The answers as they stand, then what a sentence concludes. */
 function match(gold: Side, pred: Side, o: CompareOptions): Found | null {
   const found = sameText(gold.text, pred.text, o)
-  if (found || pred.conclusion === undefined) return found
+  // WHY only of words: 2√3 is no sentence that ends in 3.
+  if (found || pred.conclusion === undefined || !hasWords(answerOf(pred.text, true).value)) return found
   return sameText(gold.text, pred.conclusion, o)
 }
 
