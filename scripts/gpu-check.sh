@@ -28,9 +28,9 @@ card_targets() {
   local capability
   capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
   case $capability in
-    90) echo '90a-real;80-real' ;;
-    80 | 86 | 89) echo "$capability-real" ;;
-    [1-9][0-9]*) echo '80-virtual' ;;
+    90) echo '80=80;90a=90a' ;;
+    80 | 86 | 89) echo "80=$capability" ;;
+    [1-9][0-9]*) echo '80=ptx' ;;
     *) return 1 ;;
   esac
 }
