@@ -56,10 +56,12 @@ export class CommitQueue {
     this.#lastMs = performance.now() - start
   }
 
-  /** Commits, then refuses. */
-  end(): void {
+  /** Commits, then refuses. Whether all was written. */
+  end(): boolean {
     this.flush()
+    const isWhole = this.#broken === undefined
     this.#broken ??= storeError(`${this.#path}: the run is closed`)
+    return isWhole
   }
 
   #rollBack(): void {

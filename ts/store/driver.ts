@@ -2,8 +2,10 @@
  * The doors to SQLite: better-sqlite3 where it is installed and fits this Node, else the module built into Node.
  * Both are loaded when first asked for; nothing else in the package knows which one it is.
  */
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { storeError } from '../contracts/errors.ts'
+import { pathToFileURL } from 'node:url'
+import { EngineError, storeError } from '../contracts/errors.ts'
 
 export type Value = string | number | null | Uint8Array
 export type Row = Record<string, Value>
@@ -22,7 +24,10 @@ export interface Database {
 
 export interface Door {
   readonly name: string
+  /** For writing where the file system allows it, else for reading alone. */
   open(path: string): Database
+  /** For reading what nobody writes: no file is made beside it, and what a log beside it holds is not seen. */
+  openImmutable(path: string): Database
 }
 
 /** better-sqlite3 13 crashes a Node that lacks the Node-API version it was built for: never load it there. */
@@ -35,13 +40,27 @@ function betterSqlite3(): Door {
   if (Number.parseInt(version, 10) >= FIRST_MAJOR_WITH_NAPI_10 && Number(process.versions['napi']) < 10) {
     throw new Error(`version ${version} needs Node 22 or later; version 12 runs here`)
   }
-  const Sqlite = require('better-sqlite3') as new (path: string, options: { timeout: number }) => Database
-  return { name: `better-sqlite3 ${version}`, open: (path) => new Sqlite(path, { timeout: 0 }) }
+  const Sqlite = require('better-sqlite3') as new (from: string | Buffer, options: { timeout: number }) => Database
+  return {
+    name: `better-sqlite3 ${version}`,
+    open: (path) => new Sqlite(path, { timeout: 0 }),
+    openImmutable: (path) => new Sqlite(withoutLog(readFileSync(path)), { timeout: 0 }),
+  }
+}
+
+/** A database in memory cannot have a log: its header is made to say so. */
+function withoutLog(file: Buffer): Buffer {
+  if (file.length >= 20) file.fill(1, 18, 20)
+  return file
 }
 
 function nodeSqlite(): Door {
-  const { DatabaseSync } = require('node:sqlite') as { DatabaseSync: new (path: string) => Database }
-  return { name: `node:sqlite ${process.versions.node}`, open: (path) => new DatabaseSync(path) }
+  const { DatabaseSync } = require('node:sqlite') as { DatabaseSync: new (path: string | URL) => Database }
+  return {
+    name: `node:sqlite ${process.versions.node}`,
+    open: (path) => new DatabaseSync(path),
+    openImmutable: (path) => new DatabaseSync(new URL('?mode=ro&immutable=1', pathToFileURL(path))),
+  }
 }
 
 export const DOORS: Readonly<Record<string, () => Door>> = { 'better-sqlite3': betterSqlite3, 'node:sqlite': nodeSqlite }
@@ -88,13 +107,33 @@ export function isSqlite(error: unknown, code: string): boolean {
   )
 }
 
+/** Whether an error is of SQLite at all. */
+function isFromSqlite(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && /^(?:SQLITE_|ERR_SQLITE)/.test(code)
+}
+
 /** Runs `work`; a fault of SQLite becomes an EngineError STORE that names the file and what to do. */
 export function guarded<T>(path: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
     const explanation = EXPLANATIONS.find(({ code }) => isSqlite(error, code))
-    if (!explanation) throw error
-    throw storeError(`${path}: ${explanation.text} (${(error as Error).message})`, error)
+    if (explanation) throw storeError(`${path}: ${explanation.text} (${(error as Error).message})`, error)
+    if (isFromSqlite(error)) throw damaged(path, error)
+    throw error
   }
+}
+
+/** For what is read of a run: whatever its making into records meets is damage. */
+export function guardedRecords<T>(path: string, work: () => T): T {
+  try {
+    return guarded(path, work)
+  } catch (error) {
+    throw error instanceof EngineError ? error : damaged(path, error)
+  }
+}
+
+function damaged(path: string, error: unknown): EngineError {
+  return storeError(`${path}: the run is corrupt (${(error as Error).message}); restore the file from a backup`, error)
 }

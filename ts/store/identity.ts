@@ -1,6 +1,7 @@
 /** A run's identity: its canonical text, its hash, and what differs between two of them. */
 import { createHash } from 'node:crypto'
 import type { RunIdentity } from '../contracts/run-store.ts'
+import type { Database } from './driver.ts'
 
 /** JSON with sorted keys: equal values give equal text. */
 export function canonicalJson(value: unknown): string {
@@ -28,4 +29,12 @@ export function differences(stored: unknown, wanted: unknown, path = ''): string
 
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What the file says of its run. @throws Error where it is not what was written */
+export function readIdentity(db: Database, text: string): RunIdentity {
+  const identity = JSON.parse(text) as RunIdentity
+  const id = db.prepare("SELECT value FROM run WHERE key = 'id'").get()?.['value']
+  if (id !== undefined && id !== runId(identity)) throw new Error('its identity is not as it was written')
+  return identity
 }

@@ -1,14 +1,17 @@
 /** Reads a run back, problem by problem, also while another process is writing it. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { storeError } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { CandidateRecord, ProblemTree, SearchStatus } from '../contracts/records.ts'
 import type { RunIdentity, RunReader, RunSummary } from '../contracts/run-store.ts'
-import { type Database, findDoor, guarded, type Row, type Value } from './driver.ts'
-import { runId } from './identity.ts'
+import { Digests, digestKey } from './digest.ts'
+import { type Database, findDoor, guardedRecords, isSqlite, type Row, type Statement, type Value } from './driver.ts'
+import { readIdentity, runId } from './identity.ts'
 import { toCandidate, toProblem, toRollout, toTree } from './rows.ts'
 import { MIGRATIONS } from './schema.ts'
+
+const UNWRITABLE = ['SQLITE_CANTOPEN', 'SQLITE_READONLY', 'SQLITE_FULL', 'SQLITE_IOERR']
 
 class SqliteRunReader implements RunReader {
   readonly identity: RunIdentity
@@ -24,8 +27,8 @@ class SqliteRunReader implements RunReader {
   }
 
   async *trees(): AsyncGenerator<ProblemTree, void, void> {
-    const nodes = this.#db.prepare('SELECT * FROM nodes WHERE problem = ? ORDER BY ordinal')
-    const rollouts = this.#db.prepare('SELECT * FROM rollouts WHERE problem = ? AND evaluation = ? ORDER BY idx')
+    const nodes = this.#prepare('SELECT * FROM nodes WHERE problem = ? ORDER BY ordinal')
+    const rollouts = this.#prepare('SELECT * FROM rollouts WHERE problem = ? AND evaluation = ? ORDER BY idx')
     for (const { ordinal, problem } of this.#finished()) {
       const rolloutsOf = (evaluation: Value) => rollouts.all(ordinal, evaluation).map(toRollout)
       const root = this.#guarded(() => {
@@ -37,10 +40,9 @@ class SqliteRunReader implements RunReader {
   }
 
   async *candidates(): AsyncGenerator<{ problem: Problem; candidates: CandidateRecord[] }, void, void> {
-    const select = this.#db.prepare('SELECT * FROM candidates WHERE problem = ? ORDER BY idx')
+    const select = this.#prepare('SELECT * FROM candidates WHERE problem = ? ORDER BY idx')
     for (const { ordinal, problem } of this.#finished()) {
-      const rows = this.#guarded(() => select.all(ordinal))
-      yield { problem, candidates: rows.map((row) => toCandidate(problem.id, row)) }
+      yield { problem, candidates: this.#guarded(() => select.all(ordinal).map((row) => toCandidate(problem.id, row))) }
     }
   }
 
@@ -73,15 +75,38 @@ class SqliteRunReader implements RunReader {
   }
 
   *#finished(): Generator<{ ordinal: number; problem: Problem }, void, void> {
-    const next = this.#db.prepare("SELECT * FROM problems WHERE ordinal > ? AND status = 'done' ORDER BY ordinal LIMIT 1")
-    const images = this.#db.prepare('SELECT bytes FROM images WHERE hash = ?')
+    const next = this.#prepare("SELECT * FROM problems WHERE ordinal > ? AND status = 'done' ORDER BY ordinal LIMIT 1")
+    const images = this.#prepare('SELECT bytes FROM images WHERE hash = ?')
+    const written = this.#prepare('SELECT value FROM run WHERE key = ?')
+    this.#guarded(() => this.#checkFinished())
+    const digests = this.#guarded(() => new Digests(this.#db))
     let after = -1
     for (;;) {
       const row = this.#guarded(() => next.get(after))
       if (!row) return
       after = row['ordinal'] as number
-      yield { ordinal: after, problem: this.#guarded(() => toProblem(row, images)) }
+      const ordinal = after
+      const problem = this.#guarded(() => {
+        const digest = written.get(digestKey(ordinal))?.['value']
+        if (digest !== undefined && digest !== digests.of(ordinal)) {
+          throw new Error(`problem "${row['id']}" is not as it was written`)
+        }
+        return toProblem(row, images)
+      })
+      yield { ordinal, problem }
     }
+  }
+
+  /** As many digests as finished problems, but in a run that an earlier version began. @throws Error */
+  #checkFinished(): void {
+    const { id, done, digests } = this.#one(
+      "SELECT (SELECT count(*) FROM run WHERE key = 'id') AS id, (SELECT count(*) FROM problems WHERE status = 'done') AS done, (SELECT count(*) FROM run WHERE key LIKE 'digest/%') AS digests",
+    )
+    if (id === 1 && done !== digests) throw new Error(`${done} problems are finished, ${digests} have a digest`)
+  }
+
+  #prepare(sql: string): Statement {
+    return this.#guarded(() => this.#db.prepare(sql))
   }
 
   #one(sql: string): Row {
@@ -89,7 +114,30 @@ class SqliteRunReader implements RunReader {
   }
 
   #guarded<T>(work: () => T): T {
-    return guarded(this.#path, work)
+    return guardedRecords(this.#path, work)
+  }
+}
+
+/** A run that lies where nothing can be written, not even the index of its log, is read as it is. */
+function openFile(path: string): Database {
+  const door = findDoor()
+  let db: Database | undefined
+  try {
+    db = door.open(path)
+    db.prepare('SELECT count(*) FROM sqlite_schema').get()
+    return db
+  } catch (error) {
+    db?.close()
+    const isUnwritable = UNWRITABLE.some((code) => isSqlite(error, code))
+    const log = statSync(`${path}-wal`, { throwIfNoEntry: false })
+    if (!isUnwritable) throw error
+    if (log && log.size > 0) {
+      throw storeError(
+        `${path}: its last writes lie in run.db-wal, which is read only where it can be written: copy the folder`,
+        error,
+      )
+    }
+    return door.openImmutable(path)
   }
 }
 
@@ -97,9 +145,10 @@ class SqliteRunReader implements RunReader {
 export function openRun(folder: string): RunReader {
   const path = join(folder, 'run.db')
   if (!existsSync(path)) throw storeError(`${folder}: there is no run in this directory (no run.db)`)
-  const db = guarded(path, () => findDoor().open(path))
+  if (!statSync(path).isFile()) throw storeError(`${path}: this is not a regular file`)
+  const db = guardedRecords(path, () => openFile(path))
   try {
-    return guarded(path, () => {
+    return guardedRecords(path, () => {
       const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version'])
       if (version !== MIGRATIONS.length) {
         throw storeError(
@@ -108,7 +157,7 @@ export function openRun(folder: string): RunReader {
       }
       const identity = db.prepare("SELECT value FROM run WHERE key = 'identity'").get()?.['value']
       if (identity === undefined) throw storeError(`${folder}: the run was never started; resume it`)
-      return new SqliteRunReader(db, path, JSON.parse(String(identity)) as RunIdentity)
+      return new SqliteRunReader(db, path, readIdentity(db, String(identity)))
     })
   } catch (error) {
     db.close()

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Outcome } from '../contracts/policy.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import type { CandidateRecord, Counts, EvaluationRecord, RolloutRecord, TreeNode, VerdictRecord } from '../contracts/records.ts'
+import { Digests, digestKey } from './digest.ts'
 import type { Database, Row, Statement, Value } from './driver.ts'
 
 /** Key of an evaluation within its problem. */
@@ -35,9 +36,16 @@ export function imageColumns(image: ProblemImage | undefined): {
   return { path: null, hash: createHash('sha256').update(bytes).digest('hex'), bytes }
 }
 
+/** The bytes that an image's hash stands for. @throws Error where they are others */
+function imageOf(hash: Value, images: Statement): Uint8Array {
+  const bytes = images.get(hash)?.['bytes'] as Uint8Array | undefined
+  if (bytes && createHash('sha256').update(bytes).digest('hex') === hash) return bytes
+  throw new Error(`the image ${hash} is ${bytes ? 'another' : 'gone'}`)
+}
+
 export function toProblem(row: Row, images: Statement): Problem {
   const hash = row['image_hash']
-  const bytes = hash ? (images.get(hash)?.['bytes'] as Uint8Array) : undefined
+  const bytes = hash ? imageOf(hash, images) : undefined
   const isDataUri = bytes && Buffer.from(bytes.subarray(0, 5)).toString('latin1').toLowerCase() === 'data:'
   const image = isDataUri ? Buffer.from(bytes).toString('utf8') : (bytes ?? row['image_path'])
   return {
@@ -60,6 +68,8 @@ export class RowWriter {
   readonly #candidate: Statement
   readonly #timing: Statement
   readonly #status: Statement
+  readonly #digest: Statement
+  readonly #digests: Digests
 
   constructor(db: Database) {
     this.#images = db.prepare('INSERT OR IGNORE INTO images (hash, bytes) VALUES (?, ?)')
@@ -74,6 +84,8 @@ export class RowWriter {
     const candidate = ['problem', 'idx', 'outcome', 'steps', 'answer', 'correct', 'scores', 'logits']
     this.#candidate = insert(db, 'candidates', candidate, 'INSERT OR REPLACE')
     this.#timing = insert(db, 'timings', ['problem', 'evaluation', 'written_at_ms', 'elapsed_ms'])
+    this.#digest = insert(db, 'run', ['key', 'value'], 'INSERT OR REPLACE')
+    this.#digests = new Digests(db)
     this.#status = db.prepare('UPDATE problems SET status = ?, reason = ?, searches = ?, rollouts = ? WHERE ordinal = ?')
   }
 
@@ -85,6 +97,11 @@ export class RowWriter {
 
   status(problem: number, status: string, reason: string | null, searches: number | null, rollouts: number | null): void {
     this.#status.run(status, reason, searches, rollouts, problem)
+  }
+
+  /** To be written last: over everything that the problem has. */
+  digest(problem: number): void {
+    this.#digest.run(digestKey(problem), this.#digests.of(problem))
   }
 
   verdict(problem: number, v: VerdictRecord): void {

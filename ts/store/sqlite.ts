@@ -12,8 +12,8 @@ import type { Problem } from '../contracts/problem.ts'
 import type { SearchStatus } from '../contracts/records.ts'
 import type { KnownWork, RunIdentity, RunStore } from '../contracts/run-store.ts'
 import { CommitQueue } from './commit-queue.ts'
-import { type Database, findDoor, guarded, type Row, type Statement } from './driver.ts'
-import { canonicalJson, differences, runId } from './identity.ts'
+import { type Database, findDoor, guarded, guardedRecords, type Row, type Statement } from './driver.ts'
+import { canonicalJson, differences, readIdentity, runId } from './identity.ts'
 import { lockRun } from './lock.ts'
 import { imageColumns, RowWriter, toEvaluation, toRollout, toVerdict } from './rows.ts'
 import { MIGRATIONS, migrate } from './schema.ts'
@@ -75,7 +75,7 @@ export class SqliteRunStore implements RunStore {
       guarded(path, () => opened.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL'))
       migrate(db, path)
       claim(db, folder, path, identity, resume)
-      return new SqliteRunStore(folder, path, db, lock)
+      return guardedRecords(path, () => new SqliteRunStore(folder, path, opened, lock))
     } catch (error) {
       db?.close()
       lock.release()
@@ -114,6 +114,7 @@ export class SqliteRunStore implements RunStore {
         return this.#queue.push(() => {
           if (event.tree) rows.tree(ordinal, event.tree.root)
           rows.status(ordinal, 'done', event.reason, event.searches, event.rollouts)
+          rows.digest(ordinal)
         })
     }
   }
@@ -127,7 +128,7 @@ export class SqliteRunStore implements RunStore {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#queue.end()
+    if (this.#queue.end()) restAsOneFile(this.#db)
     this.#db.close()
     this.#lock.release()
   }
@@ -145,7 +146,7 @@ export class SqliteRunStore implements RunStore {
   }
 
   #known(problemId: string, ordinal: number): KnownWork {
-    return guarded(this.#path, () => ({
+    return guardedRecords(this.#path, () => ({
       evaluations: this.#select.evaluations.all(ordinal).map((row) => {
         const rollouts = this.#select.rollouts.all(ordinal, row['key'] as Uint8Array)
         return toEvaluation(problemId, row, rollouts.map(toRollout))
@@ -166,17 +167,28 @@ export class SqliteRunStore implements RunStore {
   }
 }
 
+/** Without its log the file can be read where nothing can be written. A reader may be in the way of that, or a full disk. */
+function restAsOneFile(db: Database): void {
+  try {
+    db.exec('PRAGMA journal_mode = DELETE')
+  } catch {
+    // It stays with its log, which SQLite reads wherever it may write.
+  }
+}
+
 const decisive = (identity: RunIdentity) => ({ ...identity, policy: rolloutIdentity(identity.policy) })
 
 /** Writes the identity into a new run, compares it in an old one. */
 function claim(db: Database, folder: string, path: string, identity: RunIdentity, resume: boolean): void {
-  guarded(path, () => {
+  guardedRecords(path, () => {
     const stored = db.prepare("SELECT value FROM run WHERE key = 'identity'").get()?.['value']
     if (stored === undefined) {
-      db.prepare("INSERT INTO run (key, value) VALUES ('identity', ?)").run(canonicalJson(identity))
+      const insert = db.prepare('INSERT INTO run (key, value) VALUES (?, ?)')
+      insert.run('identity', canonicalJson(identity))
+      insert.run('id', runId(identity))
     } else {
       if (!resume) throw storeError(`${folder}: this directory holds a run already; resume it or choose another directory`)
-      const changed = differences(decisive(JSON.parse(String(stored))), decisive(identity))
+      const changed = differences(decisive(readIdentity(db, String(stored))), decisive(identity))
       if (changed.length > 0)
         throw storeError(`${folder}: this run was made otherwise (stored → asked for): ${changed.join('; ')}`)
       const sound = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check']

@@ -1,0 +1,42 @@
+/**
+ * A finished problem's digest, over all its rows but the clock's. SQLite tells a broken page, not a changed one: without
+ * it a flipped bit would be another label.
+ */
+import { createHash } from 'node:crypto'
+import type { Database, Row, Statement, Value } from './driver.ts'
+
+/** How the rows of one problem are read, always in the same order. */
+const ROWS = [
+  'SELECT ordinal, id, question, answer, image_path, image_hash, meta, status, reason, searches, rollouts FROM problems WHERE ordinal = ?',
+  'SELECT * FROM evaluations WHERE problem = ? ORDER BY key',
+  'SELECT * FROM rollouts WHERE problem = ? ORDER BY evaluation, idx',
+  'SELECT * FROM verdicts WHERE problem = ? ORDER BY answer',
+  'SELECT * FROM nodes WHERE problem = ? ORDER BY ordinal',
+  'SELECT * FROM candidates WHERE problem = ? ORDER BY idx',
+]
+
+/** Under which the table `run` keeps it. */
+export const digestKey = (problem: number) => `digest/${problem}`
+
+/** Names of columns too: the schema is as much a part of the file as its rows. */
+function plain(row: Row): string {
+  const hex = (value: Value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value)
+  return JSON.stringify(Object.entries(row).map(([name, value]) => [name, hex(value)]))
+}
+
+export class Digests {
+  readonly #rows: Statement[]
+
+  constructor(db: Database) {
+    this.#rows = ROWS.map((sql) => db.prepare(sql))
+  }
+
+  of(problem: number): string {
+    const hash = createHash('sha256')
+    for (const select of this.#rows) {
+      for (const row of select.all(problem)) hash.update(`${plain(row)}\n`)
+      hash.update('\n')
+    }
+    return hash.digest('hex')
+  }
+}
