@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { mmPrmRow } from '../../ts/dataset/formats/mm-prm.ts'
+import { FORMAT_NAMES, findFormat } from '../../ts/dataset/formats/index.ts'
 import { stepsRow } from '../../ts/dataset/formats/steps.ts'
 import type { Sample } from '../../ts/dataset/sample.ts'
 import { Engine } from '../../ts/engine/engine.ts'
@@ -97,14 +97,28 @@ test('a PRM from rows of `mm-prm dataset`: the flags override the recipe, and bo
   assert.is((await engine.scoreSteps({ question: 'q', steps: ['a', 'b'] })).length, 2)
 })
 
-test('the conversations of the reference are the same data', () => {
-  const [a, b] = [join(work, 'as-steps'), join(work, 'as-conversations')]
-  const flags = ['--recipe', recipe, '--learning-rate', '1e-3', '--threads', '1']
-  const known = samples(true)
-  const first = call(a, writeRows(join(work, 'known.jsonl'), known.map(stepsRow)), flags)
-  const second = call(b, writeRows(join(work, 'conversations.jsonl'), known.map(mmPrmRow)), flags)
-  assert.equal([first.status, second.status], [0, 0], first.stderr + second.stderr)
-  assert.ok(weightsOf(a).equals(weightsOf(b)))
+test('every format that `mm-prm dataset` writes is the same data', async () => {
+  const weights = new Map<string, Buffer>()
+  for (const format of FORMAT_NAMES) {
+    const writer = await findFormat(format)(join(work, `as-${format}`))
+    for (const sample of samples(true)) await writer.write(sample)
+    const { file } = await writer.close()
+    const out = join(work, `trained-on-${format}`)
+    const { status, stderr } = call(out, file, [
+      '--recipe',
+      recipe,
+      '--learning-rate',
+      '1e-3',
+      '--threads',
+      '1',
+      '--max-steps',
+      '2',
+    ])
+    assert.is(status, 0, `${format}: ${stderr}`)
+    weights.set(format, weightsOf(out))
+  }
+  for (const [format, bytes] of weights) assert.ok(bytes.equals(weights.get('steps') as Buffer), format)
+  assert.equal([...weights.keys()], ['steps', 'mm-prm', 'trl', 'ms-swift', 'parquet'])
 })
 
 test('a policy from rows with steps and answer; evaluation after every epoch; a table as result', () => {

@@ -130,6 +130,11 @@ test('samples longer than the limit: skipped and counted, or an error that names
   const out = fresh()
   const result = await train({ ...options, out })
   assert.is(result.numSkipped, 2, 'once in each epoch')
+  assert.equal(
+    result.skippedSamples.map((s) => s.id),
+    ['long one'],
+  )
+  assert.ok((result.skippedSamples[0]?.tokens as number) > 300)
   const seen = metricsOf(out).reduce((sum, line) => sum + (line['samples'] as number), 0)
   assert.is(seen, 2 * 12)
   const error = await failure(train({ ...options, longSamples: 'error', out: fresh() }), 'INVALID_ARGUMENT')

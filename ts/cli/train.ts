@@ -9,8 +9,9 @@ import { formatRows } from './table.ts'
 const USAGE = `usage: mm-prm train --task policy|prm --init DIR --data FILE.jsonl --out DIR [options]
 
 Trains the checkpoint in --init and leaves one of the same form in --out, with metrics.jsonl, mm-prm.json (how it was
-trained and is to be used) and checkpoints/. Data: lines of \`mm-prm dataset\` (steps, labels), the reference's
-conversations, or {"question","image"?,"steps","answer"} for a policy.
+trained and is to be used) and checkpoints/. Data (.jsonl, .json, .csv, .parquet): what \`mm-prm dataset\` writes in any of
+its formats, TRL's {"prompt","completions","labels"}, Math-Shepherd's {"input","label"}, the reference's conversations, or
+{"question","image"?,"steps","answer"} for a policy. What was skipped is named on standard error.
 
   --task NAME          policy: next token; prm: soft labels at each step's marker
   --init DIR           checkpoint folder to start from
@@ -84,12 +85,17 @@ async function run(argv: readonly string[]): Promise<number> {
     },
     openTrainable,
   )
-  const { skippedLines, ...summary } = result
+  const { skippedLines, skippedSamples, ...summary } = result
   const best = result.bestEvalLoss === null ? '' : `, best eval ${result.bestEvalLoss.toFixed(4)} at step ${result.bestStep}`
   progress.finish(`${result.steps} steps, loss ${result.loss.toFixed(4)}${best}`)
-  for (const { line, reason } of skippedLines) process.stderr.write(`line ${line} was skipped: ${reason}\n`)
+  for (const { file, line, id, reason } of skippedLines) {
+    process.stderr.write(`${file}: line ${line} was skipped: ${reason}${id === undefined ? '' : ` (id ${id})`}\n`)
+  }
+  for (const { id, tokens } of skippedSamples) process.stderr.write(`sample ${id} was skipped: ${tokens} tokens are too many\n`)
   process.stdout.write(
-    values.json ? `${JSON.stringify(result)}\n` : formatRows({ ...summary, skippedLines: skippedLines.length }),
+    values.json
+      ? `${JSON.stringify(result)}\n`
+      : formatRows({ ...summary, skippedLines: skippedLines.length, skippedSamples: skippedSamples.length }),
   )
   return skippedLines.length > 0 ? EXIT.someLinesBad : EXIT.ok
 }

@@ -221,9 +221,16 @@ async function chooseSamples(
   return agreed
 }
 
+/** Before anything is made or replaced. */
+async function checkTrees(trees: () => AsyncIterable<ProblemTree>): Promise<void> {
+  for await (const _ of trees()) return
+  const hint = 'a search with the strategy omega leaves one for each problem that it finishes; best-of-n and beam leave none'
+  throw invalidArgument(`buildDataset: there is no search tree to take samples from; ${hint}`)
+}
+
 /**
  * Builds a data set. The manifest is written last, in one piece: a folder without it is an unfinished build.
- * @throws EngineError INVALID_ARGUMENT (options), STORE (folder cannot be written), POLICY (the judge; names the problem),
+ * @throws EngineError INVALID_ARGUMENT (options, no tree at all), STORE (folder cannot be written), POLICY (the judge; names the problem),
  *   ABORTED
  */
 export async function buildDataset(build: BuildSources & DatasetOptions): Promise<DatasetManifest> {
@@ -231,6 +238,7 @@ export async function buildDataset(build: BuildSources & DatasetOptions): Promis
   const o = validate(optionsSchema, options, 'buildDataset')
   o.formats.forEach(findFormat)
   if (o.validation + o.test >= 1) throw invalidArgument('buildDataset: validation and test together must be below 1')
+  await checkTrees(trees)
   makeFolder(out)
   await clear(out)
   const view = await survey(build, o)

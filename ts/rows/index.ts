@@ -21,11 +21,11 @@ const READERS: Record<string, RowReader> = {
 }
 
 /**
- * Rows in order; the format follows the file's ending.
+ * Rows in order; the format follows the file's ending, or is `otherwise` for files of another ending.
  * @throws EngineError INVALID_ARGUMENT where the file as a whole cannot be read
  */
-export async function* readRows(path: string): AsyncGenerator<Row> {
-  const reader = READERS[extname(path).toLowerCase()]
+export async function* readRows(path: string, otherwise = ''): AsyncGenerator<Row> {
+  const reader = READERS[extname(path).toLowerCase()] ?? READERS[otherwise]
   if (!reader) throw invalidArgument(`${path}: data files end in ${Object.keys(READERS).join(', ')}`)
   await inputBytes(path)
   yield* reader(path)

@@ -1,46 +1,55 @@
 /**
- * Training data from JSON lines. Rows of `mm-prm dataset` (format `steps`), of the reference (`conversations` with
- * markers) and of a generator (`steps`, `answer`); every line is checked before any training starts. Steps end with the
- * answer step, as everywhere; a policy's rows may hold the answer apart.
+ * Training data from files: JSON lines, JSON, CSV or Parquet, in the forms that `rows.ts` knows; every row is checked
+ * before any training starts. Steps end with the answer step, as everywhere; a policy's rows may hold the answer apart.
  */
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { createReadStream, existsSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
-import type { TrainSample, TrainTask } from '../contracts/trainer.ts'
+import type { TrainImage, TrainSample, TrainTask } from '../contracts/trainer.ts'
+import { type Fields, readRows } from '../rows/index.ts'
 import type { Dataset } from './options.ts'
+import { readBody } from './rows.ts'
 
-const MARKER = '<prm>'
+/** A row of the file that was left out. */
+export interface SkippedLine {
+  file: string
+  /** As its format counts, from 1. */
+  line: number
+  /** Where it has one. */
+  id?: string
+  reason: string
+}
 
 export interface FileDataset extends Dataset {
   readonly samples: readonly TrainSample[]
-  /** Lines that were left out, with their reason. */
-  readonly skipped: readonly { line: number; reason: string }[]
+  readonly skipped: readonly SkippedLine[]
+}
+
+async function fingerprintOf(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+  return hash.digest('hex')
 }
 
 /** @throws EngineError INVALID_ARGUMENT naming file and line, or where nothing is left to learn */
 export async function readDataset(path: string, task: TrainTask, badLines: 'skip' | 'error'): Promise<FileDataset> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw invalidArgument(`${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, error)
-  })
   const samples: TrainSample[] = []
-  const skipped: { line: number; reason: string }[] = []
-  bytes
-    .toString('utf8')
-    .split('\n')
-    .forEach((text, i) => {
-      if (text.trim() === '') return
-      try {
-        samples.push(readSample(JSON.parse(text), task, i + 1, dirname(resolve(path))))
-      } catch (error) {
-        const reason = (error as Error).message
-        if (badLines === 'error') throw invalidArgument(`${path}: line ${i + 1}: ${reason}`, error)
-        skipped.push({ line: i + 1, reason })
-      }
-    })
+  const skipped: SkippedLine[] = []
+  const folder = dirname(resolve(path))
+  for await (const { row: line, fields, error } of readRows(path, '.jsonl')) {
+    try {
+      if (!fields) throw invalidArgument(error ?? 'cannot be read')
+      samples.push(readSample(fields, task, line, folder))
+    } catch (error) {
+      const reason = (error as Error).message
+      const id = fields && idOf(fields)
+      if (badLines === 'error') throw invalidArgument(`${path}: line ${line}: ${reason}${id ? ` (id ${id})` : ''}`, error)
+      skipped.push({ file: path, line, ...(id && { id }), reason })
+    }
+  }
   checkContent(path, samples, task)
-  const fingerprint = createHash('sha256').update(bytes).digest('hex')
+  const fingerprint = await fingerprintOf(path)
   return { samples, skipped, fingerprint, size: samples.length, at: (index) => samples[index] as TrainSample }
 }
 
@@ -56,31 +65,37 @@ function checkContent(path: string, samples: readonly TrainSample[], task: Train
   }
 }
 
-type Row = Record<string, unknown>
-
-function isStrings(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+function idOf({ id }: Fields): string | undefined {
+  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined
 }
 
-function readSample(value: unknown, task: TrainTask, line: number, folder: string): TrainSample {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalidArgument('a JSON object is expected')
-  const row = value as Row
-  const body = 'conversations' in row ? readConversation(row) : readSteps(row)
-  const id = typeof row['id'] === 'string' || typeof row['id'] === 'number' ? String(row['id']) : `line ${line}`
+function readSample(row: Fields, task: TrainTask, line: number, folder: string): TrainSample {
+  const { question, steps, labels, image: given } = readBody(row)
   const problem = row['problemId']
-  const image = readImage(row['image'], folder)
-  const common = { id, group: typeof problem === 'string' ? problem : body.question, ...(image !== undefined && { image }) }
+  const image = readImage(given, folder)
+  const group = typeof problem === 'string' ? problem : question
+  const common = { id: idOf(row) ?? `line ${line}`, group, question, ...(image !== undefined && { image }) }
   if (task === 'policy') {
     const answer = row['answer']
     if (typeof answer !== 'string') throw invalidArgument('"answer" must be a string')
-    const hasAnswerStep = body.steps.at(-1)?.trim() === answer.trim()
-    return { ...common, question: body.question, steps: hasAnswerStep ? body.steps.slice(0, -1) : body.steps, answer }
+    const hasAnswerStep = steps.at(-1)?.trim() === answer.trim()
+    return { ...common, steps: hasAnswerStep ? steps.slice(0, -1) : steps, answer }
   }
-  return { ...common, ...body, ...readLabels(row, body.steps.length) }
+  return { ...common, steps, ...readLabels(labels, row['weights'], steps.length) }
 }
 
-function readImage(image: unknown, folder: string): string | undefined {
+/** A path, a data URI, encoded bytes, or one of these in a list or as {bytes, path}, as data sets embed them. */
+function readImage(image: unknown, folder: string): TrainImage | undefined {
   if (image === undefined || image === null) return undefined
+  if (image instanceof Uint8Array) return image
+  if (Array.isArray(image)) {
+    if (image.length > 1) throw invalidArgument(`"image": ${image.length} images; a sample has one`)
+    return readImage(image[0], folder)
+  }
+  if (typeof image === 'object') {
+    const { bytes, path } = image as { bytes?: unknown; path?: unknown }
+    return readImage(bytes ?? path ?? 'no path', folder)
+  }
   if (typeof image !== 'string') throw invalidArgument('"image" must be a path or a data URI')
   if (/^data:/i.test(image)) return image
   const path = isAbsolute(image) ? image : resolve(folder, image)
@@ -88,43 +103,16 @@ function readImage(image: unknown, folder: string): string | undefined {
   return path
 }
 
-function readSteps(row: Row): { question: string; steps: string[] } {
-  const { question, steps } = row
-  if (typeof question !== 'string') throw invalidArgument('"question" must be a string')
-  if (!isStrings(steps) || steps.length === 0) throw invalidArgument('"steps" must be a list of strings')
-  return { question, steps: checkSteps(steps) }
-}
-
-/** Scoring refuses empty steps too. */
-function checkSteps(steps: string[]): string[] {
-  const empty = steps.findIndex((step) => step.trim() === '')
-  if (empty >= 0) throw invalidArgument(`steps[${empty}] is empty: a step needs text`)
-  return steps
-}
-
-/** `Question: …\nProcess: s1<prm>\n\ns2<prm>` in the answering turn. */
-function readConversation(row: Row): { question: string; steps: string[] } {
-  const turns = row['conversations'] as { from?: unknown; value?: unknown }[]
-  const value = Array.isArray(turns) ? turns.findLast((turn) => turn?.from === 'gpt')?.value : undefined
-  const match = typeof value === 'string' && /^(?:<image>\n)?Question: ([\s\S]*?)\nProcess: ([\s\S]*)$/.exec(value)
-  if (!match) throw invalidArgument('"conversations" must end in a turn of "gpt": Question: …\\nProcess: … with its markers')
-  const parts = (match[2] as string).split(MARKER)
-  if (parts.pop()?.trim() !== '') throw invalidArgument(`the process must end in ${MARKER}`)
-  if (parts.length === 0) throw invalidArgument(`the process has no ${MARKER}`)
-  return { question: match[1] as string, steps: checkSteps(parts.map((part) => part.replace(/^\n\n/, ''))) }
-}
-
-function readLabels(row: Row, numSteps: number): { labels: (number | null)[]; weights?: number[] } {
-  const { labels, weights } = row
+function readLabels(labels: unknown, weights: unknown, numSteps: number): { labels: (number | null)[]; weights?: number[] } {
   if (!Array.isArray(labels)) throw invalidArgument('"labels" must be a list, one per step')
   if (labels.length !== numSteps) throw invalidArgument(`${labels.length} labels for ${numSteps} steps with markers`)
-  labels.forEach((label: unknown, i) => {
-    if (label !== null && !(typeof label === 'number' && label >= 0 && label <= 1)) {
-      throw invalidArgument(`label ${i} is ${JSON.stringify(label)}; a number between 0 and 1, or null, is expected`)
-    }
+  const numbers = labels.map((label: unknown, i) => {
+    if (typeof label === 'boolean') return label ? 1 : 0
+    if (label === null || (typeof label === 'number' && label >= 0 && label <= 1)) return label
+    throw invalidArgument(`label ${i} is ${JSON.stringify(label)}; a number between 0 and 1, true, false or null is expected`)
   })
-  if (weights === undefined) return { labels }
+  if (weights === undefined || weights === null) return { labels: numbers }
   const good = Array.isArray(weights) && weights.length === numSteps && weights.every((w) => Number.isFinite(w) && w >= 0)
   if (!good) throw invalidArgument('"weights" must be one number from 0 up per step')
-  return { labels, weights }
+  return { labels: numbers, weights }
 }

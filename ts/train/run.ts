@@ -9,7 +9,7 @@ import { makeFolder } from '../contracts/folders.ts'
 import type { OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../contracts/trainer.ts'
 import { chunks, epochOrder, isHeldOut, microBatches } from './batches.ts'
 import { Checkpoints, type RunPosition } from './checkpoints.ts'
-import { type FileDataset, readDataset } from './data.ts'
+import { type FileDataset, readDataset, type SkippedLine } from './data.ts'
 import { MetricsFile } from './metrics.ts'
 import { type Dataset, identityOf, type ParsedTrainOptions, parseTrainOptions, type TrainOptions } from './options.ts'
 import { takeStep } from './step.ts'
@@ -23,7 +23,9 @@ export interface TrainResult {
   stoppedEarly: boolean
   /** Samples longer than allowed, and lines of the data file left out. */
   numSkipped: number
-  skippedLines: readonly { line: number; reason: string }[]
+  skippedLines: readonly SkippedLine[]
+  /** Samples that were longer than allowed, each once; the first thousand of them, and of this process alone. */
+  skippedSamples: readonly { id: string; tokens: number }[]
   seconds: number
 }
 
@@ -84,6 +86,9 @@ async function checkStart(o: ParsedTrainOptions, checkpoints: Checkpoints, ident
   }
 }
 
+/** Of samples that were left out. */
+const MAX_NAMED = 1000
+
 interface Encoded {
   rows: TrainRow[]
   numSkipped: number
@@ -99,6 +104,7 @@ class Run {
   readonly #started = performance.now()
   #position: RunPosition
   #secondsBefore = 0
+  readonly #tooLong = new Map<string, number>()
 
   constructor(
     o: ParsedTrainOptions,
@@ -218,11 +224,16 @@ class Run {
     for (const load of samples) {
       const row = await this.#model.encode(await load())
       if (row.tokens.length <= limit) rows.push(row)
-      else if (this.#o.longSamples === 'error') {
-        throw invalidArgument(`sample ${row.sample.id} has ${row.tokens.length} tokens; at most ${limit} are allowed`)
-      }
+      else this.#leaveOut(row)
     }
     return { rows, numSkipped: samples.length - rows.length }
+  }
+
+  #leaveOut({ sample: { id }, tokens }: TrainRow): void {
+    if (this.#o.longSamples === 'error') {
+      throw invalidArgument(`sample ${id} has ${tokens.length} tokens; at most ${this.#maxTokens()} are allowed`)
+    }
+    if (this.#tooLong.size < MAX_NAMED) this.#tooLong.set(id, tokens.length)
   }
 
   async #step(rows: readonly TrainRow[], step: number, totalSteps: number): Promise<void> {
@@ -283,8 +294,8 @@ class Run {
     const { step, loss, bestStep, bestEvalLoss, numSkipped } = this.#position
     if (bestStep !== null && bestStep !== step) await this.#checkpoints.loadBest(this.#model)
     const seconds = this.#seconds()
-    const skippedLines = 'skipped' in this.#data ? (this.#data as FileDataset).skipped : []
-    const result: TrainResult = {
+    const skippedLines = [this.#data, this.#evalData].flatMap((d) => (d && 'skipped' in d ? (d as FileDataset).skipped : []))
+    const result = {
       steps: step,
       loss: loss ?? Number.NaN,
       bestEvalLoss,
@@ -296,7 +307,7 @@ class Run {
     }
     const training = { ...this.#position.identity, ...result, machine: this.#model.info }
     await this.#model.saveModel(o.out, { dtype: o.dtype, record: { training } })
-    return result
+    return { ...result, skippedSamples: [...this.#tooLong].map(([id, tokens]) => ({ id, tokens })) }
   }
 
   #seconds(): number {

@@ -208,6 +208,16 @@ test('memory stays bounded over many trees', async () => {
   assert.ok(process.memoryUsage().heapUsed - before < 200e6)
 })
 
+test('without a tree nothing is built, and what is there stays', async () => {
+  const out = folder()
+  await buildDataset({ trees: () => many(3), out })
+  const before = readFileSync(join(out, 'manifest.json'), 'utf8')
+  const error = await buildDataset({ trees: () => many(0), out }).catch((e: unknown) => e)
+  assert.is((error as EngineError).code, 'ERR_ENGINE_INVALID_ARGUMENT')
+  assert.match((error as Error).message, /no search tree.*strategy omega/)
+  assert.is(readFileSync(join(out, 'manifest.json'), 'utf8'), before)
+})
+
 test('a build replaces an earlier one, and nothing else that lies in its folder', async () => {
   const out = folder()
   await buildDataset({ trees: () => many(20), out, validation: 0.5 })
