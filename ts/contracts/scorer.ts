@@ -12,7 +12,7 @@ export interface StepScores {
 
 export interface ScoreRequest {
   readonly problem: Problem
-  /** Solutions as lists of steps, the answer block included. */
+  /** Solutions as lists of steps, as policies and `engine.generate` return them: the last one is the answer. */
   readonly solutions: readonly (readonly string[])[]
 }
 
