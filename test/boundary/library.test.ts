@@ -32,6 +32,7 @@ const SURFACE = {
   search: ['STRATEGIES', 'findStrategy', 'omega', 'bestOfN', 'beam', 'runSearch', 'identityOf', 'WIDTH_SCHEDULES'],
   store: ['SqliteRunStore', 'openRun', 'runId'],
   dataset: ['buildDataset', 'traverse', 'LABEL_KINDS', 'FORMAT_NAMES'],
+  evaluation: ['STEP_TASKS', 'findTask', 'loadTask', 'scoreItems', 'stepResults'],
   problems: ['readProblems', 'curate', 'QUESTION_TYPES'],
   select: ['aggregate', 'bestOf', 'majorityVote', 'weightedVote', 'passAtK'],
   verify: ['ruleVerifier', 'verifyAnswer', 'extractAnswer', 'readAnswerBlock'],

@@ -84,7 +84,7 @@ test('a search opens its models as the engine can; another type of weights is an
 })
 
 test('every command that opens a model takes the same options of the engine', () => {
-  for (const command of ['score', 'generate', 'search', 'best-of-n', 'curate', 'dataset', 'quickstart']) {
+  for (const command of ['score', 'generate', 'search', 'best-of-n', 'curate', 'dataset', 'eval', 'quickstart']) {
     const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, command, '--help'], { encoding: 'utf8' })
     for (const option of ['--dtype TYPE', '--weights', '--threads N', '--isa NAME', '--max-tiles N']) {
       assert.ok(stdout.includes(option), `${command} ${option}`)
