@@ -37,7 +37,7 @@ export function readTime(text: string): Time | undefined {
   const chinese = CHINESE.exec(plain)
   if (!chinese) return undefined
   const half = chinese[1] ? (/上午|早上|凌晨/.test(chinese[1]) ? 'a' : 'p') : undefined
-  return time(chinese[2], chinese[4] ? '30' : (chinese[3] ?? chinese[6]), undefined, half)
+  return time(chinese[2], chinese[4] ? '30' : (chinese[3] ?? chinese[5]), undefined, half)
 }
 
 /** Of the 24 hours of a day, where the half is known. */

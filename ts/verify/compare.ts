@@ -2,8 +2,8 @@
 import { isInequality, type RealSet, realSetOf, sameRealSet } from './intervals.ts'
 import { columnOf, radians, rowsOf, withDeterminants } from './matrices.ts'
 import { compareAssignments, compareRelations, isAssignmentList } from './relations.ts'
-import { sameExpression } from './same.ts'
-import { type Node, number, operation, renamed, some, symbolsOf } from './tree.ts'
+import { isWholeNumber, sameExpression } from './same.ts'
+import { difference, type Node, negative, number, operation, renamed, replaced, some, symbolsOf } from './tree.ts'
 import type { Answer, Value } from './value.ts'
 import { sameWords } from './words.ts'
 
@@ -14,6 +14,8 @@ export interface CompareOptions {
   strict: boolean
   /** A relation as prediction may stand for a set as gold: x ≥ 1 for [1, ∞). The other way round always holds. */
   allowSetRelation: boolean
+  /** A letter that stands for any whole number on both sides. */
+  parameter?: string
 }
 
 export type Of<K extends Value['kind']> = Extract<Value, { kind: K }>
@@ -23,7 +25,8 @@ export type Method = 'numeric' | 'symbolic' | 'units' | 'list' | 'tuple' | 'inte
 /** @throws Undecided */
 export function compareAnswers(gold: Answer, pred: Answer, o: CompareOptions): Method | null {
   const aligned = withParameters(gold, pred)
-  return compareValues(gold.value, aligned, o)
+  const [parameter] = gold.parameters.size === 1 && pred.parameters.size === 1 ? gold.parameters : []
+  return compareValues(gold.value, aligned, parameter === undefined ? o : { ...o, parameter })
 }
 
 /** A letter that stands for any whole number may be another one. */
@@ -53,6 +56,9 @@ export function compareValues(gold: Value, pred: Value, o: CompareOptions): Meth
     return gold.kind === 'words' && pred.kind === 'words' && sameWords(gold.text, pred.text) ? 'words' : null
   }
   if (gold.kind === 'expression' && pred.kind === 'expression') return compareExpressions(gold, pred, o)
+  // {x | x = kπ} is x = kπ.
+  if (gold.kind === 'builder' && isEquationIn(gold)) return compareValues(gold.condition, pred, o)
+  if (pred.kind === 'builder' && isEquationIn(pred)) return compareValues(gold, pred.condition, o)
   if (isAssignmentList(gold) || isAssignmentList(pred)) return compareAssignments(gold, pred, o)
   if (gold.kind === 'relation' || pred.kind === 'relation') {
     return compareRelations(gold, pred, o) ?? compareSets(gold, pred, o)
@@ -61,6 +67,9 @@ export function compareValues(gold: Value, pred: Value, o: CompareOptions): Meth
   if (gold.kind === 'tuple' && pred.kind === 'tuple') return compareTuples(gold, pred, o)
   return compareMatrices(gold, pred, o) ?? compareLists(gold, pred, o) ?? compareSets(gold, pred, o)
 }
+
+const isEquationIn = ({ condition }: Of<'builder'>): boolean =>
+  condition.kind === 'relation' && condition.signs.every((s) => s === '=')
 
 type Expression = Of<'expression'>
 
@@ -98,7 +107,20 @@ function sameSize(gold: Expression, pred: Expression, g: Node, p: Node, o: Compa
   if (same(g, p)) return true
   // 60° is π/3.
   if (some(g, isDegrees) !== some(p, isDegrees) && (some(g, isPi) || some(p, isPi))) return same(radians(g), radians(p))
+  if (o.parameter !== undefined && sameUpToShift(g, p, o.parameter)) return true
   return !o.strict && same(g, renamedByPlace(p, g))
+}
+
+/** a + bk and a + 7b - bk are the same numbers, where k is any whole number. */
+function sameUpToShift(g: Node, p: Node, parameter: string): boolean {
+  const at = (node: Node, k: number) => replaced(node, parameter, number(k))
+  const [a, c] = [at(g, 0), at(p, 0)]
+  const [step, other] = [difference(at(g, 1), a), difference(at(p, 1), c)]
+  const line = (from: Node, by: Node) => operation('add', [from, operation('multiply', [by, { op: 'symbol', name: parameter }])])
+  const isLinear = sameExpression(g, line(a, step), 6) && sameExpression(p, line(c, other), 6)
+  if (!isLinear || sameExpression(step, number(0), 6)) return false
+  if (!sameExpression(step, other, 6) && !sameExpression(step, negative(other), 6)) return false
+  return isWholeNumber(operation('divide', [difference(a, c), step]))
 }
 
 /** With names for its unknowns that are those of the other, by their order. */

@@ -99,8 +99,12 @@ function sameText(gold: string, pred: string, o: CompareOptions): Found | null {
   if (letters !== undefined) return letters
   const said = [assertion(gold) ?? gold, assertion(pred) ?? pred] as const
   if (said[0] !== gold || said[1] !== pred) return sameWords(...said) ? 'words' : null
+  if (WORDS.test(gold) && WORDS.test(pred) && sameWords(gold, pred)) return 'words'
   return sameValue(gold, pred, o)
 }
+
+/** Letters that would otherwise be a product: yes and Yes. */
+const WORDS = /^[a-zA-Z]{3,}[\s.!]*$/
 
 /** undefined where letters do not decide. */
 function sameLetters(gold: string, pred: string, o: CompareOptions): Found | null | undefined {
@@ -138,17 +142,25 @@ function sameValue(gold: string, pred: string, o: CompareOptions): Found | null 
       undecided = error
     }
   }
-  if (foldText(gold) !== '' && foldText(gold) === foldText(pred) && /\p{L}/u.test(gold) && !/^[a-z]$/i.test(gold)) return 'words'
+  if (/\p{L}/u.test(gold) && compact(gold) === compact(pred)) return 'words'
   if (undecided) throw undecided
   return null
 }
+
+/** A formula that is beyond the parser, but for its spaces. */
+const compact = (text: string): string => text.replace(/\s|\$|\\[,;:! ]/g, '')
+
+/** In front of "where k is an integer". */
+const DECLARATION =
+  /,?\s+(?=(?:where|for|with)\s+(?:any\s+|all\s+)?(?:integers?\s+)?\$?[a-zA-Z]\$?(?:\s+(?:is|are)\b[^,.]{0,20}integers?)?\s*\.?$)/i
 
 /** A number with a comma alone may be a decimal: 1,22. */
 const DECIMAL_COMMA = /^[-+]?\d+,\d+$/
 
 function answerOf(text: string, groupDigits: boolean): Answer {
   const lines = text.trim().split(/\n+/)
-  const joined = lines.length > 1 && lines.length < 10 && lines.every((line) => line.includes('=')) ? lines.join(', ') : text
+  const plain = text.replace(DECLARATION, ', ')
+  const joined = lines.length > 1 && lines.length < 10 && lines.every((line) => line.includes('=')) ? lines.join(', ') : plain
   const decimal = groupDigits && DECIMAL_COMMA.test(joined.trim()) && !/^[-+]?[1-9]\d{0,2},\d{3}$/.test(joined.trim())
   return parseAnswer(decimal ? joined.trim().replace(',', '.') : joined, { groupDigits })
 }

@@ -3,17 +3,18 @@
  * says. An answer that is cut off in the middle is none.
  */
 import { bareFractions, boxes, endOf, FormulaFinder, formulas, numbers } from './candidates.ts'
+import { MAX_ANSWER } from './limits.ts'
 import { isUnitWord } from './units.ts'
 
 export { type ExtractKind, extractCandidates } from './candidates.ts'
 
 const ANCHOR =
-  /(?:(?:final|correct)\s+(?:answer|option|choice)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|选(?=\s{0,4}[(（]?[A-K](?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:is|are|was|must\s+be|should\s+be|would\s+be|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
+  /(?:(?:final|correct)\s+(?:answer|option|choice)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|选(?=\s{0,4}[(（]?[A-K](?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:(?:is|are|was|must\s+be|should\s+be|would\s+be)\b|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
 /** Without one of these behind it, "answer" is a word like any other. */
 const SAYS = /(?:is|are|was|be|[是为=:：])\s*\**\s*$|故选|应选|选\s*$|答案\s*$/i
 const HASHES = /^\s{0,3}#{4}\s*(\S[^\n]*)$/gm
 const JSON_ANSWER = /"(?:final_?)?answer"\s{0,9}:\s{0,9}(?:"((?:[^"\\]|\\.){1,4000})"|([^,"}\s]{1,200}))/gi
-const REASON = /[\s,，;]*(?:\b(?:because|since|as shown|as required|which|due to)\b|因为|由于)[\s\S]*$/i
+const REASON = /\b(?:because|since|as shown|as required|which|due to)\b|因为|由于/i
 
 /** The inside of the last answer block. One that is not closed counts: a policy may stop at the closing tag. */
 function answerBlock(text: string): string | undefined {
@@ -54,7 +55,8 @@ function unwrapped(text: string): string {
 function isMark(s: string, at: number, direction: 1 | -1): boolean {
   const c = s[at] as string
   if (!MARKS.includes(c) || s.length === 1) return false
-  if (c === '*' || c === '_') return s[at + direction] === c || s[at - direction] === c || (direction === 1 && s.endsWith(c))
+  if (c === '*' || c === '_')
+    return s[at + direction] === c || s[at - direction] === c || (direction === 1 ? s.endsWith(c) : s.startsWith(c))
   return direction === 1 || (c !== "'" && c !== '’') || s[0] === c || !/[\w\d)}]/.test(s[at - 1] ?? '')
 }
 
@@ -62,7 +64,7 @@ function isMark(s: string, at: number, direction: 1 | -1): boolean {
 function isPunctuation(s: string, at: number): boolean {
   const c = s[at] as string
   if (!PUNCTUATION.includes(c) || s[at - 1] === '\\') return false
-  if (c === '!') return /[a-zA-Z\s]/.test(s[at - 1] ?? '')
+  if (c === '!') return /^(?:[a-zA-Z]{2}|.?\s)$/.test(s.slice(Math.max(0, at - 2), at))
   return c !== '.' || (s[at - 1] !== '.' && s[at - 1] !== '…')
 }
 
@@ -87,8 +89,14 @@ function withoutDelimiters(clause: string): string {
   return (plain + clause.slice(at)).trim()
 }
 
+/** Up to "because …". */
+function withoutReason(text: string): string {
+  const at = text.search(REASON)
+  return at < 0 ? text : text.slice(0, at).replace(/(?<![\s,，;])[\s,，;]+$/, '')
+}
+
 /** What a sentence states, without its reason. */
-const statement = (text: string): string => unwrapped(withoutDelimiters(unwrapped(sentenceOf(text).replace(REASON, ''))))
+const statement = (text: string): string => unwrapped(withoutDelimiters(unwrapped(withoutReason(sentenceOf(text)))))
 
 const NO_WORDS = /\\[a-zA-Z]+|\b(?:and|or|the|of|a|an|is|in)\b/g
 
@@ -198,12 +206,10 @@ const VERB =
 
 /** A number, fraction or formula that a text without marks ends in; undefined where it is no sentence or has none. */
 export function conclusionOf(given: string): string | undefined {
-  const text = endOf(given).trim()
-  const stripped = unwrapped(
-    text
-      .replace(/\s*\((?=[^()]*[a-zA-Z]{3})[^()]{1,60}\)\s*[.。]?$/, '')
-      .replace(/^(?:about|approximately|roughly|exactly|约|大约)\s*/i, ''),
-  )
+  // WHY so little: what a text concludes stands at its end.
+  const text = given.slice(-MAX_ANSWER).trim()
+  const remarked = text.replace(/\((?=[^()]{0,60}[a-zA-Z]{3})[^()]{1,60}\)[\s.。]{0,4}$/, '')
+  const stripped = unwrapped(remarked.replace(/^(?:about|approximately|roughly|exactly|约|大约)\s*/i, ''))
   if (!isProse(text)) {
     const reasoned = REASON.test(stripped) && !/^\s*(?:yes|no|true|false)\b/i.test(stripped) ? statement(stripped) : stripped
     if (reasoned !== text && reasoned !== '') return reasoned
@@ -211,7 +217,7 @@ export function conclusionOf(given: string): string | undefined {
   }
   const sentences = lastParagraph(text)
   for (const sentence of sentences.toReversed()) {
-    const clause = sentence.replace(REASON, '')
+    const clause = withoutReason(sentence)
     const found = said(clause) ?? said(sentence)
     if (found !== undefined) return found
   }
@@ -233,9 +239,18 @@ function said(sentence: string): string | undefined {
   if (found.length === 0) return undefined
   const behindVerb = found.filter(({ start }) => VERB.test(sentence.slice(Math.max(0, start - 60), start)))
   const best = behindVerb.at(-1) ?? found.at(-1)
-  if (!best) return undefined
+  if (!best || isBound(sentence, best.start, best.end)) return undefined
   return best.kind === 'latex' ? unwrapped(best.text) : withUnit(best.text.trim(), sentence.slice(best.end, best.end + 40))
 }
+
+/** At least 5, 5 or more, not 5: the number bounds the answer, or is not it. */
+const isBound = (sentence: string, start: number, end: number): boolean =>
+  /(?:\b(?:than|least|most|not|over|under|above|below|exceeds?|within|up to|no|nor|except|from)|至[少多]|不[是为]|超过|大于|小于)\s*(?:the\s+)?$/i.test(
+    sentence.slice(Math.max(0, start - 24), start),
+  ) ||
+  /^\s*(?:or\s+(?:more|less|fewer|above|below|\d)|to\s+\d|and\s+(?:above|below|up)|以[上下内]|多)/i.test(
+    sentence.slice(end, end + 20),
+  )
 
 /** Numbers that stand in no formula. */
 function numbersOutside(sentence: string) {

@@ -18,8 +18,8 @@ export const MAX_BITS = 17_000
 /** Items of a list, cells of a matrix. */
 export const MAX_ITEMS = 400
 
-/** About 10 ns each; a usual verdict takes some thousands. */
-const STEPS = 3_000_000
+/** Some 30 ns each, so that the longest verdict takes tens of milliseconds; a usual one takes thousands of them. */
+const STEPS = 1_500_000
 
 let left = STEPS
 

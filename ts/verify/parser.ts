@@ -24,18 +24,19 @@ const FUNCTIONS = new Set(
 )
 const INVERSE: Record<string, string> = { sin: 'arcsin', cos: 'arccos', tan: 'arctan' }
 export class Parser {
-  readonly #tokens: readonly Token[]
+  /** WHY its own: what is left of a split word goes back. */
+  readonly #tokens: Token[]
   /** What ± stands for; ∓ is the other one. */
   readonly #plusMinus: 1 | -1
   #at: number
-  readonly #end: number
+  #end: number
   #depth = 0
   #bars = 0
   /** Indices of sums: there an i is no imaginary unit. */
   readonly #indices = new Set<string>()
 
   constructor(tokens: readonly Token[], plusMinus: 1 | -1 = 1) {
-    this.#tokens = tokens
+    this.#tokens = [...tokens]
     this.#plusMinus = plusMinus
     this.#at = 0
     this.#end = tokens.length
@@ -160,7 +161,14 @@ export class Parser {
     if (!t) return false
     if (t.kind === 'sign') return '([{|'.includes(t.text) && !(t.text === '|' && this.#bars > 0)
     if (t.kind === 'word') return isShort(t)
-    return t.kind !== 'text' && t.kind !== 'end' && t.text !== 'rfloor' && t.text !== 'rceil' && t.text !== 'choose'
+    return (
+      t.kind !== 'text' &&
+      t.kind !== 'end' &&
+      t.text !== 'rfloor' &&
+      t.text !== 'rceil' &&
+      t.text !== 'choose' &&
+      t.text !== 'over'
+    )
   }
 
   #factor(): Node {
@@ -202,8 +210,18 @@ export class Parser {
       return node
     }
     const sign = this.#signs()
+    this.#splitWord()
     const node = this.#atom()
     return sign < 0 ? negative(node) : node
+  }
+
+  /** e^xe^y: an argument without braces is one letter. */
+  #splitWord(): void {
+    const t = this.#peek()
+    if (t?.kind !== 'word' || !/^[a-z]{2,3}$/.test(t.text)) return
+    const rest: Token = { ...t, text: t.text.slice(1), kind: t.text.length > 2 ? 'word' : 'letter', spaced: false }
+    this.#tokens.splice(this.#at, 1, { ...t, text: t.text[0] as string, kind: 'letter' }, rest)
+    this.#end++
   }
 
   /** Both arguments of \frac and \binom. In \frac12 each digit is one. */
@@ -235,6 +253,11 @@ export class Parser {
     const bars = this.#bars
     this.#bars = 0
     const node = this.#sum()
+    if (close === '}' && this.#take('over', 'command')) {
+      const under = this.#sum()
+      this.#expect(close)
+      return operation('divide', [node, under])
+    }
     if (close === '}' && this.#take('choose', 'command')) {
       const below = this.#sum()
       this.#expect(close)

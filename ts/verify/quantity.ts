@@ -79,8 +79,9 @@ function withUnit(number_: readonly Token[], rest: readonly Token[]): Quantity |
   if (value.unit?.dimension === 'percent^1') {
     return { node: operation('divide', [node, number(100)]), value: { isPercent: true }, isCertain: true }
   }
-  const isLetter = rest[0]?.kind === 'letter' && !rest[0].roman
-  return { node, value, isCertain: !isLetter }
+  const isPlain = rest[0]?.kind === 'letter' || (rest[0]?.kind === 'word' && rest[0].text.length < 4)
+  const isProduct = isPlain && !rest[0]?.roman && (rest[0]?.kind === 'letter' || number_.at(-1)?.kind !== 'number')
+  return { node, value, isCertain: !isProduct }
 }
 
 function unitOrNoun(rest: readonly Token[]): Quantity['value'] | undefined {

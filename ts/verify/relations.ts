@@ -1,8 +1,8 @@
 /** Equations, inequalities, and names that are given a value. */
 import { type CompareOptions, compareSets, compareValues, type Method, type Of, sameMultiset, sameSequence } from './compare.ts'
 import { isInequality, isUnknown } from './intervals.ts'
-import { type Equation, proportion } from './same.ts'
-import { symbolsOf } from './tree.ts'
+import { type Equation, proportion, sameExpression } from './same.ts'
+import { call, symbolsOf } from './tree.ts'
 import type { Value } from './value.ts'
 
 type Relation = Of<'relation'>
@@ -89,15 +89,26 @@ function compareInequalities(gold: Relation, pred: Relation): Method | null {
   return factor > 0 || (factor < 0 && g.sign === '≠') ? 'relation' : null
 }
 
-const SYMMETRIC = new Set(['∥', '⊥', '≅', '∼', '≡'])
+const SYMMETRIC = new Set(['∥', '⊥', '≅', '∼'])
 
 /** Sides that are equal one by one; of AB ∥ CD in either order. */
 function compareSigns(gold: Relation, pred: Relation, o: CompareOptions): Method | null {
   if (gold.signs.join() !== pred.signs.join() || gold.signs[0] === '=' || isInequality(gold.signs[0] as string)) return null
+  if (gold.signs[0] === '≡') return sameCongruence(gold.sides, pred.sides, o) ? 'relation' : null
   if (sameSequence(gold.sides, pred.sides, o)) return 'relation'
   const isTurned =
     gold.signs.length === 1 && SYMMETRIC.has(gold.signs[0] as string) && sameSequence(gold.sides, pred.sides.toReversed(), o)
   return isTurned ? 'relation' : null
+}
+
+/** x ≡ 10 (mod 7) is x ≡ 3 (mod 7). */
+function sameCongruence(gold: readonly Value[], pred: readonly Value[], o: CompareOptions): boolean {
+  if (sameSequence(gold, pred, o)) return true
+  const [g, p] = [gold, pred].map(([, residue, modulus]) =>
+    residue?.kind === 'expression' && modulus?.kind === 'expression' ? call('mod', residue.node, modulus.node) : undefined,
+  )
+  const isSameFrame = sameSequence([gold[0], gold[2]] as Value[], [pred[0], pred[2]] as Value[], o)
+  return g !== undefined && p !== undefined && isSameFrame && sameExpression(g, p, o.precision)
 }
 
 interface Assignment {

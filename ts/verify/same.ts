@@ -2,16 +2,18 @@
  * Whether two expressions are equal: exactly where normal forms tell, else by values with more bits than a coincidence
  * has, at points that are the same in every run.
  */
-import { addRatios, multiplyRatios, negateRatio, type Ratio, rationalOf } from './forms.ts'
+import { addForms, addRatios, type Form, multiplyRatios, negateRatio, type Ratio, rationalOf, scaleForm } from './forms.ts'
 import { Undecided, Undefined } from './limits.ts'
 import { Normalizer } from './normal.ts'
-import { absolute, compare, divide, fraction, type Rational, subtract, whole } from './rational.ts'
+import { absolute, compare, divide, fraction, negate, type Rational, subtract, whole } from './rational.ts'
 import { magnitude, type Real } from './real.ts'
 import { type Decimal, difference, literal, type Node, some, symbolsOf } from './tree.ts'
 import type { Complex } from './value-of.ts'
 
 /** Points at which equal expressions of unknowns must both have a value. */
 const REQUIRED = 4
+/** More tell nothing new. */
+const ENOUGH = 8
 const isInfinite = (node: Node): -1 | 0 | 1 => {
   if (node.op === 'constant' && node.name === 'infinity') return 1
   const [left, right] = node.op === 'multiply' ? node.args : []
@@ -62,7 +64,7 @@ function agreesAtPoints(
     try {
       if (!isComplex && !sides.every((side) => isReal(n, side))) continue
       if (!isZero(n, differenceAt(n))) return false
-      agreed++
+      if (++agreed === ENOUGH) return true
     } catch (error) {
       if (error instanceof Undecided) why = error
       else if (!(error instanceof Undefined)) throw error
@@ -83,17 +85,26 @@ const POINTS: readonly (readonly [n: number, d: number])[] = [
   [37, 23], [-29, 17], [5, 1], [19, 31], [-3, 1], [113, 7], [7, 1], [-211, 13], [3, 1], [-71, 97],
 ] // biome-ignore format: a table
 
-/** All positive, all whole, then mixed. */
+/** So many unknowns get values of the list before it starts again, each time stretched. */
+const ROUND = 10
+
+const broken = (k: number, i: number): Rational => {
+  const [n, d] = POINTS[(k + 3 * i) % ROUND] as [number, number]
+  return fraction(BigInt(n * (13 + Math.floor(i / ROUND))), BigInt(d * 13))
+}
+const wholeAt = (k: number, i: number): Rational => whole(2 + ((i * 5 + k * 3) % 11) + 11 * Math.floor(i / 11))
+
+/** First one of each kind: positive, mixed, whole, large of either sign; then more of them. */
 export function* points(unknowns: readonly string[]): Generator<Map<string, Rational>> {
   const at = (pick: (i: number) => Rational) => new Map(unknowns.map((name, i) => [name, pick(i)]))
-  const one = (k: number, sign: bigint) =>
-    fraction(sign * BigInt(POINTS[k % POINTS.length]?.[0] as number), BigInt(POINTS[k % POINTS.length]?.[1] as number))
-  const size = (r: Rational) => absolute(r)
-  for (let k = 0; k < 3; k++) yield at((i) => size(one(3 * i + k, 1n)))
-  for (let k = 0; k < 4; k++) yield at((i) => whole(2 + ((i * 5 + k * 3) % 11)))
-  for (let k = 0; k < POINTS.length; k++) yield at((i) => one(k + 3 * i, (i + k) % 4 === 3 ? -1n : 1n))
+  yield at((i) => absolute(broken(0, i)))
+  yield at((i) => broken(1, i))
+  yield at((i) => wholeAt(0, i))
   yield at((i) => fraction(BigInt(-(i + 1) * 1009), 3n))
   yield at((i) => fraction(BigInt((i + 2) * 1013), 7n))
+  for (let k = 2; k < ROUND; k++) yield at((i) => broken(k, i))
+  for (let k = 1; k < 4; k++) yield at((i) => wholeAt(k, i))
+  for (let k = 1; k < 4; k++) yield at((i) => absolute(broken(k, i)))
 }
 
 /** Two expressions without unknowns: equal, or one a decimal that rounds the other. @throws Undecided */
@@ -158,6 +169,27 @@ export function order(a: Node, b: Node): -1 | 0 | 1 | undefined {
   }
 }
 
+/** Whether an expression is a whole number, whatever its unknowns are. */
+export function isWholeNumber(node: Node): boolean {
+  try {
+    const { over, under } = new Normalizer().ratio(node)
+    const value = over.size === 0 ? whole(0) : proportionOf(over, under)
+    return value !== undefined && value.d === 1n
+  } catch (error) {
+    if (error instanceof Undefined) return false
+    throw error
+  }
+}
+
+/** c where one form is c times the other. */
+function proportionOf(over: Form, under: Form): Rational | undefined {
+  const [key] = under.keys()
+  const [a, b] = [over.get(key as string), under.get(key as string)]
+  if (!a || !b) return undefined
+  const c = divide(a.c, b.c)
+  return addForms(over, scaleForm(under, negate(c))).size === 0 ? c : undefined
+}
+
 export interface Equation {
   left: Node
   right: Node
@@ -191,7 +223,7 @@ export function proportion(a: Equation, b: Equation): -1 | 0 | 1 {
         const cross = addRatios(multiplyRatios(x, first.y), negateRatio(multiplyRatios(y, first.x)))
         if (!isZero(n, cross)) return 0
       }
-      agreed++
+      if (++agreed === ENOUGH) return sign
     } catch (error) {
       if (!(error instanceof Undefined) && !(error instanceof Undecided)) throw error
     }

@@ -135,7 +135,7 @@ class Tokenizer {
     if (isDecimal) {
       const start = this.#at
       if (!text.includes('.')) this.#at++
-      const first = this.#take(REPEATING) ?? (text.includes('.') ? this.#take(RECURRING) : null)
+      const first = this.#take(REPEATING) ?? this.#take(RECURRING)
       if (first) {
         let period = first[1] ?? first[2] ?? ''
         // Two dots: the period reaches from the one to the other.
@@ -199,7 +199,9 @@ class Tokenizer {
 
   #textGroup(): undefined {
     const inner = this.#group()
-    const words = inner.replace(/[~\s]+/g, ' ').trim()
+    const spaced = inner.replace(/[~\s]+/g, ' ').trim()
+    // \mathrm { c m }, as a scanner writes it
+    const words = /^(?:[a-zA-Z] )+[a-zA-Z]$/.test(spaced) ? spaced.replace(/ /g, '') : spaced
     if (words === ',') return this.#push('sign', ',')
     if (words === '') {
       this.#spaced = true

@@ -63,6 +63,13 @@ export function renamed(node: Node, names: ReadonlyMap<string, string>): Node {
   return 'args' in node ? { ...node, args: node.args.map((arg) => renamed(arg, names)) } : node
 }
 
+/** With another expression for one of its unknowns. */
+export function replaced(node: Node, name: string, by: Node): Node {
+  if (node.op === 'symbol') return node.name === name ? by : node
+  if (node.op === 'matrix') return { op: 'matrix', rows: node.rows.map((row) => row.map((cell) => replaced(cell, name, by))) }
+  return 'args' in node ? { ...node, args: node.args.map((arg) => replaced(arg, name, by)) } : node
+}
+
 /** The value of a number, perhaps with a sign or a power of ten, and how it was written. */
 export function literal(node: Node): { node: Node; decimal: Decimal | undefined } | undefined {
   if (node.op === 'number') return { node, decimal: node.decimal }

@@ -52,8 +52,10 @@ function isBalanced(tokens: readonly Token[]): boolean {
 }
 
 export function parseAnswer(text: string, options: TokenizeOptions): Answer {
-  const tokens = tokenize(text, options)
   const parameters = new Set<string>()
+  // WHY first: one hundred and five is no list.
+  const numeral = readNumeral(text)
+  const tokens = tokenize(numeral ?? text, options)
   if (!isBalanced(tokens)) return { value: { kind: 'words', text }, parameters }
   const value = new AnswerParser(text, parameters).list(stripEnds(tokens))
   return { value, parameters }
@@ -123,7 +125,8 @@ class AnswerParser {
     const tokens = part.filter((t) => !isSign(t, '(', ')'))
     const set = /^(?:Z|N)(?:[\^_].*)?$/
     const at = tokens.findIndex((t) => isSign(t, '∈'))
-    if (at > 0 && set.test(textOfTokens(tokens.slice(at + 1)).replace(/^\\/, ''))) {
+    const isNames = at > 0 && tokens.slice(0, at).every((t) => t.kind === 'letter' || isSign(t, ',', 'and'))
+    if (isNames && set.test(textOfTokens(tokens.slice(at + 1)).replace(/^\\/, ''))) {
       const letters = tokens.slice(0, at).filter((t) => t.kind === 'letter')
       if (letters.length === 0) return false
       for (const letter of letters) this.#parameters.add(letter.text)
@@ -180,8 +183,19 @@ class AnswerParser {
       }
     }
     if (kept.parts.length === 1) return this.side(kept.parts[0] as Token[])
+    if (kept.signs.length === 1 && kept.signs[0] === '≡') return this.#congruence(kept.parts as [Token[], Token[]])
     const left = textOfTokens(kept.parts[0] as Token[])
     return { kind: 'relation', sides: kept.parts.map((part) => this.side(part)), signs: kept.signs, left }
+  }
+
+  /** x ≡ 3 (mod 7): the sides are x, 3 and 7. */
+  #congruence([left, right]: [Token[], Token[]]): Value {
+    const at = right.findIndex((t) => isSign(t, 'mod'))
+    const isBracketed = at > 0 && isSign(right[at - 1], '(')
+    const residue = at < 0 ? right : right.slice(0, isBracketed ? at - 1 : at)
+    const modulus = at < 0 ? [] : right.slice(at + 1, isBracketed ? -1 : undefined)
+    const sides = [left, residue, ...(modulus.length > 0 ? [modulus] : [])].map((side) => this.side(side))
+    return { kind: 'relation', sides, signs: ['≡'], left: textOfTokens(left) }
   }
 
   /** What stands on one side of a relation. */
