@@ -1,5 +1,6 @@
 /** `mm-prm inspect MODEL`: what a checkpoint folder holds, without loading its weights. */
 import { modelFiles } from '../engine/folder-files.ts'
+import { checkModelFolder } from '../engine/model-folder.ts'
 import { loadNative } from '../engine/native.ts'
 import { type Command, EXIT, readOptions, UsageError } from './command.ts'
 import { formatRows } from './table.ts'
@@ -12,6 +13,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const { values, positionals } = readOptions(argv, { json: { type: 'boolean' } }, 1)
   if (positionals[0] === undefined) throw new UsageError('inspect needs a model folder')
   modelFiles(positionals[0])
+  await checkModelFolder(positionals[0])
   const summary = loadNative().inspectModel(positionals[0])
   process.stdout.write(values.json ? `${JSON.stringify(summary)}\n` : formatRows(summary))
   return EXIT.ok

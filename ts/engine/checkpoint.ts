@@ -3,12 +3,13 @@
  * preprocessing settings, and what the checkpoint records about its own scoring. Weights and the model's
  * dimensions are read natively.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { invalidModel } from '../contracts/errors.ts'
 import { type RecordedScoring, readRecordedScoring } from './families/index.ts'
 import { modelFiles } from './folder-files.ts'
+import { checkModelFolder } from './model-folder.ts'
 import type { NativeVisionInfo, TileOptions } from './native.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
@@ -103,12 +104,10 @@ async function readPreprocessor(path: string): Promise<z.output<typeof preproces
   return own ?? preprocessorSchema.parse({})
 }
 
-/** @throws EngineError INVALID_MODEL naming the file and key */
+/** @throws EngineError INVALID_MODEL naming the file and key, UNSUPPORTED_MODEL */
 export async function readCheckpointFolder(folder: string): Promise<CheckpointFolder> {
   const path = resolve(folder)
-  const info = await stat(path).catch(() => undefined)
-  if (!info?.isDirectory())
-    throw invalidModel(`${path}: ${info ? 'not a folder' : 'no such folder'}; a checkpoint folder is expected`)
+  await checkModelFolder(path)
   modelFiles(path)
   const config = await readJson(path, 'config.json', configSchema)
   if (!config) throw invalidModel(`${path}: config.json is missing`)

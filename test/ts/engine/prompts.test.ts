@@ -151,8 +151,16 @@ test('what cannot be recognised lists the families; what is recorded is taken', 
   assert.match(refusal(() => resolve('auto', badTemplate)).message, /no scoring template "nope"/)
   assert.is(refusal(() => resolve('auto', { recorded: { scoring: 'mm-prn' } })).code, 'ERR_ENGINE_INVALID_MODEL')
   assert.is(resolve('auto', { recorded: { scoring: 'math-shepherd' }, pieceId: () => 1 }).name, 'math-shepherd')
-  assert.is(resolve('auto', { pieceId: () => 1 }).name, 'mm-prm')
-  assert.is(resolve('auto', { pieceId: () => 1, hasRewardHead: true }).name, 'qwen2.5-math-prm')
+  for (const architecture of ['InternVLChatModel', 'InternVLForConditionalGeneration']) {
+    assert.is(resolve('auto', { pieceId: () => 1, architecture }).name, 'mm-prm')
+    assert.match(refusal(() => resolve('auto', { architecture })).message, /do not tell how it scores/)
+  }
+  const reward = { hasRewardHead: true, architecture: 'Qwen2ForProcessRewardModel' }
+  assert.is(resolve('auto', { ...reward, pieceId: () => 1 }).name, 'qwen2.5-math-prm')
+  for (const architecture of ['LlamaForCausalLM', 'Qwen2ForCausalLM', 'InternLM2ForCausalLM']) {
+    assert.match(refusal(() => resolve('auto', { architecture, pieceId: () => 1 })).message, /do not tell how it scores/)
+    assert.is(resolve('mm-prm', { architecture, pieceId: () => 1 }).name, 'mm-prm')
+  }
 })
 
 test('a recorded template decides the prompt', async () => {

@@ -15,7 +15,9 @@ function templateOf(traits: CheckpointTraits) {
 export const mmPrm: FamilyDefinition = {
   name: 'mm-prm',
   head: 'vocabulary',
-  recognise: (traits) => !traits.hasRewardHead && traits.pieceId('<prm>') !== undefined,
+  // WHY the architecture too: others add a token of this name to models that are asked in other words.
+  recognise: ({ architecture, hasRewardHead, pieceId }) =>
+    !hasRewardHead && architecture.startsWith('InternVL') && pieceId('<prm>') !== undefined,
   create(traits) {
     const template = templateOf(traits)
     const [yes, no] = [traits.pieceId('Yes'), traits.pieceId('No')]

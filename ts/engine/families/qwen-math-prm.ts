@@ -9,7 +9,7 @@ const MARKER = '<extra_0>'
 export const qwenMathPrm: FamilyDefinition = {
   name: 'qwen2.5-math-prm',
   head: 'classes',
-  recognise: (traits) => traits.hasRewardHead && traits.pieceId(MARKER) !== undefined,
+  recognise: ({ architecture, pieceId }) => architecture === 'Qwen2ForProcessRewardModel' && pieceId(MARKER) !== undefined,
   create: () => ({
     name: 'qwen2.5-math-prm',
     prompt(tokenizer, { question, steps, numImageTokens }) {

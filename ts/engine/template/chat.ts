@@ -1,7 +1,7 @@
 /** The folder's own chat template (Jinja), with users' text kept apart from special tokens. */
-import { Template } from '@huggingface/jinja'
 import { invalidArgument, invalidModel } from '../../contracts/errors.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { BoundedTemplate, TemplateLimit } from './jinja.ts'
 import { PromptText } from './prompt-text.ts'
 
 export interface ChatMessage {
@@ -38,15 +38,16 @@ export function renderChat(
       eos_token: eosToken,
     })
   } catch (error) {
+    if (error instanceof TemplateLimit) throw invalidModel(`chat template: ${error.message}`, error)
     throw invalidArgument(`the chat template refuses these messages: ${(error as Error).message}`, error)
   }
   prompt += text.user(answer)
   return { text: text.restore(prompt), ids: text.encode(prompt) }
 }
 
-function compile(template: string): Template {
+function compile(template: string): BoundedTemplate {
   try {
-    return new Template(template)
+    return new BoundedTemplate(template)
   } catch (error) {
     throw invalidModel(`chat template: ${(error as Error).message}`, error)
   }

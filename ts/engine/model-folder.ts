@@ -1,0 +1,72 @@
+/** What a folder is that is no model, said before anything of it is parsed: adapters, files not fetched, foreign heads. */
+import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { EngineError, invalidModel } from '../contracts/errors.ts'
+import { lfsPointer, POINTER_BYTES } from '../contracts/lfs.ts'
+
+const WEIGHTS = /^(model.*\.safetensors(\.index\.json)?|pytorch_model.*\.bin(\.index\.json)?)$/
+const ADAPTER_WEIGHTS = /^adapter_model\.(safetensors|bin)$/
+const ADAPTER_CONFIG = 'adapter_config.json'
+const READ_BY_ENGINE = /\.(safetensors|json|model|txt|jinja)$/
+
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'))
+  } catch {
+    return {} // who needs the file says what is wrong with it
+  }
+}
+
+async function checkFetched(path: string): Promise<void> {
+  const info = await stat(path).catch(() => undefined)
+  if (!info?.isFile() || info.size > POINTER_BYTES) return
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(POINTER_BYTES), 0, POINTER_BYTES, 0)
+    const pointer = lfsPointer(buffer.subarray(0, bytesRead))
+    if (pointer) throw invalidModel(`${path}: ${pointer}`)
+  } finally {
+    await file.close()
+  }
+}
+
+async function checkNoAdapter(folder: string, names: readonly string[]): Promise<void> {
+  const weights = names.find((name) => ADAPTER_WEIGHTS.test(name))
+  if (!names.includes(ADAPTER_CONFIG) && !weights) return
+  const { base_model_name_or_path: base, peft_type: type } = await readJson(join(folder, ADAPTER_CONFIG))
+  const kind = `${type === 'LORA' ? 'a LoRA adapter' : 'an adapter'} for ${typeof base === 'string' ? base : 'another model'}`
+  const merge = 'merge it into that model first (merge_and_unload of PEFT) and open the result'
+  if (!names.includes('config.json') || !names.some((name) => WEIGHTS.test(name))) {
+    throw invalidModel(`${folder}: holds ${kind}, and no whole model; ${merge}`)
+  }
+  if (weights)
+    throw invalidModel(`${folder}: ${weights} beside whole weights is ${kind}, and would be left out; ${merge}, or remove it`)
+}
+
+/** The commonest way to train a PRM elsewhere saves a head that is not read. */
+async function checkHead(folder: string): Promise<void> {
+  const { architectures } = await readJson(join(folder, 'config.json'))
+  const name: unknown = Array.isArray(architectures) ? architectures[0] : undefined
+  if (typeof name !== 'string' || !name.endsWith('ForTokenClassification')) return
+  throw new EngineError(
+    'ERR_ENGINE_UNSUPPORTED_MODEL',
+    `${join(folder, 'config.json')}: "architectures" is "${name}": one linear layer that classifies tokens (score.weight, read at ` +
+      "the token of the step separator), as TRL's PRMTrainer saves it. That layout is not supported; Qwen2ForProcessRewardModel " +
+      '(two layers, read at <extra_0>) is, and so are models that score by their vocabulary (mm-prm, math-shepherd)',
+  )
+}
+
+/**
+ * Nothing where the folder may be a model.
+ * @throws EngineError INVALID_MODEL (no folder, an adapter, a file that Git LFS did not fetch), UNSUPPORTED_MODEL (its head)
+ */
+export async function checkModelFolder(path: string): Promise<void> {
+  const folder = resolve(path)
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    const what = { ENOENT: 'no such folder', ENOTDIR: 'not a folder' }[error.code ?? ''] ?? error.message
+    throw invalidModel(`${folder}: ${what}; a checkpoint folder is expected`, error)
+  })
+  for (const name of names) if (READ_BY_ENGINE.test(name)) await checkFetched(join(folder, name))
+  await checkNoAdapter(folder, names)
+  await checkHead(folder)
+}
