@@ -4,7 +4,7 @@
 #include <atomic>
 #include <ctime>
 
-#include "base/aligned_buffer.h"
+#include "cpu/aligned_buffer.h"
 #include "kernels/roof/roof.h"
 
 namespace mmprm {

@@ -1,6 +1,6 @@
 // The machine's limits, measured with the same threads and in the same minutes as the kernels.
 #pragma once
-#include "base/thread_pool.h"
+#include "cpu/thread_pool.h"
 #include "kernels/kernel_case.h"
 
 namespace mmprm {

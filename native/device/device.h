@@ -17,6 +17,7 @@ struct DeviceInfo {
   char kind[16] = {};          // "cpu", "cuda"
   char name[96] = {};          // "avx512bf16, 2 threads", "NVIDIA H100 80GB HBM3"
   char result_class[32] = {};  // "avx2", "sm80", "sm90": bits are equal within one class
+  int32_t num_threads = 0;     // of a CPU
   uint64_t total_bytes = 0;
   // Rows that stay close between two products; a graph works its rows off in such blocks.
   int32_t row_block = 512;

@@ -6,6 +6,7 @@
 namespace mmprm {
 
 constexpr int kPageTokens = 16;
+constexpr int kMaxHeadDim = 256;  // D is even and at most this
 
 struct PageShape {
   int32_t layers = 0, heads_G = 0, head_dim_D = 0;

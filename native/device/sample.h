@@ -1,5 +1,7 @@
 // Drawing tokens on the device that holds the logits: only ids and log-probabilities come back.
 #pragma once
+#include <span>
+
 #include "device/tensor.h"
 #include "include/engine/sampling.h"
 
@@ -7,6 +9,13 @@ namespace mmprm {
 
 struct TokenCount {
   int32_t token = 0, times = 0;
+};
+
+// What penalties see of a sequence: distinct tokens in the scope of the repetition penalty, and distinct
+// generated tokens with how often each came.
+struct SeenTokens {
+  std::span<const int32_t> repeated;
+  std::span<const TokenCount> generated;
 };
 
 // One token to be drawn. Host memory: SampleOp is no part of a graph.
@@ -17,7 +26,7 @@ struct Draw {
   uint64_t seed = 0;
   uint32_t sample = 0, position = 0;  // see sampling_uniform()
   SamplingParams params;
-  const int32_t* repeated = nullptr;  // distinct tokens that the repetition penalty sees
+  const int32_t* repeated = nullptr;  // see SeenTokens
   const TokenCount* generated = nullptr;
   int32_t num_repeated = 0, num_generated = 0;
 

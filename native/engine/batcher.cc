@@ -12,6 +12,11 @@ std::exception_ptr aborted_error() {
   return std::make_exception_ptr(Error(ErrorCode::kAborted, "the call was aborted"));
 }
 
+std::exception_ptr no_finite_logit() {
+  return std::make_exception_ptr(
+      Error(ErrorCode::kInternal, "the model's logits hold no finite number to choose from"));
+}
+
 ReadoutId readout_id(const ForwardRequest& request) {
   const bool pair = request.output == Output::kPair;
   return {static_cast<int>(request.output), {pair ? request.pair[0] : 0, pair ? request.pair[1] : 0}};
@@ -32,7 +37,7 @@ SchedulerOptions scheduler_options(const DecoderSpec& s) {
 }  // namespace
 
 std::vector<TokenKey> to_keys(const std::vector<int32_t>& tokens, int32_t image_token,
-                              const Batcher::Images& images, int width) {
+                              const Batcher::Images& images) {
   std::vector<TokenKey> keys;
   size_t image = 0;
   uint32_t row = 0;
@@ -42,7 +47,7 @@ std::vector<TokenKey> to_keys(const std::vector<int32_t>& tokens, int32_t image_
       continue;
     }
     keys.push_back(image_key(images.at(image)->id, row));
-    if (++row == images[image]->rows.size() / width) {
+    if (++row == images[image]->num_rows()) {
       ++image;
       row = 0;
     }
@@ -50,26 +55,24 @@ std::vector<TokenKey> to_keys(const std::vector<int32_t>& tokens, int32_t image_
   return keys;
 }
 
-Batcher::Batcher(Decoder& decoder, const DecoderSpec& spec, DType kv_dtype, int num_pages)
-    : decoder_(decoder),
-      kv_(spec.layers_L, spec.kv_heads_G, spec.head_dim_D, kv_dtype, num_pages),
-      pool_(num_pages),
+Batcher::Batcher(Device& device, Decoder& decoder, const DecoderSpec& spec, const Pages& pages,
+                 const ImageSlab& image_rows)
+    : device_(device),
+      decoder_(decoder),
+      pages_(pages),
+      image_rows_(image_rows),
+      pool_(pages.count),
       cache_(pool_),
-      scheduler_(pool_, cache_, scheduler_options(spec)),
-      bytes_per_page_(page_bytes(spec, kv_dtype)) {}
+      scheduler_(pool_, cache_, scheduler_options(spec)) {}
 
 Batcher::~Batcher() = default;
-
-size_t Batcher::page_bytes(const DecoderSpec& spec, DType kv_dtype) {
-  return KvStore::page_bytes(spec.layers_L, spec.kv_heads_G, spec.head_dim_D, kv_dtype);
-}
 
 void Batcher::add(uint64_t handle, std::shared_ptr<const GenerateRequest> request, Images images,
                   CancelFlag cancelled, std::function<void(std::vector<TokenEvent>)> on_tokens,
                   Callback<GenerateResult> callback) {
   const GenerateRequest& r = *request;
-  const GroupId id = scheduler_.add(GenerateGroup{to_keys(r.prompt, r.image_token, images, decoder_.width()),
-                                                  r.num_samples, r.max_tokens, r.stop_ids});
+  const GroupId id = scheduler_.add(
+      GenerateGroup{to_keys(r.prompt, r.image_token, images), r.num_samples, r.max_tokens, r.stop_ids});
   tasks_[id] = std::make_unique<GenerateTask>(handle, std::move(request), std::move(cancelled),
                                               std::move(images), std::move(on_tokens), std::move(callback));
   stalled_ = false;
@@ -80,12 +83,12 @@ bool Batcher::try_add(std::shared_ptr<const ForwardRequest> request, Images imag
   const ForwardRequest& r = *request;
   ScoreGroup group;
   for (const std::vector<int32_t>& tokens : r.sequences) {
-    group.sequences.push_back(to_keys(tokens, r.image_token, images, decoder_.width()));
+    group.sequences.push_back(to_keys(tokens, r.image_token, images));
   }
   group.wanted = r.wanted;
   group.readout = readout_id(r);
   if (!scheduler_.fits(group)) return false;
-  const int width = r.output == Output::kPair ? 2 : decoder_.num_classes();
+  const int width = r.output == Output::kPair ? 2 : decoder_.head_width();
   const GroupId id = scheduler_.add(std::move(group));
   tasks_[id] = std::make_unique<ScoreTask>(std::move(request), width, std::move(cancelled), std::move(images),
                                            std::move(callback));
@@ -117,19 +120,24 @@ bool Batcher::has_work() const {
   return (!stalled_ && scheduler_.has_work()) || std::any_of(tasks_.begin(), tasks_.end(), cancelled);
 }
 
-void Batcher::step(KernelRunner run) {
+void Batcher::step(const Decoder::Stop& check_closing) {
   const auto start = std::chrono::steady_clock::now();
   const double busy_before = model_ms_ + sampling_ms_;
   drop_cancelled();
-  const Step step = scheduler_.plan();
+  Step step = scheduler_.plan();
   stalled_ = step.empty();
   if (!step.empty()) {
-    run.abandoned = when_all_cancelled(step);
+    name_image_rows(step);
+    name_readouts(step);
+    const Decoder::Stop check_cancelled = when_all_cancelled(step);
     try {
-      compute(step, run);
+      const Decoder::StepOutput out = compute(step, [&] {
+        check_closing();
+        check_cancelled();
+      });
       scheduler_.commit(step);
-      draw_tokens(step, run);
-      read_scores(step, run);
+      draw_tokens(step, out.logits);
+      read_scores(step, out);
     } catch (...) {
       // Nothing of the step counts: whoever took part fails with it.
       for (const StepOutput& output : step.outputs) fail(output.group, std::current_exception());
@@ -148,77 +156,81 @@ void Batcher::drop_cancelled() {
   for (GroupId id : cancelled) fail(id, aborted_error());
 }
 
-std::function<bool()> Batcher::when_all_cancelled(const Step& step) const {
+Decoder::Stop Batcher::when_all_cancelled(const Step& step) const {
   std::vector<CancelFlag> flags;
   const auto add = [&](GroupId id) { flags.push_back(tasks_.at(id)->cancelled); };
   for (const StepOutput& output : step.outputs) add(output.group);
   for (const Step::Slice& slice : step.prefill) add(slice.group);
   return [flags] {
-    return std::all_of(flags.begin(), flags.end(), [](const CancelFlag& f) { return f && f->load(); });
+    const auto set = [](const CancelFlag& f) { return f && f->load(); };
+    if (std::all_of(flags.begin(), flags.end(), set)) std::rethrow_exception(aborted_error());
   };
 }
 
-void Batcher::compute(const Step& step, const KernelRunner& run) {
-  for (const PageOp& op : step.plan.page_ops) {
-    if (op.from < 0) {
-      kv_.clear_page(op.to);
-    } else {
-      kv_.copy_page(op.from, op.to);
-    }
-  }
-  const std::vector<float> image_rows = gather_image_rows(step);
-  const auto start = std::chrono::steady_clock::now();
-  decoder_.step(step.plan, kv_.layers(), image_rows.data(), run);
-  model_ms_ += milliseconds_since(start);
-}
-
-std::vector<float> Batcher::gather_image_rows(const Step& step) const {
-  std::vector<float> rows;
-  if (step.image_rows.empty()) return rows;
+// Tokens that mean image rows get their places in the slab.
+void Batcher::name_image_rows(Step& step) const {
+  if (step.image_rows.empty()) return;
   std::map<uint32_t, const EmbeddedImage*> by_id;
-  for (const auto& [id, task] : tasks_) {
-    for (const auto& image : task->images) by_id[image->id] = image.get();
+  for (const Step::Slice& slice : step.prefill) {
+    for (const auto& image : tasks_.at(slice.group)->images) by_id[image->id] = image.get();
   }
-  const size_t C = decoder_.width();
-  for (TokenKey key : step.image_rows) {
-    const auto row = by_id.at(image_of(key))->rows.begin() + image_row_of(key) * C;
-    rows.insert(rows.end(), row, row + C);
+  for (int32_t& token : step.plan.tokens_T) {
+    if (token >= 0) continue;
+    const TokenKey key = step.image_rows[-1 - token];
+    token = -1 - by_id.at(image_of(key))->slab_row(image_row_of(key));
   }
-  return rows;
 }
 
-void Batcher::draw_tokens(const Step& step, const KernelRunner& run) {
-  std::vector<int32_t> rows;
-  std::vector<std::pair<GroupId, int>> samples;
-  draws_.clear();
+// What becomes of each output row: all logits for samples and classes, two for pairs.
+void Batcher::name_readouts(Step& step) const {
   for (size_t i = 0; i < step.outputs.size(); ++i) {
     const StepOutput& output = step.outputs[i];
+    const int32_t index = static_cast<int32_t>(i);
+    if (output.score >= 0) {
+      const ForwardRequest& r = *static_cast<const ScoreTask&>(*tasks_.at(output.group)).request;
+      if (r.output == Output::kPair) {
+        step.plan.pair_outputs.push_back({index, {r.pair[0], r.pair[1]}});
+      } else {
+        step.plan.head_outputs.push_back(index);
+      }
+    } else if (!output.samples.empty()) {
+      step.plan.head_outputs.push_back(index);
+    }
+  }
+}
+
+Decoder::StepOutput Batcher::compute(const Step& step, const Decoder::Stop& stop) {
+  const auto start = std::chrono::steady_clock::now();
+  const Decoder::StepOutput out = decoder_.step(step.plan, pages_, image_rows_.rows(), stop);
+  model_ms_ += milliseconds_since(start);
+  return out;
+}
+
+void Batcher::draw_tokens(const Step& step, const Tensor& logits) {
+  std::vector<std::pair<GroupId, int>> samples;
+  draws_.clear();
+  for (size_t row = 0; row < step.plan.head_outputs.size(); ++row) {
+    const StepOutput& output = step.outputs[step.plan.head_outputs[row]];
     if (output.samples.empty()) continue;
     const auto& task = static_cast<const GenerateTask&>(*tasks_.at(output.group));
     for (int sample : output.samples) {
-      draws_.push_back(task.draw_for(sample, static_cast<int>(rows.size())));
+      draws_.push_back(task.draw_for(sample, static_cast<int>(row)));
       draws_.back().shares_row = output.samples.size() > 1;
       samples.push_back({output.group, sample});
     }
-    rows.push_back(static_cast<int32_t>(i));
   }
-  if (rows.empty()) return;
+  if (draws_.empty()) return;
 
-  const int V = decoder_.vocab();
-  logits_.reserve(rows.size() * V * sizeof(float));
-  auto start = std::chrono::steady_clock::now();
-  decoder_.read_logits(rows, logits_.as<float>(), run);
-  model_ms_ += milliseconds_since(start);
-  start = std::chrono::steady_clock::now();
-  draw_all(draws_, logits_.as<float>(), V, run.pool);
+  const auto start = std::chrono::steady_clock::now();
+  device_.sample({logits, draws_.data(), static_cast<int32_t>(draws_.size())});
   sampling_ms_ += milliseconds_since(start);
 
   for (size_t i = 0; i < draws_.size(); ++i) {
     const auto [group, sample] = samples[i];
     const auto found = tasks_.find(group);
     if (found == tasks_.end()) continue;  // failed by a sibling's draw
-    if (draws_[i].error) {
-      fail(group, draws_[i].error);
+    if (draws_[i].token < 0) {
+      fail(group, no_finite_logit());
       continue;
     }
     const FinishReason finish = scheduler_.append(group, sample, draws_[i].token);
@@ -229,24 +241,22 @@ void Batcher::draw_tokens(const Step& step, const KernelRunner& run) {
   }
 }
 
-void Batcher::read_scores(const Step& step, const KernelRunner& run) {
-  for (size_t i = 0; i < step.outputs.size();) {
-    const GroupId group = step.outputs[i].group;
-    const size_t first = i;
-    std::vector<int32_t> rows;
-    for (; i < step.outputs.size() && step.outputs[i].group == group; ++i)
-      rows.push_back(static_cast<int32_t>(i));
-    if (step.outputs[first].score < 0) continue;
-    const ForwardRequest& r = *static_cast<const ScoreTask&>(*tasks_.at(group)).request;
-    const Readout readout{static_cast<ReadoutKind>(r.output), {r.pair[0], r.pair[1]}, false};
-    const auto start = std::chrono::steady_clock::now();
-    const DecoderOutput out = decoder_.read_scores(rows, readout, run);
-    model_ms_ += milliseconds_since(start);
-    for (size_t k = 0; k < rows.size(); ++k) {
-      const auto value = out.values.begin() + k * out.width;
-      scheduler_.set_score(group, step.outputs[first + k].score,
-                           std::vector<float>(value, value + out.width));
-    }
+void Batcher::read_scores(const Step& step, const Decoder::StepOutput& out) {
+  const auto tell = [&](int32_t output, std::vector<float> values) {
+    const StepOutput& o = step.outputs[output];
+    scheduler_.set_score(o.group, o.score, std::move(values));
+  };
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<float> pairs(2 * step.plan.pair_outputs.size());
+  if (!pairs.empty()) device_.read(pairs.data(), out.pairs);
+  model_ms_ += milliseconds_since(start);
+  for (size_t i = 0; i < step.plan.pair_outputs.size(); ++i)
+    tell(step.plan.pair_outputs[i].output, {pairs[2 * i], pairs[2 * i + 1]});
+  for (size_t row = 0; row < step.plan.head_outputs.size(); ++row) {
+    if (step.outputs[step.plan.head_outputs[row]].score < 0) continue;
+    std::vector<float> classes(out.logits.cols);
+    device_.read(classes.data(), out.logits.part(static_cast<int64_t>(row), 1));
+    tell(step.plan.head_outputs[row], std::move(classes));
   }
 }
 
@@ -289,7 +299,7 @@ void Batcher::fill(EngineStats& stats) const {
   stats.num_used_pages = pool_.num_pages() - pool_.num_free();
   stats.num_cached_pages = cache_.num_cached_pages();
   stats.tokens_per_page = kPageTokens;
-  stats.bytes_per_page = static_cast<int64_t>(bytes_per_page_);
+  stats.bytes_per_page = static_cast<int64_t>(device_.page_bytes(pages_.shape));
   const SchedulerCounts& counts = scheduler_.counts();
   stats.num_steps = counts.steps;
   stats.num_decoded_tokens = counts.decode_rows;

@@ -7,7 +7,6 @@
 
 #include "engine/image_cache.h"
 #include "engine/scheduler.h"
-#include "engine/token_draws.h"
 #include "include/engine/engine.h"
 #include "models/decoder.h"
 
@@ -19,10 +18,10 @@ class Batcher {
   template <typename Result>
   using Callback = Engine::Callback<Result>;
 
-  Batcher(Decoder& decoder, const DecoderSpec& spec, DType kv_dtype, int num_pages);
+  // `image_rows`: the slab that images lie in.
+  Batcher(Device& device, Decoder& decoder, const DecoderSpec& spec, const Pages& pages,
+          const ImageSlab& image_rows);
   ~Batcher();
-
-  static size_t page_bytes(const DecoderSpec& spec, DType kv_dtype);
 
   // Requests have been checked. `images` hold the rows of their image tokens, in order.
   void add(uint64_t handle, std::shared_ptr<const GenerateRequest> request, Images images,
@@ -36,7 +35,8 @@ class Batcher {
   void stop_sample(uint64_t handle, int sample);
 
   bool has_work() const;
-  void step(KernelRunner run);
+  // check_closing: throws once the engine closes.
+  void step(const Decoder::Stop& check_closing);
   void fail_all(std::exception_ptr error);
 
   // Calls the callbacks of what has ended. Apart from the rest, so that statistics are up to date before.
@@ -50,30 +50,31 @@ class Batcher {
   struct ScoreTask;
 
   void drop_cancelled();
-  std::vector<float> gather_image_rows(const Step& step) const;
-  std::function<bool()> when_all_cancelled(const Step& step) const;
-  void compute(const Step& step, const KernelRunner& run);
-  void draw_tokens(const Step& step, const KernelRunner& run);
-  void read_scores(const Step& step, const KernelRunner& run);
+  void name_image_rows(Step& step) const;
+  void name_readouts(Step& step) const;
+  Decoder::Stop when_all_cancelled(const Step& step) const;
+  Decoder::StepOutput compute(const Step& step, const Decoder::Stop& stop);
+  void draw_tokens(const Step& step, const Tensor& logits);
+  void read_scores(const Step& step, const Decoder::StepOutput& out);
   void fail(GroupId id, std::exception_ptr error);
   void collect_finished();
 
+  Device& device_;
   Decoder& decoder_;
-  KvStore kv_;
+  const Pages pages_;
+  const ImageSlab& image_rows_;
   PagePool pool_;
   PrefixCache cache_;
   Scheduler scheduler_;
   std::map<GroupId, std::unique_ptr<Task>> tasks_;
   std::vector<std::function<void()>> outbox_;
-  std::vector<TokenDraw> draws_;
-  AlignedBuffer logits_;
-  size_t bytes_per_page_;
+  std::vector<Draw> draws_;
   bool stalled_ = false;  // the last plan was empty, and nothing has changed since
   double model_ms_ = 0, sampling_ms_ = 0, scheduling_ms_ = 0;
 };
 
 // Keys of a token sequence whose image tokens take the images' rows in order.
 std::vector<TokenKey> to_keys(const std::vector<int32_t>& tokens, int32_t image_token,
-                              const Batcher::Images& images, int width);
+                              const Batcher::Images& images);
 
 }  // namespace mmprm

@@ -2,6 +2,7 @@
 #pragma once
 #include <utility>
 
+#include "device/token_history.h"
 #include "engine/batcher.h"
 
 namespace mmprm {
@@ -36,12 +37,16 @@ struct Batcher::GenerateTask : Task {
     result.num_prompt_tokens = static_cast<int64_t>(r.prompt.size());
   }
 
-  TokenDraw draw_for(int sample, int logits_row) const {
+  Draw draw_for(int sample, int logits_row) const {
     const GenerateRequest& r = *request;
-    TokenDraw draw;
+    const SeenTokens seen = histories[sample].seen();
+    Draw draw;
     draw.logits_row = logits_row;
-    draw.history = &histories[sample];
-    draw.sampling = &r.sampling;
+    draw.params = r.sampling;
+    draw.repeated = seen.repeated.data();
+    draw.num_repeated = static_cast<int32_t>(seen.repeated.size());
+    draw.generated = seen.generated.data();
+    draw.num_generated = static_cast<int32_t>(seen.generated.size());
     draw.seed = r.seed;
     draw.sample = r.first_sample + static_cast<uint32_t>(sample);
     draw.position = static_cast<uint32_t>(r.prompt.size() + result.samples[sample].tokens.size());
@@ -49,7 +54,7 @@ struct Batcher::GenerateTask : Task {
     return draw;
   }
 
-  void append(int sample, const TokenDraw& draw, FinishReason finish) {
+  void append(int sample, const Draw& draw, FinishReason finish) {
     SampleResult& s = result.samples[sample];
     if (result.first_token_milliseconds == 0) result.first_token_milliseconds = milliseconds_since(start);
     s.tokens.push_back(draw.token);

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "base/cpu_features.h"
+#include "device/device.h"
 #include "include/engine/engine.h"
 #include "models/model_spec.h"
 
@@ -18,14 +18,14 @@ inline VisionInfo describe(const VisionSpec& v) {
           v.tokens_per_tile(), v.min_tiles, v.max_tiles, v.use_thumbnail, v.dynamic_tiles};
 }
 
-inline EngineInfo describe(const ModelSpec& spec, Isa isa, DType weights, int num_threads,
-                           size_t packed_bytes) {
+inline EngineInfo describe(const ModelSpec& spec, const DeviceInfo& device, DType weights,
+                           uint64_t packed_bytes) {
   EngineInfo info;
   info.architecture = spec.architecture;
   info.family = spec.family;
-  info.isa = std::string(isa_name(isa));
+  info.isa = device.result_class;
   info.weights = weights;
-  info.num_threads = num_threads;
+  info.num_threads = device.num_threads;
   info.packed_bytes = packed_bytes;
   info.decoder = describe(spec.decoder);
   info.has_vision = spec.vision.has_value();

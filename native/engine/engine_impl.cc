@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/open_device.h"
 #include "engine/describe.h"
 
 namespace mmprm {
@@ -13,7 +14,7 @@ std::exception_ptr closed_error() {
   return std::make_exception_ptr(Error(ErrorCode::kClosed, "the engine was closed before the call finished"));
 }
 
-int pages_in(uint64_t budget_bytes, size_t page_bytes) {
+int pages_in(uint64_t budget_bytes, uint64_t page_bytes) {
   const uint64_t pages = budget_bytes / page_bytes;
   if (pages >= 2) return static_cast<int>(std::min(pages, kMaxPages));
   throw Error(ErrorCode::kInvalidArgument, "kvCacheBytes of " + std::to_string(budget_bytes) +
@@ -21,8 +22,13 @@ int pages_in(uint64_t budget_bytes, size_t page_bytes) {
                                                " tokens takes " + std::to_string(page_bytes) + " bytes");
 }
 
+Pages open_pages(Device& device, const DecoderSpec& spec, DType dtype, uint64_t budget_bytes) {
+  const PageShape shape{spec.layers_L, spec.kv_heads_G, spec.head_dim_D, dtype};
+  return device.pages(shape, pages_in(budget_bytes, device.page_bytes(shape)));
+}
+
 // Rows of the packed tree back to their sequences.
-ForwardResult unpack(const PackedTree& tree, const DecoderOutput& out, int num_states, size_t C) {
+ForwardResult unpack(const PackedTree& tree, const Decoder::Output& out, int num_states, size_t C) {
   const size_t num_outputs = tree.plan.output_rows.size();
   ForwardResult result;
   result.width = out.width;
@@ -44,24 +50,35 @@ ForwardResult unpack(const PackedTree& tree, const DecoderOutput& out, int num_s
   return result;
 }
 
+// Tokens that mean image rows, counted over all images, get their places in the slab.
+void name_image_rows(const Batcher::Images& images, StepPlan& plan) {
+  std::vector<int32_t> slab_rows;
+  for (const auto& image : images) {
+    for (uint32_t r = 0; r < image->num_rows(); ++r) slab_rows.push_back(image->slab_row(r));
+  }
+  for (int32_t& token : plan.tokens_T) {
+    if (token < 0) token = -1 - slab_rows.at(-1 - token);
+  }
+}
+
 }  // namespace
 
 Engine::Impl::Impl(const EngineOptions& options, const std::function<void(uint64_t, uint64_t)>& on_progress,
                    const CancelFlag& cancelled)
-    : kernels_(kernel_table(options.isa.empty() ? detect_isa() : parse_isa(options.isa))),
-      pool_(options.num_threads > 0 ? options.num_threads : default_num_threads()),
+    : device_(open_device({options.isa, options.num_threads})),
       checkpoint_(Checkpoint::open(options.model_folder)),
       spec_(parse_model_spec(checkpoint_)),
-      model_(pack_model(checkpoint_, spec_, build_weight_table(checkpoint_, spec_),
-                        {options.weights, &kernels_, on_progress, cancelled.get()}, pool_)),
-      activations_(activation_dtype(kernels_.isa, options.weights)),
-      info_(describe(spec_, kernels_.isa, options.weights, pool_.num_threads(), model_.packed_bytes)),
-      decoder_(model_.decoder, activations_),
-      num_pages_(pages_in(options.kv_cache_bytes, Batcher::page_bytes(spec_.decoder, activations_))),
-      batcher_(decoder_, spec_.decoder, activations_, num_pages_),
-      images_(options.image_cache_bytes),
+      model_(pack_model(*device_, checkpoint_, spec_, build_weight_table(checkpoint_, spec_),
+                        {options.weights, on_progress, cancelled.get()})),
+      activations_(device_->info().activation(options.weights)),
+      info_(describe(spec_, device_->info(), options.weights, model_.bytes)),
+      decoder_(*device_, model_.decoder, activations_),
+      pages_(open_pages(*device_, spec_.decoder, activations_, options.kv_cache_bytes)),
+      image_rows_(*device_, spec_.vision ? spec_.vision->tokens_per_tile() : 1, spec_.decoder.hidden_C),
+      images_(options.image_cache_bytes, image_rows_),
+      batcher_(*device_, decoder_, spec_.decoder, pages_, image_rows_),
       queue_(*this) {
-  if (spec_.vision) vision_.emplace(model_.vision, activations_);
+  if (spec_.vision) vision_.emplace(*device_, model_.vision, activations_);
   publish_stats();
 }
 
@@ -83,18 +100,19 @@ void Engine::Impl::publish_stats() {
   stats_.image_bytes = static_cast<int64_t>(images_.num_bytes());
 }
 
-KernelRunner Engine::Impl::runner(const CancelFlag& cancelled) const {
-  return {kernels_, pool_, &prepared_rows_, cancelled.get(), &closing_, {}};
+void Engine::Impl::check_stopped(const CancelFlag& cancelled) const {
+  if (closing_) throw Error(ErrorCode::kClosed, "the engine was closed");
+  if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "the call was aborted");
 }
 
 template <typename Result>
 void Engine::Impl::enqueue(CancelFlag cancelled, Callback<Result> callback,
-                           std::function<void(const KernelRunner&)> work) {
+                           std::function<void(const Decoder::Stop&)> work) {
   const bool queued = queue_.push([this, cancelled, callback, work = std::move(work)](bool closed) {
     if (closed) return callback(closed_error(), {});
     try {
-      if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "the call was aborted");
-      work(runner(cancelled));
+      check_stopped(cancelled);
+      work([&] { check_stopped(cancelled); });
     } catch (...) {
       callback(closing_ ? closed_error() : std::current_exception(), {});
     }
@@ -105,20 +123,21 @@ void Engine::Impl::enqueue(CancelFlag cancelled, Callback<Result> callback,
 
 void Engine::Impl::forward(ForwardRequest request, CancelFlag cancelled, Callback<ForwardResult> callback) {
   auto shared = std::make_shared<const ForwardRequest>(std::move(request));
-  enqueue<ForwardResult>(cancelled, callback, [this, shared, cancelled, callback](const KernelRunner& run) {
-    const Batcher::Images images = embed_all(shared->images, run);
+  enqueue<ForwardResult>(cancelled, callback, [this, shared, cancelled, callback](const Decoder::Stop& stop) {
+    const Batcher::Images images = embed_all(shared->images, stop);
     const bool scores = shared->output != Output::kLogits && !shared->want_hidden;
     if (scores && batcher_.try_add(shared, images, cancelled, callback)) return;
-    callback(nullptr, forward_alone(*shared, images, run));
+    callback(nullptr, forward_alone(*shared, images, stop));
   });
 }
 
 void Engine::Impl::embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled,
                                Callback<VisionResult> callback) {
   auto shared = std::make_shared<const ImageTiles>(std::move(image));
-  enqueue<VisionResult>(cancelled, callback, [this, shared, want_hidden, callback](const KernelRunner& run) {
-    callback(nullptr, embed_alone(*shared, want_hidden, run));
-  });
+  enqueue<VisionResult>(cancelled, callback,
+                        [this, shared, want_hidden, callback](const Decoder::Stop& stop) {
+                          callback(nullptr, embed_alone(*shared, want_hidden, stop));
+                        });
 }
 
 uint64_t Engine::Impl::generate(GenerateRequest request, CancelFlag cancelled,
@@ -128,8 +147,8 @@ uint64_t Engine::Impl::generate(GenerateRequest request, CancelFlag cancelled,
   const int positions_left = info_.decoder.max_positions - static_cast<int>(request.prompt.size());
   request.max_tokens = std::min(request.max_tokens, positions_left);
   auto shared = std::make_shared<GenerateRequest>(std::move(request));
-  enqueue<GenerateResult>(cancelled, callback, [=, this](const KernelRunner& run) {
-    Batcher::Images images = embed_all(shared->images, run);
+  enqueue<GenerateResult>(cancelled, callback, [=, this](const Decoder::Stop& stop) {
+    Batcher::Images images = embed_all(shared->images, stop);
     shared->images.clear();  // their rows are all that is needed from here on
     batcher_.add(handle, shared, std::move(images), cancelled, on_tokens, callback);
   });
@@ -146,7 +165,7 @@ void Engine::Impl::control(std::function<void(Batcher&)> change) {
 }
 
 void Engine::Impl::step() {
-  batcher_.step(runner(nullptr));
+  batcher_.step([this] { check_stopped(nullptr); });
   publish_stats();
   batcher_.deliver();
 }
@@ -156,26 +175,33 @@ void Engine::Impl::closed_down() {
   batcher_.deliver();
 }
 
-Batcher::Images Engine::Impl::embed_all(const std::vector<ImageTiles>& images, const KernelRunner& run) {
+Batcher::Images Engine::Impl::embed_all(const std::vector<ImageTiles>& images, const Decoder::Stop& stop) {
   Batcher::Images embedded;
   for (const ImageTiles& image : images) {
-    embedded.push_back(images_.find_or_embed(
-        image, [&] { return vision_->forward(image.pixels.data(), image.num_tiles, false, run).embeds; }));
+    embedded.push_back(images_.find_or_embed(image, [&](EmbeddedImage& fresh) {
+      const int rows = image_rows_.rows_per_tile();
+      vision_->forward(image.pixels.data(), image.num_tiles, stop, [&](int, const Tensor& embeds) {
+        for (int first = 0; first < embeds.rows; first += rows) fresh.add_tile(embeds.part(first, rows));
+      });
+    }));
   }
   return embedded;
 }
 
 ForwardResult Engine::Impl::forward_alone(const ForwardRequest& request, const Batcher::Images& images,
-                                          const KernelRunner& run) {
+                                          const Decoder::Stop& stop) {
   const auto start = std::chrono::steady_clock::now();
-  std::vector<float> image_rows;
-  for (const auto& image : images)
-    image_rows.insert(image_rows.end(), image->rows.begin(), image->rows.end());
-  const PackedTree tree =
+  PackedTree tree =
       pack_prefix_tree(request.sequences, request.wanted, images.empty() ? -1 : request.image_token);
-  const Readout readout{
-      static_cast<ReadoutKind>(request.output), {request.pair[0], request.pair[1]}, request.want_hidden};
-  const DecoderOutput out = decoder_.forward(tree.plan, image_rows.data(), readout, run);
+  name_image_rows(images, tree.plan);
+  for (int32_t i = 0; i < tree.plan.num_outputs(); ++i) {
+    if (request.output == Output::kPair) {
+      tree.plan.pair_outputs.push_back({i, {request.pair[0], request.pair[1]}});
+    } else {
+      tree.plan.head_outputs.push_back(i);
+    }
+  }
+  const Decoder::Output out = decoder_.forward(tree.plan, image_rows_.rows(), request.want_hidden, stop);
   ForwardResult result =
       unpack(tree, out, request.want_hidden ? spec_.decoder.layers_L + 1 : 0, spec_.decoder.hidden_C);
   for (const std::vector<int32_t>& tokens : request.sequences) result.num_tokens += tokens.size();
@@ -185,13 +211,20 @@ ForwardResult Engine::Impl::forward_alone(const ForwardRequest& request, const B
   return result;
 }
 
-VisionResult Engine::Impl::embed_alone(const ImageTiles& image, bool want_hidden, const KernelRunner& run) {
-  VisionOutput seen = vision_->forward(image.pixels.data(), image.num_tiles, want_hidden, run);
-  const VisionSpec& v = model_.vision.spec;
-  const size_t state =
-      size_t(image.num_tiles) * v.hidden_C * (1 + size_t(v.patches_per_side()) * v.patches_per_side());
-  const int num_states = static_cast<int>(seen.hidden.size() / state);
-  return {std::move(seen.embeds), std::move(seen.hidden), num_states};
+VisionResult Engine::Impl::embed_alone(const ImageTiles& image, bool want_hidden, const Decoder::Stop& stop) {
+  VisionResult seen;
+  const size_t tile = size_t(image_rows_.rows_per_tile()) * vision_->out_width();
+  seen.embeds.resize(image.num_tiles * tile);
+  const Vision::OnRows on_rows = [&](int first_tile, const Tensor& rows) {
+    device_->read(&seen.embeds[first_tile * tile], rows);
+  };
+  if (want_hidden) {
+    seen.hidden = vision_->forward_hidden(image.pixels.data(), image.num_tiles, stop, on_rows);
+    seen.num_states = spec_.vision->layers_L + 1;
+  } else {
+    vision_->forward(image.pixels.data(), image.num_tiles, stop, on_rows);
+  }
+  return seen;
 }
 
 }  // namespace mmprm

@@ -17,7 +17,7 @@ class Engine::Impl : private BackgroundWork {
        const CancelFlag& cancelled);
 
   const EngineInfo& info() const { return info_; }
-  int num_pages() const { return num_pages_; }
+  int num_pages() const { return pages_.count; }
   bool closed() const { return closing_.load(); }
   void close();
   void join() { queue_.join(); }
@@ -39,18 +39,16 @@ class Engine::Impl : private BackgroundWork {
   // Runs `work` on the queue's thread. Where it throws, or the queue has closed, the callback is told.
   template <typename Result>
   void enqueue(CancelFlag cancelled, Callback<Result> callback,
-               std::function<void(const KernelRunner&)> work);
-  KernelRunner runner(const CancelFlag& cancelled) const;
+               std::function<void(const Decoder::Stop&)> work);
+  void check_stopped(const CancelFlag& cancelled) const;
 
-  Batcher::Images embed_all(const std::vector<ImageTiles>& images, const KernelRunner& run);
+  Batcher::Images embed_all(const std::vector<ImageTiles>& images, const Decoder::Stop& stop);
   ForwardResult forward_alone(const ForwardRequest& request, const Batcher::Images& images,
-                              const KernelRunner& run);
-  VisionResult embed_alone(const ImageTiles& image, bool want_hidden, const KernelRunner& run);
+                              const Decoder::Stop& stop);
+  VisionResult embed_alone(const ImageTiles& image, bool want_hidden, const Decoder::Stop& stop);
   void publish_stats();
 
-  const KernelTable& kernels_;
-  mutable ThreadPool pool_;
-  mutable AlignedBuffer prepared_rows_;
+  std::unique_ptr<Device> device_;
   Checkpoint checkpoint_;
   ModelSpec spec_;
   PackedModel model_;
@@ -58,9 +56,10 @@ class Engine::Impl : private BackgroundWork {
   EngineInfo info_;
   Decoder decoder_;
   std::optional<Vision> vision_;
-  int num_pages_;
-  Batcher batcher_;
+  Pages pages_;
+  ImageSlab image_rows_;
   ImageCache images_;
+  Batcher batcher_;  // its requests hold images
   std::atomic<uint64_t> next_handle_{1};
   std::atomic<bool> closing_{false};
   mutable std::mutex stats_mutex_;

@@ -1,5 +1,5 @@
 // Which key/value pages are free, and how often each one in use is referenced. Bookkeeping only: the memory
-// itself is models/kv_store.h. A page is written only by who holds its one reference; others copy it first.
+// itself is the device's. A page is written only by who holds its one reference; others copy it first.
 #pragma once
 #include <cstdint>
 #include <vector>

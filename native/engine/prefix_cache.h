@@ -13,9 +13,9 @@
 #include <span>
 #include <vector>
 
+#include "device/pages.h"
 #include "engine/page_pool.h"
 #include "engine/token_key.h"
-#include "kernels/attention/attention.h"
 
 namespace mmprm {
 

@@ -126,6 +126,12 @@ PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
   std::vector<int32_t> new_pages(packer.num_new_pages());
   std::iota(new_pages.begin(), new_pages.end(), 0);
   PackedTree tree = packer.place(new_pages);
+  // INVARIANT: slots that no row fills hold finite numbers, whatever an earlier pass left there.
+  std::vector<int> num_filled(tree.num_new_pages);
+  for (const Slot& slot : tree.plan.slots) ++num_filled[slot.page];
+  for (int32_t page = 0; page < tree.num_new_pages; ++page) {
+    if (num_filled[page] < kPageTokens) tree.plan.page_ops.push_back({-1, page});
+  }
   for (TokenKey key : tree.keys_T) {
     tree.plan.tokens_T.push_back(is_image(key) ? -1 - int32_t(image_row_of(key)) : token_of(key));
   }

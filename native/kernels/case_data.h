@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/aligned_buffer.h"
+#include "cpu/aligned_buffer.h"
 #include "base/float_types.h"
 #include "kernels/kernel_case.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "cpu/thread_pool.h"
 #include "kernels/table.h"
 
 namespace mmprm {

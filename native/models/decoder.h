@@ -6,84 +6,70 @@
 // The residual stream x stays F32. In the last layer only the plan's output rows go on after the keys and
 // values are written: nothing else can be seen any more.
 #pragma once
-#include <span>
-#include <vector>
-
-#include "device/step_plan.h"
-#include "models/kernel_runner.h"
-#include "models/kv_store.h"
 #include "models/packed_model.h"
 #include "models/rope_table.h"
-#include "models/row_buffer.h"
+#include "models/workspace.h"
 
 namespace mmprm {
 
-enum class ReadoutKind { kLogits, kPair, kClasses };
-
-struct Readout {
-  ReadoutKind kind = ReadoutKind::kLogits;
-  int pair[2] = {0, 0};  // rows of the head, for kPair
-  bool hidden = false;   // also return hidden states, for inspection
-};
-
-struct DecoderOutput {
-  int width = 0;              // V, 2, or num_classes
-  std::vector<float> values;  // [output rows, width], logits
-  std::vector<float>
-      hidden;  // [L + 1, output rows, C]: embeddings, each layer's output, the last after the final norm
-};
-
 class Decoder {
  public:
-  Decoder(const PackedDecoder& model, DType activation_dtype);
+  // What `stop` may do: throw, to end a pass between two layers.
+  using Stop = std::function<void()>;
 
-  // One pass over whole sequences, in pages of its own. image_rows: F32 rows of C that negative tokens of the
-  // plan refer to; may be null.
-  DecoderOutput forward(const StepPlan& plan, const float* image_rows, const Readout& readout,
-                        const KernelRunner& run);
+  Decoder(Device& device, const PackedDecoder& model, DType activation_dtype);
 
-  // The same over pages that outlive the call, which the rows of earlier calls have filled. The output rows
-  // stay until the next call, for the two below.
-  void step(const StepPlan& plan, const KvLayers& kv, const float* image_rows, const KernelRunner& run);
+  // One pass over rows whose pages outlive the call and may have been filled by earlier ones. image_rows: F32
+  // rows of C that negative tokens of the plan refer to; may be empty. Results stay until the next call.
+  struct StepOutput {
+    Tensor logits;  // F32 [plan.head_outputs, V or classes]
+    Tensor pairs;   // F32 [plan.pair_outputs, 2]
+  };
+  StepOutput step(const StepPlan& plan, const Pages& pages, const Tensor& image_rows, const Stop& stop);
 
-  // logits: [outputs, V]. outputs: indices into the plan's output rows.
-  void read_logits(std::span<const int32_t> outputs, float* logits, const KernelRunner& run);
+  // The same over whole sequences, in pages of its own, numbered from 0, read back.
+  struct Output {
+    int width = 0;              // V, classes, or 2 where the plan has pair outputs only
+    std::vector<float> values;  // [head outputs or pair outputs, width], logits
+    std::vector<float> hidden;  // [L + 1, outputs, C]: embeddings, each layer's output, the last after the
+                                // final norm
+  };
+  Output forward(const StepPlan& plan, const Tensor& image_rows, bool want_hidden, const Stop& stop);
 
-  // kPair or kClasses: [outputs, width].
-  DecoderOutput read_scores(std::span<const int32_t> outputs, const Readout& readout,
-                            const KernelRunner& run);
-
-  int vocab() const { return model_.spec.vocab_V; }
-  int num_classes() const { return model_.spec.num_classes; }
+  // V, or the classes of a reward head.
+  int head_width() const { return is_reward_model() ? model_.spec.num_classes : model_.spec.vocab_V; }
   int width() const { return model_.spec.hidden_C; }
 
  private:
-  void reserve(const StepPlan& plan);
-  void reserve_own_pages(const StepPlan& plan);
-  void compute(const StepPlan& plan, const KvLayers& kv, const float* image_rows, const KernelRunner& run,
-               DecoderOutput* hidden);
-  void embed(const StepPlan& plan, const float* image_rows);
-  void write_qkv(const PackedDecoderLayer& layer, const StepPlan& plan, const KvPages& kv,
-                 const KernelRunner& run);
-  void attend(const std::vector<RowKeys>& rows, const int32_t* q_rows, const KvPages& kv,
-              const KernelRunner& run);
-  void project_and_mlp(const PackedDecoderLayer& layer, int rows, const KernelRunner& run);
-  void keep_output_rows(const StepPlan& plan);
-  void capture_hidden(const std::vector<int32_t>& rows, DecoderOutput& out) const;
-  void norm_outputs(std::span<const int32_t> outputs, const RowBuffer& y, const KernelRunner& run);
-  void read_head(const PackedLinear& head, const RowBuffer& a, int rows, float* values, int width,
-                 const KernelRunner& run);
-  void read_classes(std::span<const int32_t> outputs, DecoderOutput& out, const KernelRunner& run);
-  void read_pair(int rows, const int pair[2], DecoderOutput& out) const;
+  struct Pass {
+    Staged plan;
+    Pages pages;
+    Tensor image_rows;
+    bool want_hidden;
+  };
 
+  bool is_reward_model() const { return model_.spec.reward_head != RewardHead::kNone; }
+  Pass prepare(const StepPlan& plan, const Pages& pages, const Tensor& image_rows, bool want_hidden);
+  void run(const Pass& pass, const Stop& stop, bool whole_head);
+  void reserve_angles(const StepPlan& plan);
+  void reserve_own_pages(const StepPlan& plan);
+  void compute(const Pass& pass);
+  void write_qkv(const PackedDecoderLayer& layer, const Pass& pass, int page_layer);
+  void project_and_mlp(const PackedDecoderLayer& layer, const Tensor& x, const Tensor& attended);
+  void read_outputs(const Pass& pass);
+  void read_head(const Tensor& chosen, const Tensor& logits);
+  void norm(const NormWeights& norm, const Tensor& y, const Tensor& x);
+
+  Device& device_;
   const PackedDecoder& model_;
   DType dtype_;
   RopeTable rope_;
-  std::vector<RowKeys> rows_T_;  // of the plan
-  AlignedBuffer own_pages_;      // of forward(): one layer's, which each layer overwrites
-  // Residual stream and normed output rows in F32, then one row block of activations each.
-  RowBuffer x_, output_, qkv_, normed_, mlp_;
-  RowBuffer q_, attended_;  // all rows
+  Workspace workspace_;
+  Pages own_pages_;  // of forward(): one layer's, which each layer overwrites
+  // One row block each; then all rows of a step; then its output rows.
+  Tensor qkv_, normed_, mlp_, inner_;
+  Tensor x_, q_, attended_, angles_;
+  Tensor kept_, chosen_, logits_, pair_rows_, pairs_, hidden_;
 };
 
 }  // namespace mmprm

@@ -1,6 +1,6 @@
 // The part of a decoder's config that all families write alike.
 #include "base/fixed_point.h"
-#include "kernels/attention/attention.h"
+#include "device/pages.h"
 #include "models/family.h"
 
 namespace mmprm {

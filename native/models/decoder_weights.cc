@@ -40,15 +40,15 @@ DecoderWeights decoder_weights(TensorLookup& tensors, const DecoderNames& names,
   out.embed = tensors.matrix(names.backbone + family.embed, spec.embed_rows, spec.hidden_C, vocab_hint(spec));
   family.layers(tensors, names.backbone, spec, out);
   if (spec.reward_head == RewardHead::kTwoLayer) {
-    out.reward_fc1 = tensors.matrix("score.0.weight", spec.hidden_C, spec.hidden_C);
-    out.reward_fc1_bias = tensors.vector("score.0.bias", spec.hidden_C);
-    out.reward_fc2 = tensors.matrix("score.2.weight", spec.num_classes, spec.hidden_C);
-    out.reward_fc2_bias = tensors.vector("score.2.bias", spec.num_classes);
+    out.reward_fc1.weight = tensors.matrix("score.0.weight", spec.hidden_C, spec.hidden_C);
+    out.reward_fc1.bias = tensors.vector("score.0.bias", spec.hidden_C);
+    out.reward_fc2.weight = tensors.matrix("score.2.weight", spec.num_classes, spec.hidden_C);
+    out.reward_fc2.bias = tensors.vector("score.2.bias", spec.num_classes);
     tensors.ignore(names.head);  // left over from the policy that the reward model was trained from
   } else if (spec.tied_head) {
-    out.head = out.embed;
+    out.head.weight = out.embed;
   } else {
-    out.head = tensors.matrix(names.head, spec.vocab_V, spec.hidden_C, vocab_hint(spec));
+    out.head.weight = tensors.matrix(names.head, spec.vocab_V, spec.hidden_C, vocab_hint(spec));
   }
   return out;
 }

@@ -29,26 +29,26 @@ void internlm2_layers(TensorLookup& tensors, const std::string& backbone, const 
     const std::string layer = backbone + "layers." + std::to_string(l) + ".";
     const std::string attention = layer + "attention.", ffn = layer + "feed_forward.";
     DecoderLayerWeights w;
-    w.attention_norm = tensors.vector(layer + "attention_norm.weight", C);
-    w.ffn_norm = tensors.vector(layer + "ffn_norm.weight", C);
-    w.qkv.cols = C;
+    w.attention_norm = {tensors.vector(layer + "attention_norm.weight", C), {}, spec.rms_eps};
+    w.ffn_norm = {tensors.vector(layer + "ffn_norm.weight", C), {}, spec.rms_eps};
+    w.qkv.weight.cols = C;
     if (const TensorView* wqkv = tensors.want(attention + "wqkv.weight", {qkv_rows, C})) {
-      in_canonical_order(spec, [&](int64_t first, int count) { append_rows(w.qkv, *wqkv, first, count); });
+      in_canonical_order(spec,
+                         [&](int64_t first, int count) { append_rows(w.qkv.weight, *wqkv, first, count); });
     }
-    w.o = tensors.matrix(attention + "wo.weight", C, q_rows);
+    w.o.weight = tensors.matrix(attention + "wo.weight", C, q_rows);
     if (spec.qkv_bias) {
       if (const TensorView* bias = tensors.want(attention + "wqkv.bias", {qkv_rows})) {
         in_canonical_order(
-            spec, [&](int64_t first, int count) { append_elements(w.qkv_bias, *bias, first, count); });
+            spec, [&](int64_t first, int count) { append_elements(w.qkv.bias, *bias, first, count); });
       }
     }
-    if (spec.o_bias) w.o_bias = tensors.vector(attention + "wo.bias", C);
-    w.gate = tensors.matrix(ffn + "w1.weight", F, C);
-    w.up = tensors.matrix(ffn + "w3.weight", F, C);
-    w.down = tensors.matrix(ffn + "w2.weight", C, F);
+    if (spec.o_bias) w.o.bias = tensors.vector(attention + "wo.bias", C);
+    w.gate_up = {tensors.stacked({{ffn + "w1.weight", F}, {ffn + "w3.weight", F}}, C), {}, true};
+    w.down.weight = tensors.matrix(ffn + "w2.weight", C, F);
     out.layers.push_back(std::move(w));
   }
-  out.final_norm = tensors.vector(backbone + "norm.weight", C);
+  out.final_norm = {tensors.vector(backbone + "norm.weight", C), {}, spec.rms_eps};
 }
 
 }  // namespace

@@ -55,26 +55,28 @@ ModelSpec parse(const Checkpoint&, const ConfigReader& config, const TensorLooku
 VisionLayerWeights vision_layer(TensorLookup& tensors, const std::string& layer, const VisionSpec& vision) {
   const int C = vision.hidden_C, F = vision.intermediate_F;
   VisionLayerWeights w;
-  w.norm1 = tensors.vector(layer + "norm1.weight", C);
-  w.norm2 = tensors.vector(layer + "norm2.weight", C);
+  w.norm1.eps = w.norm2.eps = vision.eps;
+  w.q_norm.eps = w.k_norm.eps = vision.qk_norm_eps;
+  w.norm1.weight = tensors.vector(layer + "norm1.weight", C);
+  w.norm2.weight = tensors.vector(layer + "norm2.weight", C);
   if (vision.norm == NormKind::kLayer) {
-    w.norm1_bias = tensors.vector(layer + "norm1.bias", C);
-    w.norm2_bias = tensors.vector(layer + "norm2.bias", C);
+    w.norm1.bias = tensors.vector(layer + "norm1.bias", C);
+    w.norm2.bias = tensors.vector(layer + "norm2.bias", C);
   }
-  w.qkv = tensors.matrix(layer + "attn.qkv.weight", 3 * C, C);
-  if (vision.qkv_bias) w.qkv_bias = tensors.vector(layer + "attn.qkv.bias", 3 * C);
+  w.qkv.weight = tensors.matrix(layer + "attn.qkv.weight", 3 * C, C);
+  if (vision.qkv_bias) w.qkv.bias = tensors.vector(layer + "attn.qkv.bias", 3 * C);
   if (vision.qk_norm) {
-    w.q_norm = tensors.vector(layer + "attn.q_norm.weight", C);
-    w.k_norm = tensors.vector(layer + "attn.k_norm.weight", C);
+    w.q_norm.weight = tensors.vector(layer + "attn.q_norm.weight", C);
+    w.k_norm.weight = tensors.vector(layer + "attn.k_norm.weight", C);
   }
-  w.proj = tensors.matrix(layer + "attn.proj.weight", C, C);
-  w.proj_bias = tensors.vector(layer + "attn.proj.bias", C);
+  w.proj.weight = tensors.matrix(layer + "attn.proj.weight", C, C);
+  w.proj.bias = tensors.vector(layer + "attn.proj.bias", C);
   w.scale1 = tensors.vector(layer + "ls1", C);
   w.scale2 = tensors.vector(layer + "ls2", C);
-  w.fc1 = tensors.matrix(layer + "mlp.fc1.weight", F, C);
-  w.fc1_bias = tensors.vector(layer + "mlp.fc1.bias", F);
-  w.fc2 = tensors.matrix(layer + "mlp.fc2.weight", C, F);
-  w.fc2_bias = tensors.vector(layer + "mlp.fc2.bias", C);
+  w.fc1.weight = tensors.matrix(layer + "mlp.fc1.weight", F, C);
+  w.fc1.bias = tensors.vector(layer + "mlp.fc1.bias", F);
+  w.fc2.weight = tensors.matrix(layer + "mlp.fc2.weight", C, F);
+  w.fc2.bias = tensors.vector(layer + "mlp.fc2.bias", C);
   return w;
 }
 

@@ -137,31 +137,33 @@ VisionLayerWeights vision_layer(TensorLookup& tensors, const std::string& layer,
   const int C = vision.hidden_C, F = vision.intermediate_F;
   const std::string attention = layer + "attention.";
   VisionLayerWeights w;
-  w.norm1 = tensors.vector(layer + "layernorm_before.weight", C);
-  w.norm2 = tensors.vector(layer + "layernorm_after.weight", C);
+  w.norm1.eps = w.norm2.eps = vision.eps;
+  w.q_norm.eps = w.k_norm.eps = vision.qk_norm_eps;
+  w.norm1.weight = tensors.vector(layer + "layernorm_before.weight", C);
+  w.norm2.weight = tensors.vector(layer + "layernorm_after.weight", C);
   if (vision.norm == NormKind::kLayer) {
-    w.norm1_bias = tensors.vector(layer + "layernorm_before.bias", C);
-    w.norm2_bias = tensors.vector(layer + "layernorm_after.bias", C);
+    w.norm1.bias = tensors.vector(layer + "layernorm_before.bias", C);
+    w.norm2.bias = tensors.vector(layer + "layernorm_after.bias", C);
   }
-  w.qkv = tensors.stacked(
+  w.qkv.weight = tensors.stacked(
       {{attention + "q_proj.weight", C}, {attention + "k_proj.weight", C}, {attention + "v_proj.weight", C}},
       C);
   if (vision.qkv_bias) {
-    w.qkv_bias = tensors.joined(
+    w.qkv.bias = tensors.joined(
         {{attention + "q_proj.bias", C}, {attention + "k_proj.bias", C}, {attention + "v_proj.bias", C}});
   }
   if (vision.qk_norm) {
-    w.q_norm = tensors.vector(attention + "q_norm.weight", C);
-    w.k_norm = tensors.vector(attention + "k_norm.weight", C);
+    w.q_norm.weight = tensors.vector(attention + "q_norm.weight", C);
+    w.k_norm.weight = tensors.vector(attention + "k_norm.weight", C);
   }
-  w.proj = tensors.matrix(attention + "projection_layer.weight", C, C);
-  w.proj_bias = tensors.vector(attention + "projection_layer.bias", C);
+  w.proj.weight = tensors.matrix(attention + "projection_layer.weight", C, C);
+  w.proj.bias = tensors.vector(attention + "projection_layer.bias", C);
   w.scale1 = tensors.vector(layer + "lambda_1", C);
   w.scale2 = tensors.vector(layer + "lambda_2", C);
-  w.fc1 = tensors.matrix(layer + "mlp.fc1.weight", F, C);
-  w.fc1_bias = tensors.vector(layer + "mlp.fc1.bias", F);
-  w.fc2 = tensors.matrix(layer + "mlp.fc2.weight", C, F);
-  w.fc2_bias = tensors.vector(layer + "mlp.fc2.bias", C);
+  w.fc1.weight = tensors.matrix(layer + "mlp.fc1.weight", F, C);
+  w.fc1.bias = tensors.vector(layer + "mlp.fc1.bias", F);
+  w.fc2.weight = tensors.matrix(layer + "mlp.fc2.weight", C, F);
+  w.fc2.bias = tensors.vector(layer + "mlp.fc2.bias", C);
   return w;
 }
 

@@ -31,30 +31,29 @@ void llama_layers(TensorLookup& tensors, const std::string& backbone, const Deco
     const std::string layer = backbone + "layers." + std::to_string(l) + ".";
     const std::string attention = layer + "self_attn.", mlp = layer + "mlp.";
     DecoderLayerWeights w;
-    w.attention_norm = tensors.vector(layer + "input_layernorm.weight", C);
-    w.ffn_norm = tensors.vector(layer + "post_attention_layernorm.weight", C);
-    w.qkv = tensors.stacked({{attention + "q_proj.weight", q_rows},
-                             {attention + "k_proj.weight", kv_rows},
-                             {attention + "v_proj.weight", kv_rows}},
-                            C);
+    w.attention_norm = {tensors.vector(layer + "input_layernorm.weight", C), {}, spec.rms_eps};
+    w.ffn_norm = {tensors.vector(layer + "post_attention_layernorm.weight", C), {}, spec.rms_eps};
+    w.qkv.weight = tensors.stacked({{attention + "q_proj.weight", q_rows},
+                                    {attention + "k_proj.weight", kv_rows},
+                                    {attention + "v_proj.weight", kv_rows}},
+                                   C);
     if (spec.qkv_bias) {
-      w.qkv_bias = tensors.joined({{attention + "q_proj.bias", q_rows},
+      w.qkv.bias = tensors.joined({{attention + "q_proj.bias", q_rows},
                                    {attention + "k_proj.bias", kv_rows},
                                    {attention + "v_proj.bias", kv_rows}});
     }
-    w.o = tensors.matrix(attention + "o_proj.weight", C, q_rows);
-    if (spec.o_bias) w.o_bias = tensors.vector(attention + "o_proj.bias", C);
-    w.gate = tensors.matrix(mlp + "gate_proj.weight", F, C);
-    w.up = tensors.matrix(mlp + "up_proj.weight", F, C);
-    w.down = tensors.matrix(mlp + "down_proj.weight", C, F);
+    w.o.weight = tensors.matrix(attention + "o_proj.weight", C, q_rows);
+    if (spec.o_bias) w.o.bias = tensors.vector(attention + "o_proj.bias", C);
+    w.gate_up.gated = true;
+    w.gate_up.weight = tensors.stacked({{mlp + "gate_proj.weight", F}, {mlp + "up_proj.weight", F}}, C);
+    w.down.weight = tensors.matrix(mlp + "down_proj.weight", C, F);
     if (spec.mlp_bias) {
-      w.gate_bias = tensors.vector(mlp + "gate_proj.bias", F);
-      w.up_bias = tensors.vector(mlp + "up_proj.bias", F);
-      w.down_bias = tensors.vector(mlp + "down_proj.bias", C);
+      w.gate_up.bias = tensors.joined({{mlp + "gate_proj.bias", F}, {mlp + "up_proj.bias", F}});
+      w.down.bias = tensors.vector(mlp + "down_proj.bias", C);
     }
     out.layers.push_back(std::move(w));
   }
-  out.final_norm = tensors.vector(backbone + "norm.weight", C);
+  out.final_norm = {tensors.vector(backbone + "norm.weight", C), {}, spec.rms_eps};
 }
 
 const DecoderFamily kLlama = {"llama",          "LlamaForCausalLM", "llama",     "embed_tokens.weight",

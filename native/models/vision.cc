@@ -2,9 +2,6 @@
 
 #include <cmath>
 
-#include "base/float_types.h"
-#include "models/linear.h"
-
 namespace mmprm {
 namespace {
 
@@ -15,202 +12,170 @@ int selected_state(const VisionSpec& spec) {
   return spec.select_layer < 0 ? spec.layers_L + 1 + spec.select_layer : spec.select_layer;
 }
 
+// Every row of a tile sees all rows of the tile, in pages of the tile's own.
+StepPlan plan_tiles(int tiles, int rows_per_tile) {
+  StepPlan plan;
+  const int pages_per_tile = (rows_per_tile + kPageTokens - 1) / kPageTokens;
+  plan.slot_begin_T1.push_back(0);
+  for (int p = 0; p < tiles * pages_per_tile; ++p) plan.pages.push_back(p);
+  for (int tile = 0; tile < tiles; ++tile) {
+    const int first_page = tile * pages_per_tile;
+    for (int r = 0; r < rows_per_tile; ++r) {
+      plan.keys_T.push_back({first_page, rows_per_tile});
+      plan.slots.push_back({first_page + r / kPageTokens, r % kPageTokens});
+      plan.slot_begin_T1.push_back(static_cast<int32_t>(plan.slots.size()));
+    }
+  }
+  return plan;
+}
+
 }  // namespace
 
-Vision::Vision(const PackedVision& model, DType activation_dtype)
-    : model_(model),
+Vision::Vision(Device& device, const PackedVision& model, DType activation_dtype)
+    : device_(device),
+      model_(model),
       dtype_(activation_dtype),
       selected_(selected_state(model.spec)),
-      x_(model.spec.hidden_C, DType::kF32),
-      qkv_(3 * model.spec.hidden_C, DType::kF32),
-      patches_(model.patch_embedding.w.K, activation_dtype),
-      normed_(model.spec.hidden_C, activation_dtype),
-      mlp_(model.spec.intermediate_F, activation_dtype),
-      q_(model.spec.hidden_C, activation_dtype),
-      attended_(model.spec.hidden_C, activation_dtype),
-      shuffled_(model.projector_fc1.w.K, activation_dtype),
-      projected_(model.projector_fc2.w.K, activation_dtype) {}
+      workspace_(device) {}
 
-VisionOutput Vision::forward(const float* pixels, int num_tiles, bool want_hidden, const KernelRunner& run) {
+void Vision::forward(const float* pixels, int num_tiles, const Stop& stop, const OnRows& on_rows) {
+  for_tiles(pixels, num_tiles, false, stop, [&](const Pass& pass, int first_tile) {
+    on_rows(first_tile, rows_.part(0, pass.tiles * model_.spec.tokens_per_tile()));
+  });
+}
+
+std::vector<float> Vision::forward_hidden(const float* pixels, int num_tiles, const Stop& stop,
+                                          const OnRows& on_rows) {
+  const int states = model_.spec.layers_L + 1, rows = rows_per_tile();
+  const size_t tile_floats = size_t(rows) * model_.spec.hidden_C;
+  std::vector<float> hidden(size_t(states) * num_tiles * tile_floats);
+  for_tiles(pixels, num_tiles, true, stop, [&](const Pass& pass, int first_tile) {
+    on_rows(first_tile, rows_.part(0, pass.tiles * model_.spec.tokens_per_tile()));
+    for (int s = 0; s < states; ++s) {
+      device_.read(&hidden[(size_t(s) * num_tiles + first_tile) * tile_floats],
+                   hidden_.part(int64_t(s) * pass.plan.rows, pass.tiles * rows));
+    }
+  });
+  workspace_.release(hidden_);
+  return hidden;
+}
+
+void Vision::for_tiles(const float* pixels, int num_tiles, bool want_hidden, const Stop& stop,
+                       const std::function<void(const Pass&, int first_tile)>& done) {
   const VisionSpec& s = model_.spec;
   const int together = std::max(1, kRowsTogether / rows_per_tile());
   const size_t tile_pixels = size_t(s.channels) * s.image_size * s.image_size;
-  const size_t tile_hidden = size_t(rows_per_tile()) * s.hidden_C;
-  VisionOutput out;
-  const int last = want_hidden ? s.layers_L : selected_;
-  if (want_hidden) out.hidden.resize(size_t(last + 1) * num_tiles * tile_hidden);
   for (int first = 0; first < num_tiles; first += together) {
-    const int tiles = std::min(together, num_tiles - first);
-    const auto capture = [&](int state) {
-      if (!want_hidden) return;
-      float* to = out.hidden.data() + (size_t(state) * num_tiles + first) * tile_hidden;
-      for (int r = 0; r < tiles * rows_per_tile(); ++r, to += s.hidden_C)
-        std::copy_n(x_.row_f32(r), s.hidden_C, to);
-    };
-    reserve(tiles);
-    embed_patches(pixels + first * tile_pixels, tiles, run);
-    capture(0);
-    for (int l = 0;; ++l) {
-      run.check_cancelled();
-      if (l == selected_) project(tiles, out.embeds, run);
-      if (l == last) break;
-      layer(model_.layers[l], tiles, run);
-      capture(l + 1);
-    }
-  }
-  return out;
-}
-
-void Vision::reserve(int tiles) {
-  const int rows = tiles * rows_per_tile(), block = std::min(rows, KernelRunner::kRowBlock);
-  for (RowBuffer* all : {&x_, &q_, &attended_}) all->reserve(rows);
-  for (RowBuffer* part : {&qkv_, &normed_, &mlp_}) part->reserve(block);
-  patches_.reserve(rows_per_tile() - 1);
-
-  const int pages_per_tile = (rows_per_tile() + kPageTokens - 1) / kPageTokens;
-  kv_.reserve(size_t(tiles) * pages_per_tile * kv().page_bytes());
-  pages_.resize(size_t(tiles) * pages_per_tile);
-  for (size_t p = 0; p < pages_.size(); ++p) pages_[p] = static_cast<int32_t>(p);
-  rows_T_.clear();
-  slots_T_.clear();
-  slot_begin_T1_.assign(1, 0);
-  for (int tile = 0; tile < tiles; ++tile) {
-    const int32_t* pages = pages_.data() + size_t(tile) * pages_per_tile;
-    for (int r = 0; r < rows_per_tile(); ++r) {
-      rows_T_.push_back({pages, rows_per_tile()});
-      slots_T_.push_back({pages[r / kPageTokens], r % kPageTokens});
-      slot_begin_T1_.push_back(static_cast<int32_t>(slots_T_.size()));
-    }
+    const Pass pass =
+        prepare(pixels + first * tile_pixels, std::min(together, num_tiles - first), want_hidden);
+    const uint64_t graph = workspace_.graph(pages_, {}, want_hidden);
+    device_.run({graph, pass.plan}, stop, [&] { compute(pass); });
+    done(pass, first);
   }
 }
 
-// The convolution with stride = kernel is a matrix product over cut-out patches, [channel][y][x] inside a
-// patch.
-void Vision::embed_patches(const float* pixels, int tiles, const KernelRunner& run) {
+Vision::Pass Vision::prepare(const float* pixels, int tiles, bool want_hidden) {
   const VisionSpec& s = model_.spec;
-  const int side = s.patches_per_side(), P = s.patch_size, S = s.image_size, C = s.hidden_C;
-  for (int tile = 0; tile < tiles; ++tile) {
-    const float* image = pixels + size_t(tile) * s.channels * S * S;
-    for (int patch = 0; patch < side * side; ++patch) {
-      const int top = patch / side * P, left = patch % side * P;
-      int k = 0;
-      for (int channel = 0; channel < s.channels; ++channel) {
-        for (int y = 0; y < P; ++y) {
-          const float* from = image + (size_t(channel) * S + top + y) * S + left;
-          for (int x = 0; x < P; ++x) store_from_f32(patches_.row(patch), dtype_, k++, from[x]);
-        }
-      }
-    }
-    const int first = tile * rows_per_tile();
-    const float* position = model_.position_embedding.data();
-    for (int r = 0; r < rows_per_tile(); ++r) std::copy_n(position + size_t(r) * C, C, x_.row_f32(first + r));
-    for (int c = 0; c < C; ++c) x_.row_f32(first)[c] += model_.class_embedding[c];
-    run.gemm(
-        linear_args(model_.patch_embedding, patches_, 0, side * side, x_, first + 1, Epilogue::kAccumulate));
+  const StepPlan plan = plan_tiles(tiles, rows_per_tile());
+  if (const int num_pages = static_cast<int>(plan.pages.size()); num_pages > pages_.count) {
+    device_.release(pages_);
+    pages_ = {};
+    pages_ = device_.pages({1, s.heads_H, head_dim(), dtype_}, num_pages);
+  }
+  const Staged staged = device_.stage(plan, pages_);
+  const int T = staged.rows, block = std::min(T, device_.info().row_block), C = s.hidden_C;
+  const int tokens = tiles * s.tokens_per_tile(), wide = model_.projector_fc1.K;
+  const auto reserve = [&](Tensor& t, int rows, int cols, DType dtype) {
+    workspace_.reserve(t, rows, cols, dtype);
+  };
+  reserve(pixels_, tiles * s.channels * s.image_size, s.image_size, DType::kF32);
+  reserve(patches_, tiles * num_patches(), model_.patch_embedding.K, dtype_);
+  reserve(x_, T, C, DType::kF32);
+  reserve(q_, T, C, dtype_);
+  reserve(attended_, T, C, dtype_);
+  reserve(qkv_, block, 3 * C, DType::kF32);
+  reserve(normed_, block, C, dtype_);
+  reserve(mlp_, block, s.intermediate_F, dtype_);
+  reserve(folded_, tokens, wide, DType::kF32);
+  reserve(shuffled_, tokens, wide, dtype_);
+  reserve(projected_, tokens, model_.projector_fc2.K, dtype_);
+  reserve(rows_, tokens, out_width(), DType::kF32);
+  if (want_hidden) reserve(hidden_, (s.layers_L + 1) * T, C, DType::kF32);
+  device_.write(pixels_.part(0, tiles * s.channels * s.image_size), pixels);
+  return {staged, tiles, want_hidden};
+}
+
+void Vision::compute(const Pass& pass) {
+  const int T = pass.plan.rows, last = pass.want_hidden ? model_.spec.layers_L : selected_;
+  embed_patches(pass.tiles);
+  for (int l = 0;; ++l) {
+    if (pass.want_hidden) device_.copy({hidden_.part(int64_t(l) * T, T), x_.part(0, T)});
+    if (l == selected_) project(pass.tiles);
+    if (l == last) return;
+    layer(model_.layers[l], pass);
   }
 }
 
-void Vision::norm(const std::vector<float>& weight, const std::vector<float>& bias, int first, int rows,
-                  const KernelRunner& run) {
+// The convolution with stride = kernel is a matrix product over cut-out patches.
+void Vision::embed_patches(int tiles) {
   const VisionSpec& s = model_.spec;
-  if (s.norm == NormKind::kRms) {
-    run.rmsnorm({x_.row_f32(first), x_.stride(), nullptr, weight.data(), normed_.row(0), dtype_,
-                 normed_.stride(), rows, s.hidden_C, s.eps});
-  } else {
-    run.layernorm({x_.row_f32(first), x_.stride(), weight.data(), bias.data(), normed_.row(0), dtype_,
-                   normed_.stride(), rows, s.hidden_C, s.eps});
+  const int n = num_patches();
+  const Tensor pixels = pixels_.part(0, tiles * s.channels * s.image_size);
+  device_.repeat({x_.part(0, tiles * rows_per_tile()), model_.position_embedding});
+  device_.patches({patches_.part(0, tiles * n), pixels, s.channels, s.patch_size});
+  for (int tile = 0; tile < tiles; ++tile) {
+    device_.linear({x_.part(tile * rows_per_tile() + 1, n),
+                    patches_.part(tile * n, n),
+                    model_.patch_embedding,
+                    {},
+                    Epilogue::kAccumulate});
   }
 }
 
-void Vision::layer(const PackedVisionLayer& layer, int tiles, const KernelRunner& run) {
-  const int T = tiles * rows_per_tile();
-  write_qkv(layer, T, run);
-  attend(T, run);
-  KernelRunner::for_row_blocks(T, [&](int first, int rows) {
-    GemmArgs proj = linear_args(layer.proj, attended_, first, rows, x_, first, Epilogue::kAccumulate);
-    proj.column_scale_N = layer.scale1.empty() ? nullptr : layer.scale1.data();
-    run.gemm(proj);
-    norm(layer.norm2, layer.norm2_bias, first, rows, run);
-    run.gemm(linear_args(layer.fc1, normed_, 0, rows, mlp_, 0, Epilogue::kGelu));
-    GemmArgs fc2 = linear_args(layer.fc2, mlp_, 0, rows, x_, first, Epilogue::kAccumulate);
-    fc2.column_scale_N = layer.scale2.empty() ? nullptr : layer.scale2.data();
-    run.gemm(fc2);
+void Vision::layer(const PackedVisionLayer& layer, const Pass& pass) {
+  write_qkv(layer, pass);
+  const int T = pass.plan.rows;
+  device_.attention({attended_.part(0, T), q_.part(0, T), pass.plan, pages_, 0, model_.spec.heads_H, false});
+  for_row_blocks(device_, T, [&](int first, int rows) {
+    const Tensor x = x_.part(first, rows), normed = normed_.part(0, rows), mlp = mlp_.part(0, rows);
+    device_.linear({x, attended_.part(first, rows), layer.proj, layer.scale1, Epilogue::kAccumulate});
+    norm(layer.norm2, normed, x);
+    device_.linear({mlp, normed, layer.fc1, {}, Epilogue::kGelu});
+    device_.linear({x, mlp, layer.fc2, layer.scale2, Epilogue::kAccumulate});
   });
 }
 
-void Vision::write_qkv(const PackedVisionLayer& layer, int T, const KernelRunner& run) {
-  const VisionSpec& s = model_.spec;
-  KernelRunner::for_row_blocks(T, [&](int first, int rows) {
-    norm(layer.norm1, layer.norm1_bias, first, rows, run);
-    run.gemm(linear_args(layer.qkv, normed_, 0, rows, qkv_, 0, Epilogue::kStore));
-    if (s.qk_norm) {  // over all heads together, in place
-      for (int part = 0; part < 2; ++part) {
-        float* x = qkv_.row_f32(0) + size_t(part) * s.hidden_C;
-        const std::vector<float>& weight = part == 0 ? layer.q_norm : layer.k_norm;
-        run.rmsnorm({x, qkv_.stride(), nullptr, weight.data(), x, DType::kF32, qkv_.stride(), rows,
-                     s.hidden_C, s.qk_norm_eps});
-      }
+void Vision::write_qkv(const PackedVisionLayer& layer, const Pass& pass) {
+  const int C = model_.spec.hidden_C;
+  const float q_scale = float(1.0 / std::sqrt(double(head_dim())));
+  for_row_blocks(device_, pass.plan.rows, [&](int first, int rows) {
+    const Tensor normed = normed_.part(0, rows), qkv = qkv_.part(0, rows);
+    norm(layer.norm1, normed, x_.part(first, rows));
+    device_.linear({qkv, normed, layer.qkv, {}, Epilogue::kStore});
+    if (model_.spec.qk_norm) {  // over all heads together, in place
+      norm(layer.q_norm, qkv.columns(0, C), qkv.columns(0, C));
+      norm(layer.k_norm, qkv.columns(C, C), qkv.columns(C, C));
     }
-    RopeArgs split;
-    split.qkv = qkv_.row_f32(0);
-    split.qkv_stride = qkv_.stride();
-    split.q = q_.row(first);
-    split.q_stride = q_.stride();
-    split.q_scale = float(1.0 / std::sqrt(double(head_dim())));
-    split.T = rows;
-    split.num_heads_H = s.heads_H;
-    split.kv = kv();
-    split.slots = slots_T_.data();
-    split.slot_begin_T1 = slot_begin_T1_.data() + first;
-    run.rope(split);
+    device_.rope({q_.part(first, rows), qkv, {}, pass.plan, pages_, first, 0, model_.spec.heads_H, q_scale});
   });
 }
 
-void Vision::attend(int T, const KernelRunner& run) {
-  AttentionArgs args;
-  args.q = q_.row(0);
-  args.o = attended_.row(0);
-  args.dtype = dtype_;
-  args.stride = q_.stride();
-  args.rows_T = rows_T_.data();
-  args.T = T;
-  args.num_heads_H = model_.spec.heads_H;
-  args.kv = kv();
-  run.attention(args);
+// Pixel shuffle folds factor² neighbouring patches into one row; v1 numbers the rows column by column. Then the
+// projector.
+void Vision::project(int tiles) {
+  const VisionSpec& s = model_.spec;
+  const int tokens = tiles * s.tokens_per_tile();
+  const Tensor folded = folded_.part(0, tokens), shuffled = shuffled_.part(0, tokens);
+  const Tensor projected = projected_.part(0, tokens);
+  device_.fold({folded, x_.part(0, tiles * rows_per_tile()), s.patches_per_side(), s.shuffle_factor, 1,
+                s.shuffle == PixelShuffle::kV1});
+  norm(model_.projector_norm, shuffled, folded);
+  device_.linear({projected, shuffled, model_.projector_fc1, {}, Epilogue::kGelu});
+  device_.linear({rows_.part(0, tokens), projected, model_.projector_fc2, {}, Epilogue::kStore});
 }
 
-// Pixel shuffle folds factor² neighbouring patches into one row: out[R, Q, (dr·factor + dq)·C + c] =
-// in[factor·R + dr, factor·Q + dq, c] (v2); v1 numbers the output rows column by column. Then the projector.
-void Vision::project(int tiles, std::vector<float>& embeds, const KernelRunner& run) {
-  const VisionSpec& s = model_.spec;
-  const int side = s.patches_per_side(), f = s.shuffle_factor, out_side = side / f,
-            tokens = s.tokens_per_tile();
-  const int C = s.hidden_C, wide = f * f * C, C_out = model_.projector_fc2.w.N;
-  const int rows = tiles * tokens;
-  RowBuffer folded(wide, DType::kF32);
-  folded.reserve(rows);
-  shuffled_.reserve(rows);
-  projected_.reserve(rows);
-  for (int r = 0; r < rows; ++r) {
-    const int tile = r / tokens, token = r % tokens;
-    int R = token / out_side, Q = token % out_side;
-    if (s.shuffle == PixelShuffle::kV1) std::swap(R, Q);
-    for (int d = 0; d < f * f; ++d) {
-      const int patch = (f * R + d / f) * side + f * Q + d % f;
-      std::copy_n(x_.row_f32(tile * rows_per_tile() + 1 + patch), C, folded.row_f32(r) + size_t(d) * C);
-    }
-  }
-  run.layernorm({folded.row_f32(0), folded.stride(), model_.projector_norm.data(),
-                 model_.projector_norm_bias.data(), shuffled_.row(0), dtype_, shuffled_.stride(), rows, wide,
-                 s.projector_eps});
-  run.gemm(linear_args(model_.projector_fc1, shuffled_, 0, rows, projected_, 0, Epilogue::kGelu));
-  const size_t before = embeds.size();
-  embeds.resize(before + size_t(rows) * C_out);
-  GemmArgs fc2 = linear_args(model_.projector_fc2, projected_, 0, rows, projected_, 0, Epilogue::kStore);
-  fc2.y = embeds.data() + before;
-  fc2.y_dtype = DType::kF32;
-  fc2.y_stride = fc2.y_cols = C_out;
-  run.gemm(fc2);
+void Vision::norm(const NormWeights& norm, const Tensor& y, const Tensor& x) {
+  device_.norm({y, x, norm.weight, norm.bias, norm.eps});
 }
 
 }  // namespace mmprm

@@ -7,49 +7,59 @@
 #pragma once
 #include <vector>
 
-#include "models/kernel_runner.h"
 #include "models/packed_model.h"
-#include "models/row_buffer.h"
+#include "models/workspace.h"
 
 namespace mmprm {
 
-struct VisionOutput {
-  std::vector<float> embeds;  // [tiles · tokens_per_tile, C of the language model]
-  std::vector<float>
-      hidden;  // [states, tiles, 1 + patches, C of vision], when asked for: embeddings, then each layer
-};
-
 class Vision {
  public:
-  Vision(const PackedVision& model, DType activation_dtype);
+  using Stop = std::function<void()>;
 
-  // pixels: [tiles, channels, image_size, image_size], normalised.
-  VisionOutput forward(const float* pixels, int num_tiles, bool want_hidden, const KernelRunner& run);
+  Vision(Device& device, const PackedVision& model, DType activation_dtype);
+  ~Vision() { device_.release(pages_); }
+
+  // pixels: [tiles, channels, image_size, image_size], normalised. on_rows is told the F32 rows of the tiles from
+  // `first_tile` on, [tiles · tokens_per_tile, C of the language model], which the next tiles overwrite.
+  using OnRows = std::function<void(int first_tile, const Tensor& rows)>;
+  void forward(const float* pixels, int num_tiles, const Stop& stop, const OnRows& on_rows);
+
+  // The same with all hidden states: [states, tiles, 1 + patches, C]: embeddings, then each layer's output.
+  std::vector<float> forward_hidden(const float* pixels, int num_tiles, const Stop& stop,
+                                    const OnRows& on_rows);
+
+  int out_width() const { return model_.projector_fc2.N; }
 
  private:
-  void reserve(int tiles);
-  void embed_patches(const float* pixels, int tiles, const KernelRunner& run);
-  void layer(const PackedVisionLayer& layer, int tiles, const KernelRunner& run);
-  void norm(const std::vector<float>& weight, const std::vector<float>& bias, int first, int rows,
-            const KernelRunner& run);
-  void write_qkv(const PackedVisionLayer& layer, int rows, const KernelRunner& run);
-  void attend(int rows, const KernelRunner& run);
-  void project(int tiles, std::vector<float>& embeds, const KernelRunner& run);
+  struct Pass {
+    Staged plan;
+    int tiles;
+    bool want_hidden;
+  };
 
-  int rows_per_tile() const { return 1 + model_.spec.patches_per_side() * model_.spec.patches_per_side(); }
+  void for_tiles(const float* pixels, int num_tiles, bool want_hidden, const Stop& stop,
+                 const std::function<void(const Pass&, int first_tile)>& done);
+  Pass prepare(const float* pixels, int tiles, bool want_hidden);
+  void compute(const Pass& pass);
+  void embed_patches(int tiles);
+  void layer(const PackedVisionLayer& layer, const Pass& pass);
+  void write_qkv(const PackedVisionLayer& layer, const Pass& pass);
+  void project(int tiles);
+  void norm(const NormWeights& norm, const Tensor& y, const Tensor& x);
+
+  int num_patches() const { return model_.spec.patches_per_side() * model_.spec.patches_per_side(); }
+  int rows_per_tile() const { return 1 + num_patches(); }
   int head_dim() const { return model_.spec.hidden_C / model_.spec.heads_H; }
-  KvPages kv() const { return {kv_.data(), dtype_, model_.spec.heads_H, head_dim()}; }
 
+  Device& device_;
   const PackedVision& model_;
   DType dtype_;
   int selected_;  // hidden state that goes to the projector: 0 is the embeddings
-  AlignedBuffer kv_;
-  std::vector<int32_t> pages_;  // of all tiles, one after the other
-  std::vector<RowKeys> rows_T_;
-  std::vector<Slot> slots_T_;
-  std::vector<int32_t> slot_begin_T1_;
-  RowBuffer x_, qkv_, patches_, normed_, mlp_, q_, attended_;
-  RowBuffer shuffled_, projected_;  // projector: [tokens, factor² · C], [tokens, C of the language model]
+  Workspace workspace_;
+  Pages pages_;  // of one layer, which each layer overwrites
+  Tensor pixels_, patches_, x_, q_, attended_, hidden_;
+  Tensor qkv_, normed_, mlp_;                    // one row block
+  Tensor folded_, shuffled_, projected_, rows_;  // projector
 };
 
 }  // namespace mmprm

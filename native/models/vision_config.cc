@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/attention/attention.h"
+#include "device/pages.h"
 
 namespace mmprm {
 namespace {
@@ -67,19 +67,20 @@ VisionWeights vision_frame(TensorLookup& tensors, const VisionSpec& vision, int 
   const int C = vision.hidden_C, patch = vision.patch_size, side = vision.positions_per_side();
   const int wide = C * vision.shuffle_factor * vision.shuffle_factor;
   VisionWeights out;
-  out.patch_embedding.cols = vision.channels * patch * patch;
+  out.projector_norm.eps = vision.projector_eps;
+  out.patch_embedding.weight.cols = vision.channels * patch * patch;
   if (const TensorView* view = tensors.want(names.patch + ".weight", {C, vision.channels, patch, patch})) {
-    append_rows(out.patch_embedding, *view, 0, C);
+    append_rows(out.patch_embedding.weight, *view, 0, C);
   }
-  out.patch_bias = tensors.vector(names.patch + ".bias", C);
+  out.patch_embedding.bias = tensors.vector(names.patch + ".bias", C);
   out.class_embedding = tensors.vector(names.class_embedding, C);
   out.position_embedding = tensors.matrix(names.positions, 1 + side * side, C);
-  out.projector_norm = tensors.vector(names.projector_norm + ".weight", wide);
-  out.projector_norm_bias = tensors.vector(names.projector_norm + ".bias", wide);
-  out.projector_fc1 = tensors.matrix(names.projector_fc1 + ".weight", decoder_C, wide);
-  out.projector_fc1_bias = tensors.vector(names.projector_fc1 + ".bias", decoder_C);
-  out.projector_fc2 = tensors.matrix(names.projector_fc2 + ".weight", decoder_C, decoder_C);
-  out.projector_fc2_bias = tensors.vector(names.projector_fc2 + ".bias", decoder_C);
+  out.projector_norm.weight = tensors.vector(names.projector_norm + ".weight", wide);
+  out.projector_norm.bias = tensors.vector(names.projector_norm + ".bias", wide);
+  out.projector_fc1.weight = tensors.matrix(names.projector_fc1 + ".weight", decoder_C, wide);
+  out.projector_fc1.bias = tensors.vector(names.projector_fc1 + ".bias", decoder_C);
+  out.projector_fc2.weight = tensors.matrix(names.projector_fc2 + ".weight", decoder_C, decoder_C);
+  out.projector_fc2.bias = tensors.vector(names.projector_fc2 + ".bias", decoder_C);
   return out;
 }
 

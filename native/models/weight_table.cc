@@ -4,6 +4,21 @@
 
 namespace mmprm {
 
+size_t MatrixSource::num_bytes() const {
+  size_t bytes = 0;
+  for (const Block& b : blocks) bytes += size_t(b.num_rows) * cols * dtype_bytes(b.dtype);
+  return bytes;
+}
+
+std::vector<float> MatrixSource::to_f32() const {
+  std::vector<float> values;
+  values.reserve(size_t(rows) * cols);
+  for (const Block& b : blocks) {
+    for (size_t i = 0; i < size_t(b.num_rows) * cols; ++i) values.push_back(load_as_f32(b.data, b.dtype, i));
+  }
+  return values;
+}
+
 std::vector<RowRef> MatrixSource::row_refs() const {
   std::vector<RowRef> refs;
   refs.reserve(static_cast<size_t>(rows));

@@ -5,8 +5,9 @@
 #include <functional>
 #include <vector>
 
+#include "device/tensor.h"
 #include "formats/checkpoint.h"
-#include "kernels/gemm/gemm.h"
+#include "models/layers.h"
 #include "models/model_spec.h"
 
 namespace mmprm {
@@ -22,7 +23,9 @@ struct MatrixSource {
   int rows = 0, cols = 0;
 
   bool empty() const { return rows == 0; }
+  size_t num_bytes() const;
   std::vector<RowRef> row_refs() const;  // `rows` of them, in order
+  std::vector<float> to_f32() const;
 };
 
 // One logical vector, copied to float on use. Empty where the model has none. Parts may come from several
@@ -40,38 +43,25 @@ struct VectorSource {
   std::vector<float> to_f32() const;
 };
 
-struct DecoderLayerWeights {
-  VectorSource attention_norm, ffn_norm;
-  MatrixSource qkv, o, gate, up, down;
-  VectorSource qkv_bias, o_bias, gate_bias, up_bias, down_bias;
+struct NormSource {
+  VectorSource weight, bias;  // no bias: an RMS norm
+  float eps = 0;
+
+  bool empty() const { return weight.empty(); }
 };
 
-struct DecoderWeights {
-  MatrixSource embed;
-  std::vector<DecoderLayerWeights> layers;
-  VectorSource final_norm;
-  MatrixSource head;  // the embedding's rows where tied; empty with a reward head
-  MatrixSource reward_fc1, reward_fc2;
-  VectorSource reward_fc1_bias, reward_fc2_bias;
+struct LinearSource {
+  MatrixSource weight;
+  VectorSource bias;
+  bool gated = false;  // all gate rows, then all up rows
+
+  bool empty() const { return weight.empty(); }
 };
 
-struct VisionLayerWeights {
-  VectorSource norm1, norm1_bias, norm2, norm2_bias;  // no biases under RMS norm
-  MatrixSource qkv, proj, fc1, fc2;
-  VectorSource qkv_bias, proj_bias, fc1_bias, fc2_bias;
-  VectorSource q_norm, k_norm;  // over all heads together
-  VectorSource scale1, scale2;  // layer scale
-};
-
-struct VisionWeights {
-  MatrixSource patch_embedding;  // C rows of channels·patch·patch
-  VectorSource patch_bias, class_embedding;
-  MatrixSource position_embedding;  // 1 + patches rows of C
-  std::vector<VisionLayerWeights> layers;
-  VectorSource projector_norm, projector_norm_bias;
-  MatrixSource projector_fc1, projector_fc2;
-  VectorSource projector_fc1_bias, projector_fc2_bias;
-};
+using DecoderLayerWeights = DecoderLayerOf<NormSource, LinearSource>;
+using DecoderWeights = DecoderOf<NormSource, LinearSource, MatrixSource>;
+using VisionLayerWeights = VisionLayerOf<NormSource, LinearSource, VectorSource>;
+using VisionWeights = VisionOf<NormSource, LinearSource, VectorSource, MatrixSource>;
 
 struct WeightTable {
   DecoderWeights decoder;

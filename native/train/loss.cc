@@ -41,7 +41,7 @@ void Loss::scatter_grad(const std::vector<int32_t>& row_ids, const Rows& d_x) {
 LossResult Loss::tokens(const std::vector<TokenTerm>& terms, const Rows& x, double scale, const Rows* d_x) {
   LossResult result;
   if (terms.empty()) return result;
-  const TrainLinear head{model_.decoder().head, nullptr, {}};
+  const TrainLinear& head = model_.decoder().head;
   const int V = head.weight->rows;
   const std::vector<int32_t> row_ids = rows_of(terms);
   gather(row_ids, x);
@@ -98,7 +98,7 @@ LossResult Loss::markers(const std::vector<MarkerTerm>& terms, const int32_t pai
                          double scale, const Rows* d_x) {
   LossResult result;
   if (terms.empty()) return result;
-  const Parameter& head = *model_.decoder().head;
+  const Parameter& head = *model_.decoder().head.weight;
   const int C = head.cols;
   const std::vector<int32_t> row_ids = rows_of(terms);
   gather(row_ids, x);

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "base/aligned_buffer.h"
+#include "cpu/aligned_buffer.h"
 #include "formats/checkpoint.h"
 #include "models/weight_table.h"
 

@@ -1,6 +1,5 @@
 // The trainable form of a checkpoint: its spec, and its parameters sorted into layers.
 #pragma once
-#include <optional>
 #include <vector>
 
 #include "models/model_spec.h"
@@ -8,33 +7,10 @@
 
 namespace mmprm {
 
-struct TrainDecoderLayer {
-  TrainNorm attention_norm, ffn_norm;
-  TrainLinear qkv, o, gate_up, down;  // gate_up: all gate rows, then all up rows
-};
-
-struct TrainDecoderParameters {
-  Parameter* embed = nullptr;
-  Parameter* head = nullptr;  // the embedding where tied
-  std::vector<TrainDecoderLayer> layers;
-  TrainNorm final_norm;
-};
-
-struct TrainVisionLayer {
-  TrainNorm norm1, norm2;
-  std::optional<TrainNorm> q_norm, k_norm;
-  TrainLinear qkv, proj, fc1, fc2;
-  Parameter *scale1 = nullptr, *scale2 = nullptr;
-};
-
-struct TrainVisionParameters {
-  TrainLinear patch_embedding;
-  Parameter* class_embedding = nullptr;     // [C]
-  Parameter* position_embedding = nullptr;  // [1 + stored patches, C]
-  std::vector<TrainVisionLayer> layers;
-  TrainNorm projector_norm;
-  TrainLinear projector_fc1, projector_fc2;
-};
+using TrainDecoderLayer = DecoderLayerOf<TrainNorm, TrainLinear>;
+using TrainDecoderParameters = DecoderOf<TrainNorm, TrainLinear, Parameter*>;
+using TrainVisionLayer = VisionLayerOf<TrainNorm, TrainLinear, Parameter*>;
+using TrainVisionParameters = VisionOf<TrainNorm, TrainLinear, Parameter*, Parameter*>;
 
 // PEFT's prefix of everything in an adapter file.
 constexpr char kPeftPrefix[] = "base_model.model.";
@@ -64,15 +40,13 @@ class TrainModel {
   const TrainVisionParameters& vision() const { return vision_; }
   // Embedding or head of a vocabulary that add_tokens made larger or changed.
   bool is_extended(const Parameter* parameter) const {
-    return has_new_tokens_ && (parameter == decoder_.embed || parameter == decoder_.head);
+    return has_new_tokens_ && (parameter == decoder_.embed || parameter == decoder_.head.weight);
   }
   // The values of a stored tensor as they count: with its adapter, where it has one.
   std::vector<float> merged(const StoredTensor& tensor) const;
 
  private:
-  TrainLinear linear(const MatrixSource& weight, const VectorSource& bias, ModelPart part);
-  TrainNorm norm(const VectorSource& weight, const VectorSource& bias, float eps, ModelPart part);
-  void build_decoder(const DecoderWeights& weights);
+  class Builder;
   void build_vision(const VisionWeights& weights);
   std::vector<TrainLinear*> language_linears();
 

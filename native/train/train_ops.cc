@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "models/kernel_runner.h"
-
 namespace mmprm {
 namespace {
 
@@ -124,13 +122,15 @@ float* TrainOps::adapter_grad_inner(const Adapter& adapter, const Rows& dy) {
 }
 
 void TrainOps::norm(const TrainNorm& norm, const Rows& x, const Rows& y) {
-  const KernelRunner run{kernels_, pool_};
+  const float* weight = norm.weight->value();
   if (norm.bias) {
-    run.layernorm({x.data, x.stride, norm.weight->value(), norm.bias->value(), y.data, DType::kF32, y.stride,
-                   x.rows, x.cols, norm.eps});
+    const LayernormArgs args{x.data, x.stride, weight,  norm.bias->value(), y.data, DType::kF32, y.stride,
+                             x.rows, x.cols,   norm.eps};
+    pool_.run(x.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels_.layernorm.run(args, b, e); });
   } else {
-    run.rmsnorm({x.data, x.stride, nullptr, norm.weight->value(), y.data, DType::kF32, y.stride, x.rows,
-                 x.cols, norm.eps});
+    const RmsnormArgs args{x.data,      x.stride, nullptr, weight, y.data,
+                           DType::kF32, y.stride, x.rows,  x.cols, norm.eps};
+    pool_.run(x.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels_.rmsnorm.run(args, b, e); });
   }
 }
 

@@ -7,10 +7,10 @@
 #include <atomic>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "cpu/thread_pool.h"
 #include "kernels/table.h"
-#include "models/row_buffer.h"
 #include "train/parameters.h"
+#include "train/row_buffer.h"
 
 namespace mmprm {
 
@@ -45,6 +45,8 @@ struct TrainNorm {
   Parameter* weight = nullptr;
   Parameter* bias = nullptr;  // null: an RMS norm
   float eps = 0;
+
+  bool empty() const { return !weight; }
 };
 
 class TrainOps {

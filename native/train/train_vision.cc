@@ -170,20 +170,20 @@ void TrainVision::embed_grad(int tiles) {
 }
 
 void TrainVision::norm_heads(const TrainVisionLayer& layer, Kept& k) {
-  if (!layer.q_norm) return;
+  if (layer.q_norm.empty()) return;
   const int C = spec_.hidden_C;
   for (int r = 0; r < num_rows_; ++r) std::copy_n(k.qkv.row_f32(r), 2 * C, k.raw_qk.row_f32(r));
-  ops_.norm(*layer.q_norm, columns(rows(k.raw_qk), 0, C), columns(rows(k.qkv), 0, C));
-  ops_.norm(*layer.k_norm, columns(rows(k.raw_qk), C, C), columns(rows(k.qkv), C, C));
+  ops_.norm(layer.q_norm, columns(rows(k.raw_qk), 0, C), columns(rows(k.qkv), 0, C));
+  ops_.norm(layer.k_norm, columns(rows(k.raw_qk), C, C), columns(rows(k.qkv), C, C));
 }
 
 void TrainVision::norm_heads_grad(const TrainVisionLayer& layer, Kept& k) {
-  if (!layer.q_norm) return;
+  if (layer.q_norm.empty()) return;
   const int C = spec_.hidden_C;
   const Rows d_raw = rows(d_raw_qk_), d_qkv = rows(d_qkv_), raw = rows(k.raw_qk);
   for (int r = 0; r < num_rows_; ++r) std::fill_n(d_raw.row(r), 2 * C, 0.0f);
-  ops_.norm_grad(*layer.q_norm, columns(raw, 0, C), columns(d_qkv, 0, C), columns(d_raw, 0, C));
-  ops_.norm_grad(*layer.k_norm, columns(raw, C, C), columns(d_qkv, C, C), columns(d_raw, C, C));
+  ops_.norm_grad(layer.q_norm, columns(raw, 0, C), columns(d_qkv, 0, C), columns(d_raw, 0, C));
+  ops_.norm_grad(layer.k_norm, columns(raw, C, C), columns(d_qkv, C, C), columns(d_raw, C, C));
   for (int r = 0; r < num_rows_; ++r) std::copy_n(d_raw.row(r), 2 * C, d_qkv.row(r));
 }
 

@@ -1,5 +1,5 @@
 // The sampler against a plain sort-everything model, and its draws against their distribution.
-#include "engine/sampler.h"
+#include "kernels/sample/sampler.h"
 
 #include <algorithm>
 #include <cmath>

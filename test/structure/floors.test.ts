@@ -15,16 +15,30 @@ const NATIVE_ORDER: Record<string, string[]> = {
   base: [],
   compat: [],
   formats: ['base'],
-  device: [],
+  image: ['base'],
+  device: ['base'],
   kernels: ['base', 'device', 'cuda'],
   cuda: ['base', 'device', 'kernels'],
-  image: ['base'],
-  models: ['base', 'formats', 'device', 'kernels'],
-  engine: ['base', 'formats', 'device', 'kernels', 'models', 'image'],
-  train: ['base', 'formats', 'device', 'kernels', 'models'],
+  cpu: ['base', 'device', 'kernels'],
+  backends: ['base', 'device', 'kernels', 'cpu'],
+  models: ['base', 'device', 'formats'],
+  engine: ['base', 'device', 'formats', 'models', 'image', 'backends'],
+  train: ['base', 'device', 'formats', 'models', 'kernels', 'cpu'],
 }
 const NATIVE_FORBIDDEN =
   /<(?:napi|node_api|node|v8|uv|iostream)(?:\.h)?>|\b(?:getenv|printf|puts|abort|_?exit|quick_exit)\s*\(|std::(?:cout|cerr|clog)\b/
+
+/** Headers that some files of a folder may include and others not. */
+const NATIVE_ONLY_IN: [header: RegExp, files: RegExp, why: string][] = [
+  [/^device\/address\.h$/, /^native\/(cpu|cuda|backends)\//, 'graphs do not read tensors'],
+  [
+    /^backends\//,
+    /^native\/(backends\/|engine\/engine_impl\.cc$|train\/trainer\.cc$)/,
+    'only who opens a device knows which there are',
+  ],
+]
+/** Cases of kernels are compiled into the tests alone, and run on the threads of the CPU. */
+const NATIVE_CASES = /(?:_cases\.cc|\/kernel_case\.h|\/case_data\.h|_case_data\.h|_case\.h)$/
 
 /** Composition roots see every folder; all others see themselves, the contracts and the readers of pictures and rows. */
 const TS_ROOTS = ['cli', 'kit', 'mini', 'index.ts']
@@ -53,7 +67,11 @@ test('native folders include only what lies below them', () => {
       const local = normalize(join(dirname(path), header))
       const target = existsSync(join(ROOT, local)) ? local : join('native', header)
       const seen = target.split('/')[1] as string
-      if (seen !== folder && seen !== 'include' && !allowed.includes(seen)) bad.push(`${path} includes "${header}"`)
+      const isCase = seen === 'cpu' && NATIVE_CASES.test(path)
+      if (seen !== folder && seen !== 'include' && !allowed.includes(seen) && !isCase) bad.push(`${path} includes "${header}"`)
+      for (const [pattern, files, why] of NATIVE_ONLY_IN) {
+        if (pattern.test(header) && !files.test(path)) bad.push(`${path} includes "${header}": ${why}`)
+      }
     }
   }
   assert.equal(bad, [])

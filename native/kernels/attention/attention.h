@@ -20,7 +20,6 @@
 
 namespace mmprm {
 
-constexpr int kMaxHeadDim = 256;  // D is even and at most this
 
 // Keys and values of one layer. Block of (page, head): data + (page * num_heads_G + head) * block_bytes().
 struct KvPages {

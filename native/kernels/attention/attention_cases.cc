@@ -5,7 +5,7 @@
 #include <cstring>
 #include <random>
 
-#include "base/aligned_buffer.h"
+#include "cpu/aligned_buffer.h"
 #include "base/float_types.h"
 #include "kernels/kernel_case.h"
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <random>
 
-#include "base/aligned_buffer.h"
+#include "cpu/aligned_buffer.h"
 #include "kernels/kernel_case.h"
 
 namespace mmprm {

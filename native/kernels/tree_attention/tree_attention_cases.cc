@@ -3,7 +3,7 @@
 #include <cmath>
 #include <random>
 
-#include "base/aligned_buffer.h"
+#include "cpu/aligned_buffer.h"
 #include "kernels/kernel_case.h"
 
 namespace mmprm {

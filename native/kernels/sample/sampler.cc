@@ -1,4 +1,4 @@
-#include "engine/sampler.h"
+#include "kernels/sample/sampler.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,6 @@
 #include <functional>
 #include <limits>
 #include <numeric>
-#include <string>
 
 #include "base/fixed_point.h"
 #include "base/philox.h"
@@ -63,21 +62,21 @@ float checked_largest(const float* logits, int V) {
   throw Error(ErrorCode::kInternal, "the model's logits hold no finite number to choose from");
 }
 
-void penalise(float* logits, const TokenHistory& history, const SamplingParams& params) {
+void penalise(float* logits, const SeenTokens& seen, const SamplingParams& params) {
   const float r = params.repetition_penalty;
   if (r != 1) {
-    for (int32_t token : history.repeated())
+    for (int32_t token : seen.repeated)
       logits[token] = logits[token] < 0 ? logits[token] * r : logits[token] / r;
   }
   if (params.frequency_penalty == 0 && params.presence_penalty == 0) return;
-  for (const TokenHistory::Count& c : history.generated()) {
+  for (const TokenCount& c : seen.generated) {
     logits[c.token] -= params.frequency_penalty * float(c.times);
     logits[c.token] -= params.presence_penalty;
   }
 }
 
-// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole. There is
-// one, since the sums are exact and uniform < 1.
+}  // namespace
+
 int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>& weights, double uniform) {
   thread_local std::vector<uint64_t> sums;  // of the blocks
   sums.clear();
@@ -94,8 +93,6 @@ int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>&
   while (i + 1 < weights.size() && (sum += to_fixed(weights[i])) <= target) ++i;
   return tokens[i];
 }
-
-}  // namespace
 
 double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position) {
   constexpr uint32_t kTokenDraw = 0;  // the last counter word names the purpose
@@ -114,8 +111,8 @@ float log_probability(const float* logits, int V, int32_t token) {
   return float(double(logits[token]) - largest - log_fixed(sum));
 }
 
-void Sampler::shape(float* logits, int V, const TokenHistory& history, const SamplingParams& params) {
-  penalise(logits, history, params);
+void Sampler::shape(float* logits, int V, const SeenTokens& seen, const SamplingParams& params) {
+  penalise(logits, seen, params);
   if (params.temperature < kGreedyBelow) {
     const float largest = checked_largest(logits, V);
     tokens_.assign(1, static_cast<int32_t>(std::find(logits, logits + V, largest) - logits));
@@ -255,55 +252,5 @@ void Sampler::filter_top_p(float top_p) {
 }
 
 int32_t Sampler::draw(double uniform) const { return draw_token(tokens_, weights_, uniform); }
-
-void check_sampling(const SamplingParams& p) {
-  const auto reject = [](const char* what) { throw Error(ErrorCode::kInvalidArgument, what); };
-  if (!(p.temperature >= 0) || !std::isfinite(p.temperature)) reject("temperature must be a number >= 0");
-  if (p.top_k < 0) reject("topK must be >= 0 (0: off)");
-  if (!(p.top_p > 0 && p.top_p <= 1)) reject("topP must lie in (0, 1]");
-  if (!(p.min_p >= 0 && p.min_p <= 1)) reject("minP must lie in [0, 1]");
-  if (!(p.repetition_penalty > 0) || !std::isfinite(p.repetition_penalty))
-    reject("repetitionPenalty must be > 0");
-  if (!std::isfinite(p.frequency_penalty)) reject("frequencyPenalty must be a finite number");
-  if (!std::isfinite(p.presence_penalty)) reject("presencePenalty must be a finite number");
-}
-
-TokenDistribution shape_distribution(std::vector<float> logits, const std::vector<int32_t>& prompt,
-                                     const std::vector<int32_t>& generated, const SamplingParams& params) {
-  check_sampling(params);
-  if (logits.size() > size_t(kMaxFixedTerms))
-    throw Error(ErrorCode::kInvalidArgument, "more than " + std::to_string(kMaxFixedTerms) + " logits");
-  const int V = static_cast<int>(logits.size());
-  for (const std::vector<int32_t>* list : {&prompt, &generated}) {
-    for (int32_t token : *list) {
-      if (token >= 0 && token < V) continue;
-      throw Error(ErrorCode::kInvalidArgument,
-                  "token " + std::to_string(token) + " has no logit among " + std::to_string(V));
-    }
-  }
-  TokenHistory history(prompt, params.penalty_scope);
-  for (int32_t token : generated) history.add_generated(token);
-  Sampler sampler;
-  sampler.shape(logits.data(), V, history, params);
-  const double total = from_fixed(sampler.total_weight());
-  TokenDistribution out{sampler.tokens(), {}};
-  for (float weight : sampler.weights()) out.probabilities.push_back(float(weight / total));
-  return out;
-}
-
-std::vector<int32_t> draw_tokens(const TokenDistribution& distribution, uint64_t seed, int count) {
-  std::vector<int32_t> draws;
-  for (int i = 0; i < count; ++i) {
-    draws.push_back(
-        draw_token(distribution.tokens, distribution.probabilities, sampling_uniform(seed, 0, i)));
-  }
-  return draws;
-}
-
-std::vector<uint32_t> random_words(const std::vector<uint32_t>& counter, const std::vector<uint32_t>& key) {
-  const PhiloxCounter words =
-      philox4x32({counter.at(0), counter.at(1), counter.at(2), counter.at(3)}, {key.at(0), key.at(1)});
-  return {words.begin(), words.end()};
-}
 
 }  // namespace mmprm

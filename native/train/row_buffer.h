@@ -1,6 +1,6 @@
 // A growing matrix of activations with rows that kernels can read: aligned, padded with zeros, one dtype.
 #pragma once
-#include "base/aligned_buffer.h"
+#include "cpu/aligned_buffer.h"
 #include "kernels/gemm/gemm.h"
 
 namespace mmprm {

@@ -9,8 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/token_history.h"
-#include "include/engine/sampling.h"
+#include "device/sample.h"
 
 namespace mmprm {
 
@@ -20,12 +19,16 @@ double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position);
 // log(softmax(logits)[token]) of the logits as the model gave them.
 float log_probability(const float* logits, int V, int32_t token);
 
+// Inverse transform: the first token at which the cumulated weight passes `uniform` of the whole. There is
+// one, since the sums are exact and uniform < 1.
+int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>& weights, double uniform);
+
 // Scratch of one thread.
 class Sampler {
  public:
   // Leaves the distribution in tokens() and weights(), in rising token order. Overwrites the logits.
   // Throws kInternal when no logit is a finite number.
-  void shape(float* logits, int V, const TokenHistory& history, const SamplingParams& params);
+  void shape(float* logits, int V, const SeenTokens& seen, const SamplingParams& params);
   const std::vector<int32_t>& tokens() const { return tokens_; }
   const std::vector<float>& weights() const {
     return weights_;

@@ -1,4 +1,4 @@
-#include "base/thread_pool.h"
+#include "cpu/thread_pool.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "engine/token_history.h"
+#include "device/token_history.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "include/engine/sampling.h"
+#include "device/sample.h"
 
 namespace mmprm {
 
@@ -15,17 +15,12 @@ class TokenHistory {
 
   void add_generated(int32_t token);
 
-  struct Count {
-    int32_t token;
-    int32_t times;
-  };
-  const std::vector<int32_t>& repeated() const { return repeated_; }  // distinct tokens in the scope
-  const std::vector<Count>& generated() const { return generated_; }  // distinct generated tokens
+  SeenTokens seen() const { return {repeated_, generated_}; }
 
  private:
   std::vector<int32_t> repeated_;
   std::vector<int32_t> sorted_prompt_;  // distinct; empty where the prompt is out of scope
-  std::vector<Count> generated_;
+  std::vector<TokenCount> generated_;
   std::unordered_map<int32_t, int32_t> index_;  // token -> place in generated_
 };
 
