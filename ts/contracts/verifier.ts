@@ -1,9 +1,12 @@
 /** A verifier tells whether an answer equals the reference answer: by rules, or by a judge model. */
 import type { Problem, ProblemImage } from './problem.ts'
 
+/** The method of a verdict that is none: the answer was too long, too deep or too large to tell. It counts as unparsed. */
+export const UNDECIDED = 'undecided'
+
 export interface Verdict {
   readonly match: boolean
-  /** How it was decided: `exact`, `numeric`, `symbolic`, `choice`, `judge`, … */
+  /** How it was decided: `exact`, `numeric`, `symbolic`, `choice`, `judge`, …; or `UNDECIDED`. */
   readonly method: string
   /** A judge's own words. */
   readonly raw?: string

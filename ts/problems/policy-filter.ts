@@ -5,7 +5,7 @@ import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
 import { hash32 } from '../contracts/random.ts'
-import type { Verifier } from '../contracts/verifier.ts'
+import { UNDECIDED, type Verifier } from '../contracts/verifier.ts'
 
 export interface PolicyFilterOptions {
   /** For the two filters below. */
@@ -34,7 +34,7 @@ async function solvedRate(problem: Problem, policy: Policy, o: PolicyFilterOptio
   const seed = hash32(`${o.seed ?? 0} ${salt} ${problem.id}`)
   const request = { problem, prefix: [], seed, from: 0, count: o.n ?? 8 }
   const [rollouts] = await policy.rollouts([request], o.signal)
-  const verdicts = new Map<string, boolean>()
+  const verdicts = new Map<string, boolean | null>()
   let judged = 0
   let right = 0
   for (const rollout of rollouts ?? []) {
@@ -43,9 +43,11 @@ async function solvedRate(problem: Problem, policy: Policy, o: PolicyFilterOptio
     if (answer === null) continue
     let match = verdicts.get(answer)
     if (match === undefined) {
-      match = (await o.verifier.verify(problem, answer, o.signal)).match
+      const verdict = await o.verifier.verify(problem, answer, o.signal)
+      match = verdict.method === UNDECIDED ? null : verdict.match
       verdicts.set(answer, match)
     }
+    if (match === null) continue
     judged++
     if (match) right++
   }

@@ -2,10 +2,11 @@
  * Monte Carlo evaluation of prefixes: samples rollouts, has each distinct answer judged once, counts. What an
  * interrupted search already knows is taken from there, so that a resume is a replay.
  */
-import { policyError } from '../contracts/errors.ts'
+import { EngineError, policyError } from '../contracts/errors.ts'
 import type { SearchEvent } from '../contracts/events.ts'
 import type { Rollout, RolloutRequest } from '../contracts/policy.ts'
 import type { Counts, EvaluationRecord, RolloutRecord, VerdictRecord } from '../contracts/records.ts'
+import { UNDECIDED } from '../contracts/verifier.ts'
 import type { Emit } from './channel.ts'
 import type { SearchContext } from './strategy.ts'
 
@@ -93,12 +94,19 @@ export class Evaluator {
       verdict = this.#ask(answer)
       this.#verdicts.set(answer, verdict)
     }
-    return { answer, correct: (await verdict).match }
+    const { match, method } = await verdict
+    // No verdict is no "wrong" either.
+    return { answer, correct: method === UNDECIDED ? null : match }
   }
 
   async #ask(answer: string): Promise<VerdictRecord> {
     const { problem, verifier } = this.#context
-    const verdict = { problemId: problem.id, answer, ...(await verifier.verify(problem, answer, this.#signal)) }
+    const given = await verifier.verify(problem, answer, this.#signal).catch((error) => {
+      if (error instanceof EngineError) throw error
+      // Whatever a verifier breaks on is an answer of this problem: the others go on.
+      throw policyError(`problem "${problem.id}": the verifier failed: ${(error as Error).message}`, error)
+    })
+    const verdict = { problemId: problem.id, answer, ...given }
     await this.#emit({ type: 'verdict', verdict })
     return verdict
   }

@@ -2,6 +2,7 @@
  * Whether a predicted answer says the same as the gold one: extraction, then our own decision procedure over parsed
  * answers. Verdicts are exact where both sides are; what is too long, too deep or too large gets none.
  */
+import { UNDECIDED } from '../contracts/verifier.ts'
 import { readTime, sameTime } from './clock.ts'
 import { type CompareOptions, compareAnswers, type Method } from './compare.ts'
 import { conclusionOf, type ExtractKind, extractCandidates, readMarked } from './extract.ts'
@@ -27,12 +28,12 @@ export interface VerifyOptions {
 export interface Verdict {
   match: boolean
   /** `exact`, how the answers were compared, or why there is no match. `undecided`: too long, too deep or too large to tell. */
-  method: 'exact' | Method | 'choice' | 'time' | 'different' | 'no-answer' | 'undecided'
+  method: 'exact' | Method | 'choice' | 'time' | 'different' | 'no-answer' | typeof UNDECIDED
   /** Of an undecided verdict: what was too much. */
   reason?: string
 }
 
-type Found = Exclude<Verdict['method'], 'different' | 'no-answer' | 'undecided'>
+type Found = Exclude<Verdict['method'], 'different' | 'no-answer' | typeof UNDECIDED>
 
 interface Side {
   /** The answer as text. */
@@ -48,7 +49,7 @@ export function verifyAnswer(gold: string, pred: string, options: VerifyOptions 
     return verdictOn(gold, pred, options)
   } catch (error) {
     // WHY all of them: a text that breaks the verifier is no reason to break a run, and says nothing about the answer.
-    return { match: false, method: 'undecided', reason: error instanceof Error ? error.message : String(error) }
+    return { match: false, method: UNDECIDED, reason: error instanceof Error ? error.message : String(error) }
   }
 }
 

@@ -1,6 +1,6 @@
 /** Verification of answers: rules first, a judge where they cannot decide. */
 import type { Problem } from '../contracts/problem.ts'
-import type { AskJudge, Verdict, Verifier } from '../contracts/verifier.ts'
+import { type AskJudge, UNDECIDED, type Verdict, type Verifier } from '../contracts/verifier.ts'
 import { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 import { readAnswerBlock } from './extract.ts'
 import { type JudgeOptions, judge } from './judge.ts'
@@ -30,7 +30,7 @@ export function ruleVerifier(options: RuleVerifierOptions = {}): Verifier {
     extract: readAnswerBlock,
     async verify(problem, answer, signal): Promise<Verdict> {
       const verdict = verifyAnswer(problem.answer, answer, { ...rules, choices: choicesOf(problem) })
-      const isDecided = verdict.method !== 'undecided' && canDecide(problem.answer, answer)
+      const isDecided = verdict.method !== UNDECIDED && canDecide(problem.answer, answer)
       if (verdict.match || !judgeOptions || isDecided) return verdict
       return judge(judgeOptions.ask, problem, answer, judgeOptions, signal)
     },

@@ -88,6 +88,23 @@ test('a judge’s outage leaves its problem unfinished, and labels nothing', asy
   assert.equal(events.get('sim-5'), [])
 })
 
+test('a verifier that breaks leaves its problem unfinished; an answer without a verdict is unparsed, not wrong', async () => {
+  const verifier = {
+    ...simulatedVerifier,
+    verify: async (problem: Problem, answer: string) => {
+      if (problem.id === 'sim-5') throw new RangeError('Maximum call stack size exceeded')
+      if (problem.id === 'sim-6') return { match: false, method: 'undecided' }
+      return simulatedVerifier.verify(problem, answer)
+    },
+  }
+  const { store, events, failures } = memoryStore()
+  const progress = await runSearch(runWith({ store, verifier }))
+  assert.equal([progress.done, progress.failed], [11, 1])
+  assert.equal([...failures], [['sim-5', 'problem "sim-5": the verifier failed: Maximum call stack size exceeded']])
+  const [root] = (events.get('sim-6') ?? []).flatMap((event) => (event.type === 'evaluated' ? [event.evaluation] : []))
+  assert.equal([root?.counts.total, root?.counts.unparsed], [0, root?.rollouts.length])
+})
+
 test('when problem after problem fails the run ends, with the reason', async () => {
   let asked = 0
   const policy = scriptedPolicy(() => {
