@@ -58,15 +58,19 @@ export async function addSpecialToken(folder: string, content: string, id: numbe
   await editJson(folder, 'tokenizer.json', (json) => {
     ;((json['added_tokens'] ??= []) as Json[]).push({ id, content, ...flags })
   })
+  let isListed = false
   await editJson(folder, 'added_tokens.json', (json) => {
     json[content] = id
+    isListed = true
   })
   await editJson(folder, 'special_tokens_map.json', (json) => {
     ;((json['additional_special_tokens'] ??= []) as unknown[]).push(content)
   })
   await editJson(folder, 'tokenizer_config.json', (json) => {
-    const decoder = (json['added_tokens_decoder'] ??= {}) as Json
-    decoder[id] = { content, ...flags }
+    // WHY not a new one beside that list: transformers reads the one or the other.
+    if (!isListed) json['added_tokens_decoder'] ??= {}
+    const decoder = json['added_tokens_decoder'] as Json | undefined
+    if (decoder) decoder[id] = { content, ...flags }
     ;((json['additional_special_tokens'] ??= []) as unknown[]).push(content)
   })
 }

@@ -23,12 +23,21 @@ export const addedTokenFields = {
   normalized: flag,
 }
 
-const configSchema = z.looseObject({
-  tokenizer_class: z.string().nullish(),
-  add_bos_token: z.boolean().nullish(),
+/** Named in tokenizer_config.json, or in special_tokens_map.json. */
+const specialTokens = {
   bos_token: optionalToken,
   eos_token: optionalToken,
+  unk_token: optionalToken,
+  sep_token: optionalToken,
+  pad_token: optionalToken,
+  cls_token: optionalToken,
+  mask_token: optionalToken,
   additional_special_tokens: z.array(token).nullish(),
+}
+const configSchema = z.looseObject({
+  ...specialTokens,
+  tokenizer_class: z.string().nullish(),
+  add_bos_token: z.boolean().nullish(),
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
   added_tokens_decoder: z
     .record(
@@ -72,17 +81,31 @@ export async function readJsonFile<S extends z.ZodType>(
 }
 
 export async function readTokenizerConfig(folder: string): Promise<TokenizerConfig> {
-  return (await readJsonFile(folder, 'tokenizer_config.json', configSchema)) ?? {}
+  const config = (await readJsonFile(folder, 'tokenizer_config.json', configSchema)) ?? {}
+  const map = (await readJsonFile(folder, 'special_tokens_map.json', z.looseObject(specialTokens))) ?? {}
+  const absent = Object.keys(specialTokens).filter((key) => config[key] === undefined && map[key] !== undefined)
+  return { ...config, ...Object.fromEntries(absent.map((key) => [key, map[key]])) }
 }
 
-/** Added tokens of a SentencePiece folder: added_tokens.json, overruled by the config's decoder. */
-export async function readAddedTokens(folder: string, config: TokenizerConfig): Promise<AddedToken[]> {
-  const plain = { special: true, lstrip: false, rstrip: false, singleWord: false, normalized: false }
+/** Tokens that the config calls special, in the order in which transformers adds those that nothing else names. */
+export function specialNames(config: TokenizerConfig): string[] {
+  const { bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token } = config
+  const roles = [bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token]
+  return [...new Set([...roles, ...(config.additional_special_tokens ?? [])])].filter((name) => typeof name === 'string')
+}
+
+/** The config's added_tokens_decoder, in rising order of ids. */
+export function configTokens(config: TokenizerConfig): AddedToken[] {
+  return Object.entries(config.added_tokens_decoder ?? {})
+    .map(([id, { single_word, ...token }]) => ({ ...token, id: Number(id), singleWord: single_word }))
+    .sort((a, b) => a.id - b.id)
+}
+
+/** added_tokens.json, which old versions wrote: ids alone, for tokens that are looked for as they stand. */
+export async function readAddedTokensFile(folder: string): Promise<Omit<AddedToken, 'special'>[]> {
   const names = (await readJsonFile(folder, 'added_tokens.json', z.record(z.string(), tokenId))) ?? {}
-  const tokens = new Map(Object.entries(names).map(([content, id]) => [content, { ...plain, content, id }]))
-  for (const [key, { content, special, lstrip, rstrip, single_word }] of Object.entries(config.added_tokens_decoder ?? {}))
-    tokens.set(content, { ...plain, content, id: Number(key), special, lstrip, rstrip, singleWord: single_word })
-  return [...tokens.values()]
+  const plain = { lstrip: false, rstrip: false, singleWord: false, normalized: false }
+  return Object.entries(names).map(([content, id]) => ({ ...plain, content, id }))
 }
 
 /** chat_template.jinja, chat_template.json, or the config's own; of several the one named default. */

@@ -7,7 +7,16 @@ import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { invalidModel } from '../../contracts/errors.ts'
 import { type AddedToken, AddedTokens } from './added-tokens.ts'
-import { addedTokenFields, isTokenId, readChatTemplate, readJsonFile, type TokenizerConfig, tokenId } from './files.ts'
+import {
+  addedTokenFields,
+  configTokens,
+  isTokenId,
+  readChatTemplate,
+  readJsonFile,
+  specialNames,
+  type TokenizerConfig,
+  tokenId,
+} from './files.ts'
 import { pieceDecoder } from './piece-bytes.ts'
 import { decodeBytes, remembering, type Tokenizer } from './tokenizer.ts'
 
@@ -15,7 +24,7 @@ const addedToken = z
   .looseObject({ id: tokenId, ...addedTokenFields })
   .transform((t): AddedToken => ({ ...t, singleWord: t.single_word }))
 /** Pieces with their ids; a list of pieces and scores in Unigram models. */
-const vocab = z
+export const vocab = z
   .custom<object>((value) => typeof value === 'object' && value !== null)
   .check((ctx) => {
     // WHY not z.record: it copies, and a published vocabulary has 150,000 entries.
@@ -27,13 +36,14 @@ const schema = z.looseObject({
   added_tokens: z.array(addedToken).default([]),
   decoder: z.unknown(),
 })
+export type TokenizerJson = z.output<typeof schema>
 
 /** The library's parts, without added tokens. */
 class Pipeline {
   readonly #hub: HubTokenizer
   readonly model: NonNullable<HubTokenizer['model']>
 
-  constructor(json: z.output<typeof schema>, config: TokenizerConfig) {
+  constructor(json: TokenizerJson, config: TokenizerConfig) {
     this.#hub = new HubTokenizer({ ...json, added_tokens: [] }, { ...config, added_tokens_decoder: {} })
     if (!this.#hub.model) throw new Error('it has no model')
     this.model = this.#hub.model
@@ -60,10 +70,20 @@ class Pipeline {
   }
 }
 
-/** Tokens that only the config calls special are special too, as in transformers. */
-function addedTokens(json: z.output<typeof schema>, config: TokenizerConfig): AddedToken[] {
-  const named = new Set(config.additional_special_tokens ?? [])
-  return json.added_tokens.map((t) => ({ ...t, special: t.special || named.has(t.content) }))
+/**
+ * As transformers has them: those of the file, then those that the config alone has, with the ids that follow. What the
+ * config says of a token counts.
+ */
+function addedTokens(json: TokenizerJson, config: TokenizerConfig, pieces: ReadonlyMap<string, number>): AddedToken[] {
+  const tokens = new Map(json.added_tokens.map((t) => [t.content, t]))
+  let next = Math.max(highest(pieces.values()), highest(json.added_tokens.map((t) => t.id))) + 1
+  const idOf = (content: string) => tokens.get(content)?.id ?? pieces.get(content) ?? next++
+  for (const token of configTokens(config)) tokens.set(token.content, { ...token, id: idOf(token.content) })
+  const plain = { lstrip: false, rstrip: false, singleWord: false, normalized: false }
+  for (const content of specialNames(config)) {
+    tokens.set(content, { ...plain, content, ...tokens.get(content), special: true, id: idOf(content) })
+  }
+  return [...tokens.values()]
 }
 
 /** WHY not the post-processor alone: transformers rebuilds Llama's from this switch of the config. */
@@ -82,22 +102,32 @@ function highest(ids: Iterable<number>): number {
 
 export async function openHubTokenizer(folder: string, config: TokenizerConfig): Promise<Tokenizer | undefined> {
   const json = await readJsonFile(folder, 'tokenizer.json', schema)
-  if (!json) return undefined
+  return json && assembleTokenizer(folder, 'tokenizer.json', json, config)
+}
+
+/** @param file where `json` comes from, for messages */
+export async function assembleTokenizer(
+  folder: string,
+  file: string,
+  json: TokenizerJson,
+  config: TokenizerConfig,
+): Promise<Tokenizer> {
   let pipeline: Pipeline
   let prefix: string[]
-  const tokens = addedTokens(json, config)
-  const inRaw = new AddedTokens(tokens.filter((t) => !t.normalized))
+  let tokens: AddedToken[]
   let inNormalized: AddedTokens
   try {
     pipeline = new Pipeline(json, config)
     prefix = prefixNames(pipeline, config)
+    tokens = addedTokens(json, config, pipeline.model.tokens_to_ids)
     const normalized = tokens.filter((t) => t.normalized).map((t) => ({ ...t, content: pipeline.normalize(t.content) }))
     inNormalized = new AddedTokens(normalized)
     pipeline.encode(pipeline.normalize('a 1'), true) // a damaged step of it shows at work only
   } catch (error) {
-    throw invalidModel(`${join(folder, 'tokenizer.json')}: ${(error as Error).message}`, error)
+    throw invalidModel(`${join(folder, file)}: ${(error as Error).message}`, error)
   }
   const { model } = pipeline
+  const inRaw = new AddedTokens(tokens.filter((t) => !t.normalized))
   const added = new AddedTokens(tokens)
   const special = new Set(tokens.filter((t) => t.special).map((t) => t.id))
   const pieceId = (piece: string) => added.ids.get(piece) ?? model.tokens_to_ids.get(piece)
@@ -106,7 +136,7 @@ export async function openHubTokenizer(folder: string, config: TokenizerConfig):
     vocabSize: Math.max(highest(model.tokens_to_ids.values()), highest(added.names.keys())) + 1,
     prefixIds: prefix.map((name) => {
       const id = pieceId(name)
-      if (id === undefined) throw invalidModel(`${join(folder, 'tokenizer.json')}: post_processor: no token "${name}"`)
+      if (id === undefined) throw invalidModel(`${join(folder, file)}: post_processor: no token "${name}"`)
       return id
     }),
     prefixEverySegment: true,

@@ -1,7 +1,7 @@
 /** SentencePiece `tokenizer.model` with added tokens beside it, as InternLM2 checkpoints come. */
 import { join } from 'node:path'
-import { AddedTokens } from './added-tokens.ts'
-import { readAddedTokens, readChatTemplate, readOptional, type TokenizerConfig } from './files.ts'
+import { type AddedToken, AddedTokens } from './added-tokens.ts'
+import { configTokens, readAddedTokensFile, readChatTemplate, readOptional, type TokenizerConfig } from './files.ts'
 import { SentencePiece } from './sentencepiece.ts'
 import { readSentencePieceModel } from './sentencepiece-model.ts'
 import { decodeBytes, remembering, type Tokenizer } from './tokenizer.ts'
@@ -12,6 +12,13 @@ function cleanUp(text: string): string {
     .replace(/ (?=[.?!,])/g, '')
     .replace(/ ' /g, "'")
     .replace(/ (?=n't|'m|'s|'ve|'re)/g, '')
+}
+
+/** added_tokens.json, overruled by the config's decoder; the model has no normaliser that a token could go through. */
+async function readAddedTokens(folder: string, config: TokenizerConfig): Promise<AddedToken[]> {
+  const listed = (await readAddedTokensFile(folder)).map((t) => ({ ...t, special: true }))
+  const all = [...listed, ...configTokens(config).map((t) => ({ ...t, normalized: false }))]
+  return [...new Map(all.map((t) => [t.content, t])).values()]
 }
 
 export async function openSentencePieceTokenizer(folder: string, config: TokenizerConfig): Promise<Tokenizer | undefined> {
