@@ -91,6 +91,7 @@ async function markerBatch(c: Case, rows: Case[], packed: boolean): Promise<Nati
       template: 'internvl2_5-prm-train',
       systemMessage: folder.config.system_message,
       lossWeight: 'token' as const,
+      ownChat: folder.usesOwnChat(tokenizer),
     }
     const made = prmRow(sample, numImageTokens, context)
     assert.equal([...made.tokens], row.inputIds, 'ids of the training template')

@@ -18,7 +18,10 @@ const IMAGENET_STD = [0.229, 0.224, 0.225]
 const IMAGE_CONTEXT = '<IMG_CONTEXT>'
 const END_OF_TURN = '<|im_end|>'
 
+const OWN_CHAT = 'InternVLForConditionalGeneration'
+
 const configSchema = z.looseObject({
+  architectures: z.unknown(), // checked natively
   image_token_id: z.number().int().nonnegative().optional(),
   system_message: z.string().optional(),
 })
@@ -76,6 +79,15 @@ export class CheckpointFolder {
   endTokens(tokenizer: Tokenizer): number[] {
     const ids = [...this.#eosIds, tokenizer.eosId, tokenizer.added.ids.get(END_OF_TURN)]
     return [...new Set(ids.filter((id) => id !== undefined))]
+  }
+
+  /**
+   * The published chat models of InternVL are asked with templates of their own code, by name; those in transformers' own
+   * layout with the folder's chat template, as transformers asks them.
+   */
+  usesOwnChat(tokenizer: Tokenizer): boolean {
+    const { architectures } = this.config
+    return tokenizer.chat.template !== undefined && Array.isArray(architectures) && architectures[0] === OWN_CHAT
   }
 
   /** Id of the token that stands for one row of an image, or -1 where the tokenizer has none. */

@@ -257,6 +257,7 @@ export class Engine implements AsyncDisposable {
       hasRewardHead: this.#info.decoder.numClasses > 0,
       pieceId: (piece) => this.tokenizer.pieceId(piece),
       config: this.#folder.config,
+      ownChat: this.#folder.usesOwnChat(this.tokenizer),
       recorded: this.#folder.recorded,
     })
     return this.#family

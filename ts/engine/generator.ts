@@ -87,6 +87,7 @@ export class Generator {
       tokenizer,
       numImageTokens,
       systemMessage: folder.config.system_message,
+      ownChat: folder.usesOwnChat(tokenizer),
       recorded: folder.recorded,
     })
     if (ids.length > limit) throw invalidArgument(`the prompt has ${ids.length} tokens, the model has ${limit} positions`)

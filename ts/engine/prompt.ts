@@ -1,7 +1,7 @@
 /** The token ids of a generate request, in whichever of its three forms it came. */
 import { invalidArgument } from '../contracts/errors.ts'
 import type { ParsedGenerateRequest } from './generate-options.ts'
-import { renderChat } from './template/chat.ts'
+import { renderChat, withSystem } from './template/chat.ts'
 import { chatPrompt } from './template/internvl.ts'
 import { ROLLOUT_TEMPLATES, rolloutPrompt } from './template/rollout.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
@@ -11,6 +11,8 @@ export interface PromptContext {
   /** Rows of the image in the language model; 0 without an image. */
   numImageTokens: number
   systemMessage: string | undefined
+  /** See ImagePrompt. */
+  ownChat: boolean
   recorded: { template?: string | undefined } | undefined
 }
 
@@ -38,7 +40,7 @@ export function defaultRolloutTemplate(recorded: PromptContext['recorded']): str
 }
 
 export function promptIds(r: ParsedGenerateRequest, context: PromptContext): number[] {
-  const { tokenizer, numImageTokens, systemMessage } = context
+  const { tokenizer, numImageTokens, systemMessage, ownChat } = context
   if (r.tokens) return r.tokens
   if (r.question !== undefined) {
     const template = r.template ?? defaultRolloutTemplate(context.recorded)
@@ -46,11 +48,13 @@ export function promptIds(r: ParsedGenerateRequest, context: PromptContext): num
       question: r.question,
       steps: r.steps,
       numImageTokens,
+      ownChat,
       ...(systemMessage && { systemMessage }),
     })
   }
   const messages = [...(r.messages ?? [])]
   const answer = messages.at(-1)?.role === 'assistant' ? (messages.pop()?.content ?? '') : ''
+  if (ownChat) return renderChat(tokenizer, withSystem(messages, systemMessage), true, answer, numImageTokens).ids
   if (numImageTokens === 0 && tokenizer.chat.template !== undefined) return renderChat(tokenizer, messages, true, answer).ids
   const system = messages[0]?.role === 'system' ? messages.shift()?.content : systemMessage
   const [user, ...more] = messages

@@ -117,7 +117,8 @@ class NativeTrainable implements TrainableModel {
     const template = trainTemplate(options.task, options.template)
     this.info = native.info()
     this.record = options.task === 'prm' ? { task: 'prm', scoring: 'mm-prm', template } : { task: 'policy', template }
-    this.#context = { tokenizer, template, systemMessage: folder.config.system_message, lossWeight: options.lossWeight }
+    const ownChat = folder.usesOwnChat(tokenizer)
+    this.#context = { tokenizer, template, systemMessage: folder.config.system_message, ownChat, lossWeight: options.lossWeight }
     this.#pair = Int32Array.from(REWARD_PIECES, (piece) => tokenizer.pieceId(piece) ?? 0) // a policy has no use for it
   }
 

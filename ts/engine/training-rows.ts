@@ -14,6 +14,7 @@ export interface RowContext {
   tokenizer: Tokenizer
   template: string
   systemMessage: string | undefined
+  ownChat: boolean
   lossWeight: TrainableOptions['lossWeight']
 }
 
@@ -34,7 +35,7 @@ const sum = (values: Float32Array) => values.reduce((total, w) => total + w, 0)
  * `square`: a sample's tokens weigh 1/sqrt(tokens); `sample`: 1/tokens.
  */
 export function policyRow(sample: TrainSample, numImageTokens: number, context: RowContext): TrainRow {
-  const { tokenizer, template, systemMessage, lossWeight } = context
+  const { tokenizer, template, systemMessage, ownChat, lossWeight } = context
   if (sample.answer === undefined) throw invalidArgument(`sample ${sample.id}: an answer is needed to train a policy`)
   const end = tokenizer.added.ids.get(END_OF_TURN)
   if (end === undefined) throw invalidArgument(`the tokenizer has no ${END_OF_TURN}, which ends what a policy writes`)
@@ -42,6 +43,7 @@ export function policyRow(sample: TrainSample, numImageTokens: number, context: 
     question: sample.question,
     steps: [],
     numImageTokens,
+    ownChat,
     ...(systemMessage && { systemMessage }),
   })
   const solution = solutionIds(tokenizer, sample.steps, sample.answer)
@@ -55,12 +57,13 @@ export function policyRow(sample: TrainSample, numImageTokens: number, context: 
 
 /** One marker behind every step; a step whose label is null has weight 0. */
 export function prmRow(sample: TrainSample, numImageTokens: number, context: RowContext): TrainRow {
-  const { tokenizer, template, systemMessage } = context
+  const { tokenizer, template, systemMessage, ownChat } = context
   const { labels, weights } = checkLabels(sample)
   const prompt = PRM_TEMPLATES[template as PrmTemplate](tokenizer, {
     question: sample.question,
     steps: sample.steps,
     numImageTokens,
+    ownChat,
     ...(systemMessage && { systemMessage }),
   })
   const markerWeights = Float32Array.from(labels, (label, i) => (label === null ? 0 : (weights[i] as number)))

@@ -30,6 +30,8 @@ export interface CheckpointTraits {
   hasRewardHead: boolean
   pieceId(piece: string): number | undefined
   config: { system_message?: string | undefined }
+  /** See ImagePrompt. */
+  ownChat?: boolean
   recorded: { scoring?: string | undefined; template?: string | undefined } | undefined
 }
 

@@ -25,7 +25,7 @@ export const mmPrm: FamilyDefinition = {
     return {
       name: 'mm-prm',
       prompt: (tokenizer, request) => ({
-        ...template(tokenizer, { ...request, systemMessage: traits.config.system_message }),
+        ...template(tokenizer, { ...request, systemMessage: traits.config.system_message, ownChat: traits.ownChat }),
         reward: { kind: 'pair', yes, no },
       }),
     }

@@ -15,6 +15,8 @@ export interface ImagePrompt {
   /** Rows of the image in the language model; 0 without an image. */
   numImageTokens: number
   systemMessage?: string | undefined
+  /** Whether the folder's own chat template is what the model was trained with, not InternVL's named one. */
+  ownChat?: boolean | undefined
 }
 
 export interface StepsPrompt extends ImagePrompt {

@@ -3,13 +3,15 @@ import { invalidArgument } from '../../contracts/errors.ts'
 import { ROLLOUT_TEXTS, renderSteps } from '../../contracts/rollout-text.ts'
 import { suggest } from '../../contracts/suggest.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { renderChat } from './chat.ts'
+import { renderChat, withSystem } from './chat.ts'
 import { chatPrompt, type ImagePrompt, MARKER, type MarkedPrompt, type StepsPrompt } from './internvl.ts'
 
-/** A policy without InternVL's turns is asked through its folder's own chat template. */
+/** A policy without InternVL's turns is asked through its folder's own chat template, as is one that was trained with it. */
 function asked(tokenizer: Tokenizer, p: ImagePrompt): number[] {
+  const user = { role: 'user', content: p.question }
+  if (p.ownChat) return renderChat(tokenizer, withSystem([user], p.systemMessage), true, '', p.numImageTokens).ids
   if (tokenizer.added.ids.has('<|im_start|>') || p.numImageTokens > 0) return chatPrompt(tokenizer, p)
-  return renderChat(tokenizer, [{ role: 'user', content: p.question }], true).ids
+  return renderChat(tokenizer, [user], true).ids
 }
 
 export const ROLLOUT_TEMPLATES = Object.keys(ROLLOUT_TEXTS)
