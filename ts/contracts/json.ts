@@ -15,7 +15,7 @@ export interface ParsedJson {
 }
 
 /** What JSON.parse would refuse, round or recurse into: all else is its work. */
-const UNUSUAL = /\d[\d.]{15}|NaN|Infinity|\\u[dD][89a-fA-F]|[eE]\+?\d{3}/
+const UNUSUAL = /\d[\d.]{15}|NaN|Infinity|\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}/
 
 /** @throws SyntaxError */
 export function parseJson(text: string): ParsedJson {
@@ -25,9 +25,8 @@ export function parseJson(text: string): ParsedJson {
 
 function mayBeDeep(text: string): boolean {
   let count = 0
-  for (let at = 0; at < text.length && count <= MAX_DEPTH; at++) {
-    const code = text.charCodeAt(at)
-    if (code === 0x5b || code === 0x7b) count++
+  for (const opening of ['[', '{']) {
+    for (let at = text.indexOf(opening); at >= 0 && count <= MAX_DEPTH; at = text.indexOf(opening, at + 1)) count++
   }
   return count > MAX_DEPTH
 }

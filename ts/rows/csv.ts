@@ -22,8 +22,10 @@ async function startOfText(path: string): Promise<number> {
   }
 }
 
+const BEYOND_ASCII = /[\x80-\xff]/
+const decodeField = (field: string) => (BEYOND_ASCII.test(field) ? decodeUtf8(Buffer.from(field, 'latin1')) : field)
 /** Fields that were read byte for byte. @throws TypeError where they are not UTF-8 */
-const decodeFields = (record: readonly string[]) => record.map((field) => decodeUtf8(Buffer.from(field, 'latin1')))
+const decodeFields = (record: readonly string[]) => record.map(decodeField)
 
 function toRow(header: readonly string[], record: readonly string[], row: number): Row {
   if (record.length !== header.length) return { row, error: `${record.length} fields; the header has ${header.length}` }
