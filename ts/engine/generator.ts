@@ -9,7 +9,7 @@ import { checkPromptForm, promptIds } from './prompt.ts'
 import { settle } from './settle.ts'
 import type { Slots } from './slots.ts'
 import type { StopRules } from './stop-text.ts'
-import { checkTextLength } from './text-bounds.ts'
+import { breathe, checkTextLength } from './text-bounds.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 /** What an open engine lends. */
@@ -83,6 +83,7 @@ export class Generator {
     checkTextLength([r.question ?? '', ...r.steps, ...(r.messages ?? []).map((m) => m.content)], limit, 'the prompt')
     const images = r.image === undefined ? [] : [await this.#engine.tiles(r.image, r.maxTiles, r.signal)]
     const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
+    await breathe(r.signal)
     const ids = promptIds(r, {
       tokenizer,
       numImageTokens,

@@ -7,7 +7,7 @@ import type { GeneratorContext } from './generator.ts'
 import type { ImageTiles } from './native.ts'
 import { type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
 import { settle } from './settle.ts'
-import { Breath, checkTextLength } from './text-bounds.ts'
+import { breathe, checkTextLength } from './text-bounds.ts'
 
 /** Logits behind a step's score: [against, for] is `[No, Yes]`-like for pairs, all classes for a reward head. */
 export interface ScoredSteps {
@@ -79,9 +79,8 @@ export class Scorer {
       const images = r.image === undefined ? [] : [await tiles(r.image, r.maxTiles, r.signal)]
       const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
       const prompts: (ScoringPrompt | EngineError | undefined)[] = []
-      const breath = new Breath(r.signal)
       for (const [i, steps] of r.solutions.entries()) {
-        await breath.take()
+        await breathe(r.signal)
         prompts.push(ownFault(() => this.#prompt(readAs, { question: r.question, steps, numImageTokens }, name(i))))
       }
       const scored = await this.#scorePrompts(prompts.filter(isPrompt), images, r.signal)

@@ -17,20 +17,23 @@ export function checkTextLength(texts: readonly string[], positions: number, wha
   )
 }
 
-/** Work in many pieces: `take` between two of them lets others run when it has been long. */
-export class Breath {
-  readonly #signal: AbortSignal | undefined
-  #since = performance.now()
+let lastTurn = performance.now()
+let turn: Promise<void> | undefined
 
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal
-  }
+/** The next turn of the event loop, one for all who wait. */
+function nextTurn(): Promise<void> {
+  turn ??= setImmediate().then(() => {
+    turn = undefined
+    lastTurn = performance.now()
+  })
+  return turn
+}
 
-  /** @throws EngineError ABORTED */
-  async take(): Promise<void> {
-    if (performance.now() - this.#since < LONGEST_MS) return
-    await setImmediate()
-    throwIfAborted(this.#signal)
-    this.#since = performance.now()
-  }
+/**
+ * To be awaited before each piece of work on the main thread: others run first where such pieces, of whatever calls, have
+ * taken long by now. @throws EngineError ABORTED
+ */
+export async function breathe(signal: AbortSignal | undefined): Promise<void> {
+  while (performance.now() - lastTurn >= LONGEST_MS) await nextTurn()
+  throwIfAborted(signal)
 }
