@@ -1,10 +1,12 @@
 /** What a search did, to look at: trees with values on their nodes and the first error marked, worked examples. */
 import type { ProblemImage } from '../contracts/problem.ts'
 import { mcValue, type ProblemTree, type TreeNode } from '../contracts/records.ts'
+import { storableImage } from '../images/index.ts'
 import { escapeHtml } from './html.ts'
 
 /** A tree of thousands of nodes is not read by anyone; what is left out is counted. */
 const MAX_NODES = 400
+const MAX_NAME = 300
 
 function nodeHtml(node: TreeNode, state: { left: number; hidden: number }): string {
   if (state.left <= 0) {
@@ -35,22 +37,12 @@ export function treeHtml(tree: ProblemTree): string {
   return `${imageHtml(tree.problem.image)}${question}<ul class="tree root">${nodes}</ul>${more}`
 }
 
-const TYPES: readonly [string, readonly number[]][] = [
-  ['image/png', [0x89, 0x50]],
-  ['image/jpeg', [0xff, 0xd8]],
-  ['image/gif', [0x47, 0x49]],
-  ['image/webp', [0x52, 0x49]],
-]
-
-/** Bytes and data URIs are embedded; a path is named, since the page must stand alone. */
+/** Embedded pictures are shown; a path is named, since the page must stand alone. */
 export function imageHtml(image: ProblemImage | undefined): string {
   if (image === undefined) return ''
-  if (typeof image !== 'string') {
-    const type = TYPES.find(([, magic]) => magic.every((b, i) => image[i] === b))?.[0] ?? 'application/octet-stream'
-    return `<img class="problem" alt="the problem's picture" src="data:${type};base64,${Buffer.from(image).toString('base64')}">`
-  }
-  if (/^data:image\//i.test(image)) return `<img class="problem" alt="the problem's picture" src="${escapeHtml(image)}">`
-  return `<p class="note">picture: ${escapeHtml(image)}</p>`
+  const stored = storableImage(image)
+  if (/^data:image\//i.test(stored)) return `<img class="problem" alt="the problem's picture" src="${escapeHtml(stored)}">`
+  return `<p class="note">picture: ${escapeHtml(stored.slice(0, MAX_NAME))}</p>`
 }
 
 /** Steps with a bar per score. */

@@ -1,5 +1,5 @@
 /** Data files as the world writes them: numbers, encodings, codecs, and what one bad row does to the others. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -147,6 +147,16 @@ test('parquet in every codec says the same; whole numbers beyond 2^53 are texts,
     assert.equal(rest, { id: '9007199254740993', question: 'What is 2+3?', answer: 5, level: 3, tags: ['a', 'b'] }, codec)
     assert.equal((image as { bytes: Uint8Array }).bytes, new Uint8Array(Buffer.from('\x89PNG\r\n\x1a\nx', 'latin1')), codec)
     assert.is(second?.['id'], 2)
+  }
+})
+
+test('damaged parquet files give rows or a typed error', async () => {
+  const whole = readFileSync(join(import.meta.dirname, 'files/zstd.parquet'))
+  for (let at = 0; at < whole.length; at += 23) {
+    const bytes = Buffer.from(whole)
+    bytes[at] = (bytes[at] as number) ^ 0xff
+    const result = await rows('damaged.parquet', bytes).catch((e: unknown) => e)
+    assert.ok(Array.isArray(result) || result instanceof EngineError, `byte ${at}: ${result}`)
   }
 })
 
