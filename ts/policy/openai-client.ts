@@ -48,13 +48,15 @@ export interface ChatMessage {
   content: string | ContentPart[]
 }
 
+/** Half a surrogate pair, as a server cuts texts, would not come back from a data base as it went in. */
+const text = z.string().transform((t) => t.toWellFormed())
 /** Written apart by a server's reasoning parser; a form that is not known says nothing. */
-const reasoning = z.string().nullish().catch(null)
+const reasoning = text.nullish().catch(null)
 const choiceSchema = z.object({
   finish_reason: z.string().nullish(),
   message: z.object({
-    content: z.string().nullish(),
-    refusal: z.string().nullish(),
+    content: text.nullish(),
+    refusal: text.nullish(),
     reasoning_content: reasoning,
     reasoning,
   }),

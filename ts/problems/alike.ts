@@ -5,6 +5,12 @@ import { normalizeQuestion } from './question-text.ts'
 
 export type SameAnswer = (a: Problem, b: Problem) => boolean
 
+/** What is asked: the question, and the choices that a problem lists beside it. */
+function textOf({ question, meta }: Problem): string {
+  const choices = meta?.['choices'] ?? meta?.['options']
+  return normalizeQuestion(choices === undefined || choices === null ? question : `${question}\n${JSON.stringify(choices)}`)
+}
+
 /** Answers that are equal as texts; rules know more. */
 export const sameText: SameAnswer = (a, b) => a.answer.trim() === b.answer.trim()
 
@@ -34,7 +40,7 @@ export class SeenProblems {
 
   /** Id of the problem that this one repeats; undefined for a new one, which is remembered. */
   repeats(problem: Problem, imageHash: string | undefined): string | undefined {
-    const key = `${normalizeQuestion(problem.question)}\n${imageHash ?? ''}`
+    const key = `${textOf(problem)}\n${imageHash ?? ''}`
     const answers = this.#answers.get(key) ?? new Answers()
     const before = answers.find(problem, this.#isSame)
     if (before) return before.id
@@ -71,7 +77,7 @@ export class LeakIndex {
 
   add(problem: Problem, imageHash: string | undefined): void {
     if (imageHash) this.#images.set(imageHash, problem.id)
-    const text = normalizeQuestion(problem.question)
+    const text = textOf(problem)
     const question = this.#byText.get(text) ?? this.#addQuestion(text)
     question.answers.add(problem)
   }
@@ -92,7 +98,7 @@ export class LeakIndex {
   find(problem: Problem, imageHash: string | undefined, overlap: number): string | undefined {
     const sameImage = imageHash && this.#images.get(imageHash)
     if (sameImage) return sameImage
-    const grams = ngrams(normalizeQuestion(problem.question))
+    const grams = ngrams(textOf(problem))
     const shared = new Map<KnownQuestion, number>()
     for (const gram of grams) for (const q of this.#byGram.get(gram) ?? []) shared.set(q, (shared.get(q) ?? 0) + 1)
     for (const [{ numGrams, answers }, count] of shared) {

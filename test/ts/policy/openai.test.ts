@@ -289,6 +289,16 @@ test('an abort ends waiting requests and back-off at once', async () => {
   }
 })
 
+test('half a surrogate pair that a server wrote is U+FFFD, as a data base would keep it', async () => {
+  const { rollouts } = await ask((_, response) =>
+    sendJson(response, 200, completion(Array(4).fill(`<step>cut \ud83d</step>${GOOD_TEXT}`))),
+  )
+  for (const { text, steps } of rollouts) {
+    assert.ok(text.isWellFormed() && steps.every((step) => step.isWellFormed()))
+    assert.is(steps[0], 'cut \ufffd')
+  }
+})
+
 test('bad options and images are refused before anything is sent', async () => {
   assert.throws(() => openAiPolicy({ baseUrl: 'ftp://x', model: 'm' }), /baseUrl/)
   assert.throws(

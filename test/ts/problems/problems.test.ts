@@ -131,6 +131,18 @@ test('problems that differ in a sign, a relation, a decimal point or their answe
   }
 })
 
+test('choices that a problem lists beside its question are part of it', async () => {
+  const asked = (id: string, choices: unknown) => ({ ...p(id, 'Which of these is it?', 'A'), meta: { choices } })
+  const list = [
+    asked('1', ['2', '3']),
+    asked('2', ['2', '-3']),
+    asked('3', { A: '2', B: '3' }),
+    asked('4', ['2', '3']),
+    p('5', 'Which of these is it?', 'A'),
+  ]
+  assert.equal(await droppedOf(list), ['kept', 'kept', 'kept', 'duplicate', 'kept'])
+})
+
 test('the same question in other clothes is one, where its answer is the same', async () => {
   const groups = [
     ['Compute 12 - 7.', 'compute  12−7', 'Compute $12-7$?', 'Compute “12 - 7”.'],
