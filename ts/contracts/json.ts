@@ -43,7 +43,7 @@ const WORDS: readonly [string, unknown][] = [
 ]
 
 /** A number where it holds what is written, else the text. */
-function readNumber(written: string): number | string {
+export function readNumber(written: string): number | string {
   const value = Number(written)
   if (/^-?\d+$/.test(written) ? Number.isSafeInteger(value) : Number.isFinite(value) && keepsDigits(written, value)) return value
   return written

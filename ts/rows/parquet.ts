@@ -1,6 +1,7 @@
 /** Parquet in every codec. */
 import type { Compressors } from 'hyparquet'
 import { invalidArgument } from '../contracts/errors.ts'
+import { type Decimals, readDecimal, setDecimalsApart } from './decimal.ts'
 import type { Fields, Row } from './row.ts'
 
 const ROWS_AT_ONCE = 256
@@ -14,9 +15,12 @@ function plain(value: unknown): unknown {
 }
 
 /** Byte arrays of columns that hold no pictures are texts without a type. */
-function toFields(record: Fields, pictures: ReadonlySet<string>): Fields {
-  const value = (name: string, v: unknown) =>
-    v instanceof Uint8Array && !pictures.has(name) ? Buffer.from(v).toString('utf8') : plain(v)
+function toFields(record: Fields, pictures: ReadonlySet<string>, scales: Decimals['scales']): Fields {
+  const value = (name: string, v: unknown) => {
+    const scale = scales.get(name)
+    if (scale !== undefined) return readDecimal(v, scale)
+    return v instanceof Uint8Array && !pictures.has(name) ? Buffer.from(v).toString('utf8') : plain(v)
+  }
   return Object.fromEntries(Object.entries(record).map(([name, v]) => [name, value(name, v)]))
 }
 
@@ -36,13 +40,13 @@ export async function* parquetRows(path: string, pictures: ReadonlySet<string>):
   const compressors = await openCompressors()
   try {
     const file = await asyncBufferFromFile(path)
-    const metadata = await parquetMetadataAsync(file)
+    const { metadata, scales } = setDecimalsApart(await parquetMetadataAsync(file))
     const total = Number(metadata.num_rows)
     for (let rowStart = 0; rowStart < total; rowStart += ROWS_AT_ONCE) {
       const rowEnd = Math.min(total, rowStart + ROWS_AT_ONCE)
       // WHY utf8 off: embedded images are byte arrays, and would be garbled as text.
       const records = await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd, utf8: false })
-      for (const [i, record] of records.entries()) yield { row: rowStart + i + 1, fields: toFields(record, pictures) }
+      for (const [i, record] of records.entries()) yield { row: rowStart + i + 1, fields: toFields(record, pictures, scales) }
     }
   } catch (error) {
     throw invalidArgument(`${path}: ${(error as Error).message}`, error)

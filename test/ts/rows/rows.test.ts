@@ -150,6 +150,16 @@ test('parquet in every codec says the same; whole numbers beyond 2^53 are texts,
   }
 })
 
+test("parquet's decimals and unsigned numbers keep their digits", async () => {
+  const all: Row[] = []
+  for await (const row of readRows(join(import.meta.dirname, 'files/decimals.parquet'))) all.push(row)
+  const column = (name: string) => all.map((r) => r.fields?.[name])
+  assert.equal(column('id'), ['9223372036854775809', 2, 3])
+  assert.equal(column('answer'), ['18446744073709551617', -5, null])
+  assert.equal(column('price'), [1.5, -0.05, '123456789012345678.01'])
+  assert.equal(column('small'), [1.5, -2.5, null])
+})
+
 test('damaged parquet files give rows or a typed error', async () => {
   const whole = readFileSync(join(import.meta.dirname, 'files/zstd.parquet'))
   for (let at = 0; at < whole.length; at += 23) {
