@@ -6,6 +6,7 @@
 //   … --product-dir D --node-root-dir R           what binding.gyp's action calls
 //   node scripts/native.cjs tests                 native_test, native_bench and fuzzers, into build/tests
 //   … tests --sanitize=address,undefined          the same with sanitizers, into build/tests-address-undefined
+//   node scripts/native.cjs cuda [--sanitize=…]   of these, what tests CUDA code on the emulated device
 //   node scripts/native.cjs --list-inputs         every native source, for binding.gyp
 'use strict'
 const { spawnSync } = require('node:child_process')
@@ -93,10 +94,10 @@ function build(target) {
 /** A tree of its own, without the addon: Node is not built with sanitizers. */
 function buildSanitized(sanitizers) {
   const work = path.resolve(root, option('--dir') ?? path.join('build', `tests-${sanitizers.replace(',', '-')}`))
-  cmake(work, 'native_tests', { MMPRM_SANITIZE: sanitizers, CMAKE_BUILD_TYPE: 'RelWithDebInfo' })
+  cmake(work, argv[0] === 'cuda' ? 'cuda_tests' : 'native_tests', { MMPRM_SANITIZE: sanitizers, CMAKE_BUILD_TYPE: 'RelWithDebInfo' })
 }
 
 const sanitizers = option('--sanitize')
 if (argv.includes('--list-inputs')) listInputs()
 else if (sanitizers) buildSanitized(sanitizers)
-else build(argv[0] === 'tests' ? 'native_tests' : 'mm_prm')
+else build({ tests: 'native_tests', cuda: 'cuda_tests' }[argv[0]] ?? 'mm_prm')

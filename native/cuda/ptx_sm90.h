@@ -55,7 +55,8 @@ __device__ inline void barrier_wait(uint64_t* bar, uint32_t parity) {
 
 // ---- TMA: boxes of a matrix between global and shared memory
 
-// Outside of the matrix zeros arrive. `inner` and `outer` are elements; the bytes count on `bar`.
+// Outside of the matrix zeros arrive. `inner` is a column at a multiple of 16 bytes (anything else is an illegal
+// instruction), `outer` a row, both may be negative; the bytes count on `bar`.
 __device__ inline void tile_load(void* to, const TensorMap* map, int inner, int outer, uint64_t* bar) {
 #if MMPRM_EMULATED
   emu::tile_load(to, map, inner, outer, bar);

@@ -25,6 +25,8 @@ using namespace mmprm::conformance;
 namespace {
 
 constexpr int kHangSeconds = 20;
+constexpr int kLost = 3;  // a child's exit code: its last line says what the card refused
+constexpr char kCardFailed[] = ", \"ok\": false, \"card\": ";
 
 #if defined(MMPRM_NO_CARD)
 constexpr int kChips = 90;
@@ -144,8 +146,7 @@ std::string run_case(int index) {
 #if defined(MMPRM_NO_CARD)
   emulated().configure(kChips, 5 + index, 1);
 #endif
-  if (!card().run(index, in.data(), got.data(), error))
-    return line + ", \"ok\": false, \"card\": " + json_text(error) + "}";
+  if (!card().run(index, in.data(), got.data(), error)) return line + kCardFailed + json_text(error) + "}";
 #if defined(MMPRM_NO_CARD)
   emulated().configure(kChips, 0, 1);
 #endif
@@ -185,7 +186,10 @@ int child(int first, int chips, int workers) {
       std::printf("{\"name\": %s, \"ok\": true, \"skipped\": \"needs sm_%da\"}\n",
                   json_text(emulated().cases[i].name).c_str(), emulated().cases[i].chips);
     } else {
-      std::printf("%s\n", run_case(i).c_str());
+      const std::string line = run_case(i);
+      std::printf("%s\n", line.c_str());
+      // WHY an end: after a fault every call of this process fails.
+      if (line.find(kCardFailed) != std::string::npos) return kLost;
     }
     std::fflush(stdout);
   }
@@ -240,6 +244,7 @@ int run_child(const char* self, int first, int chips, int workers, Result& resul
   close(ends[0]);
   int status = 0;
   waitpid(pid, &status, 0);
+  if (!hung && WIFEXITED(status) && WEXITSTATUS(status) == kLost) return next;
   if (next < emulated().num_cases && (hung || status != 0)) {
     const std::string how = hung                  ? "hung"
                             : WIFSIGNALED(status) ? "died of signal " + std::to_string(WTERMSIG(status))
@@ -253,7 +258,6 @@ int run_child(const char* self, int first, int chips, int workers, Result& resul
   return next;
 }
 
-// A card that faulted is of no more use to its process, so a case after it fails too: start again there.
 int describe() {
   DeviceText d;
   char error[512] = "";

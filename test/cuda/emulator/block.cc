@@ -27,7 +27,7 @@ namespace emu {
 
 __thread Thread* current;
 __thread unsigned char* dynamic_shared;
-thread_local Block* block;
+__thread Block* block;
 
 Options& options() {
   static Options o;

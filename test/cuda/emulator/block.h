@@ -106,7 +106,7 @@ struct Block {
   uint64_t random = 1;
   Fiber* running = nullptr;
 };
-extern thread_local Block* block;
+extern __thread Block* block;
 
 [[noreturn]] void fail(const std::string& what);
 uint64_t next_random();

@@ -14,10 +14,11 @@ struct Allocation {
   size_t bytes;
   Memory kind;
 };
-std::map<uintptr_t, Allocation> allocations;
+// Never destroyed: what a process leaves open at its end is not lost.
+std::map<uintptr_t, Allocation>& allocations = *new std::map<uintptr_t, Allocation>;
 size_t device_bytes_used = 0;
 // Freed memory stays mapped a while, poisoned: a stale pointer reads NaN, not its old values.
-std::deque<void*> quarantine;
+std::deque<void*>& quarantine = *new std::deque<void*>;
 constexpr size_t kQuarantined = 256;
 
 void* allocate(size_t bytes, Memory kind) {

@@ -25,7 +25,7 @@ namespace emu {
 namespace {
 
 cudaError_t last_error = cudaSuccess;
-std::set<cudaStream_t> streams;
+std::set<cudaStream_t>& streams = *new std::set<cudaStream_t>;  // never destroyed
 uint64_t random_state = 88172645463325252ull;
 
 CUstream_st& null_stream() {

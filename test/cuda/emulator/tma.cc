@@ -38,7 +38,10 @@ void for_each_range(const TensorMap& m, int inner, int outer, const Range& range
   }
 }
 
-void check_box(const char* name, const TensorMap& m, const void* shared) {
+void check_box(const char* name, const TensorMap& m, int inner, const void* shared) {
+  // A card answers with an illegal instruction.
+  if (long(inner) * m.element_bytes % 16)
+    fail(std::string(name) + ": the first column lies at no multiple of 16 bytes");
   const uintptr_t need = m.swizzle_128 ? 1024 : 128;
   if (reinterpret_cast<uintptr_t>(shared) % need)
     fail(std::string(name) + ": shared memory is not aligned to " + std::to_string(need));
@@ -49,7 +52,7 @@ void check_box(const char* name, const TensorMap& m, const void* shared) {
 
 void tile_load(void* to, const TensorMap* map, int inner, int outer, uint64_t* bar) {
   if (!find_mbarrier(bar).fenced) fail("TMA: the barrier was not published by barrier_init_done");
-  check_box("TMA load", *map, to);
+  check_box("TMA load", *map, inner, to);
   mark_write(to, box_bytes(*map));
   Quiet quiet;
   auto op =
@@ -137,7 +140,7 @@ void write_box(TileStore& op) {
 }  // namespace
 
 void tile_store(const TensorMap* map, int inner, int outer, const void* from) {
-  check_box("TMA store", *map, from);
+  check_box("TMA store", *map, inner, from);
   Quiet quiet;
   auto op = std::make_shared<TileStore>();
   op->map = *map;
