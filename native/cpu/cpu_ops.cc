@@ -1,4 +1,5 @@
 // The ops of the CPU: kernels over threads, and plain loops where memory is only moved.
+#include <bit>
 #include <string>
 
 #include "base/float_types.h"
@@ -16,6 +17,14 @@ const float* floats_or_null(const Tensor& t) { return t.empty() ? nullptr : row_
 
 void require(bool condition, const char* what) {
   if (!condition) throw Error(ErrorCode::kInternal, what);
+}
+
+// Nothing is drawn from numbers that are none: of the others a text would come that looks like one.
+bool all_finite(const float* logits, int V) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t bad = 0;
+  for (int i = 0; i < V; ++i) bad |= uint32_t((std::bit_cast<uint32_t>(logits[i]) & kExponent) == kExponent);
+  return !bad;
 }
 
 void copy_row(const Tensor& y, int64_t to, const Tensor& x, int64_t from) {
@@ -206,6 +215,8 @@ void CpuDevice::sample(const SampleOp& op) {
         copy.assign(logits, logits + V);
         shaped = copy.data();
       }
+      draw.token = -1;
+      if (!all_finite(logits, V)) continue;
       const SeenTokens seen{{draw.repeated, size_t(draw.num_repeated)},
                             {draw.generated, size_t(draw.num_generated)}};
       try {

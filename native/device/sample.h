@@ -31,7 +31,7 @@ struct Draw {
   int32_t num_repeated = 0, num_generated = 0;
 
   // Filled in.
-  int32_t token = -1;  // -1: no logit of the row is a finite number
+  int32_t token = -1;  // -1: a logit of the row is no finite number
   float logprob = 0;   // of the unfiltered distribution
 };
 

@@ -17,9 +17,12 @@ export interface BadLine {
   error: { code: string; message: string; line: number }
 }
 
+/** A model may hold a NaN that only some lines meet. */
+const OF_A_LINE: ReadonlySet<string> = new Set(['ERR_ENGINE_INVALID_ARGUMENT', 'ERR_ENGINE_INVALID_MODEL'])
+
 /** What stands in place of a line that cannot be answered. Errors that are not the line's fault are thrown on. */
 export function badLine(line: JsonLine, error: unknown): BadLine {
-  if (!(error instanceof EngineError) || error.code !== 'ERR_ENGINE_INVALID_ARGUMENT') throw error
+  if (!(error instanceof EngineError) || !OF_A_LINE.has(error.code)) throw error
   return { id: lineId(line), error: { code: error.code, message: error.message, line: line.line } }
 }
 

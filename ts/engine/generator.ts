@@ -5,6 +5,7 @@ import { type Completion, toCompletion } from './completion.ts'
 import { type GenerateRequest, type ParsedGenerateRequest, readGenerateRequest } from './generate-options.ts'
 import { readStream, type StreamEvent } from './generation.ts'
 import type { ImageTiles, NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo } from './native.ts'
+import { explainLogits } from './non-finite.ts'
 import { checkPromptForm, promptIds } from './prompt.ts'
 import { settle } from './settle.ts'
 import type { Slots } from './slots.ts'
@@ -43,6 +44,8 @@ export class Generator {
       const started = await this.#start(r, stopRules(r), false)
       if (needsText(started.rules)) await this.#follow(started)
       return this.#completions(started, await settle(started.job, r.signal))
+    } catch (error) {
+      throw await explainLogits(this.#engine.folder, error)
     } finally {
       release()
     }
@@ -59,6 +62,8 @@ export class Generator {
       result.catch(() => {}) // awaited below, once the tokens have been read
       yield* readStream(job, this.#engine.tokenizer, started.rules, r.firstSample)
       return this.#completions(started, await result)
+    } catch (error) {
+      throw await explainLogits(this.#engine.folder, error)
     } finally {
       job?.abort() // a reader that leaves early frees the pages at once
       release()

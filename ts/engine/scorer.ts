@@ -5,6 +5,7 @@ import { validate } from '../contracts/validate.ts'
 import type { ScoringFamily, ScoringPrompt, ScoringRequest } from './families/index.ts'
 import type { GeneratorContext } from './generator.ts'
 import type { ImageTiles } from './native.ts'
+import { nonFiniteError } from './non-finite.ts'
 import { type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
 import { settle } from './settle.ts'
 import { breathe, checkTextLength } from './text-bounds.ts'
@@ -110,7 +111,12 @@ export class Scorer {
       }),
       signal,
     )
-    return result.values.map((values) => toScores(values, result.width, reward.kind === 'pair' ? 0 : reward.positive))
+    const scored = result.values.map((values) => toScores(values, result.width, reward.kind === 'pair' ? 0 : reward.positive))
+    for (const { scores, logits } of scored) {
+      const bad = logits.findIndex((row, step) => !row.every(Number.isFinite) || !Number.isFinite(scores[step]))
+      if (bad >= 0) throw await nonFiniteError(this.#engine.folder, `the score of step ${bad + 1}`)
+    }
+    return scored
   }
 
   /** undefined: without steps there is nothing to score. */

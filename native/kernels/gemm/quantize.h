@@ -36,10 +36,14 @@ inline float bf16_not_below(float x) {
 
 inline QuantParams quant_params(DType dtype, const float* w, int count) {
   float low = 0, high = 0;
+  bool finite = true;
   for (int i = 0; i < count; ++i) {
     low = w[i] < low ? w[i] : low;
     high = w[i] > high ? w[i] : high;
+    finite &= std::isfinite(w[i]);
   }
+  // A weight that is no number stays one: whole numbers would hide it.
+  if (!finite) return {NAN, 0};
   if (dtype == DType::kInt8) {
     const float most = high > -low ? high : -low;
     return {most / 127.0f, 0};
@@ -50,7 +54,7 @@ inline QuantParams quant_params(DType dtype, const float* w, int count) {
 
 // int8: -127 to 127; int4: 0 to 15.
 inline int quantize(DType dtype, float w, const QuantParams& p) {
-  if (p.scale == 0) return 0;
+  if (!(p.scale > 0)) return 0;
   const float q = std::nearbyint(w / p.scale) + p.zero;
   const float low = dtype == DType::kInt8 ? -127.0f : 0.0f, high = dtype == DType::kInt8 ? 127.0f : 15.0f;
   return int(q < low ? low : q > high ? high : q);
