@@ -74,6 +74,7 @@ async function run(argv: readonly string[]): Promise<number> {
       data: required(values.data, 'data'),
       out: required(values.out, 'out'),
       resume: values.resume ?? false,
+      onWarning: (warning) => process.stderr.write(`mm-prm: ${warning}\n`),
       onProgress: (p) => {
         const evaluation = p.evalLoss === undefined ? '' : `, best eval ${p.evalLoss.toFixed(4)}`
         const rate = `${p.samplesPerSecond.toFixed(1)} samples/s, ${Math.round(p.tokensPerSecond)} tokens/s`

@@ -97,6 +97,8 @@ export interface TrainableOptions {
   lossWeight: 'token' | 'sample' | 'square'
   /** What saveModel writes. `full`: all weights, adapters merged; `adapters`: PEFT's files, so nothing else may be trained. */
   saveAs: 'full' | 'adapters'
+  /** A folder for what the model needs while it is open; made, and removed when it closes. A temporary one where absent. */
+  work?: string | undefined
 }
 
 export interface SaveOptions {
@@ -108,6 +110,8 @@ export interface SaveOptions {
 
 export interface TrainableModel extends AsyncDisposable {
   readonly info: TrainableInfo
+  /** Hash of the folder that it was opened from. */
+  readonly initHash?: string
   /** Task and template under which the result is to be used. */
   readonly record: Readonly<Record<string, unknown>>
   /** @throws EngineError INVALID_ARGUMENT naming the sample */

@@ -17,6 +17,7 @@ import type {
 } from '../contracts/trainer.ts'
 import { type DecodedImage, withImage } from '../images/index.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
+import { checkpointHash } from './checkpoint-hash.ts'
 import { RECORD_FILE } from './families/index.ts'
 import { addSpecialToken, copyModelFiles, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
 import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, type NativeTrainer } from './native.ts'
@@ -38,7 +39,8 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
   const summary = loadNative().inspectModel(init)
   if (options.saveAs === 'adapters') checkOnlyAdapters(options, summary)
   // The small files of the result, in a folder of their own: with the tokens that training adds.
-  const files = await mkdtemp(join(tmpdir(), 'mm-prm-train-'))
+  const files = options.work ?? (await mkdtemp(join(tmpdir(), 'mm-prm-train-')))
+  makeFolder(files)
   try {
     await copyModelFiles(init, files)
     const newTokens = options.task === 'prm' ? await addPrmTokens(files, options) : []
@@ -104,6 +106,7 @@ interface Parts {
 
 class NativeTrainable implements TrainableModel {
   readonly info: TrainableInfo
+  readonly initHash: string
   readonly record: Readonly<Record<string, unknown>>
   readonly #parts: Parts
   readonly #context: RowContext
@@ -116,6 +119,7 @@ class NativeTrainable implements TrainableModel {
     const { options, tokenizer, folder, native } = parts
     const template = trainTemplate(options.task, options.template)
     this.info = native.info()
+    this.initHash = checkpointHash(options.init)
     this.record = options.task === 'prm' ? { task: 'prm', scoring: 'mm-prm', template } : { task: 'policy', template }
     const ownChat = folder.usesOwnChat(tokenizer)
     this.#context = { tokenizer, template, systemMessage: folder.config.system_message, ownChat, lossWeight: options.lossWeight }

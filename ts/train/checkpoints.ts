@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { EngineError, storeError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
 import type { TrainableModel } from '../contracts/trainer.ts'
+import { findDamage, writeChecksums } from './checksums.ts'
 
 export interface RunPosition {
   step: number
@@ -26,6 +27,7 @@ export interface RunPosition {
 const FOLDER_NAME = 'checkpoints'
 const STATE = 'state.safetensors'
 const POSITION = 'position.json'
+const FILES = [STATE, POSITION]
 const BEST = 'best'
 const FOLDER = /^step-(\d{8})$/
 const LEFTOVER = /\.tmp-\d+$/
@@ -34,6 +36,18 @@ const nameOf = (step: number) => `step-${String(step).padStart(8, '0')}`
 
 /** The trainer's state after `step` steps of the run in `out`. */
 export const statePath = (out: string, step: number) => join(out, FOLDER_NAME, nameOf(step), STATE)
+
+/** Where a run stood, or why that cannot be told. */
+async function readPosition(folder: string): Promise<RunPosition | { damage: string }> {
+  const damage = await findDamage(folder, FILES)
+  if (damage !== undefined) return { damage }
+  try {
+    const position = JSON.parse(await readFile(join(folder, POSITION), 'utf8')) as RunPosition
+    return typeof position.step === 'number' && position.identity ? position : { damage: `${POSITION} holds no position` }
+  } catch (error) {
+    return { damage: `${POSITION}: ${(error as Error).message}` }
+  }
+}
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
@@ -50,6 +64,11 @@ export class Checkpoints {
     this.#out = out
     this.#folder = join(out, FOLDER_NAME)
     this.#keep = keep
+  }
+
+  /** For the model while it is open; one that a killed run left is removed like all that it left. */
+  get workFolder(): string {
+    return join(this.#out, `model.tmp-${process.pid}`)
   }
 
   /** Removes what a killed run had not finished writing. */
@@ -71,35 +90,56 @@ export class Checkpoints {
     return this.#write(BEST, model, position)
   }
 
-  loadBest(model: TrainableModel): Promise<number> {
+  /** @throws EngineError STORE where its files are damaged */
+  async loadBest(model: TrainableModel): Promise<number> {
+    await this.checkBest()
     return model.loadState(join(this.#folder, BEST, STATE))
   }
 
-  /** Loads the newest whole checkpoint; undefined where there is none. */
-  async resume(model: TrainableModel): Promise<RunPosition | undefined> {
-    const position = await this.newest()
-    if (position) await model.loadState(join(this.#folder, nameOf(position.step), STATE))
-    return position
+  /** @throws EngineError STORE where the best weights so far are damaged or gone */
+  async checkBest(): Promise<void> {
+    const damage = await findDamage(join(this.#folder, BEST), FILES)
+    if (damage === undefined) return
+    throw storeError(`${join(this.#folder, BEST)}: ${damage}; the weights of the best evaluation are lost, begin the run anew`)
   }
 
-  /** @throws EngineError STORE */
-  async newest(): Promise<RunPosition | undefined> {
-    const step = (await this.#steps()).at(-1)
-    if (step === undefined) return undefined
-    const path = join(this.#folder, nameOf(step), POSITION)
-    try {
-      return JSON.parse(await readFile(path, 'utf8')) as RunPosition
-    } catch (error) {
-      throw storeError(`${path}: ${(error as Error).message}; delete that checkpoint to go on from the one before`, error)
-    }
-  }
-
+  /** Steps whose checkpoints are there, whole or not, in rising order. */
   async #steps(): Promise<number[]> {
     const names = await readdir(this.#folder).catch(() => [])
     return names
       .flatMap((name) => FOLDER.exec(name)?.[1] ?? [])
       .map(Number)
       .sort((a, b) => a - b)
+  }
+
+  /** The last step of which there is a checkpoint, whole or not. */
+  async lastStep(): Promise<number | undefined> {
+    return (await this.#steps()).at(-1)
+  }
+
+  /**
+   * The newest checkpoint whose files are as they were written; undefined where there is none at all.
+   * @param tell is told of every newer one that is damaged
+   * @throws EngineError STORE where all of them are
+   */
+  async newestWhole(tell: (warning: string) => void): Promise<RunPosition | undefined> {
+    const steps = (await this.#steps()).reverse()
+    const damages: string[] = []
+    for (const step of steps) {
+      const folder = join(this.#folder, nameOf(step))
+      const position = await readPosition(folder)
+      if ('identity' in position) {
+        for (const damage of damages) tell(`${damage}; the run goes on from step ${step}`)
+        return position
+      }
+      damages.push(`${folder} is damaged: ${position.damage}`)
+    }
+    if (damages.length === 0) return undefined
+    throw storeError(`${this.#out}: no checkpoint is whole: ${damages.join('; ')}; begin the run anew in another folder`)
+  }
+
+  loadState(model: TrainableModel, step: number): Promise<number> {
+    return model.loadState(join(this.#folder, nameOf(step), STATE))
   }
 
   async #write(name: string, model: TrainableModel, position: RunPosition): Promise<void> {
@@ -112,6 +152,7 @@ export class Checkpoints {
       await file.writeFile(JSON.stringify(position))
       await file.sync()
       await file.close()
+      await writeChecksums(temporary, FILES)
       await syncFolder(temporary)
       await rm(path, { recursive: true, force: true })
       await rename(temporary, path)

@@ -12,6 +12,8 @@ export interface Dataset {
   readonly size: number
   /** What the data is, for a resumed run to compare. */
   readonly fingerprint: string
+  /** The same of pictures in files of their own. */
+  readonly pictures?: string
   at(index: number): TrainSample | Promise<TrainSample>
 }
 
@@ -106,6 +108,8 @@ export const trainSchema = recipeSchema.extend({
   out: z.string().min(1),
   resume: z.boolean().default(false),
   onProgress: z.custom<(p: TrainProgress) => void>((f) => typeof f === 'function', 'must be a function').optional(),
+  /** What a resumed run found wrong and did without, such as a damaged checkpoint. */
+  onWarning: z.custom<(warning: string) => void>((f) => typeof f === 'function', 'must be a function').optional(),
   signal: z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional(),
 })
 
@@ -149,7 +153,8 @@ export async function readRecipe(path: string): Promise<Recipe> {
 
 /** What decides the weights that come out: a resumed run must agree in all of it. Data count by content, not by path. */
 export function identityOf(o: ParsedTrainOptions, dataset: Dataset, evalSet: Dataset | undefined): Record<string, unknown> {
-  const { data, evalData, out, resume, onProgress, signal, threads, keepCheckpoints, checkpointEvery, ...deciding } = o
-  const identity = { ...deciding, fingerprint: dataset.fingerprint, evalFingerprint: evalSet?.fingerprint }
+  const { data, evalData, out, resume, onProgress, onWarning, signal, threads, keepCheckpoints, checkpointEvery, ...deciding } = o
+  const fingerprints = { fingerprint: dataset.fingerprint, evalFingerprint: evalSet?.fingerprint }
+  const identity = { ...deciding, ...fingerprints, pictures: dataset.pictures, evalPictures: evalSet?.pictures }
   return JSON.parse(JSON.stringify(identity)) as Record<string, unknown>
 }

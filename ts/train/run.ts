@@ -10,8 +10,10 @@ import type { OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../co
 import { chunks, epochOrder, isHeldOut, microBatches } from './batches.ts'
 import { Checkpoints, type RunPosition } from './checkpoints.ts'
 import { type FileDataset, readDataset, type SkippedLine } from './data.ts'
+import { lockFolder } from './lock.ts'
 import { MetricsFile } from './metrics.ts'
 import { type Dataset, identityOf, type ParsedTrainOptions, parseTrainOptions, type TrainOptions } from './options.ts'
+import { picturesHash } from './pictures.ts'
 import { takeStep } from './step.ts'
 
 export interface TrainResult {
@@ -40,8 +42,9 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
   const evalData = o.evalData === undefined ? undefined : await openData(o.evalData, o)
   const identity = identityOf(o, data, evalData)
   makeFolder(o.out)
+  await using _lock = await lockFolder(o.out)
   const checkpoints = new Checkpoints(o.out, o.keepCheckpoints)
-  await checkStart(o, checkpoints, identity)
+  const found = await findStart(o, checkpoints, identity)
   await checkpoints.removeLeftovers()
   await using model = await openTrainable({
     task: o.task,
@@ -56,34 +59,76 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
     maxTiles: o.maxTiles,
     lossWeight: o.lossWeight,
     saveAs: o.saveLora === 'adapters' ? 'adapters' : 'full',
+    work: checkpoints.workFolder,
   })
   const abort = () => model.abort()
   o.signal?.addEventListener('abort', abort, { once: true })
   try {
     throwIfAborted(o.signal, 'training')
-    return await new Run(o, model, data, evalData, checkpoints, identity).go()
+    const start = { ...identity, ...(model.initHash !== undefined && { initHash: model.initHash }) }
+    if (found) await loadStart(o, checkpoints, model, found, start)
+    return await new Run(o, model, data, evalData, checkpoints, found ?? startOf(start)).go()
   } finally {
     o.signal?.removeEventListener('abort', abort)
   }
 }
 
+/** Files with the hash of their pictures; a generator's samples carry theirs. */
 async function openData(data: string | Dataset, o: ParsedTrainOptions): Promise<Dataset> {
-  return typeof data === 'string' ? readDataset(data, o.task, o.badLines) : data
+  if (typeof data !== 'string') return data
+  const dataset = await readDataset(data, o.task, o.badLines)
+  const pictures = await picturesHash(dataset.samples)
+  return { ...dataset, ...(pictures !== undefined && { pictures }) }
 }
 
-/** A folder with checkpoints is continued only on demand, and only by the run that wrote them. */
-async function checkStart(o: ParsedTrainOptions, checkpoints: Checkpoints, identity: Record<string, unknown>): Promise<void> {
-  const found = await checkpoints.newest()
-  if (!found) return
-  if (!o.resume) {
-    throw invalidArgument(`${o.out} holds checkpoints up to step ${found.step}; resume the run or name another folder`)
-  }
-  const keys = new Set([...Object.keys(identity), ...Object.keys(found.identity)])
-  const changed = [...keys].filter((key) => JSON.stringify(identity[key]) !== JSON.stringify(found.identity[key]))
-  if (changed.length > 0) {
-    const describe = (key: string) => `${key} was ${JSON.stringify(found.identity[key])}, is ${JSON.stringify(identity[key])}`
-    throw invalidArgument(`${o.out}: the run to be resumed had other options: ${changed.map(describe).join('; ')}`)
-  }
+function startOf(identity: Record<string, unknown>): RunPosition {
+  const evaluation = { bestEvalLoss: null, bestStep: null, evaluationsWithoutGain: 0 }
+  return { step: 0, identity, ...evaluation, loss: null, numSamples: 0, numSkipped: 0, seconds: 0 }
+}
+
+/** Content by which a run knows what it began with; a run of an earlier version does not tell. */
+const CONTENTS = ['pictures', 'evalPictures', 'initHash']
+
+function checkSame(out: string, identity: Record<string, unknown>, stored: Record<string, unknown>): void {
+  // The weights count by their hash, wherever their folder lies now.
+  const isCompared = (key: string) => !(CONTENTS.includes(key) && !(key in stored)) && !(key === 'init' && 'initHash' in stored)
+  const keys = [...new Set([...Object.keys(identity), ...Object.keys(stored)])].filter(isCompared)
+  const changed = keys.filter((key) => JSON.stringify(identity[key]) !== JSON.stringify(stored[key]))
+  if (changed.length === 0) return
+  const describe = (key: string) => `${key} was ${JSON.stringify(stored[key])}, is ${JSON.stringify(identity[key])}`
+  throw invalidArgument(`${out}: the run to be resumed had other options: ${changed.map(describe).join('; ')}`)
+}
+
+/**
+ * Where to go on; undefined at the beginning. A folder with checkpoints is continued only on demand, and only by the run
+ * that wrote them.
+ */
+async function findStart(
+  o: ParsedTrainOptions,
+  checkpoints: Checkpoints,
+  identity: Record<string, unknown>,
+): Promise<RunPosition | undefined> {
+  const last = await checkpoints.lastStep()
+  if (last === undefined) return undefined
+  if (!o.resume) throw invalidArgument(`${o.out} holds checkpoints up to step ${last}; resume the run or name another folder`)
+  const found = await checkpoints.newestWhole((warning) => o.onWarning?.(warning))
+  if (!found) return undefined
+  // The weights are compared when the model is open.
+  checkSame(o.out, { ...identity, initHash: found.identity['initHash'] }, found.identity)
+  if (found.bestStep !== null) await checkpoints.checkBest()
+  return found
+}
+
+/** @throws EngineError INVALID_ARGUMENT: the state is of another model, or the run began with other weights */
+async function loadStart(
+  o: ParsedTrainOptions,
+  checkpoints: Checkpoints,
+  model: TrainableModel,
+  found: RunPosition,
+  identity: Record<string, unknown>,
+): Promise<void> {
+  await checkpoints.loadState(model, found.step)
+  checkSame(o.out, identity, found.identity)
 }
 
 /** Of samples that were left out. */
@@ -112,7 +157,7 @@ class Run {
     data: Dataset,
     evalData: Dataset | undefined,
     checkpoints: Checkpoints,
-    identity: Record<string, unknown>,
+    position: RunPosition,
   ) {
     this.#o = o
     this.#model = model
@@ -120,16 +165,13 @@ class Run {
     this.#evalData = evalData
     this.#checkpoints = checkpoints
     this.#metrics = new MetricsFile(o.out)
-    const evaluation = { bestEvalLoss: null, bestStep: null, evaluationsWithoutGain: 0 }
-    this.#position = { step: 0, identity, ...evaluation, loss: null, numSamples: 0, numSkipped: 0, seconds: 0 }
+    this.#position = position
   }
 
   async go(): Promise<TrainResult> {
     const { train, held } = await this.#split()
     const perEpoch = Math.ceil(train.length / this.#o.batchSize)
     const totalSteps = Math.min(this.#o.maxSteps ?? Number.POSITIVE_INFINITY, Math.max(1, Math.ceil(perEpoch * this.#o.epochs)))
-    const resumed = this.#o.resume ? await this.#checkpoints.resume(this.#model) : undefined
-    if (resumed) this.#position = resumed
     this.#secondsBefore = this.#position.seconds
     await this.#metrics.startAt(this.#position.step)
     await this.#steps(train, held, perEpoch, totalSteps)
