@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Bench } from 'tinybench'
 import { Engine } from '../../ts/engine/engine.ts'
-import { decodeImage } from '../../ts/images/index.ts'
 import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
+import { decodeImage } from '../../ts/images/index.ts'
 import { type Measurement, quantile, writeResults } from '../results.ts'
 
 const GOLDEN = join(import.meta.dirname, '../../test/golden')
