@@ -90,9 +90,18 @@ function compareReadings(gold: Expression, pred: Expression, o: CompareOptions):
   const hasUnits = gold.unit !== undefined || pred.unit !== undefined
   if (gold.noun && pred.noun && gold.noun !== pred.noun) return null
   if (gold.unit && pred.unit) return sameQuantity(gold, pred, o) ? 'units' : null
+  if (hasOtherKind(gold, pred, g, p)) return null
   if (sameSize(gold, pred, g, p, o))
     return hasUnits ? 'units' : symbolsOf(g).size + symbolsOf(p).size === 0 ? 'numeric' : 'symbolic'
   return null
+}
+
+/** Per cent, degrees and units exclude each other; degrees of heat may be called degrees alone. */
+function hasOtherKind(gold: Expression, pred: Expression, g: Node, p: Node): boolean {
+  const isHeat = (e: Expression) => /^(?:celsius|fahrenheit)\^1$/.test(e.unit?.dimension ?? '')
+  const isOther = (a: Expression, b: Expression, node: Node) =>
+    a.unit !== undefined && (b.isPercent === true || (some(node, isDegrees) && !isHeat(a)))
+  return isOther(gold, pred, p) || isOther(pred, gold, g)
 }
 
 const isMatrix = (n: Node) => n.op === 'matrix'
@@ -184,7 +193,9 @@ function compareLists(gold: Value, pred: Value, o: CompareOptions): Method | nul
     return gold.kind === 'list' ? compareValues(item, pred, o) : compareValues(gold, item, o)
   }
   // A point against numbers in a row: in the order they are written. A set in braces has no order.
-  if (other.kind !== 'tuple' || (o.strict && list.isBraced)) return null
+  if (other.kind !== 'tuple' || (o.strict && list.isBraced) || list.joint === 'or') return null
+  const isInterval = other.items.length === 2 && (other.open === '[' || other.close === ']')
+  if (isInterval && (other === gold || other.open === '(' || other.close === ')')) return null
   return sameSequence(gold.kind === 'list' ? list.items : other.items, gold.kind === 'list' ? other.items : list.items, o)
     ? 'tuple'
     : null

@@ -235,6 +235,8 @@ function lastParagraph(text: string): string[] {
 }
 
 function said(sentence: string): string | undefined {
+  // A date is no number.
+  if (/\d\s?[年月]\s?\d/.test(sentence)) return undefined
   const found = [...formulas(sentence), ...bareFractions(sentence), ...numbersOutside(sentence)].sort((a, b) => a.start - b.start)
   if (found.length === 0) return undefined
   const behindVerb = found.filter(({ start }) => VERB.test(sentence.slice(Math.max(0, start - 60), start)))
@@ -248,7 +250,7 @@ const isBound = (sentence: string, start: number, end: number): boolean =>
   /(?:\b(?:than|least|most|not|over|under|above|below|exceeds?|within|up to|no|nor|except|from)|至[少多]|不[是为]|超过|大于|小于)\s*(?:the\s+)?$/i.test(
     sentence.slice(Math.max(0, start - 24), start),
   ) ||
-  /^\s*(?:or\s+(?:more|less|fewer|above|below|\d)|to\s+\d|and\s+(?:above|below|up)|以[上下内]|多)/i.test(
+  /^\s*(?:or\s+(?:more|less|fewer|above|below|\d)|(?:more|less|fewer|greater|larger|smaller|older|younger|times)\s+(?:than|as)|to\s+\d|and\s+(?:above|below|up)|以[上下内]|多)/i.test(
     sentence.slice(end, end + 20),
   )
 

@@ -105,7 +105,7 @@ export class Parser {
     for (;;) {
       const isPlain = isPlainNumber(this.#tokens[this.#at - 1])
       if (this.#take('*')) node = times(node, this.#signed())
-      else if (this.#take('/') || this.#take(':')) node = operation('divide', [node, this.#divisor()])
+      else if (this.#take('/')) node = operation('divide', [node, this.#divisor()])
       else if (node.op === 'number' && isPlain && this.#isPlainFraction())
         node = this.#marked(operation('add', [node, this.#plainFraction()]))
       else if (this.#startsFactor()) {

@@ -41,6 +41,9 @@ function reduce(r: Relation): Reduced {
 
 const isSingle = (v: Value): v is Of<'expression'> => v.kind === 'expression' && v.node.op === 'symbol'
 
+/** AB = AC is no value of AB. */
+const isSegment = (v: Value): boolean => v.kind === 'expression' && v.node.op === 'symbol' && /^[A-Z]{2}/.test(v.node.name)
+
 function equationOf(left: Value, right: Value): Reduced {
   return left.kind === 'expression' && right.kind === 'expression' ? { equation: { left: left.node, right: right.node } } : {}
 }
@@ -53,7 +56,7 @@ export function compareRelations(gold: Value, pred: Value, o: CompareOptions): M
   const reduced = reduce(relation)
   // x + y = 5 as gold is a line; as prediction it may say what x + y is.
   const isLine = gold === relation && /[+-]/.test(reduced.name ?? '')
-  if (!reduced.value || isLine) return null
+  if (!reduced.value || isLine || relation.sides.every(isSegment)) return null
   const same = gold === relation ? compareValues(reduced.value, other, o) : compareValues(other, reduced.value, o)
   return same && 'relation'
 }
@@ -163,11 +166,11 @@ export function compareAssignments(gold: Value, pred: Value, o: CompareOptions):
     const values = valuesOf(alphabetical(list))
     return (g ? sameSequence(values, items, o) : sameSequence(items, values, o)) ? ('tuple' as const) : null
   }
-  if (other.kind === 'tuple') return inOrder(other.items)
+  if (other.kind === 'tuple') return other.open === '[' || other.close === ']' ? null : inOrder(other.items)
   if (other.kind !== 'list') return null
   if (baseOf(list) !== undefined)
     return (g ? sameMultiset(valuesOf(list), other.items, o) : sameMultiset(other.items, valuesOf(list), o)) ? 'list' : null
-  if (other.isBraced) return null
+  if (other.isBraced || other.joint === 'or') return null
   const written = g ? sameSequence(valuesOf(list), other.items, o) : sameSequence(other.items, valuesOf(list), o)
   return written ? 'list' : inOrder(other.items)
 }

@@ -36,10 +36,20 @@ export function sameExpression(a: Node, b: Node, digits: number): boolean {
   const unknowns = [...new Set([...symbolsOf(a), ...symbolsOf(b)])].sort()
   if (unknowns.length === 0) return sameNumber(a, b, digits)
   if (isIdentity(a, b)) return true
-  return agreesAtPoints(unknowns, hasI(a) || hasI(b), (n) => n.ratio(difference(a, b)), [a, b])
+  return agreesAtPoints(unknowns, isComplex(a) || isComplex(b), (n) => n.ratio(difference(a, b)), [a, b])
 }
 
-const hasI = (node: Node) => some(node, (n) => n.op === 'constant' && n.name === 'i')
+/** Has an i in it, or comes to what is not real: √-4. */
+function isComplex(node: Node): boolean {
+  if (some(node, (n) => n.op === 'constant' && n.name === 'i')) return true
+  if (symbolsOf(node).size > 0) return false
+  try {
+    return !isReal(new Normalizer(), node)
+  } catch (error) {
+    if (error instanceof Undefined) return false
+    throw error
+  }
+}
 
 function isIdentity(a: Node, b: Node): boolean {
   const n = new Normalizer()

@@ -281,7 +281,7 @@ class AnswerParser {
 
   #ratio(tokens: readonly Token[]): Value | undefined {
     const { parts, found } = splitAt(tokens, [':'])
-    if (found.length === 0 || parts.some((part) => part.length === 0)) return undefined
+    if (found.length === 0 || parts.some((part) => part.length === 0 || isMinutes(part))) return undefined
     const nodes = parts.map((part) => this.#tryNode(part))
     return nodes.every((node) => node !== undefined) ? { kind: 'ratio', parts: nodes as Node[] } : undefined
   }
@@ -319,6 +319,9 @@ const EVERYTHING = /^(?:the )?(?:set of )?(?:all|any|every) reals?(?: numbers?| 
 const NOTHING = /^(?:the )?(?:empty set|null set)$|^空集$/i
 
 const isBracket = (t: Token | undefined): boolean => t?.kind === 'sign' && OPEN.has(t.text)
+
+/** 05 is none of a ratio. */
+const isMinutes = (part: readonly Token[]): boolean => part.length === 1 && /^0\d$/.test(part[0]?.text ?? '')
 
 const signed = (t: Token, sign: number): Token => ({ ...t, text: (t.text === '±') === sign > 0 ? '+' : '-' })
 
