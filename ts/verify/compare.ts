@@ -65,6 +65,10 @@ export function compareValues(gold: Value, pred: Value, o: CompareOptions): Meth
   }
   if (gold.kind === 'ratio' || pred.kind === 'ratio') return compareRatios(gold, pred, o)
   if (gold.kind === 'tuple' && pred.kind === 'tuple') return compareTuples(gold, pred, o)
+  if (gold.kind === 'list' && pred.kind === 'list' && isSet(gold) && isSet(pred)) {
+    const [g, p] = [realSetOf(gold), realSetOf(pred)]
+    if (g && p) return sameName(g, p, o) && sameRealSet(g, p, o.precision) ? 'interval' : null
+  }
   return compareMatrices(gold, pred, o) ?? compareLists(gold, pred, o) ?? compareSets(gold, pred, o)
 }
 

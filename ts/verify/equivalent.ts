@@ -10,7 +10,7 @@ import { asSet, type Choice, readChoice, readCircled, smallChoice } from './lett
 import { MAX_ANSWER, startSteps, Undecided } from './limits.ts'
 import { readOrdinal } from './numerals.ts'
 import { type Answer, parseAnswer, type Value } from './value.ts'
-import { assertion, foldText, sameWords } from './words.ts'
+import { assertion, foldText, polarity, sameWords } from './words.ts'
 
 export interface VerifyOptions {
   /** Extractors that may find the answer. Default: an answer tag, else all of them, else the text as it stands. */
@@ -79,11 +79,15 @@ function readSide(text: string, kinds: readonly ExtractKind[] | undefined): Side
   return bare === '' ? undefined : { text: bare, conclusion: conclusionOf(bare) }
 }
 
+/** Starts like a sentence: So 12. */
+const SENTENCE = /^(?:so|thus|hence|ans|then)\b/i
+
 /** The answers as they stand, then what a sentence concludes. */
 function match(gold: Side, pred: Side, o: CompareOptions): Found | null {
   const found = sameText(gold.text, pred.text, o)
   // WHY only of words: 2√3 is no sentence that ends in 3.
-  if (found || pred.conclusion === undefined || !hasWords(answerOf(pred.text, true).value)) return found
+  if (found || pred.conclusion === undefined) return found
+  if (!SENTENCE.test(pred.text) && !hasWords(answerOf(pred.text, true).value)) return null
   return sameText(gold.text, pred.conclusion, o)
 }
 
@@ -98,6 +102,8 @@ function sameText(gold: string, pred: string, o: CompareOptions): Found | null {
   if (ordinals[0] !== undefined && ordinals[1] !== undefined) return ordinals[0] === ordinals[1] ? 'words' : null
   const letters = sameLetters(gold, pred, o)
   if (letters !== undefined) return letters
+  const poles = [polarity(gold), polarity(pred)]
+  if (poles[0] && poles[1]) return poles[0] === poles[1] ? 'words' : null
   const said = [assertion(gold) ?? gold, assertion(pred) ?? pred] as const
   if (said[0] !== gold || said[1] !== pred) return sameWords(...said) ? 'words' : null
   if (WORDS.test(gold) && WORDS.test(pred) && sameWords(gold, pred)) return 'words'
@@ -160,7 +166,11 @@ const DECIMAL_COMMA = /^[-+]?\d+,\d+$/
 
 function answerOf(text: string, groupDigits: boolean): Answer {
   const lines = text.trim().split(/\n+/)
-  const plain = text.replace(DECLARATION, ', ')
+  const plain = text
+    .replace(DECLARATION, ', ')
+    .replace(/^\s*(?:negative|minus)\s+(?=[\d.])/i, '-')
+    .replace(/(?<=\d)\s*\(([a-zA-Z²³/^ ]{1,20})\)\s*$/, ' $1')
+    .replace(/^\s*(?:Matrix|FiniteSet|array|np\.array)\s*\(([\s\S]*)\)\s*$/, '$1')
   const joined = lines.length > 1 && lines.length < 10 && lines.every((line) => line.includes('=')) ? lines.join(', ') : plain
   const decimal = groupDigits && DECIMAL_COMMA.test(joined.trim()) && !/^[-+]?[1-9]\d{0,2},\d{3}$/.test(joined.trim())
   return parseAnswer(decimal ? joined.trim().replace(',', '.') : joined, { groupDigits })
@@ -199,7 +209,8 @@ function chosen(text: string, choices: readonly string[], o: CompareOptions): st
 function sameChoice(choice: string, text: string, o: CompareOptions): boolean {
   const content = readChoice(choice)?.content ?? choice
   if (foldText(content) !== '' && foldText(content) === foldText(text)) return true
-  return sameValue(content, text, o) !== null
+  const said = assertion(text)
+  return said === undefined ? sameValue(content, text, o) !== null : sameWords(content, said)
 }
 
 /** Words stand in it that the rules only compare as they are. */

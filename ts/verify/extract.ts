@@ -2,16 +2,16 @@
  * Where in a text the answer stands: in an answer block, a box, behind "the answer is", or in what the last sentence
  * says. An answer that is cut off in the middle is none.
  */
-import { bareFractions, boxes, endOf, FormulaFinder, formulas, numbers } from './candidates.ts'
+import { bareFractions, boxes, endOf, FormulaFinder, type Found, formulas, numbers } from './candidates.ts'
 import { MAX_ANSWER } from './limits.ts'
 import { isUnitWord } from './units.ts'
 
 export { type ExtractKind, extractCandidates } from './candidates.ts'
 
 const ANCHOR =
-  /(?:(?:final|correct)\s+(?:answer|option|choice)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|选(?=\s{0,4}[(（]?[A-K](?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:(?:is|are|was|must\s+be|should\s+be|would\s+be)\b|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
+  /(?:(?:final|correct)\s+(?:answer|option|choice)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|(?:正确)?选项(?=[是为])|(?:所以|因此|本题)?选择?(?=\s{0,4}[(（]?[A-K](?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:(?:is|are|was|must\s+be|should\s+be|would\s+be)\b|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
 /** Without one of these behind it, "answer" is a word like any other. */
-const SAYS = /(?:is|are|was|be|[是为=:：])\s*\**\s*$|故选|应选|选\s*$|答案\s*$/i
+const SAYS = /(?:is|are|was|be|[是为=:：])\s*\**\s*$|故选|应选|选择?\s*$|答案\s*$/i
 const HASHES = /^\s{0,3}#{4}\s*(\S[^\n]*)$/gm
 const JSON_ANSWER = /"(?:final_?)?answer"\s{0,9}:\s{0,9}(?:"((?:[^"\\]|\\.){1,4000})"|([^,"}\s]{1,200}))/gi
 const REASON = /\b(?:because|since|as shown|as required|which|due to)\b|因为|由于/i
@@ -209,10 +209,16 @@ export function conclusionOf(given: string): string | undefined {
   // WHY so little: what a text concludes stands at its end.
   const text = given.slice(-MAX_ANSWER).trim()
   const remarked = text.replace(/\((?=[^()]{0,60}[a-zA-Z]{3})[^()]{1,60}\)[\s.。]{0,4}$/, '')
-  const stripped = unwrapped(remarked.replace(/^(?:about|approximately|roughly|exactly|约|大约)\s*/i, ''))
+  const stripped = unwrapped(
+    remarked.replace(
+      /^(?:约|大约|(?:about|approximately|roughly|exactly|so|thus|hence|therefore|then|ans|result|total)\b)[\s:,，：]*(?=\S)/i,
+      '',
+    ),
+  )
   if (!isProse(text)) {
     const reasoned = REASON.test(stripped) && !/^\s*(?:yes|no|true|false)\b/i.test(stripped) ? statement(stripped) : stripped
-    if (reasoned !== text && reasoned !== '') return reasoned
+    const isSentence = /\b(?:is|are|was|were|has|have|equals?)\b/.test(reasoned)
+    if (reasoned !== text && reasoned !== '' && !isSentence) return reasoned
     if (!/[a-zA-Z]{3}|[\u4e00-\u9fff]/.test(text)) return undefined
   }
   const sentences = lastParagraph(text)
@@ -237,7 +243,8 @@ function lastParagraph(text: string): string[] {
 function said(sentence: string): string | undefined {
   // A date is no number.
   if (/\d\s?[年月]\s?\d/.test(sentence)) return undefined
-  const found = [...formulas(sentence), ...bareFractions(sentence), ...numbersOutside(sentence)].sort((a, b) => a.start - b.start)
+  const found = [...formulas(sentence), ...bareFractions(sentence), ...brackets(sentence), ...numbersOutside(sentence)]
+  found.sort((a, b) => a.start - b.start)
   if (found.length === 0) return undefined
   const behindVerb = found.filter(({ start }) => VERB.test(sentence.slice(Math.max(0, start - 60), start)))
   const best = behindVerb.at(-1) ?? found.at(-1)
@@ -247,16 +254,25 @@ function said(sentence: string): string | undefined {
 
 /** At least 5, 5 or more, not 5: the number bounds the answer, or is not it. */
 const isBound = (sentence: string, start: number, end: number): boolean =>
-  /(?:\b(?:than|least|most|not|over|under|above|below|exceeds?|within|up to|no|nor|except|from)|至[少多]|不[是为]|超过|大于|小于)\s*(?:the\s+)?$/i.test(
+  /(?:\b(?:than|least|most|not|over|under|above|below|exceeds?|within|up to|no|nor|except|from|half(?: of)?|twice|double|triple|(?:square|cube) root of|square of|cube of)|至[少多]|不[是为]|超过|大于|小于)\s*(?:the\s+)?$/i.test(
     sentence.slice(Math.max(0, start - 24), start),
   ) ||
-  /^\s*(?:or\s+(?:more|less|fewer|above|below|\d)|(?:more|less|fewer|greater|larger|smaller|older|younger|times)\s+(?:than|as)|to\s+\d|and\s+(?:above|below|up)|以[上下内]|多)/i.test(
+  /^\s*(?:or\s+(?:more|less|fewer|above|below|\d)|(?:more|less|fewer|greater|larger|smaller|older|younger|times)\s+(?:than|as)|to\s+\d|and\s+(?:above|below|up)|squared|cubed|factorial|times\b|以[上下内]|[倍多折])/i.test(
     sentence.slice(end, end + 20),
   )
 
+/** A point or an interval that stands in no formula. */
+function brackets(sentence: string): Found[] {
+  const inFormula = formulas(sentence)
+  return [...sentence.matchAll(/[([]\s{0,4}[-+\w.\\∞π√/ ]{1,30}(?:,[-+\w.\\∞π√/ ]{1,30}){1,5}[)\]]/g)]
+    .filter((m) => /\d/.test(m[0]) && !/[a-zA-Z]{3}/.test(m[0].replace(/\\[a-z]+|sqrt|inf\w*/g, '')))
+    .filter((m) => !inFormula.some((f) => m.index >= f.start && m.index < f.end))
+    .map((m) => ({ text: m[0], kind: 'latex', priority: 0, start: m.index, end: m.index + m[0].length }))
+}
+
 /** Numbers that stand in no formula. */
 function numbersOutside(sentence: string) {
-  const taken = [...formulas(sentence), ...bareFractions(sentence)]
+  const taken = [...formulas(sentence), ...bareFractions(sentence), ...brackets(sentence)]
   return numbers(sentence).filter(({ start, end }) => !taken.some((f) => start < f.end && end > f.start))
 }
 

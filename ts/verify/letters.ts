@@ -22,6 +22,8 @@ export function withoutMarks(text: string): string {
 }
 
 const ALONE = new RegExp(`^[([]?\\s*(${LETTER})\\s*[)\\]]?[\\s.。．:：,，]*$`)
+const SAID =
+  /^\(?([A-K])\)?\s+is\s+(?:the\s+)?(?:correct|right|answer)|^I(?:\s+would)?\s+(?:choose|pick|select)\s+\(?([A-K])\)?(?![a-zA-Z])/
 const SMALL = /^\(?\s*([a-k])\s*\)?[.)]?$/
 const NAMED =
   /^(?:the\s+)?(?:correct\s+)?(?:(?:first|second|third|fourth|fifth|last)\s+)?(?:answer|option|choice|选项?|应选|故选|答案[是为]?)\s*(?:is\s*)?[:：]?\s*\(?\s*([A-K])\s*\)?(?![a-zA-Z])[.。．]?\s*$/i
@@ -35,7 +37,8 @@ const RUN = new RegExp(`^${LETTER}{2,6}$`)
 export function readChoice(text: string): Choice | undefined {
   if (text.length > 500) return undefined
   const plain = withoutMarks(text)
-  const alone = ALONE.exec(plain)?.[1] ?? NAMED.exec(plain)?.[1]
+  const said = SAID.exec(plain)
+  const alone = ALONE.exec(plain)?.[1] ?? NAMED.exec(plain)?.[1] ?? said?.[1] ?? said?.[2]
   if (alone && /[A-K]/.test(alone)) return { letters: alone, isList: false }
   if (LIST.test(plain)) return { letters: plain.replace(/and|or|[^A-K]/g, ''), isList: true }
   if (RUN.test(plain)) return { letters: plain, isList: false }

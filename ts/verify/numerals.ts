@@ -77,6 +77,7 @@ function partsOf(words: readonly string[]): string | undefined {
 
 /** 1 for first, 1st and 第一; undefined for all else. */
 export function readOrdinal(word: string): number | undefined {
+  if (/^the\s/i.test(word)) return readOrdinal(word.slice(4).trim())
   const digits = /^(\d{1,6})(?:st|nd|rd|th)$/i.exec(word)?.[1]
   if (digits) return Number(digits)
   const chinese = /^第(.+)$/.exec(word)?.[1]

@@ -96,7 +96,7 @@ function unitOrNoun(rest: readonly Token[]): Quantity['value'] | undefined {
     return undefined
   }
   if (words.length > 6 || words.some((w) => NO_NOUN.test(w))) return undefined
-  if (/^[\u4e00-\u9fff]+$/.test(words.join(''))) return /[倍折万亿半多余]/.test(words.join('')) ? undefined : {}
+  if (/^[\u4e00-\u9fff]+$/.test(words.join(''))) return /[倍折万亿半多余以不超]/.test(words.join('')) ? undefined : {}
   const head = parseUnit(rest.slice(0, 1))
   if (head && words.length > 1) return { unit: head }
   if (words[0] === 'of') return {}

@@ -1,7 +1,7 @@
 /** Equations, inequalities, and names that are given a value. */
 import { type CompareOptions, compareSets, compareValues, type Method, type Of, sameMultiset, sameSequence } from './compare.ts'
 import { isInequality, isUnknown } from './intervals.ts'
-import { type Equation, proportion, sameExpression } from './same.ts'
+import { type Equation, proportion, sameEquation, sameExpression } from './same.ts'
 import { call, symbolsOf } from './tree.ts'
 import type { Value } from './value.ts'
 
@@ -63,16 +63,20 @@ export function compareRelations(gold: Value, pred: Value, o: CompareOptions): M
 
 function compareTwo(gold: Relation, pred: Relation, o: CompareOptions): Method | null {
   const [g, p] = [reduce(gold), reduce(pred)]
-  if (g.value && p.value && (!o.strict || !g.name || !p.name || g.name === p.name)) {
+  if (g.value && p.value && (!o.strict || !g.name || !p.name || isSameName(g.name, p.name))) {
     if (compareValues(g.value, p.value, o)) return 'relation'
   }
   if (g.value && !p.value && compareSets(g.value, pred, o)) return 'interval'
   if (p.value && !g.value && compareSets(gold, p.value, o)) return 'interval'
   if (g.equation && p.equation && isEquation(g.equation) && isEquation(p.equation)) {
-    return proportion(g.equation, p.equation) === 0 ? null : 'relation'
+    return sameEquation(g.equation, p.equation) ? 'relation' : null
   }
   return compareInequalities(gold, pred) ?? compareSigns(gold, pred, o)
 }
+
+/** y is what f(x) is called where it is drawn. */
+const isSameName = (a: string, b: string): boolean =>
+  a === b || (a === 'y' && /^[fg]\(x\)$/.test(b)) || (b === 'y' && /^[fg]\(x\)$/.test(a))
 
 const isEquation = ({ left, right }: Equation): boolean => symbolsOf(left).size + symbolsOf(right).size > 0
 
@@ -166,7 +170,14 @@ export function compareAssignments(gold: Value, pred: Value, o: CompareOptions):
     const values = valuesOf(alphabetical(list))
     return (g ? sameSequence(values, items, o) : sameSequence(items, values, o)) ? ('tuple' as const) : null
   }
+  const names = new Set(list.map(({ name }) => name))
+  if (other.kind === 'tuple' && names.size < list.length) return null
   if (other.kind === 'tuple') return other.open === '[' || other.close === ']' ? null : inOrder(other.items)
+  // a = -2, 1
+  if (other.kind === 'relation' && other.signs.length === 1 && baseOf(list) === other.left.replace(/\s/g, '')) {
+    const value = other.sides[1] as Value
+    return value.kind === 'list' ? (g ? compareAssignments(gold, value, o) : compareAssignments(value, pred, o)) : null
+  }
   if (other.kind !== 'list') return null
   if (baseOf(list) !== undefined)
     return (g ? sameMultiset(valuesOf(list), other.items, o) : sameMultiset(other.items, valuesOf(list), o)) ? 'list' : null

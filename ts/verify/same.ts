@@ -90,31 +90,34 @@ function isReal(n: Normalizer, node: Node): boolean {
   return !hasImaginary || n.evaluator().ratio({ over, under }).im.m === 0n
 }
 
-/** Broken and whole, small and large, of both signs; each unknown has another one. */
+/** Broken and whole, small and large; each unknown has another one. */
 const POINTS: readonly (readonly [n: number, d: number])[] = [
-  [37, 23], [-29, 17], [5, 1], [19, 31], [-3, 1], [113, 7], [7, 1], [-211, 13], [3, 1], [-71, 97],
+  [37, 23], [29, 17], [5, 1], [19, 31], [3, 1], [113, 7], [7, 1], [211, 13], [43, 11], [71, 97],
 ] // biome-ignore format: a table
 
 /** So many unknowns get values of the list before it starts again, each time stretched. */
 const ROUND = 10
 
-const broken = (k: number, i: number): Rational => {
+/** Signs of one, two and four unknowns in a row: some of two unknowns differ in each. */
+const signOfPoint = (k: number, i: number): bigint => (((i >> ((k >> 1) % 3)) + k) % 2 === 0 ? 1n : -1n)
+
+const broken = (k: number, i: number, sign: bigint): Rational => {
   const [n, d] = POINTS[(k + 3 * i) % ROUND] as [number, number]
-  return fraction(BigInt(n * (13 + Math.floor(i / ROUND))), BigInt(d * 13))
+  return fraction(sign * BigInt(n * (13 + Math.floor(i / ROUND))), BigInt(d * 13))
 }
 const wholeAt = (k: number, i: number): Rational => whole(2 + ((i * 5 + k * 3) % 11) + 11 * Math.floor(i / 11))
 
 /** First one of each kind: positive, mixed, whole, large of either sign; then more of them. */
 export function* points(unknowns: readonly string[]): Generator<Map<string, Rational>> {
   const at = (pick: (i: number) => Rational) => new Map(unknowns.map((name, i) => [name, pick(i)]))
-  yield at((i) => absolute(broken(0, i)))
-  yield at((i) => broken(1, i))
+  yield at((i) => broken(0, i, 1n))
+  for (let k = 0; k < 2; k++) yield at((i) => broken(k + 1, i, signOfPoint(k, i)))
   yield at((i) => wholeAt(0, i))
   yield at((i) => fraction(BigInt(-(i + 1) * 1009), 3n))
   yield at((i) => fraction(BigInt((i + 2) * 1013), 7n))
-  for (let k = 2; k < ROUND; k++) yield at((i) => broken(k, i))
+  for (let k = 2; k < ROUND; k++) yield at((i) => broken(k + 1, i, signOfPoint(k, i)))
   for (let k = 1; k < 4; k++) yield at((i) => wholeAt(k, i))
-  for (let k = 1; k < 4; k++) yield at((i) => absolute(broken(k, i)))
+  for (let k = 1; k < 4; k++) yield at((i) => broken(k, i, 1n))
 }
 
 /** Two expressions without unknowns: equal, or one a decimal that rounds the other. @throws Undecided */
@@ -198,6 +201,18 @@ function proportionOf(over: Form, under: Form): Rational | undefined {
   if (!a || !b) return undefined
   const c = divide(a.c, b.c)
   return addForms(over, scaleForm(under, negate(c))).size === 0 ? c : undefined
+}
+
+/** Whether two equations say the same: xy = 1 and y = 1/x do, whose differences are no multiples of each other. @throws Undecided */
+export function sameEquation(a: Equation, b: Equation): boolean {
+  const n = new Normalizer()
+  try {
+    const [x, y] = [a, b].map(({ left, right }) => n.ratio(difference(left, right)).over) as [Form, Form]
+    if (x.size > 0 && y.size > 0 && proportionOf(x, y) !== undefined) return true
+  } catch (error) {
+    if (!(error instanceof Undefined) && !(error instanceof Undecided)) throw error
+  }
+  return proportion(a, b) !== 0
 }
 
 export interface Equation {

@@ -254,6 +254,8 @@ class Tokenizer {
     if (/^x$/i.test(letters) && before?.kind === 'number' && this.#looksAt(BASE_TEN)) return this.#push('sign', '*')
     if (letters === 'U' && /[)\]]/.test(before?.text ?? '') && this.#looksAt(/\s*[([]/y)) return this.#push('sign', '∪')
     if (letters === 'to' && before?.kind === 'number' && this.#looksAt(/\s*[-+]?\d/y)) return this.#push('sign', ':')
+    // As computer algebra writes the imaginary unit: 5*I.
+    if (letters === 'I' && before?.text === '*') return this.#push('letter', 'i')
     if (letters.length === 1) return this.#push('letter', letters)
     const name = aliasOf(letters)
     if ((PLAIN_COMMANDS.has(letters) && this.#isCall(letters)) || name === 'infty') return this.#push('command', name)
@@ -311,13 +313,17 @@ class Tokenizer {
     if (comparison) return this.#push('sign', comparison)
     if (c === '.' && this.#take(/\.\.+/y)) return this.#push('sign', '…')
     if (c === '/' && this.#take(/\//y)) return this.#push('sign', '∥')
+    if (c === '℃' || c === '℉') {
+      this.#push('sign', '°')
+      return this.#push('letter', c === '℃' ? 'C' : 'F')
+    }
     const fraction = FRACTIONS[c]
     if (fraction) return this.#fraction(fraction)
     const sign = CHARACTERS[c]
     if (sign !== undefined) return this.#open(sign)
     const command = COMMANDS[c]
     if (command !== undefined) return this.#push('command', command)
-    if (/[$£€¥￥₩₹]/.test(c)) return this.#push('text', c === '￥' ? '¥' : c)
+    if (/[$£€¥￥₩₹¢]/.test(c)) return this.#push('text', c === '￥' ? '¥' : c)
     if (c !== '*' && SILENT.includes(c)) return
     if (c >= '\uff01' && c <= '\uff5e') return this.#wide(c)
     if (/[\u2460-\u2473]/.test(c)) return this.#push('text', c)

@@ -58,7 +58,7 @@ mass('lb pound 磅', '453.59237')
 mass('oz ounce', '28.349523125')
 time('s sec second 秒 秒钟', 1)
 time('ms millisecond 毫秒', '0.001')
-time('min minute 分钟', 60)
+time('min minute 分钟 分', 60)
 time('h hr hour 小时 时', 3600)
 time('d day 天 日', 86400)
 time('week 周 星期', 604800)
@@ -121,6 +121,7 @@ function pieces(tokens: readonly Token[]): string[] | undefined {
   for (const [i, t] of tokens.entries()) {
     if (t.kind === 'sign' && t.text === '°') found.push('°')
     else if (t.kind === 'sign' && '^{}-*/()'.includes(t.text)) found.push(t.text)
+    else if (t.kind === 'sign' && t.text === '.') continue
     else if (t.kind === 'number') found.push(t.text)
     else if (t.kind === 'command' && t.text === 'Omega') found.push('Ω')
     else if (t.kind === 'command' && t.text === 'mu' && tokens[i + 1]?.text === 'm') found.push('μ')

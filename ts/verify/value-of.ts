@@ -71,7 +71,7 @@ export class Evaluator {
   #power(base: Real, exponent: Rational): Real {
     if (isWhole(exponent)) return this.reals.power(base, exponent.n)
     if (base.m < 0n) throw new Undefined('a root of what is negative')
-    if (exponent.d > 64n) return this.reals.exp(this.reals.multiply(this.reals.ln(base), this.reals.rational(exponent)))
+    if (exponent.d > 3n) return this.reals.exp(this.reals.multiply(this.reals.ln(base), this.reals.rational(exponent)))
     return this.reals.power(this.reals.root(base, Number(exponent.d)), exponent.n)
   }
 

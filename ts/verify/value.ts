@@ -185,7 +185,10 @@ class AnswerParser {
     if (kept.parts.length === 1) return this.side(kept.parts[0] as Token[])
     if (kept.signs.length === 1 && kept.signs[0] === '≡') return this.#congruence(kept.parts as [Token[], Token[]])
     const left = textOfTokens(kept.parts[0] as Token[])
-    return { kind: 'relation', sides: kept.parts.map((part) => this.side(part)), signs: kept.signs, left }
+    const sides = kept.parts.map((part) => this.side(part))
+    const last = sides.at(-1)
+    if (kept.signs.at(-1) === '∈' && last?.kind === 'list') sides[sides.length - 1] = { ...last, isBraced: true }
+    return { kind: 'relation', sides, signs: kept.signs, left }
   }
 
   /** x ≡ 3 (mod 7): the sides are x, 3 and 7. */

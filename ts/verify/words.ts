@@ -12,6 +12,15 @@ export function foldText(text: string): string {
     .toLowerCase()
 }
 
+/** Names of one thing. */
+const SYNONYMS: Record<string, string> = {
+  正三角形: '等边三角形',
+  正四边形: '正方形',
+  长方形: '矩形',
+  正六面体: '正方体',
+  立方体: '正方体',
+}
+
 const ROMAN: Record<string, number> = { i: 1, ii: 2, iii: 3, iv: 4, v: 5, vi: 6, vii: 7, viii: 8, ix: 9, x: 10 }
 
 /** third, 3rd and III beside "quadrant" and its like. */
@@ -39,13 +48,20 @@ export function plainWords(text: string): string {
     .trim()
     .toLowerCase()
     .split(' ')
-    .filter((w) => !/^(?:a|an|the|is|are|it|of)$/.test(w))
+    .filter((w) => !/^(?:a|an|the|is|are|it|of|they|this|these)$/.test(w))
   const known = ordered(words)
   if (known) return known
   const whole = words.join('')
   if (YES.has(whole)) return 'yes'
+  if (Object.hasOwn(SYNONYMS, whole)) return SYNONYMS[whole] as string
   if (NO.has(whole)) return 'no'
   return words.map((w) => (/^[a-z]{4,}[^s]s$/.test(w) ? w.slice(0, -1) : w)).join('')
+}
+
+/** Yes or no where the whole text says so. */
+export function polarity(text: string): 'yes' | 'no' | undefined {
+  const words = plainWords(text)
+  return words === 'yes' || words === 'no' ? words : undefined
 }
 
 /** What a reason follows: Yes, because … */
