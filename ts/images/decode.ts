@@ -4,6 +4,7 @@
  * they see differently from Pillow is set right here (16-bit grey, CMYK, GIF, checksums of PNG chunks).
  */
 import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import type { Sharp, SharpOptions } from 'sharp'
 import { ByteBudget } from './budget.ts'
 import { cmykToRgb } from './cmyk.ts'
@@ -36,6 +37,7 @@ interface Opened {
   decode(): Promise<DecodedImage>
 }
 
+const HASHED_AT_ONCE = 2 ** 22
 const RGB_BYTES = 3
 const CMYK_BYTES = 4 + RGB_BYTES
 /** Of all pictures of this process together; a larger one is decoded alone. */
@@ -77,9 +79,14 @@ export function decodeImage(image: string | Uint8Array, options: DecodeOptions =
 
 /** A name for what a picture shows: equal for equal pixels, however they are stored. Throws like `withImage`. */
 export function hashPixels(image: string | Uint8Array, options: DecodeOptions = {}): Promise<string> {
-  return withImage(image, options, async ({ rgb, width, height }) =>
-    createHash('sha256').update(`${width} ${height}\n`).update(rgb).digest('hex'),
-  )
+  return withImage(image, options, async ({ rgb, width, height }) => {
+    const hash = createHash('sha256').update(`${width} ${height}\n`)
+    for (let from = 0; from < rgb.length; from += HASHED_AT_ONCE) {
+      hash.update(rgb.subarray(from, from + HASHED_AT_ONCE))
+      await setImmediate() // a large picture takes long, and others wait
+    }
+    return hash.digest('hex')
+  })
 }
 
 class TooLarge extends Error {}
