@@ -61,6 +61,10 @@ test('candidates: one without steps has none to score, a bad one is an error of 
   assert.equal(await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions: [[], STEPS, []] }), [[], first, []])
   assert.equal(await engine.scoreSteps({ question: QUESTION, solutions: [[], []] }), [[], []])
   assert.equal(await engine.scoreCandidates({ question: QUESTION, solutions: [[' ']] }).then((r) => r.scores), [null])
+  const raw = await engine.scoreCandidates({ ...request, returnLogits: true })
+  const [whole] = await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions: [STEPS], returnLogits: true })
+  assert.equal(raw.logits?.slice(0, 3), [whole?.logits, [], null])
+  assert.not('logits' in (await engine.scoreCandidates(request)))
 })
 
 test('a text that cannot fit is refused before it is tokenised, and a large request lets others run', async () => {

@@ -29,6 +29,8 @@ export interface CandidateError {
 export interface ScoredCandidates {
   /** Per solution one score per step; null where `errors` says why. */
   scores: (number[] | null)[]
+  /** As those of ScoredSteps, where `returnLogits` asks for them. */
+  logits?: (number[][] | null)[]
   errors: CandidateError[]
 }
 
@@ -63,6 +65,7 @@ export class Scorer {
     const scored = await this.#score(r, (i) => `solutions[${i}]`)
     return {
       scores: scored.map((s) => (s instanceof EngineError ? null : s.scores)),
+      ...(r.returnLogits && { logits: scored.map((s) => (s instanceof EngineError ? null : s.logits)) }),
       errors: scored.flatMap((s, candidate) =>
         s instanceof EngineError ? [{ candidate, code: s.code, message: s.message }] : [],
       ),

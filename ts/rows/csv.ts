@@ -40,7 +40,13 @@ function toRow(header: readonly string[], record: readonly string[], row: number
 export async function* csvRows(path: string): AsyncGenerator<Row> {
   const { parse } = await import('csv-parse')
   // WHY latin1: every byte comes through as it is, so that each row can be decoded, and refused, by itself.
-  const options = { encoding: 'latin1', info: true, skip_empty_lines: true, relax_column_count: true, relax_quotes: true } as const
+  const options = {
+    encoding: 'latin1',
+    info: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    relax_quotes: true,
+  } as const
   let header: string[] | undefined
   try {
     const stream = createReadStream(path, { start: await startOfText(path) })
