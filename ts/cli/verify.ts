@@ -9,9 +9,10 @@ import { Progress } from './progress.ts'
 const USAGE = `usage: mm-prm verify --input FILE.jsonl
 
 Each line is {"id"?, "gold", "pred", "extract"?, "precision"?, "strict"?, "allowSetRelation"?, "choices"?}; each output
-line {"id", "match", "method"}, in input order. Without "extract" (a list of latex, expr) the answer is looked for in an
-<answer> tag, then in formulas and numbers, and else is the text as it stands. A bad line becomes {"id", "error"} in its
-place, and the exit code is then ${EXIT.someLinesBad}.
+line {"id", "match", "method"}, in input order. Without "extract" (a list of latex, expr) the answer is what the text marks
+as such (an <answer> tag, a box, "the answer is"), else the text as it stands, and of a sentence what it concludes. What is
+too long, too deep or too large to tell has the method "undecided", with a "reason". A bad line becomes {"id", "error"} in
+its place, and the exit code is then ${EXIT.someLinesBad}.
 
   --input FILE       JSON lines; - for standard input`
 

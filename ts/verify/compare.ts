@@ -73,7 +73,9 @@ export function compareValues(gold: Value, pred: Value, o: CompareOptions): Meth
 }
 
 const isEquationIn = ({ condition }: Of<'builder'>): boolean =>
-  condition.kind === 'relation' && condition.signs.every((s) => s === '=')
+  (condition.kind === 'list' ? condition.items : [condition]).every(
+    (item) => item.kind === 'relation' && item.signs.every((s) => s === '='),
+  )
 
 type Expression = Of<'expression'>
 

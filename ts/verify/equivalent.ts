@@ -80,7 +80,7 @@ function readSide(text: string, kinds: readonly ExtractKind[] | undefined): Side
 }
 
 /** Starts like a sentence: So 12. */
-const SENTENCE = /^(?:so|thus|hence|ans|then)\b/i
+const SENTENCE = /^(?:so|thus|hence|ans|then)\b|\s(?:is|are|equals?)\s/i
 
 /** The answers as they stand, then what a sentence concludes. */
 function match(gold: Side, pred: Side, o: CompareOptions): Found | null {
@@ -170,6 +170,8 @@ function answerOf(text: string, groupDigits: boolean): Answer {
     .replace(DECLARATION, ', ')
     .replace(/^\s*(?:negative|minus)\s+(?=[\d.])/i, '-')
     .replace(/(?<=\d)\s*\(([a-zA-Z²³/^ ]{1,20})\)\s*$/, ' $1')
+    .replace(/^\s*<([^<>=]+,[^<>=]+)>\s*$/, '⟨$1⟩')
+    .replace(/^\s*[a-zA-Z]\s*[:：]\s*(?=[^:：]*=)/, '')
     .replace(/^\s*(?:Matrix|FiniteSet|array|np\.array)\s*\(([\s\S]*)\)\s*$/, '$1')
   const joined = lines.length > 1 && lines.length < 10 && lines.every((line) => line.includes('=')) ? lines.join(', ') : plain
   const decimal = groupDigits && DECIMAL_COMMA.test(joined.trim()) && !/^[-+]?[1-9]\d{0,2},\d{3}$/.test(joined.trim())

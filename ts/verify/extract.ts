@@ -9,7 +9,7 @@ import { isUnitWord } from './units.ts'
 export { type ExtractKind, extractCandidates } from './candidates.ts'
 
 const ANCHOR =
-  /(?:(?:final|correct)\s+(?:answer|option|choice)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|(?:正确)?选项(?=[是为])|(?:所以|因此|本题)?选择?(?=\s{0,4}[(（]?[A-K](?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:(?:is|are|was|must\s+be|should\s+be|would\s+be)\b|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
+  /(?:(?:final|correct|best|right)\s+(?:answer|option|choice)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|(?:正确)?选项(?=[是为])|(?:所以|因此|本题)?选择?(?=\s{0,4}[(（]?[A-K]{1,6}(?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:(?:is|are|was|must\s+be|should\s+be|would\s+be)\b|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
 /** Without one of these behind it, "answer" is a word like any other. */
 const SAYS = /(?:is|are|was|be|[是为=:：])\s*\**\s*$|故选|应选|选择?\s*$|答案\s*$/i
 const HASHES = /^\s{0,3}#{4}\s*(\S[^\n]*)$/gm
@@ -106,6 +106,14 @@ function isProse(text: string): boolean {
   return words.filter((w) => !isUnitWord(w)).length >= 3 || /[\u4e00-\u9fff]{7,}|[\u4e00-\u9fff][,，][\u4e00-\u9fff]/.test(text)
 }
 
+const HAS_VERB = /(?<!\\)\b(?:is|are|was|were|has|have|equals?)\s/
+
+/** Words other than names of functions. */
+const hasPlainWords = (text: string): boolean =>
+  /[a-zA-Z]{3}|[\u4e00-\u9fff]/.test(
+    text.replace(/\\[a-zA-Z]+|(?:sqrt|arc|sin|cos|tan|cot|sec|csc|log|exp|max|min|gcd|lcm|mod|inf)/g, ' '),
+  )
+
 interface Mark {
   end: number
   answer: string | null
@@ -118,7 +126,11 @@ function lastBox(text: string): Mark | undefined {
 }
 
 /** \boxed{\boxed{5}} */
-const innermost = (text: string): string => text.replace(/\\(?:boxed|fbox)(?![a-zA-Z])/g, '').trim()
+function innermost(text: string): string {
+  const plain = text.replace(/\\(?:boxed|fbox)(?![a-zA-Z])/g, '').trim()
+  const isGroup = plain !== text.trim() && /^\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}$/.test(plain)
+  return isGroup ? plain.slice(1, -1).trim() : plain
+}
 
 /** So many anchors with nothing behind them are passed over. */
 const MAX_ANCHORS = 8
@@ -132,7 +144,8 @@ function lastAnchor(text: string, behind: number): Mark | undefined {
     if (isFormula || SAYS.test(match[0])) ends.push(end)
   }
   for (const end of ends.slice(-MAX_ANCHORS).toReversed()) {
-    const answer = statement(text.slice(end, end + 4300))
+    // \text{Answer: } 5
+    const answer = statement(text.slice(end, end + 4300).replace(/^\s*\}/, ''))
     if (answer !== '') return { end, answer }
   }
   return undefined
@@ -173,7 +186,8 @@ function marked(whole: string): string | null | undefined {
   if (thought >= 0) return unwrapped(text) || null
   const plain = unwrapped(text)
   if (plain === text.trim() && formulas(text).length === 0) return undefined
-  return isProse(text.replace(/\$[^$]*\$/g, ' ')) ? undefined : unwrapped(withoutDelimiters(plain)) || null
+  const isSentence = isProse(text.replace(/\$[^$]*\$/g, ' ')) || (HAS_VERB.test(text) && !text.includes('$'))
+  return isSentence ? undefined : unwrapped(withoutDelimiters(plain)) || null
 }
 
 /**
@@ -197,8 +211,7 @@ export function extractAnswer(solution: string): string | null {
   if (answer !== undefined) return answer
   const text = endOf(solution).trim()
   if (text === '') return null
-  const conclusion = conclusionOf(text)
-  return conclusion ?? (isProse(text) || (/[a-zA-Z]{3}/.test(text) && !/[\d\\=]/.test(text)) ? null : unwrapped(text))
+  return conclusionOf(text) ?? (isProse(text) || (/[a-zA-Z]{3}/.test(text) && !/[\d\\=]/.test(text)) ? null : unwrapped(text))
 }
 
 const VERB =
@@ -217,9 +230,9 @@ export function conclusionOf(given: string): string | undefined {
   )
   if (!isProse(text)) {
     const reasoned = REASON.test(stripped) && !/^\s*(?:yes|no|true|false)\b/i.test(stripped) ? statement(stripped) : stripped
-    const isSentence = /\b(?:is|are|was|were|has|have|equals?)\b/.test(reasoned)
+    const isSentence = HAS_VERB.test(reasoned)
     if (reasoned !== text && reasoned !== '' && !isSentence) return reasoned
-    if (!/[a-zA-Z]{3}|[\u4e00-\u9fff]/.test(text)) return undefined
+    if (!isSentence && !hasPlainWords(text)) return undefined
   }
   const sentences = lastParagraph(text)
   for (const sentence of sentences.toReversed()) {

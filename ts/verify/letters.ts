@@ -23,7 +23,7 @@ export function withoutMarks(text: string): string {
 
 const ALONE = new RegExp(`^[([]?\\s*(${LETTER})\\s*[)\\]]?[\\s.。．:：,，]*$`)
 const SAID =
-  /^\(?([A-K])\)?\s+is\s+(?:the\s+)?(?:correct|right|answer)|^I(?:\s+would)?\s+(?:choose|pick|select)\s+\(?([A-K])\)?(?![a-zA-Z])/
+  /^(?:[a-z]+,\s+)?(?:(?:the\s+)?(?:option|choice|answer)\s+)?\(?([A-K])\)?\s+is\s+(?:the\s+)?(?:correct|right|answer|best)|^I(?:\s+would)?\s+(?:choose|pick|select)\s+\(?([A-K])\)?(?![a-zA-Z])/i
 const SMALL = /^\(?\s*([a-k])\s*\)?[.)]?$/
 const NAMED =
   /^(?:the\s+)?(?:correct\s+)?(?:(?:first|second|third|fourth|fifth|last)\s+)?(?:answer|option|choice|选项?|应选|故选|答案[是为]?)\s*(?:is\s*)?[:：]?\s*\(?\s*([A-K])\s*\)?(?![a-zA-Z])[.。．]?\s*$/i
@@ -42,7 +42,7 @@ export function readChoice(text: string): Choice | undefined {
   if (alone && /[A-K]/.test(alone)) return { letters: alone, isList: false }
   if (LIST.test(plain)) return { letters: plain.replace(/and|or|[^A-K]/g, ''), isList: true }
   if (RUN.test(plain)) return { letters: plain, isList: false }
-  const content = WITH_CONTENT.exec(plain)
+  const content = WITH_CONTENT.exec(plain.replace(/^(?:option|choice|answer|选项?)\s*/i, ''))
   if (!content) return undefined
   // From the text itself: what is formula must stay one.
   const letter = (content[1] ?? content[3]) as string

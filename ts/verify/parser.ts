@@ -13,7 +13,7 @@ export class NotAnExpression extends Error {}
 const GREEK = new Set(
   (
     'alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega ' +
-    'Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar unit-i unit-j unit-k'
+    'Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar R Z N Q unit-i unit-j unit-k'
   ).split(' '),
 )
 const FUNCTIONS = new Set(

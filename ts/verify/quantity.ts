@@ -21,10 +21,10 @@ export function splitQuantity(tokens: readonly Token[]): Quantity | undefined {
   const signed = tokens[0]?.text === '-' && tokens[1]?.kind === 'text' ? parseUnit(tokens.slice(1, 2)) : undefined
   if (money) return behind(tokens.slice(1), money)
   if (signed) return behind([tokens[0] as Token, ...tokens.slice(2)], signed)
+  const many = tokens[0]?.kind === 'number' ? several(tokens) : undefined
+  if (many) return many
   const from = firstWord(tokens)
-  if (from < 1) return undefined
-  const number_ = tokens.slice(0, from)
-  return several(tokens) ?? withUnit(number_, tokens.slice(from))
+  return from < 1 ? undefined : withUnit(tokens.slice(0, from), tokens.slice(from))
 }
 
 function behind(tokens: readonly Token[], unit: Unit): Quantity | undefined {
@@ -108,8 +108,8 @@ function several(tokens: readonly Token[]): Quantity | undefined {
   const parts: { node: Node; unit: Unit }[] = []
   let rest = tokens.filter((t) => t.text !== 'and')
   while (rest.length > 0) {
-    const from = firstWord(rest)
-    if (from !== 1 || rest[0]?.kind !== 'number') return undefined
+    const from = 1
+    if (rest[0]?.kind !== 'number' || !/^(?:letter|word|text)$/.test(rest[1]?.kind ?? '')) return undefined
     let to = rest.findIndex((t, i) => i >= from && t.kind === 'number')
     if (to < 0) to = rest.length
     const [node, unit] = [tryNode(rest.slice(0, from)), parseUnit(rest.slice(from, to))]

@@ -5,7 +5,7 @@ export const LOOKS = new Set(
   (
     'left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle scriptstyle limits nolimits boxed fbox ' +
     'mathbf boldsymbol bm mathit mathsf mathcal underline pmb bf rm it quad qquad enspace thinspace notag nonumber hfill vec ' +
-    'overrightarrow hat widehat triangle angle odot measuredangle ensuremath mathop mathbin mathrel bold'
+    'overrightarrow hat widehat triangle angle odot measuredangle ensuremath mathop mathbin mathrel bold therefore because large Large LARGE huge Huge small'
   ).split(' '),
 )
 /** Commands whose group is no part of the formula. */
@@ -54,7 +54,7 @@ export const COMMANDS: Record<string, string> = {
 } // biome-ignore format: a table
 
 /** Characters that carry no value: a triangle or an angle is named by its letters. */
-export const SILENT = '△∠⊿⊙▲∆\u200b\u200c\u200d\ufeff\u2061\u2062`*"“'
+export const SILENT = '∴∵△∠⊿⊙▲∆\u200b\u200c\u200d\ufeff\u2061\u2062`*"“'
 
 export const FRACTIONS: Record<string, [number, number]> = {
   '½': [1, 2], '⅓': [1, 3], '⅔': [2, 3], '¼': [1, 4], '¾': [3, 4], '⅕': [1, 5], '⅖': [2, 5], '⅗': [3, 5], '⅘': [4, 5], '⅙': [1, 6],

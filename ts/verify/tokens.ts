@@ -219,8 +219,10 @@ class Tokenizer {
   #blackboard(name: string): undefined {
     const set = this.#take(/\s*(?:\{\s*([A-Z])\s*\}|([A-Z])(?![a-zA-Z]))/y)
     if (set && name !== 'mathbf') this.#push('command', set[1] ?? set[2] ?? '')
-    else if (set) this.#push('letter', set[1] ?? set[2] ?? '')
-    else this.#unitVector()
+    else if (set) {
+      const letter = set[1] ?? set[2] ?? ''
+      this.#push(/[RZNQ]/.test(letter) ? 'command' : 'letter', letter)
+    } else this.#unitVector()
   }
 
   /** \vec{i} is a unit vector; other arrows and hats only decorate. */

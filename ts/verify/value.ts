@@ -244,6 +244,7 @@ class AnswerParser {
     if (first?.kind !== 'sign' || !OPEN.has(first.text) || closesAt(tokens, 0) !== tokens.length - 1) return undefined
     const inner = tokens.slice(1, -1)
     if (first.text === '\\{') return this.#braced(inner)
+    if (first.text === '{' && splitAt(inner, ['|']).found.length === 1) return this.#braced(inner)
     if (first.text === '{') {
       const value = this.list(inner)
       return value.kind === 'words' ? undefined : value.kind === 'list' ? { ...value, isBraced: false } : value

@@ -56,6 +56,13 @@ test('the answer of a solution', () => {
   assert.is(extractAnswer('7:30'), '7:30')
   assert.is(extractAnswer('They share it 3:2.'), '3:2')
   assert.is(extractAnswer('I cannot tell'), null)
+  const found: [text: string, answer: string | null][] = [
+    ['#### 49', '49'], ['答案是36。', '36'], ['The answer is (b).', '(b)'], ['The final answer is $12$. I hope it is correct.', '12'],
+    ['It is 5 cm.', '5 cm'], ['2\\sqrt{3}', '2\\sqrt{3}'], ['B', 'B'], ['so \\boxed{\\boxed{\\frac12}}.', '\\frac12'],
+    ['<think>7?</think> The answer is 8.', '8'], ['\\boxed{7}. **Answer: 8**', '8'], ['Therefore, **58** own both.', '58'],
+    ['\\boxed{42', null], ['\\boxed{1} and then \\boxed{4', null], ['\\boxed{}', null], ['', null],
+  ] // biome-ignore format: a table
+  for (const [text, answer] of found) assert.is(extractAnswer(text), answer, text)
   assert.is(extractAnswer('<answer>  </answer>'), null)
 })
 
