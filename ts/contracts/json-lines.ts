@@ -19,9 +19,6 @@ export interface JsonLine {
   note?: string
 }
 
-/** Half a surrogate pair is no text: what is written to a file or a data base would not be what was read. */
-export const REPAIRED = 'halves of surrogate pairs (\\ud800 to \\udfff) became U+FFFD'
-
 function parseLine(bytes: Buffer, line: number): JsonLine | undefined {
   let text: string
   try {
@@ -31,9 +28,9 @@ function parseLine(bytes: Buffer, line: number): JsonLine | undefined {
   }
   if (text.trim() === '') return undefined
   try {
-    const { value, repaired } = parseJson(text)
+    const { value, note } = parseJson(text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return { line, value: value as Record<string, unknown>, ...(repaired && { note: REPAIRED }) }
+      return { line, value: value as Record<string, unknown>, ...(note && { note }) }
     }
     return { line, problem: 'a JSON object is expected' }
   } catch (error) {

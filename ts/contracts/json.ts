@@ -1,6 +1,7 @@
 /**
  * JSON as the world writes it, without loss: whole numbers beyond 2^53 and numbers of more digits than a double holds stay
- * as they are written, as texts; Python's NaN and Infinity are numbers; halves of surrogate pairs become U+FFFD.
+ * as they are written, as texts; Python's NaN and Infinity are numbers; halves of surrogate pairs become U+FFFD, and what
+ * is nested too deep becomes null.
  */
 
 /** Deeper values could not be written again: JSON.stringify calls itself for each level. */
@@ -10,16 +11,20 @@ const SURE_DIGITS = 15
 
 export interface ParsedJson {
   value: unknown
-  /** Whether a half of a surrogate pair was replaced. */
-  repaired: boolean
+  /** What was set right. */
+  note?: string
 }
+
+/** WHY not kept: it is no text, and what is written to a file or a data base would not be what was read. */
+const SURROGATES = 'halves of surrogate pairs (\\ud800 to \\udfff) became U+FFFD'
+const TOO_DEEP = `what is nested more than ${MAX_DEPTH} deep became null`
 
 /** What JSON.parse would refuse, round or recurse into: all else is its work. */
 const UNUSUAL = /\d[\d.]{15}|NaN|Infinity|\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}/
 
 /** @throws SyntaxError */
 export function parseJson(text: string): ParsedJson {
-  if (!UNUSUAL.test(text) && !mayBeDeep(text)) return { value: JSON.parse(text), repaired: false }
+  if (!UNUSUAL.test(text) && !mayBeDeep(text)) return { value: JSON.parse(text) }
   return new Parser(text).parse()
 }
 
@@ -64,7 +69,7 @@ const digitsOf = (written: string) =>
 class Parser {
   readonly #text: string
   #at = 0
-  #repaired = false
+  readonly #notes = new Set<string>()
 
   constructor(text: string) {
     this.#text = text
@@ -73,7 +78,7 @@ class Parser {
   parse(): ParsedJson {
     const value = this.#value(0)
     if (this.#peek() !== undefined) this.#fail('the end')
-    return { value, repaired: this.#repaired }
+    return { value, ...(this.#notes.size > 0 && { note: [...this.#notes].join('; ') }) }
   }
 
   #fail(expected: string): never {
@@ -101,11 +106,12 @@ class Parser {
   }
 
   #value(depth: number): unknown {
-    if (depth > MAX_DEPTH) throw new SyntaxError(`nested more than ${MAX_DEPTH} deep at position ${this.#at}`)
     const first = this.#peek()
     if (first === '"') return this.#string()
-    if (first === '[') return this.#list(depth)
-    if (first === '{') return this.#object(depth)
+    if (first === '[' || first === '{') {
+      if (depth >= MAX_DEPTH) return this.#skip()
+      return first === '[' ? this.#list(depth) : this.#object(depth)
+    }
     const word = WORDS.find(([name]) => this.#text.startsWith(name, this.#at))
     if (word) {
       this.#at += word[0].length
@@ -113,6 +119,21 @@ class Parser {
     }
     const number = this.#match(NUMBER)
     return number ? readNumber(number) : this.#fail('a value')
+  }
+
+  /** Past a list or object, without a call for each of its levels. */
+  #skip(): null {
+    this.#notes.add(TOO_DEEP)
+    let open = 0
+    do {
+      const character = this.#text[this.#at]
+      if (character === undefined) this.#fail('"]" or "}"')
+      if (character === '[' || character === '{') open++
+      if (character === ']' || character === '}') open--
+      if (character === '"') this.#string()
+      else this.#at++
+    } while (open > 0)
+    return null
   }
 
   #list(depth: number): unknown[] {
@@ -146,7 +167,7 @@ class Parser {
     this.#at = end + 1
     const value = JSON.parse(this.#text.slice(from, end + 1)) as string
     if (value.isWellFormed()) return value
-    this.#repaired = true
+    this.#notes.add(SURROGATES)
     return value.toWellFormed()
   }
 

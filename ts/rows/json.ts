@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { invalidArgument } from '../contracts/errors.ts'
 import { parseJson } from '../contracts/json.ts'
-import { REPAIRED, readJsonLines } from '../contracts/json-lines.ts'
+import { readJsonLines } from '../contracts/json-lines.ts'
 import { decodeUtf8, type Fields, type Row } from './row.ts'
 
 function parseFile(path: string, bytes: Buffer) {
@@ -23,12 +23,12 @@ export async function* jsonRows(path: string): AsyncGenerator<Row> {
   const bytes = await readFile(path).catch((error: Error) => {
     throw invalidArgument(`${path}: ${error.message}`, error)
   })
-  const { value, repaired } = parseFile(path, bytes)
+  const { value, note } = parseFile(path, bytes)
   if (!Array.isArray(value)) throw invalidArgument(`${path}: a list of problems (or samples) is expected`)
   for (const [i, fields] of value.entries()) {
     const isObject = typeof fields === 'object' && fields !== null && !Array.isArray(fields)
     if (!isObject) yield { row: i + 1, error: 'an object is expected' }
-    else yield { row: i + 1, fields: fields as Fields, ...(repaired && { note: REPAIRED }) }
+    else yield { row: i + 1, fields: fields as Fields, ...(note && { note }) }
   }
 }
 
