@@ -4,6 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
+import { nativeScorer } from '../../ts/policy/scorer.ts'
 import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 
 const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
@@ -65,6 +66,19 @@ test('candidates: one without steps has none to score, a bad one is an error of 
   const [whole] = await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions: [STEPS], returnLogits: true })
   assert.equal(raw.logits?.slice(0, 3), [whole?.logits, [], null])
   assert.not('logits' in (await engine.scoreCandidates(request)))
+})
+
+test('as the scorer of a search: a solution that is too long says so, the others have scores and logits; none is an error', async () => {
+  await using engine = await Engine.open({ model: MODEL })
+  const problem = { id: 'p', question: QUESTION, answer: '42', image: IMAGE }
+  const scorer = nativeScorer(engine)
+  const [good, long] = await scorer.score({ problem, solutions: [STEPS, ['x'.repeat(20_000)]] })
+  const [whole] = await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions: [STEPS], returnLogits: true })
+  assert.equal(good, whole)
+  assert.equal(long?.scores, [])
+  assert.match(long?.error as string, /solutions\[1\]: .*positions/)
+  const error = await rejection(scorer.score({ problem, solutions: [['x'.repeat(20_000)]] }))
+  assert.match(error.message, /solutions\[0\]: .*positions/)
 })
 
 test('a text that cannot fit is refused before it is tokenised, and a large request lets others run', async () => {

@@ -78,8 +78,13 @@ async function readItems(out: string): Promise<ScoredItem[]> {
   const reader = openRun(out)
   try {
     const items: ScoredItem[] = []
-    for await (const { problem, candidates } of reader.candidates())
+    let unscored = 0
+    for await (const { problem, candidates } of reader.candidates()) {
       if (candidates.length > 0) items.push(toItem(problem, candidates))
+      unscored += candidates.filter((c) => c.outcome === 'complete' && !c.scores).length
+    }
+    if (unscored > 0)
+      process.stderr.write(`mm-prm: the PRM could not score ${unscored} complete solutions (too long?); they rank last\n`)
     return items
   } finally {
     reader.close()

@@ -6,6 +6,8 @@ export interface StepScores {
   readonly scores: readonly number[]
   /** Raw logits per step, `[yes, no]` for pair families; aggregations computed from them need no sentinels. */
   readonly logits?: readonly (readonly number[])[]
+  /** Why this solution has no scores, where the others have theirs: too long for the model, say. */
+  readonly error?: string
   /** Spread of an ensemble or of repeated judgements, per step. */
   readonly std?: readonly number[]
 }

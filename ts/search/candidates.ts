@@ -4,7 +4,7 @@ import type { CandidateRecord, RolloutRecord } from '../contracts/records.ts'
 import type { StepScores } from '../contracts/scorer.ts'
 import type { SearchContext } from './strategy.ts'
 
-/** One entry per solution; without a scorer, none has scores. */
+/** One entry per solution; undefined for one that cannot be scored. Without a scorer, none has scores. */
 export async function scoreSolutions(
   { problem, scorer }: SearchContext,
   solutions: readonly (readonly string[])[],
@@ -14,10 +14,10 @@ export async function scoreSolutions(
   const results = await scorer.score({ problem, solutions }, signal)
   for (const [i, solution] of solutions.entries()) {
     const given = results[i]?.scores.length ?? 0
-    if (given === solution.length) continue
+    if (given === solution.length || results[i]?.error !== undefined) continue
     throw policyError(`problem "${problem.id}": ${scorer.name} gave ${given} scores for a solution of ${solution.length} steps`)
   }
-  return results
+  return results.map((scored) => (scored.error === undefined ? scored : undefined))
 }
 
 export function toCandidate(

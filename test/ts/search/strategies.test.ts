@@ -87,6 +87,28 @@ test('a scorer that gives another number of scores is an error', async () => {
   assert.match(error.message, 'problem "sim-4": short gave 4 scores for a solution of 1 steps')
 })
 
+test('a solution that cannot be scored keeps its place without scores; the others have theirs', async () => {
+  const partly: StepScorer = {
+    name: 'partly',
+    score: async (request) => {
+      const all = await oracle.score(request)
+      return all.map((scored, i) => (i % 3 === 1 ? { scores: [], error: 'too long' } : scored))
+    },
+  }
+  const { candidates } = await run('best-of-n', { n: 9 }, { scorer: partly })
+  const complete = candidates.filter((c) => c.outcome === 'complete')
+  assert.ok(complete.length >= 6)
+  complete.forEach((c, i) => assert.is(c.scores === undefined, i % 3 === 1, `candidate ${i}`))
+  const beams = await run('beam', { width: 2, branch: 3 }, { scorer: partly })
+  assert.ok(beams.candidates.length > 0)
+  const firstUnscored = beams.candidates.findIndex((c) => !c.scores)
+  if (firstUnscored >= 0)
+    assert.ok(
+      beams.candidates.slice(firstUnscored).every((c) => !c.scores),
+      'they come last',
+    )
+})
+
 test('a beam ends at its budget', async () => {
   const { events } = await run('beam', { width: 8, branch: 8 }, { scorer: oracle, maxRollouts: 30 })
   const last = events.at(-1)

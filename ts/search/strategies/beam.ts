@@ -106,7 +106,10 @@ class BeamSearch {
       this.#signal,
     )
     const value = AGGREGATES[this.#options.aggregate]
-    return expanded.map((beam, i) => ({ ...beam, scored: scores[i], value: value(scores[i]?.scores ?? []) }))
+    return expanded.map((beam, i) => {
+      const scored = scores[i]
+      return { ...beam, scored, value: scored ? value(scored.scores) : Number.NEGATIVE_INFINITY }
+    })
   }
 
   #spent(): 'rollouts' | 'tokens' | undefined {
