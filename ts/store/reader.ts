@@ -11,6 +11,8 @@ import { readIdentity, runId } from './identity.ts'
 import { toCandidate, toProblem, toRollout, toTree } from './rows.ts'
 import { MIGRATIONS } from './schema.ts'
 
+/** Bytes that Node reads of a file at once. */
+const MAX_IN_MEMORY = 2 ** 31 - 1
 const UNWRITABLE = ['SQLITE_CANTOPEN', 'SQLITE_READONLY', 'SQLITE_FULL', 'SQLITE_IOERR']
 
 class SqliteRunReader implements RunReader {
@@ -128,14 +130,11 @@ function openFile(path: string): Database {
     return db
   } catch (error) {
     db?.close()
-    const isUnwritable = UNWRITABLE.some((code) => isSqlite(error, code))
+    if (!UNWRITABLE.some((code) => isSqlite(error, code))) throw error
     const log = statSync(`${path}-wal`, { throwIfNoEntry: false })
-    if (!isUnwritable) throw error
-    if (log && log.size > 0) {
-      throw storeError(
-        `${path}: its last writes lie in run.db-wal, which is read only where it can be written: copy the folder`,
-        error,
-      )
+    if ((log && log.size > 0) || statSync(path).size > MAX_IN_MEMORY) {
+      const what = log && log.size > 0 ? 'its last writes lie in run.db-wal' : 'it was not closed'
+      throw storeError(`${path}: ${what}, and it is read only where it can be written: copy the folder`, error)
     }
     return door.openImmutable(path)
   }
