@@ -270,7 +270,7 @@ const isBound = (sentence: string, start: number, end: number): boolean =>
   /(?:\b(?:than|least|most|not|over|under|above|below|exceeds?|within|up to|no|nor|except|from|half(?: of)?|twice|double|triple|(?:square|cube) root of|square of|cube of)|至[少多]|不[是为]|超过|大于|小于)\s*(?:the\s+)?$/i.test(
     sentence.slice(Math.max(0, start - 24), start),
   ) ||
-  /^\s*(?:or\s+(?:more|less|fewer|above|below|\d)|(?:more|less|fewer|greater|larger|smaller|older|younger|times)\s+(?:than|as)|to\s+\d|and\s+(?:above|below|up)|squared|cubed|factorial|times\b|以[上下内]|[倍多折])/i.test(
+  /^\s*(?:or\s+(?:more|less|fewer|above|below|\d)|(?:more|less|fewer|greater|larger|smaller|older|younger|times)\s+(?:than|as)|to\s+\d|and\s+(?:above|below|up)|squared|cubed|factorial|times\b|is\s+(?:not|wrong|incorrect|too)\b|[a-z]{1,20}\s+and\s+\d|以[上下内]|[倍多折])/i.test(
     sentence.slice(end, end + 20),
   )
 

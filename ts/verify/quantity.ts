@@ -104,7 +104,7 @@ function unitOrNoun(rest: readonly Token[]): Quantity['value'] | undefined {
 }
 
 /** 2 hours 30 minutes, 5 ft 3 in: numbers of one kind, the smaller units behind. */
-function several(tokens: readonly Token[]): Quantity | undefined {
+export function several(tokens: readonly Token[]): Quantity | undefined {
   const parts: { node: Node; unit: Unit }[] = []
   let rest = tokens.filter((t) => t.text !== 'and')
   while (rest.length > 0) {

@@ -2,7 +2,7 @@
 import { MAX_DEPTH, MAX_ITEMS, Undecided } from './limits.ts'
 import { readNumeral } from './numerals.ts'
 import { NotAnExpression, Parser } from './parser.ts'
-import { splitQuantity } from './quantity.ts'
+import { several, splitQuantity } from './quantity.ts'
 import { splitAt, type Token, type TokenizeOptions, tokenize } from './tokens.ts'
 import { type Node, some } from './tree.ts'
 import type { Unit } from './units.ts'
@@ -100,6 +100,9 @@ class AnswerParser {
     if (groups.length > 1 && groups.every(isAssignments)) {
       return { kind: 'list', items: groups.map((group) => this.list(group)), isBraced: false, joint: ',' }
     }
+    // 2 hours and 30 minutes
+    const amount = tokens.some((t) => isSign(t, 'and')) ? several(tokens) : undefined
+    if (amount) return { ...amount.value, node: amount.node, kind: 'expression' }
     const system = this.#system(tokens)
     if (system) return system
     const { parts, found } = splitAt(tokens, [',', ';', 'and', 'or', '\\\\'])
