@@ -94,7 +94,10 @@ function build(target) {
 /** A tree of its own, without the addon: Node is not built with sanitizers. */
 function buildSanitized(sanitizers) {
   const work = path.resolve(root, option('--dir') ?? path.join('build', `tests-${sanitizers.replace(',', '-')}`))
-  cmake(work, argv[0] === 'cuda' ? 'cuda_tests' : 'native_tests', { MMPRM_SANITIZE: sanitizers, CMAKE_BUILD_TYPE: 'RelWithDebInfo' })
+  cmake(work, argv[0] === 'cuda' ? 'cuda_tests' : 'native_tests', {
+    MMPRM_SANITIZE: sanitizers,
+    CMAKE_BUILD_TYPE: 'RelWithDebInfo',
+  })
 }
 
 const sanitizers = option('--sanitize')
