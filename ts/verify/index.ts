@@ -16,10 +16,16 @@ export interface RuleVerifierOptions extends Omit<VerifyOptions, 'choices' | 'ex
   judge?: { ask: AskJudge } & JudgeOptions
 }
 
-/** Choices of a multiple-choice question, where the problem's own columns list them. */
+/** Choices of a multiple-choice question, where the problem's own columns list them: ["12", "15"] or {"A": "12", "B": "15"}. */
 function choicesOf(problem: Problem): readonly string[] | undefined {
-  const choices = problem.meta?.['choices']
-  return Array.isArray(choices) && choices.every((c) => typeof c === 'string') ? choices : undefined
+  const given = problem.meta?.['choices'] ?? problem.meta?.['options']
+  if (typeof given !== 'object' || given === null) return undefined
+  const isLettered = !Array.isArray(given)
+  const names = Object.keys(given).sort()
+  if (isLettered && !names.every((name, i) => name === String.fromCharCode(65 + i))) return undefined
+  const choices: unknown[] = isLettered ? names.map((name) => (given as Record<string, unknown>)[name]) : given
+  const isPlain = choices.length > 0 && choices.every((c) => typeof c === 'string' || typeof c === 'number')
+  return isPlain ? choices.map(String) : undefined
 }
 
 /** The verifier of a run: deterministic unless a judge is given. */

@@ -110,6 +110,19 @@ test('the judge is asked only about words, and its words are kept', async () => 
   assert.ok(asked[0]?.includes('hexagon with equal sides') && asked[0].includes('Which shape?'))
 })
 
+test('the choices of a problem are used, as a list or by letters', async () => {
+  const of = (answer: string, meta: Record<string, unknown>) => ({ id: 'c', question: 'Which?', answer, meta })
+  const verify = async (answer: string, meta: Record<string, unknown>, given: string) =>
+    (await ruleVerifier().verify(of(answer, meta), given)).match
+  for (const meta of [{ choices: ['12', '15', '18'] }, { options: { A: '12', B: '15', C: '18' } }, { choices: [12, 15, 18] }]) {
+    assert.ok(await verify('C', meta, '18 cm'))
+    assert.ok(await verify('15', meta, '(B)'))
+    assert.ok(await verify('AC', meta, 'C, A'))
+    assert.not.ok(await verify('C', meta, '15'))
+  }
+  assert.not.ok(await verify('ACB', {}, 'BCA'))
+})
+
 test('a judge without a verdict is an error that names the problem', async () => {
   for (const reply of ['Maybe', 'Yes and no', '']) {
     const verifier = ruleVerifier({ judge: { ask: async () => reply, attempts: 2, backOffMs: 1 } })
