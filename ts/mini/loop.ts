@@ -18,6 +18,8 @@ import { type LabelAccuracy, labelAccuracy, miniDataset, readTrees, searchMini }
 
 export const CANDIDATES = 16
 const SWEEP = [2, 4, 8, 16]
+/** WHY smaller than the recipe's own: a hundred steps of few labels teach more than fifty, and cost the same. */
+const BATCH_SIZE = 16
 
 export interface LoopOptions {
   /** Checkpoint folders that the package ships. */
@@ -73,7 +75,7 @@ export async function runLoop(o: LoopOptions): Promise<LoopResult> {
   const curve: LoopResult['curve'] = []
   const training = await trainMiniPrm({
     ...{ init: o.policy, data: join(o.out, 'dataset', 'train.jsonl'), out: join(o.out, 'prm') },
-    recipe: { seed: o.seed, ...(o.engine?.threads && { threads: o.engine.threads }) },
+    recipe: { seed: o.seed, batchSize: BATCH_SIZE, ...(o.engine?.threads && { threads: o.engine.threads }) },
     onProgress: ({ step, totalSteps, loss }) => {
       curve.push({ step, loss })
       tell('train', `step ${step} of ${totalSteps}, loss ${loss.toFixed(3)}`, step / totalSteps)
