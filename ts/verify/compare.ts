@@ -38,7 +38,7 @@ function withParameters(gold: Answer, pred: Answer): Value {
 }
 
 /** With every expression of the value changed. */
-export function mapNodes(value: Value, change: (node: Node) => Node): Value {
+function mapNodes(value: Value, change: (node: Node) => Node): Value {
   if (value.kind === 'expression')
     return { ...value, node: change(value.node), ...(value.also && { also: mapNodes(value.also, change) }) }
   if (value.kind === 'relation') return { ...value, sides: value.sides.map((side) => mapNodes(side, change)) }

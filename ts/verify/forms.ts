@@ -9,7 +9,6 @@ import {
   bits,
   equals,
   floor,
-  isWhole,
   isZero,
   multiply,
   negate,
@@ -245,4 +244,3 @@ export const addRatios = (a: Ratio, b: Ratio): Ratio =>
 export const negateRatio = (a: Ratio): Ratio => ({ over: negateForm(a.over), under: a.under })
 export const multiplyRatios = (a: Ratio, b: Ratio): Ratio => ratio(multiplyForms(a.over, b.over), multiplyForms(a.under, b.under))
 export const rationalRatio = (a: Ratio): Rational | undefined => (a.under === UNIT ? rationalOf(a.over) : undefined)
-export const isWholeRational = (a: Rational | undefined): a is Rational => a !== undefined && isWhole(a)

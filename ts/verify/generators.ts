@@ -97,7 +97,7 @@ export class Generators {
 }
 
 /** √n as a form: only for small n whose prime factors are known. */
-export function squareRootOf(primes: readonly bigint[], generators: Generators): Form {
+function squareRootOf(primes: readonly bigint[], generators: Generators): Form {
   return primes.reduce((form: Form, p) => multiplyForms(form, generated(generators.prime(p), { n: 1n, d: 2n })), UNIT)
 }
 

@@ -12,7 +12,7 @@ export interface Choice {
 const LETTER = '[A-K]'
 
 /** Without marks of LaTeX, of emphasis and of quotation. */
-export function withoutMarks(text: string): string {
+function withoutMarks(text: string): string {
   return text
     .replace(/\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|boxed|fbox|operatorname|boldsymbol|rm|bf)\b\s*/g, '')
     .replace(/\\(?:quad|qquad|left|right|,|;|:|!| )/g, ' ')

@@ -9,7 +9,7 @@ import type { Value } from './value.ts'
 type Rows = Node[][]
 
 /** The matrix that an expression comes to; undefined where it is a number, or the shapes do not fit. */
-export function matrixOf(node: Node): Rows | undefined {
+function matrixOf(node: Node): Rows | undefined {
   if (node.op === 'matrix') return node.rows.map((row) => row.map(settled))
   if (!some(node, (n) => n.op === 'matrix')) return undefined
   if (node.op === 'add') return node.args.map(matrixOf).reduce((a, b) => a && b && addRows(a, b))
@@ -99,7 +99,7 @@ function powerOf(rows: Rows | undefined, exponent: Node): Rows | undefined {
 }
 
 /** By the first row; undefined for what is no square or has more than five rows. */
-export function determinant(rows: Rows): Node | undefined {
+function determinant(rows: Rows): Node | undefined {
   if (rows.length > 5 || rows.some((row) => row.length !== rows.length)) return undefined
   spend(100 * rows.length ** 3)
   const [first, ...rest] = rows as [Node[], ...Node[][]]

@@ -7,7 +7,6 @@ export interface Rational {
   readonly d: bigint
 }
 
-export const ZERO: Rational = { n: 0n, d: 1n }
 export const ONE: Rational = { n: 1n, d: 1n }
 export const HALF: Rational = { n: 1n, d: 2n }
 

@@ -11,7 +11,7 @@ const NAME = String.raw`\\?[a-zA-Z]+(?:\s*_(?:\s*\{[^{}]*\}|\s*\w))?′*`
 const NAMES = String.raw`${NAME}(?:\s*[,;]\s*${NAME})*`
 /** A name for the value: x, x_1, f(x), (p, q), V_1 : V_2. */
 const IS_NAME = new RegExp(String.raw`^(?:${NAME}(?:\s*(?:\(\s*${NAMES}\s*\)))?|\(\s*${NAMES}\s*\)|${NAME}(?:\s*:\s*${NAME})+)$`)
-export const isName = (text: string): boolean => text.length < 80 && IS_NAME.test(text.trim())
+const isName = (text: string): boolean => text.length < 80 && IS_NAME.test(text.trim())
 
 interface Reduced {
   /** The name a value is given to, if it is. */

@@ -19,7 +19,6 @@ const isInfinite = (node: Node): -1 | 0 | 1 => {
   const [left, right] = node.op === 'multiply' ? node.args : []
   return left?.op === 'number' && right && isInfinite(right) !== 0 ? ((left.value.n < 0n ? -1 : 1) as -1 | 1) : 0
 }
-export const infinitySign = isInfinite
 
 const isNear = ({ re, im }: Complex): boolean => re.m === 0n && im.m === 0n
 

@@ -4,7 +4,7 @@ import { readNumeral } from './numerals.ts'
 import { NotAnExpression, Parser } from './parser.ts'
 import { several, splitQuantity } from './quantity.ts'
 import { splitAt, type Token, type TokenizeOptions, tokenize } from './tokens.ts'
-import { type Node, some } from './tree.ts'
+import type { Node } from './tree.ts'
 import type { Unit } from './units.ts'
 
 export type Value =
@@ -62,7 +62,7 @@ export function parseAnswer(text: string, options: TokenizeOptions): Answer {
 }
 
 const isSign = (t: Token | undefined, ...texts: string[]): boolean => t?.kind === 'sign' && texts.includes(t.text)
-export const textOfTokens = (tokens: readonly Token[]): string =>
+const textOfTokens = (tokens: readonly Token[]): string =>
   tokens
     .map((t) => `${t.spaced ? ' ' : ''}${t.kind === 'command' ? `\\${t.text}` : t.text}`)
     .join('')
@@ -357,5 +357,3 @@ function shared(list: Extract<Value, { kind: 'list' }>): Value {
   const values: Value = { kind: 'list', items: [first.sides[1] as Value, ...rest], isBraced: false, joint: list.joint }
   return { ...first, sides: [first.sides[0] as Value, values] }
 }
-
-export const hasMatrix = (node: Node): boolean => some(node, (n) => n.op === 'matrix')

@@ -41,7 +41,7 @@ function ordered(words: readonly string[]): string | undefined {
 }
 
 /** One spelling for answers that say the same. */
-export function plainWords(text: string): string {
+function plainWords(text: string): string {
   const words = text
     .replace(/\\(?:text|mathrm|textbf|textit|mbox|operatorname)\s*(?=\{)/g, ' ')
     .replace(/[\s$.,;:!"`*“”‘’。，；：！、?？{}~()]+/g, ' ')
