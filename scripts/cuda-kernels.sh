@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
 done
 out=${out:-$build}
 mkdir -p "$build" "$out"
-nvcc=${NVCC:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}
+nvcc=${NVCC:-$(command -v nvcc || ls /usr/local/cuda/bin/nvcc "$root/build/cuda-toolkit/bin/nvcc" 2>/dev/null | head -n 1)}
 flags=(-std=c++20 -O3 --fmad=false -x cu -I "$root/native"
   -gencode "arch=compute_$arch,code=sm_$arch")
 

@@ -4,6 +4,8 @@
 #   scripts/gpu-check.sh [--parts 1,2,5] [--out FOLDER] [--emulated]
 #
 #   1  driver, card, conformance of every function of native/cuda/ptx.h against the emulator     15 s
+#   2  every kernel case three times, against the hashes that the emulator gave                   30 s
+#   5  gemm by matrix and rows, beside torch where python3 has it                                 60 s
 #
 # Each part has a time limit of its own and writes FOLDER/partN.json as it ends; FOLDER is $OUT where that is set, else
 # build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device. Exit code: how many parts failed.
@@ -69,6 +71,35 @@ part1() {
     build conformance || { tail -n 20 "$out/configure.log" "$out/build.log"; failure 1 "does not build"; return 1; }
   fi
   timeout --kill-after=5 120 "$program" --out "$out/part1.json"
+}
+
+part2() {
+  if ((emulated)); then
+    build kernel_check || { tail -n 20 "$out/configure.log" "$out/build.log"; failure 2 "does not build"; return 1; }
+    timeout --kill-after=5 600 "$work-emulated/kernel_check" --hashes test/cuda/kernel_hashes.txt --json "$out/part2.json"
+    return
+  fi
+  kernels cases 2 && mv "$out/cases.json" "$out/part2.json"
+}
+
+part5() {
+  ((emulated)) && { failure 5 "an emulator has no speed"; return 1; }
+  local torch=
+  python3 -c 'import torch' 2>/dev/null && torch=--torch
+  kernels grid 5 $torch || return 1
+  { printf '{"part": 5, "failed": 0, "gemm": [' && paste -sd, "$out/grid.jsonl" && printf '], "torch": [' &&
+    { [[ -f $out/torch.jsonl ]] && paste -sd, "$out/torch.jsonl" || true; } && printf ']}\n'; } >"$out/part5.json"
+}
+
+# kernels WHAT PART [OPTION]: builds and runs them for the card's own architecture.
+kernels() {
+  local what=$1 part=$2 capability
+  shift 2
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
+  [[ $capability ]] || { failure "$part" "no card: nvidia-smi names none"; return 1; }
+  [[ $capability == 90 ]] && capability=90a
+  bash scripts/cuda-kernels.sh --build "$work-kernels" --out "$out" --arch "$capability" --parts "$what" "$@" ||
+    { [[ -f $out/cases.json ]] && mv "$out/cases.json" "$out/part$part.json" || failure "$part" "see above"; return 1; }
 }
 
 failed=0

@@ -32,8 +32,9 @@ struct PackRequest {
   DType as;
 };
 
-// What begin_run() answers: whether the graph must be called before end_run().
-enum class RunMode : int32_t { kCallGraph, kReplayed };
+// A graph over the border: 0, or kGraphThrew once the caller's own code has thrown and kept the exception.
+using GraphCall = int32_t (*)(void* context);
+constexpr int32_t kGraphThrew = -1;
 
 struct DeviceApi {
   uint32_t abi, bytes;  // kDeviceAbi, sizeof(DeviceApi)
@@ -56,9 +57,7 @@ struct DeviceApi {
   void (*release_pages)(void* device, const Pages*);
 
   int32_t (*stage)(void* device, const StepPlanView*, const Pages*, Staged*, DeviceFault*);
-  int32_t (*begin_run)(void* device, const StepKey*, RunMode*, DeviceFault*);
-  // `failed`: the graph threw; what was recorded of it is dropped.
-  int32_t (*end_run)(void* device, int32_t failed, DeviceFault*);
+  int32_t (*run)(void* device, const StepKey*, GraphCall graph, void* context, DeviceFault*);
   int32_t (*sample)(void* device, const SampleOp*, DeviceFault*);
 
 #define MMPRM_DEVICE_OP(name, Op) int32_t (*name)(void* device, const Op*, DeviceFault*);

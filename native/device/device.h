@@ -31,6 +31,7 @@ struct StepKey {
   uint64_t graph = 0;  // names the graph and the memory that it works in
   int32_t rows = 0, outputs = 0, heads = 0, pairs = 0;
 
+  StepKey() = default;
   StepKey(uint64_t graph, const Staged& plan)
       : graph(graph), rows(plan.rows), outputs(plan.outputs), heads(plan.heads), pairs(plan.pairs) {}
   bool operator==(const StepKey&) const = default;

@@ -8,7 +8,7 @@ namespace {
 template <int kD>
 cudaError_t run_mma(const Attend& a, int multiprocessors, cudaStream_t stream) {
   using Shape = AttendShape<kD>;
-  static const cudaError_t allowed = allow_shared(attend_mma<Shape>, sizeof(typename Shape::Tile));
+  const cudaError_t allowed = allow_shared(attend_mma<Shape>, sizeof(typename Shape::Tile));
   if (allowed != cudaSuccess) return allowed;
   const cudaError_t e = launch(attend_mma<Shape>, dim3(2 * multiprocessors), dim3(Shape::kThreads),
                                sizeof(typename Shape::Tile), stream, a);

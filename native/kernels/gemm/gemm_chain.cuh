@@ -53,8 +53,8 @@ __global__ void __launch_bounds__(ChainShape::kThreads) gemm_chain(ChainIn in, G
   if (out.epilogue == Epilogue::kSwiglu) {
     finish_four_gated(out, low, high, n, t);
   } else {
-    finish_four(out, low, n, t);
-    finish_four(out, high, n + 8, t);
+    finish_four(out, low, n, t, load_before(out, n, t));
+    finish_four(out, high, n + 8, t, load_before(out, n + 8, t));
   }
 }
 

@@ -41,16 +41,23 @@ __device__ inline void scale_four(const GemmOut& out, float (&v)[4], int f) {
   }
 }
 
-__device__ inline void store_four_f32(const GemmOut& out, float (&v)[4], int64_t at, int count) {
+// Columns column … column + 3 of y as they are, for kAccumulate. WHY apart from the addition: the memory answers while
+// other work is done.
+__device__ inline float4 load_before(const GemmOut& out, int column, int token) {
+  const bool wanted =
+      out.epilogue == Epilogue::kAccumulate && out.vectors && column + 4 <= out.y_cols && token < out.rows;
+  if (!wanted) return float4{0, 0, 0, 0};
+  return *reinterpret_cast<const float4*>(static_cast<const float*>(out.y) + int64_t(token) * out.y_stride +
+                                          column);
+}
+
+__device__ inline void store_four_f32(const GemmOut& out, float (&v)[4], int64_t at, int count,
+                                      const float4& before) {
   float* y = static_cast<float*>(out.y) + at;
   const bool add = out.epilogue == Epilogue::kAccumulate;
   if (out.vectors && count == 4) {
-    float4* four = reinterpret_cast<float4*>(y);
-    if (add) {
-      const float4 before = *four;
-      v[0] = before.x + v[0], v[1] = before.y + v[1], v[2] = before.z + v[2], v[3] = before.w + v[3];
-    }
-    *four = float4{v[0], v[1], v[2], v[3]};
+    if (add) v[0] = before.x + v[0], v[1] = before.y + v[1], v[2] = before.z + v[2], v[3] = before.w + v[3];
+    *reinterpret_cast<float4*>(y) = float4{v[0], v[1], v[2], v[3]};
     return;
   }
   for (int i = 0; i < 4; ++i) {
@@ -70,20 +77,22 @@ __device__ inline void store_four_bf16(const GemmOut& out, const float (&v)[4], 
   }
 }
 
-__device__ inline void store_four(const GemmOut& out, float (&v)[4], int column, int token) {
+__device__ inline void store_four(const GemmOut& out, float (&v)[4], int column, int token,
+                                  const float4& before) {
   const int left = out.y_cols - column, count = left < 4 ? left : 4;
   const int64_t at = int64_t(token) * out.y_stride + column;
   if (count <= 0) return;
   if (out.y_dtype == DType::kF32) {
-    store_four_f32(out, v, at, count);
+    store_four_f32(out, v, at, count, before);
   } else {
     store_four_bf16(out, v, at, count);
   }
 }
 
 // Features f … f + 3 of one token, from their sums.
-__device__ inline void finish_four(const GemmOut& out, float (&v)[4], int f, int token) {
-  if (f >= out.y_cols) return;
+__device__ inline void finish_four(const GemmOut& out, float (&v)[4], int f, int token,
+                                   const float4& before) {
+  if (f >= out.y_cols || token >= out.rows) return;
   scale_four(out, v, f);
   if (out.epilogue == Epilogue::kGelu) {
 #pragma unroll
@@ -93,19 +102,19 @@ __device__ inline void finish_four(const GemmOut& out, float (&v)[4], int f, int
 #pragma unroll
     for (int i = 0; i < 4; ++i) v[i] = v[i] < 0 ? 0 : v[i];
   }
-  store_four(out, v, f, token);
+  store_four(out, v, f, token, before);
 }
 
 // Gates are features f … f + 3, their ups stand 8 behind.
 __device__ inline void finish_four_gated(const GemmOut& out, float (&gate)[4], float (&up)[4], int f,
                                          int token) {
   const int column = f / 16 * 8 + f % 8;
-  if (column >= out.y_cols) return;
+  if (column >= out.y_cols || token >= out.rows) return;
   scale_four(out, gate, f);
   scale_four(out, up, f + 8);
 #pragma unroll
   for (int i = 0; i < 4; ++i) gate[i] = silu(gate[i]) * up[i];
-  store_four(out, gate, column, token);
+  store_four(out, gate, column, token, float4{0, 0, 0, 0});
 }
 
 __device__ inline void load_four(float (&v)[4], const float* from) {
@@ -122,27 +131,43 @@ constexpr int slice_floats(int tokens) {
   return (tokens < kSliceTokens ? tokens : kSliceTokens) * kSliceStride;
 }
 
-__device__ inline void finish_slice(const GemmOut& out, const float* slice, int tokens, int f0, int t0) {
-  const int lane = threadIdx.x % 32;
-  if (out.epilogue == Epilogue::kSwiglu) {
-    const int i = lane % 2 * 4;
-#pragma unroll 1
-    for (int t = lane / 2; t < tokens && t0 + t < out.rows; t += 16) {
-      float gate[4], up[4];
-      load_four(gate, slice + t * kSliceStride + i);
-      load_four(up, slice + t * kSliceStride + 8 + i);
-      finish_four_gated(out, gate, up, f0 + i, t0 + t);
+// The lane's part of a slice, several tokens at once: four features of kTokens / 8 tokens, or, where gate and up stand
+// side by side, four of each of kTokens / 16.
+template <int kTokens>
+struct SliceParts {
+  static constexpr int kPlain = kTokens / 8, kGated = kTokens < 16 ? 1 : kTokens / 16;
+  float4 before[kPlain];
+
+  __device__ void load(const GemmOut& out, int f0, int t0) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int i = 0; i < kPlain; ++i) before[i] = load_before(out, f0 + lane % 4 * 4, t0 + lane / 4 + 8 * i);
+  }
+  __device__ void finish(const GemmOut& out, const float* slice, int f0, int t0) const {
+    const int lane = threadIdx.x % 32;
+    if (out.epilogue == Epilogue::kSwiglu) {
+      const int f = lane % 2 * 4;
+#pragma unroll
+      for (int i = 0; i < kGated; ++i) {
+        const int t = lane / 2 + 16 * i;
+        float gate[4], up[4];
+        if (t >= kTokens) return;
+        load_four(gate, slice + t * kSliceStride + f);
+        load_four(up, slice + t * kSliceStride + 8 + f);
+        finish_four_gated(out, gate, up, f0 + f, t0 + t);
+      }
+      return;
     }
-  } else {
-    const int i = lane % 4 * 4;
-#pragma unroll 1
-    for (int t = lane / 4; t < tokens && t0 + t < out.rows; t += 8) {
+    const int f = lane % 4 * 4;
+#pragma unroll
+    for (int i = 0; i < kPlain; ++i) {
+      const int t = lane / 4 + 8 * i;
       float v[4];
-      load_four(v, slice + t * kSliceStride + i);
-      finish_four(out, v, f0 + i, t0 + t);
+      load_four(v, slice + t * kSliceStride + f);
+      finish_four(out, v, f0 + f, t0 + t, before[i]);
     }
   }
-}
+};
 
 // sums as mma.sync and wgmma leave them: with g = lane / 4, t = lane % 4, sums[4 n + i] is feature f0 + g + 8 (i / 2),
 // token t0 + 8 n + 2 t + i % 2. All lanes of the warp call; `slice` is the warp's own.
@@ -152,6 +177,8 @@ __device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums
   constexpr int kTokens = kSums * 2, kSlice = kTokens < kSliceTokens ? kTokens : kSliceTokens;
   static_assert(kTokens % kSlice == 0);
   const int lane = threadIdx.x % 32;
+  SliceParts<kSlice> parts;
+  parts.load(out, f0, t0);
 #pragma unroll
   for (int first = 0; first < kTokens; first += kSlice) {
     if (t0 + first >= out.rows) break;
@@ -163,9 +190,12 @@ __device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums
             sums[(first / 8 + n) * 4 + i];
       }
     }
+    SliceParts<kSlice> next;
+    if (first + kSlice < kTokens) next.load(out, f0, t0 + first + kSlice);
     __syncwarp();
-    finish_slice(out, slice, kSlice, f0, t0 + first);
+    parts.finish(out, slice, f0, t0 + first);
     __syncwarp();
+    if (first + kSlice < kTokens) parts = next;
   }
 }
 

@@ -163,7 +163,7 @@ __device__ inline void multiply_narrow(const typename Shape::Stage& stage, float
 }
 
 template <typename Shape>
-__global__ void __launch_bounds__(Shape::kThreads)
+__global__ void __launch_bounds__(Shape::kThreads, 1)
     gemm_narrow(const __grid_constant__ TensorMap map_w, const __grid_constant__ TensorMap map_x,
                 TileGrid grid, GemmOut out) {
 #if defined(MMPRM_HOPPER)

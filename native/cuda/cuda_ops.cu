@@ -1,0 +1,111 @@
+// The ops of a CUDA card: each finds its handles' memory and enqueues its kernels.
+#include <algorithm>
+#include <cmath>
+
+#include "cuda/cuda_device.h"
+#include "kernels/gemm/gemm_cuda.h"
+#include "kernels/norm/norm_cuda.h"
+#include "kernels/pages/pages_cuda.h"
+#include "kernels/pair/pair_cuda.h"
+#include "kernels/picture/picture_cuda.h"
+#include "kernels/rope/rope_cuda.h"
+#include "kernels/rows/rows_cuda.h"
+#include "kernels/sample/sampler.h"
+
+namespace mmprm::cuda {
+namespace {
+
+void require(bool condition, const char* what) {
+  if (!condition) throw Error(ErrorCode::kInternal, what);
+}
+
+}  // namespace
+
+void CudaDevice::prepare_pages(const PreparePagesOp& op) {
+  check(cuda::prepare_pages(pool_of(op.pages).pages, staged(op.plan), stream_), "prepare_pages");
+}
+
+void CudaDevice::embed(const EmbedOp& op) {
+  check(cuda::embed(op, staged(op.plan), tables_.at(op.table.id - 1)->table, stream_), "embed");
+}
+
+void CudaDevice::norm(const NormOp& op) { check(cuda::norm(op, stream_), "norm"); }
+
+void CudaDevice::linear(const LinearOp& op) {
+  require(op.x.rows == op.y.rows && op.x.cols == op.w.K && op.y.cols == op.w.out_cols() &&
+              op.w.gated == (op.epilogue == Epilogue::kSwiglu),
+          "a product of tensors that do not fit");
+  const PackedLinear& w = *linears_.at(op.w.id - 1);
+  require(op.x.dtype == info_.activation(w.dtype), "activations of another dtype than the weights ask for");
+  if (op.x.rows == 0) return;
+  GemmProblem p;
+  p.w = w.weights.as();
+  p.x = data_of(op.x);
+  p.y = data_of(op.y);
+  p.w_stride = w.stride, p.x_stride = op.x.stride, p.y_stride = op.y.stride;
+  p.N = w.N, p.K = w.K, p.rows = op.x.rows, p.y_cols = op.y.cols;
+  p.bias_N = w.has_bias ? w.bias.as<float>() : nullptr;
+  p.column_scale_N = op.column_scale.empty() ? nullptr : data_of<float>(op.column_scale);
+  p.dtype = w.dtype, p.y_dtype = op.y.dtype, p.epilogue = op.epilogue;
+  if (is_quantized(w.dtype)) {
+    reserve_scratch(quant_scratch_bytes(w.quant(), p.rows));
+    check(gemm_quant(p, w.quant(), scratch_.as(), stream_), "linear");
+    return;
+  }
+  const ChipClass chip = info_.result_class[2] == '8' ? ChipClass::kSm80 : ChipClass::kSm90;
+  const GemmConfig config = gemm_config(chip, p.N, p.K, p.dtype, p.rows);
+  check(gemm(p, config, multiprocessors_, stream_), "linear");
+}
+
+void CudaDevice::rope(const RopeOp& op) {
+  check(cuda::rope(op, {}, staged(op.plan), pool_of(op.pages).pages, stream_), "rope");
+}
+
+void CudaDevice::attention(const AttentionOp& op) {
+  PagePool& pool = pool_of(op.pages);
+  const AttentionNeeds needs = needs_of(pool, op.heads_H);
+  if (!(upload_->needs() == needs)) {
+    require(!recording_, "a recorded step learns the heads of its attention");
+    pool.heads_H = op.heads_H;
+    upload_->cut_attention(needs);
+  }
+  check(cuda::attention(op, staged(op.plan), pool.pages, upload_->work(op.outputs_only), multiprocessors_,
+                        stream_),
+        "attention");
+}
+
+void CudaDevice::gather(const GatherOp& op) { check(cuda::gather(op, staged(op.plan), stream_), "gather"); }
+
+void CudaDevice::pair(const PairOp& op) {
+  check(cuda::pair(op, staged(op.plan), tables_.at(op.head.id - 1)->table, stream_), "pair");
+}
+
+void CudaDevice::copy(const CopyOp& op) { check(cuda::copy(op, stream_), "copy"); }
+void CudaDevice::repeat(const RepeatOp& op) { check(cuda::repeat(op, stream_), "repeat"); }
+void CudaDevice::patches(const PatchesOp& op) { check(cuda::patches(op, stream_), "patches"); }
+void CudaDevice::fold(const FoldOp& op) { check(cuda::fold(op, stream_), "fold"); }
+
+// Logits come to the host, whose sampler draws: the same tokens as on a CPU for the same logits.
+void CudaDevice::sample(const SampleOp& op) {
+  const int V = op.logits.cols;
+  std::vector<float> row(V), shaped;
+  Sampler sampler;
+  for (int i = 0; i < op.num_draws; ++i) {
+    Draw& draw = op.draws[i];
+    read(row.data(), op.logits.part(draw.logits_row, 1));
+    draw.token = -1;
+    if (!std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); })) continue;
+    shaped = row;
+    const SeenTokens seen{{draw.repeated, size_t(draw.num_repeated)},
+                          {draw.generated, size_t(draw.num_generated)}};
+    try {
+      sampler.shape(shaped.data(), V, seen, draw.params);
+      draw.token = sampler.draw(sampling_uniform(draw.seed, draw.sample, draw.position));
+      if (draw.want_logprob) draw.logprob = log_probability(row.data(), V, draw.token);
+    } catch (const Error&) {  // nothing is left to choose from
+      draw.token = -1;
+    }
+  }
+}
+
+}  // namespace mmprm::cuda
