@@ -1,5 +1,6 @@
-// cuda_test [--modes LIST] [--part I/N] [FILTER]: the emulator's own tests and every CUDA kernel's, each once per mode
+// cuda_test [--modes LIST] [--part I/N] [FILTER…]: the emulator's own tests and every CUDA kernel's, each once per mode
 // of the emulated device: asynchronous work late, early, or at random with a seed (`late,early,7,8`).
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -33,7 +34,7 @@ std::vector<Mode> parse_modes(const std::string& list) {
 
 int main(int argc, char** argv) {
   std::string list = "late,early,1";
-  const char* filter = nullptr;
+  std::vector<std::string> filters;
   int part = 0, parts = 1, seen = 0, passed = 0, failed = 0;
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--modes") && i + 1 < argc) {
@@ -44,11 +45,14 @@ int main(int argc, char** argv) {
         return 1;
       }
     } else {
-      filter = argv[i];
+      filters.push_back(argv[i]);
     }
   }
   for (const mmprm::NativeTest& test : mmprm::native_tests()) {
-    if (filter && test.name.find(filter) == std::string::npos) continue;
+    const auto matches = [&](const std::string& filter) {
+      return test.name.find(filter) != std::string::npos;
+    };
+    if (!filters.empty() && std::none_of(filters.begin(), filters.end(), matches)) continue;
     if (seen++ % parts != part) continue;
     for (const Mode& mode : parse_modes(list)) {
       emu::options() = {};
@@ -64,7 +68,7 @@ int main(int argc, char** argv) {
     }
   }
   if (passed + failed == 0) {
-    std::printf("no test matches %s\n", filter ? filter : "");
+    std::printf("no test matches\n");
     return 1;
   }
   std::printf("%d passed, %d failed\n", passed, failed);

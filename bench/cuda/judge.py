@@ -1,0 +1,54 @@
+"""Part 5's files to one: every figure of ours beside torch's of the same run, as ratios, held against the bars.
+
+  judge.py FOLDER > part5.json
+
+Bars: gemm at least 0.90 of torch's matmul for 1,024 rows and more; at 64 rows and fewer at least 0.80 of the copy rate,
+where the matrix does not fit into L2. A figure below its bar counts as failed; without torch there are no ratios, and
+that fails too.
+"""
+import json
+import os
+import sys
+
+
+def lines(folder, name):
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        return []
+    with open(path) as f:
+        return [json.loads(line) for line in f if line.strip()]
+
+
+def main(folder):
+    ours, torch = lines(folder, "gemm.jsonl"), lines(folder, "gemm-torch.jsonl")
+    attention, sdpa = lines(folder, "attention.jsonl"), lines(folder, "attention-torch.jsonl")
+    roof = next((line for line in sdpa if line.get("roof")), {})
+    matmul = {(line["matrix"], line["rows"]): line["us"] for line in torch}
+    reference = {line["attention"]: line["us"] for line in sdpa if "attention" in line}
+    results, below = [], []
+    for line in ours:
+        us = matmul.get((line["matrix"], line["rows"]))
+        line["of_torch"] = us / line["us"] if us else None
+        line["of_copy"] = line["weights_tbs"] / roof["copy_tbs"] if roof else None
+        bar = None
+        if line["rows"] >= 1024:
+            bar, reached = 0.90, line["of_torch"]
+        elif line["rows"] <= 64 and line["N"] * line["K"] * 2 > 100e6:
+            bar, reached = 0.80, line["of_copy"]
+        if bar is not None:
+            line["bar"] = bar
+            if reached is None or reached < bar:
+                below.append(f"{line['matrix']} {line['rows']} rows ({line['output']}): {reached} of {bar}")
+        results.append(line)
+    for line in attention:
+        us = reference.get(line["attention"])
+        line["of_torch"] = us / line["us"] if us else None
+        results.append(line)
+    missing = [name for name, part in (("gemm", ours), ("gemm beside torch", torch), ("attention", attention), ("sdpa", sdpa)) if not part]
+    print(json.dumps({"part": "roofs", "roof": roof, "failed": len(below) + len(missing), "missing": missing, "below": below, "results": results}, indent=1))
+    for text in below + [f"missing: {name}" for name in missing]:
+        print(text, file=sys.stderr)
+    return 1 if below or missing else 0
+
+
+sys.exit(main(sys.argv[1]))
