@@ -19,7 +19,7 @@ std::exception_ptr no_finite_logit() {
 
 ReadoutId readout_id(const ForwardRequest& request) {
   const bool pair = request.output == Output::kPair;
-  return {static_cast<int>(request.output), {pair ? request.pair[0] : 0, pair ? request.pair[1] : 0}};
+  return {request.output, {pair ? request.pair[0] : 0, pair ? request.pair[1] : 0}};
 }
 
 // Rows that a step computes of prompts: so many that matrices are used well, so few that a step ends soon.

@@ -16,6 +16,7 @@
 #include "device/pages.h"
 #include "engine/page_pool.h"
 #include "engine/token_key.h"
+#include "include/engine/engine.h"
 
 namespace mmprm {
 
@@ -27,7 +28,7 @@ struct PrefixMatch {
 
 // What was read at a position: which head, and for a pair of tokens which.
 struct ReadoutId {
-  int kind = 0;
+  Output kind = Output::kLogits;
   int pair[2] = {0, 0};
   bool operator==(const ReadoutId&) const = default;
 };

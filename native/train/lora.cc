@@ -65,7 +65,7 @@ void TrainModel::add_adapters(const LoraOptions& options) {
 }
 
 std::vector<float> TrainModel::merged(const StoredTensor& tensor) const {
-  std::vector<float> values = parameters_.read(tensor, ParameterSet::Field::kValue);
+  std::vector<float> values = parameters_.read(tensor, TensorField::kValue);
   const auto at = adapters_.find(tensor.name);
   if (at == adapters_.end()) return values;
   const Adapter& adapter = at->second;

@@ -37,7 +37,7 @@ double global_norm(const std::vector<Run>& runs, TrainOps& ops) {
 
 }  // namespace
 
-double adamw_step(ParameterSet& parameters, const AdamwOptions& options, int64_t step, TrainOps& ops) {
+double adamw_step(ParameterSet& parameters, const StepOptions& options, int64_t step, TrainOps& ops) {
   const std::vector<Run> runs = runs_of(parameters);
   const double norm = global_norm(runs, ops);
   if (!std::isfinite(norm)) return norm;
@@ -58,7 +58,7 @@ double adamw_step(ParameterSet& parameters, const AdamwOptions& options, int64_t
       args.m = p->m() + first;
       args.v = p->v() + first;
       args.size = static_cast<int64_t>(size);
-      args.decay = options.decay == DecayGroup::kAll || p->is_matrix() ? options.weight_decay : 0;
+      args.decay = options.decay_vectors || p->is_matrix() ? options.weight_decay : 0;
       ops.kernels().adamw.run(args);
     }
   });

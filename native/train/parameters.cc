@@ -7,15 +7,15 @@
 namespace mmprm {
 namespace {
 
-float* field_of(const Parameter& p, ParameterSet::Field field) {
+float* field_of(const Parameter& p, TensorField field) {
   switch (field) {
-    case ParameterSet::Field::kValue:
+    case TensorField::kValue:
       return p.value();
-    case ParameterSet::Field::kGradient:
+    case TensorField::kGradient:
       return p.gradient();
-    case ParameterSet::Field::kM:
+    case TensorField::kM:
       return p.trainable ? p.m() : nullptr;
-    case ParameterSet::Field::kV:
+    case TensorField::kV:
       return p.trainable ? p.v() : nullptr;
   }
   return nullptr;
@@ -158,7 +158,7 @@ const StoredTensor* ParameterSet::find(const std::string& name) const {
   return at == tensors_.end() ? nullptr : &at->second;
 }
 
-std::vector<float> ParameterSet::read(const StoredTensor& tensor, Field field) const {
+std::vector<float> ParameterSet::read(const StoredTensor& tensor, TensorField field) const {
   const float* from = field_of(*tensor.parameter, field);
   if (!from) return {};
   std::vector<float> values(tensor.size());
@@ -168,7 +168,7 @@ std::vector<float> ParameterSet::read(const StoredTensor& tensor, Field field) c
   return values;
 }
 
-void ParameterSet::write(const StoredTensor& tensor, Field field, const float* values) {
+void ParameterSet::write(const StoredTensor& tensor, TensorField field, const float* values) {
   float* to = field_of(*tensor.parameter, field);
   if (!to) throw Error(ErrorCode::kInternal, tensor.name + " is frozen and has no moments");
   for (const StoredTensor::Block& b : tensor.blocks) {

@@ -12,6 +12,7 @@
 
 #include "cpu/aligned_buffer.h"
 #include "formats/checkpoint.h"
+#include "include/engine/trainer.h"
 #include "models/weight_table.h"
 
 namespace mmprm {
@@ -72,10 +73,9 @@ class ParameterSet {
   const StoredTensor* find(const std::string& name) const;
   std::deque<Parameter>& all() { return parameters_; }
 
-  enum class Field { kValue, kGradient, kM, kV };
   // A stored tensor's elements in the stored order. Reading a frozen one's gradient gives nothing.
-  std::vector<float> read(const StoredTensor& tensor, Field field) const;
-  void write(const StoredTensor& tensor, Field field, const float* values);
+  std::vector<float> read(const StoredTensor& tensor, TensorField field) const;
+  void write(const StoredTensor& tensor, TensorField field, const float* values);
 
  private:
   struct Piece {  // elements of one stored tensor that follow one another

@@ -9,13 +9,11 @@
 namespace mmprm {
 namespace {
 
-using Field = ParameterSet::Field;
-
 constexpr char kSteps[] = "num_steps";
 constexpr struct {
   const char* prefix;
-  Field field;
-} kFields[] = {{"value/", Field::kValue}, {"m/", Field::kM}, {"v/", Field::kV}};
+  TensorField field;
+} kFields[] = {{"value/", TensorField::kValue}, {"m/", TensorField::kM}, {"v/", TensorField::kV}};
 
 bool is_adapter(const StoredTensor& tensor) { return tensor.parameter->part == ModelPart::kAdapter; }
 
@@ -41,7 +39,7 @@ void save_model_file(const TrainModel& model, const std::string& path, DType dty
       const bool extended = model.is_extended(tensor.parameter);
       if (is_adapter(tensor) || extended) {
         tensors.push_back({(extended ? kPeftPrefix : "") + name, DType::kF32, tensor.shape,
-                           [&] { return parameters.read(tensor, Field::kValue); }});
+                           [&] { return parameters.read(tensor, TensorField::kValue); }});
       } else if (tensor.parameter->trainable) {
         throw Error(ErrorCode::kInvalidArgument,
                     "adapters cannot be saved apart: " + name + " was trained too; save the merged weights");

@@ -83,11 +83,7 @@ class Trainer::Impl {
     return result_of(batch, plan, loss, image_rows.rows);
   }
 
-  double step(const StepOptions& o) {
-    const AdamwOptions options{o.learning_rate, o.beta1,
-                               o.beta2,         o.eps,
-                               o.weight_decay,  o.decay_vectors ? DecayGroup::kAll : DecayGroup::kMatrices,
-                               o.max_norm};
+  double step(const StepOptions& options) {
     const double norm = adamw_step(model_->parameters(), options, num_steps_ + 1, ops_);
     if (std::isfinite(norm)) ++num_steps_;
     model_->parameters().clear_gradients();
@@ -196,8 +192,6 @@ class Trainer::Impl {
 
 namespace {
 
-ParameterSet::Field field_of(TensorField field) { return static_cast<ParameterSet::Field>(field); }
-
 const StoredTensor& find_or_throw(const ParameterSet& parameters, const std::string& name) {
   const StoredTensor* tensor = parameters.find(name);
   if (!tensor) throw Error(ErrorCode::kInvalidArgument, "the model has no tensor " + name);
@@ -237,7 +231,7 @@ std::vector<std::string> Trainer::tensor_names() const {
 
 std::vector<float> Trainer::tensor(const std::string& name, TensorField field) const {
   const ParameterSet& parameters = impl_->model().parameters();
-  return parameters.read(find_or_throw(parameters, name), field_of(field));
+  return parameters.read(find_or_throw(parameters, name), field);
 }
 
 void Trainer::set_tensor(const std::string& name, const std::vector<float>& values) {
@@ -247,7 +241,7 @@ void Trainer::set_tensor(const std::string& name, const std::vector<float>& valu
     throw Error(ErrorCode::kInvalidArgument, "tensor " + name + " has " + std::to_string(tensor.size()) +
                                                  " values, got " + std::to_string(values.size()));
   }
-  parameters.write(tensor, ParameterSet::Field::kValue, values.data());
+  parameters.write(tensor, TensorField::kValue, values.data());
 }
 
 void Trainer::save_model(const std::string& path, DType dtype, SaveForm form) {

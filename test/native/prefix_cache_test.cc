@@ -122,12 +122,12 @@ TEST(prefix_cache_remembers_scores_by_path) {
   Keys a(40, 1), b(40, 1);
   b[38] = 2;
   publish(pool, cache, a);
-  const ReadoutId pair{1, {5, 6}};
+  const ReadoutId pair{Output::kPair, {5, 6}};
   cache.remember(a, 36, pair, {0.25f, 0.5f});
   cache.remember(a, 39, pair, {1, 2});
   CHECK(cache.recall(cache.match(a), 36, pair) != nullptr);
   CHECK_EQ((*cache.recall(cache.match(a), 36, pair))[1], 0.5f);
-  CHECK(cache.recall(cache.match(a), 36, {1, {5, 7}}) == nullptr);
+  CHECK(cache.recall(cache.match(a), 36, {Output::kPair, {5, 7}}) == nullptr);
   CHECK(cache.recall(cache.match(a), 35, pair) == nullptr);
   // b shares a's page up to position 37.
   CHECK(cache.recall(cache.match(b), 36, pair) != nullptr);
