@@ -1,6 +1,7 @@
 // The addon's surface: everything it exports is listed here and declared in ts/engine/native.ts.
 #include <napi.h>
 
+#include "convert.h"
 #include "engine/engine.h"
 #include "engine_wrap.h"
 #include "guard.h"
@@ -33,6 +34,16 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
   });
 }
 
+// listDevices(library) -> [{ kind, name, class, totalBytes, why }]; loads the library.
+Napi::Value list_devices(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::vector<DeviceSummary> found = mmprm::list_devices(info[0].As<Napi::String>());
+    Napi::Array devices = Napi::Array::New(info.Env(), found.size());
+    for (uint32_t i = 0; i < found.size(); ++i) devices.Set(i, to_js(info.Env(), found[i]));
+    return devices;
+  });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* state = new Environment;
   env.SetInstanceData(state);
@@ -40,6 +51,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   state->trainer_class = Napi::Persistent(TrainerWrap::define(env));
   exports.Set("setErrorClass", Napi::Function::New(env, set_error_class));
   exports.Set("probe", Napi::Function::New(env, probe));
+  exports.Set("listDevices", Napi::Function::New(env, list_devices));
   exports.Set("openEngine", Napi::Function::New(env, open_engine));
   exports.Set("sampleDistribution", Napi::Function::New(env, sample_distribution));
   exports.Set("philox4x32", Napi::Function::New(env, philox_block));

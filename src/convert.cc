@@ -50,7 +50,8 @@ Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
 EngineOptions to_engine_options(Napi::Object object) {
   return {get_string(object, "model"),       parse_weights(get_string(object, "weights")),
           get_int(object, "threads"),        get_string(object, "isa"),
-          get_bytes(object, "kvCacheBytes"), get_bytes(object, "imageCacheBytes")};
+          get_bytes(object, "kvCacheBytes"), get_bytes(object, "imageCacheBytes"),
+          get_string(object, "device"),      get_string(object, "deviceLibrary")};
 }
 
 ImageTiles to_image_tiles(Napi::Object object) {
@@ -109,13 +110,20 @@ Napi::Value to_js(Napi::Env env, const VisionInfo& v) {
                          {"dynamicTiles", Napi::Boolean::New(env, v.dynamic_tiles)}});
 }
 
+Napi::Value to_js(Napi::Env env, const DeviceSummary& d) {
+  return object_of(env, {{"kind", Napi::String::New(env, d.kind)},
+                         {"name", Napi::String::New(env, d.name)},
+                         {"class", Napi::String::New(env, d.result_class)},
+                         {"totalBytes", number(env, double(d.total_bytes))},
+                         {"why", Napi::String::New(env, d.why)}});
+}
+
 Napi::Value to_js(Napi::Env env, const EngineInfo& info) {
   return object_of(env, {{"architecture", Napi::String::New(env, info.architecture)},
                          {"family", Napi::String::New(env, info.family)},
-                         {"isa", Napi::String::New(env, info.isa)},
                          {"weights", Napi::String::New(env, weights_name(info.weights))},
-                         {"threads", number(env, info.num_threads)},
-                         {"packedBytes", number(env, double(info.packed_bytes))},
+                         {"device", to_js(env, info.device)},
+                         {"weightBytes", number(env, double(info.weight_bytes))},
                          {"decoder", to_js(env, info.decoder)},
                          {"vision", info.has_vision ? to_js(env, info.vision) : env.Null()}});
 }

@@ -16,6 +16,7 @@ std::vector<ImageTiles> to_images(Napi::Object object);  // its field "images"
 
 Napi::Value to_js(Napi::Env env, const DecoderInfo& info);
 Napi::Value to_js(Napi::Env env, const VisionInfo& info);
+Napi::Value to_js(Napi::Env env, const DeviceSummary& device);
 Napi::Value to_js(Napi::Env env, const EngineInfo& info);
 Napi::Value to_js(Napi::Env env, const ForwardResult& result);
 Napi::Value to_js(Napi::Env env, const VisionResult& result);

@@ -82,7 +82,7 @@ Napi::Value EngineWrap::create(Napi::Env env, std::shared_ptr<Engine> engine) {
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
   if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "engines are made by openEngine");
   engine_ = *info[0].As<Napi::External<std::shared_ptr<Engine>>>().Data();
-  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(engine_->info().packed_bytes));
+  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), int64_t(engine_->info().weight_bytes));
 }
 
 EngineWrap::~EngineWrap() = default;
@@ -136,7 +136,7 @@ Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
       pending->resolve(undefined);
       return pending->promise();
     }
-    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -int64_t(engine_->info().packed_bytes));
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -int64_t(engine_->info().weight_bytes));
     engine_->close();
     // WHY elsewhere: freeing waits for the layer in work, and the event loop must not.
     pending->settle_from_thread(

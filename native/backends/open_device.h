@@ -8,11 +8,20 @@
 namespace mmprm {
 
 struct DeviceOptions {
+  std::string device =
+      "cpu";  // "cpu", "cuda", "cuda:N", "emulated"; "auto": the first card that opens, else the CPU
+  std::string library;  // of every device but the CPU; empty: not installed
   std::string isa;      // of a CPU; empty: the best this processor has
   int num_threads = 0;  // of a CPU; 0: one per usable core
 };
 
-// Throws kInvalidArgument for options that name nothing.
-std::unique_ptr<Device> open_device(const DeviceOptions& options);
+struct OpenDevice {
+  std::unique_ptr<Device> device;
+  std::string why;  // it was this one
+};
+
+// Throws kInvalidArgument for options that name nothing, kNoDevice with the reason where what they name cannot be
+// opened.
+OpenDevice open_device(const DeviceOptions& options);
 
 }  // namespace mmprm

@@ -5,6 +5,7 @@
 #include <features.h>
 
 #if defined(__GLIBC__) && (defined(__x86_64__) || defined(__aarch64__))
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
@@ -22,6 +23,9 @@ BIND_OLD(old_log, "log");
 BIND_OLD(old_pow, "pow");
 BIND_OLD(old_stat, "__xstat");
 BIND_OLD(old_fstat, "__fxstat");
+BIND_OLD(old_dlopen, "dlopen");
+BIND_OLD(old_dlsym, "dlsym");
+BIND_OLD(old_dlerror, "dlerror");
 BIND_OLD(old_pthread_create, "pthread_create");
 BIND_OLD(old_pthread_join, "pthread_join");
 BIND_OLD(old_pthread_detach, "pthread_detach");
@@ -33,6 +37,9 @@ double old_log(double x);
 double old_pow(double x, double y);
 int old_stat(int version, const char* path, struct stat* out);
 int old_fstat(int version, int fd, struct stat* out);
+void* old_dlopen(const char* file, int mode);
+void* old_dlsym(void* handle, const char* name);
+char* old_dlerror();
 int old_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
                        void* argument);
 int old_pthread_join(pthread_t thread, void** result);
@@ -44,6 +51,10 @@ double log(double x) noexcept { return old_log(x); }
 double pow(double x, double y) noexcept { return old_pow(x, y); }
 int stat(const char* path, struct stat* out) noexcept { return old_stat(kStatVersion, path, out); }
 int fstat(int fd, struct stat* out) noexcept { return old_fstat(kStatVersion, fd, out); }
+// Of libdl until glibc 2.34, which Node itself is linked to.
+void* dlopen(const char* file, int mode) noexcept { return old_dlopen(file, mode); }
+void* dlsym(void* handle, const char* name) noexcept { return old_dlsym(handle, name); }
+char* dlerror() noexcept { return old_dlerror(); }
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
                    void* argument) noexcept {
   return old_pthread_create(thread, attributes, start, argument);

@@ -18,15 +18,18 @@ inline VisionInfo describe(const VisionSpec& v) {
           v.tokens_per_tile(), v.min_tiles, v.max_tiles, v.use_thumbnail, v.dynamic_tiles};
 }
 
-inline EngineInfo describe(const ModelSpec& spec, const DeviceInfo& device, DType weights,
-                           uint64_t packed_bytes) {
+inline DeviceSummary describe(const DeviceInfo& d, const std::string& why) {
+  return {d.kind, d.name, d.result_class, d.total_bytes, why};
+}
+
+inline EngineInfo describe(const ModelSpec& spec, DeviceSummary device, DType weights,
+                           uint64_t weight_bytes) {
   EngineInfo info;
   info.architecture = spec.architecture;
   info.family = spec.family;
-  info.isa = device.result_class;
   info.weights = weights;
-  info.num_threads = device.num_threads;
-  info.packed_bytes = packed_bytes;
+  info.device = std::move(device);
+  info.weight_bytes = weight_bytes;
   info.decoder = describe(spec.decoder);
   info.has_vision = spec.vision.has_value();
   if (spec.vision) info.vision = describe(*spec.vision);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/loaded_device.h"
 #include "backends/open_device.h"
 #include "engine/describe.h"
 
@@ -20,6 +21,12 @@ int pages_in(uint64_t budget_bytes, uint64_t page_bytes) {
   throw Error(ErrorCode::kInvalidArgument, "kvCacheBytes of " + std::to_string(budget_bytes) +
                                                " holds nothing: a page of " + std::to_string(kPageTokens) +
                                                " tokens takes " + std::to_string(page_bytes) + " bytes");
+}
+
+std::unique_ptr<Device> open_for(const EngineOptions& o, std::string& why) {
+  OpenDevice opened = open_device({o.device, o.device_library, o.isa, o.num_threads});
+  why = std::move(opened.why);
+  return std::move(opened.device);
 }
 
 Pages open_pages(Device& device, const DecoderSpec& spec, DType dtype, uint64_t budget_bytes) {
@@ -65,13 +72,13 @@ void name_image_rows(const Batcher::Images& images, StepPlan& plan) {
 
 Engine::Impl::Impl(const EngineOptions& options, const std::function<void(uint64_t, uint64_t)>& on_progress,
                    const CancelFlag& cancelled)
-    : device_(open_device({options.isa, options.num_threads})),
+    : device_(open_for(options, why_this_device_)),
       checkpoint_(Checkpoint::open(options.model_folder)),
       spec_(parse_model_spec(checkpoint_)),
       model_(pack_model(*device_, checkpoint_, spec_, build_weight_table(checkpoint_, spec_),
                         {options.weights, on_progress, cancelled.get()})),
       activations_(device_->info().activation(options.weights)),
-      info_(describe(spec_, device_->info(), options.weights, model_.bytes)),
+      info_(describe(spec_, describe(device_->info(), why_this_device_), options.weights, model_.bytes)),
       decoder_(*device_, model_.decoder, activations_),
       pages_(open_pages(*device_, spec_.decoder, activations_, options.kv_cache_bytes)),
       image_rows_(*device_, spec_.vision ? spec_.vision->tokens_per_tile() : 1, spec_.decoder.hidden_C),
@@ -225,6 +232,12 @@ VisionResult Engine::Impl::embed_alone(const ImageTiles& image, bool want_hidden
     vision_->forward(image.pixels.data(), image.num_tiles, stop, on_rows);
   }
   return seen;
+}
+
+std::vector<DeviceSummary> list_devices(const std::string& library) {
+  std::vector<DeviceSummary> found;
+  for (const DeviceInfo& info : loaded_devices(library)) found.push_back(describe(info, ""));
+  return found;
 }
 
 }  // namespace mmprm

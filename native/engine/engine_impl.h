@@ -48,6 +48,7 @@ class Engine::Impl : private BackgroundWork {
   VisionResult embed_alone(const ImageTiles& image, bool want_hidden, const Decoder::Stop& stop);
   void publish_stats();
 
+  std::string why_this_device_;
   std::unique_ptr<Device> device_;
   Checkpoint checkpoint_;
   ModelSpec spec_;

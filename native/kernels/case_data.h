@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu/aligned_buffer.h"
 #include "base/float_types.h"
+#include "cpu/aligned_buffer.h"
 #include "kernels/kernel_case.h"
 
 namespace mmprm {

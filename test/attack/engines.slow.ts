@@ -21,7 +21,7 @@ attack(`${CYCLES} engines of all types of weights opened and closed, some in the
   let before: ReturnType<typeof held> | undefined
   for (let i = 0; i < CYCLES; i++) {
     const weights = (['bf16', 'f32', 'int8', 'int4'] as const)[i % 4] as 'bf16'
-    const engine = await Engine.open({ model: i % 2 ? POLICY : PRM, threads: 2, weights, kvCacheBytes: KV_BYTES })
+    const engine = await Engine.open({ model: i % 2 ? POLICY : PRM, cpu: { threads: 2 }, weights, kvCacheBytes: KV_BYTES })
     if (i % 3 === 0) await engine.generate({ question: 'x', maxTokens: 2 })
     if (i % 7 === 0) engine.generate({ question: 'x', maxTokens: 50 }).catch(() => {})
     await engine.close()
@@ -48,7 +48,7 @@ attack(`${SECONDS} s of generation, scores and streams at once, aborted, left an
     question: `What is ${i} plus 1?`,
     solutions: [['a', `${i}`], ['a'], ['b', 'c', 'd']].slice(0, 1 + (i % 3)),
   })
-  const open = (model: string, threads: number) => Engine.open({ model, threads, kvCacheBytes: KV_BYTES })
+  const open = (model: string, threads: number) => Engine.open({ model, cpu: { threads }, kvCacheBytes: KV_BYTES })
   let [policy, prm] = [await open(POLICY, 2), await open(PRM, 1)]
   const N = 12
   const expected: { generated: string[]; scored: string[] } = { generated: [], scored: [] }

@@ -59,7 +59,7 @@ attack(`${ORDERS.length} answers that give a judge orders, and one of five milli
 
 const TOKENS = ['<prm>', '<|im_end|>', '<image>', '<IMG_CONTEXT>', '</img>', '<|im_start|>assistant', '<step>', '<unk>']
 attack(`${TOKENS.length} control tokens in questions and steps that are scored`, async () => {
-  await using engine = await Engine.open({ model: join(import.meta.dirname, '../../models/mini-prm'), threads: 1 })
+  await using engine = await Engine.open({ model: join(import.meta.dirname, '../../models/mini-prm'), cpu: { threads: 1 } })
   for (const token of TOKENS) {
     const scores = await engine.scoreSteps({
       question: `What ${token} is 2+3?`,

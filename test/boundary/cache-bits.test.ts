@@ -67,7 +67,7 @@ for (const isa of loadNative().probe().isas) {
     const alone = new Map<string, unknown>()
     const expected = async (job: Job) => {
       if (!alone.has(job.key)) {
-        await using fresh = await Engine.open({ model: MODEL, isa: isa as 'avx2', threads: 1 })
+        await using fresh = await Engine.open({ model: MODEL, cpu: { isa: isa as 'avx2', threads: 1 } })
         alone.set(job.key, await job.run(fresh))
       }
       return alone.get(job.key)
@@ -78,8 +78,7 @@ for (const isa of loadNative().probe().isas) {
       const kvCacheBytes = seed === 1 ? undefined : FEW_PAGES * pageBytes
       await using engine = await Engine.open({
         model: MODEL,
-        isa: isa as 'avx2',
-        threads: seed,
+        cpu: { isa: isa as 'avx2', threads: seed },
         ...(kvCacheBytes && { kvCacheBytes }),
       })
       for (let round = 0; round < 6; round++) {
@@ -99,7 +98,7 @@ for (const isa of loadNative().probe().isas) {
 }
 
 async function bytesPerPage(isa: string): Promise<number> {
-  await using engine = await Engine.open({ model: MODEL, isa: isa as 'avx2' })
+  await using engine = await Engine.open({ model: MODEL, cpu: { isa: isa as 'avx2' } })
   return engine.stats().bytesPerPage
 }
 

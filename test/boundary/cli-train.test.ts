@@ -93,7 +93,7 @@ test('a PRM from rows of `mm-prm dataset`: the flags override the recipe, and bo
   assert.ok(weightsOf(out).equals(weightsOf(same)), 'command and API are one thing')
   const { training } = readJson(join(out, 'mm-prm.json'))
   assert.equal([training.clip, training.learningRate, training.batchSize, training.seed], [0.5, 1e-3, 4, 5])
-  await using engine = await Engine.open({ model: out, threads: 1 })
+  await using engine = await Engine.open({ model: out, cpu: { threads: 1 } })
   assert.is((await engine.scoreSteps({ question: 'q', steps: ['a', 'b'] })).length, 2)
 })
 

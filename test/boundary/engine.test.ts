@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
+import { findCards } from '../../ts/engine/devices.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import { nativeScorer } from '../../ts/policy/scorer.ts'
 import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
@@ -26,7 +27,7 @@ test('solutions packed together, alone, in any order and on any thread count giv
   const solutions = [STEPS, [...STEPS.slice(0, 2), 'Answer: 43'], ['I guess 41.'], [STEPS[0] as string]]
   const reference: number[][] = []
   for (const threads of [1, 2, 3]) {
-    await using engine = await Engine.open({ model: MODEL, threads })
+    await using engine = await Engine.open({ model: MODEL, cpu: { threads } })
     const packed = await engine.scoreSteps({ question: QUESTION, image: IMAGE, solutions })
     if (reference.length === 0) reference.push(...packed)
     assert.equal(packed, reference, `${threads} threads`)
@@ -129,9 +130,29 @@ test('bad requests name what is wrong', async () => {
 })
 
 test('unknown options and models are refused at opening', async () => {
-  assert.match((await rejection(Engine.open({ model: MODEL, thread: 2 } as never))).message, /did you mean "threads"/)
+  assert.match((await rejection(Engine.open({ model: MODEL, cpu: { thread: 2 } } as never))).message, /did you mean "threads"/)
   assert.is((await rejection(Engine.open({ model: '/no/such/model' }))).code, 'ERR_ENGINE_INVALID_MODEL')
   assert.match((await rejection(Engine.open({ model: MODEL, scoring: 'mm-prn' }))).message, /mm-prm/)
+})
+
+test('a device is one that there is, and an engine says which it took and why', async () => {
+  {
+    await using engine = await Engine.open({ model: MODEL, cpu: { isa: 'reference', threads: 1 } })
+    const { totalBytes, ...device } = engine.info().device
+    assert.equal(device, { kind: 'cpu', name: 'reference, 1 thread', class: 'reference', why: 'asked for' })
+    assert.ok(totalBytes > 0)
+  }
+  for (const device of ['gpu', 'cuda:', 'cuda:x', 'cuda:-1', 'CPU', '']) {
+    const refused = await rejection(Engine.open({ model: MODEL, device }))
+    assert.is(refused.code, 'ERR_ENGINE_INVALID_ARGUMENT')
+    assert.match(refused.message, /device.*must be auto, cpu, cuda or cuda:N/)
+  }
+  const cards = findCards()
+  if (cards.devices.length > 0) return
+  assert.is((await rejection(Engine.open({ model: MODEL, device: 'cuda' }))).code, 'ERR_ENGINE_NO_DEVICE')
+  await using engine = await Engine.open({ model: MODEL, device: 'auto' })
+  assert.is(engine.info().device.kind, 'cpu')
+  assert.match(engine.info().device.why, /no card opens: ./)
 })
 
 test('what a progress callback throws comes out of opening', async () => {

@@ -89,7 +89,7 @@ test('how a folder was opened is part of its name where it changes what is compu
   const hash = checkpointHash(PRM)
   const names: [object, string][] = [
     [{}, hash],
-    [{ threads: 1, isa: 'reference' }, hash],
+    [{ cpu: { threads: 1, isa: 'reference' } }, hash],
     [{ weights: 'int8' }, `${hash}+int8`],
     [{ weights: 'f32', maxTiles: 2, exifOrientation: 'apply' }, `${hash}+f32+tiles=2+exif`],
   ]

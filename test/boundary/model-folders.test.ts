@@ -63,14 +63,17 @@ for (const [name, folder, says] of CASES) {
 test('<prm> in the tokenizer alone does not make a language model a PRM; it does with the architecture, or by name', async () => {
   const llama = pickCheckpoint({ architecture: /^LlamaForCausalLM$/ })
   assert.match(readFileSync(join(llama, 'tokenizer.json'), 'utf8'), /"<prm>"/)
-  await using plain = await Engine.open({ model: llama, threads: 1 })
+  await using plain = await Engine.open({ model: llama, cpu: { threads: 1 } })
   assert.is(plain.info().scoring, null)
   const error = await plain.scoreSteps({ question: 'q', steps: ['a'] }).catch((e: unknown) => e)
   assert.is((error as EngineError).code, 'ERR_ENGINE_UNSUPPORTED_MODEL')
   assert.match((error as Error).message, /LlamaForCausalLM: .*name the scoring family: mm-prm/)
-  await using internvl = await Engine.open({ model: pickCheckpoint({ vision: true, scoring: 'recognised' }), threads: 1 })
+  await using internvl = await Engine.open({
+    model: pickCheckpoint({ vision: true, scoring: 'recognised' }),
+    cpu: { threads: 1 },
+  })
   assert.is(internvl.info().scoring, 'mm-prm')
-  await using reward = await Engine.open({ model: REWARD, threads: 1 })
+  await using reward = await Engine.open({ model: REWARD, cpu: { threads: 1 } })
   assert.is(reward.info().scoring, 'qwen2.5-math-prm')
 })
 

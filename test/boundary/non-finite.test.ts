@@ -61,7 +61,7 @@ test('a score that is no number is an error that names the first tensor', async 
     const tensor = named(REWARD, part)
     const model = spoilt(REWARD, [tensor], value, everywhere)
     for (const weights of ['f32', 'bf16', 'int8', 'int4'] as const) {
-      await using engine = await Engine.open({ model, weights, threads: 1 })
+      await using engine = await Engine.open({ model, weights, cpu: { threads: 1 } })
       const error = await engine.scoreSteps(solutions).catch((e) => e)
       assert.is(error?.code, 'ERR_ENGINE_INVALID_MODEL', `${tensor} ${value} ${weights}: ${error}`)
       assert.ok(error.message.includes(`tensor "${tensor}" of model.safetensors holds a NaN or an infinity`), error.message)
@@ -77,7 +77,7 @@ test('F32 among BF16', async () => {
     values[values.length - 1] = Number.NaN
     return { values, shape }
   })
-  await using engine = await Engine.open({ model, weights: 'f32', threads: 1 })
+  await using engine = await Engine.open({ model, weights: 'f32', cpu: { threads: 1 } })
   const error = await engine.scoreSteps({ question: 'How many?', steps: ['one'] }).catch((e) => e)
   assert.match(error.message, /tensor "score\.2\.weight" of model\.safetensors/)
 })
@@ -85,7 +85,7 @@ test('F32 among BF16', async () => {
 test('numbers that overflow on the way: told as that', async () => {
   const heads = [/^score\.0\.weight$/, /^score\.2\.weight$/].map((part) => named(REWARD, part))
   const model = spoilt(REWARD, heads, 'largest', true)
-  await using engine = await Engine.open({ model, weights: 'f32', threads: 1 })
+  await using engine = await Engine.open({ model, weights: 'f32', cpu: { threads: 1 } })
   const error = await engine.scoreSteps({ question: 'How many?', steps: ['one'] }).catch((e) => e)
   assert.is(error?.code, 'ERR_ENGINE_INVALID_MODEL', String(error))
   assert.match(error.message, /every stored weight is a number/)
@@ -99,7 +99,7 @@ test('no text is drawn from logits that are no numbers: generated and streamed',
   ] as const) {
     const tensor = named(WRITER, part)
     const model = spoilt(WRITER, [tensor], value, everywhere)
-    await using engine = await Engine.open({ model, weights: 'f32', threads: 1 })
+    await using engine = await Engine.open({ model, weights: 'f32', cpu: { threads: 1 } })
     for (const temperature of [0, 1]) {
       for (const topK of [0, 5]) {
         const call = { question: 'How many?', template: 'prefill', maxTokens: 4, sampling: { temperature, topK } }

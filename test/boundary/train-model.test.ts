@@ -61,7 +61,7 @@ test('initModel: equal seeds, equal bytes; the engine opens it, writes and score
   const width = readJson(join(a, 'config.json')).vision_config.hidden_size
   assert.equal(tensors.get('vision_model.embeddings.class_embedding')?.shape, [1, 1, width], 'as the hub has it')
   assert.is(tensors.get('vision_model.embeddings.position_embedding')?.shape[0], 1)
-  await using engine = await Engine.open({ model: a, weights: 'f32', threads: 1 })
+  await using engine = await Engine.open({ model: a, weights: 'f32', cpu: { threads: 1 } })
   const scores = await engine.scoreSteps({ question: SAMPLE.question, image: PICTURE, steps: SAMPLE.steps })
   assert.is(scores.length, 2)
   assert.ok(scores.every((p) => p > 0 && p < 1))
@@ -133,7 +133,7 @@ test('a vocabulary without Yes and No gets them too, and learns to tell them apa
   )
   const text = 'Yes or No'
   assert.equal(tokenizer.encodePlain(text), before.encodePlain(text), 'texts of users are tokenised as before')
-  await using engine = await Engine.open({ model: out, weights: 'f32', threads: 1 })
+  await using engine = await Engine.open({ model: out, weights: 'f32', cpu: { threads: 1 } })
   const expected = await predictions(out, 'internvl2_5-prm-train')
   assert.ok(relativeDistance(await engine.scoreSteps(SCORED), expected) < 1e-5)
 
@@ -160,7 +160,7 @@ test('a tokenizer of SentencePiece gets the marker too', async () => {
   const id = (await openTokenizer(init)).vocabSize
   assert.is((await openTokenizer(out)).pieceId('<prm>'), id)
   assert.is(readJson(join(out, 'added_tokens.json'))['<prm>'], id)
-  await using engine = await Engine.open({ model: out, threads: 1 })
+  await using engine = await Engine.open({ model: out, cpu: { threads: 1 } })
   assert.is((await engine.scoreSteps({ question: 'q', steps: ['a', 'b'] })).length, 2)
 })
 
@@ -217,7 +217,7 @@ test('a trained policy writes; its record says how it was trained', async () => 
   assert.equal([record.task, record.template, record.training.learningRate], ['policy', 'prefill', QUICK.learningRate])
   assert.is(readJson(join(out, 'config.json')).torch_dtype, 'bfloat16')
   assert.ok(weightsOf(out).length < 0.6 * weightsOf(init).length)
-  await using engine = await Engine.open({ model: out, threads: 1 })
+  await using engine = await Engine.open({ model: out, cpu: { threads: 1 } })
   const [completion] = await engine.generate({ question: 'What is 3 plus 4?', image: PICTURE, maxTokens: 8, seed: 1 })
   assert.ok((completion?.tokens.length ?? 0) > 0)
 })
@@ -230,7 +230,7 @@ for (const template of ['internvl2_5-prm-train', 'internvl2_5-prm-score']) {
     const { loss } = await train({ task: 'prm', init, data, out, template, epochs: 20 })
     assert.ok(loss < 0.45, `learnt nothing: ${loss}`)
     assert.is(readJson(join(out, 'mm-prm.json')).template, template)
-    await using engine = await Engine.open({ model: out, weights: 'f32', threads: 1 })
+    await using engine = await Engine.open({ model: out, weights: 'f32', cpu: { threads: 1 } })
     for (const image of [PICTURE, undefined]) {
       const expected = await predictions(out, template, image)
       const scores = await engine.scoreSteps({ ...SCORED, ...(image !== undefined && { image }) })
@@ -270,7 +270,7 @@ test('LoRA: adapters saved apart, added to the base, are the merged weights', as
   }
   assert.is(adapted, 2 * LORA.targets.length)
   assert.is(adapters.size, 2 * adapted + 2)
-  await using engine = await Engine.open({ model: merged, weights: 'f32', threads: 1 })
+  await using engine = await Engine.open({ model: merged, weights: 'f32', cpu: { threads: 1 } })
   const expected = await predictions(merged, 'internvl2_5-prm-train', PICTURE)
   const scores = await engine.scoreSteps({ ...SCORED, image: PICTURE })
   assert.ok(relativeDistance(scores, expected) < 1e-5)

@@ -13,12 +13,12 @@ const LIMITS = { int8: 0.03, int4: 0.35 } as const
 
 for (const isa of loadNative().probe().isas) {
   test(`int8 and int4 on ${isa}`, async () => {
-    await using exact = await Engine.open({ model: MODEL, isa } as never)
+    await using exact = await Engine.open({ model: MODEL, cpu: { isa } } as never)
     const expected = await exact.scoreSteps({ question, solutions })
     for (const weights of ['int8', 'int4'] as const) {
-      await using engine = await Engine.open({ model: MODEL, weights, isa } as never)
+      await using engine = await Engine.open({ model: MODEL, weights, cpu: { isa } } as never)
       assert.is(engine.info().weights, weights)
-      if (isa !== 'reference') assert.ok(engine.info().packedBytes < exact.info().packedBytes)
+      if (isa !== 'reference') assert.ok(engine.info().weightBytes < exact.info().weightBytes)
       const scores = await engine.scoreSteps({ question, solutions })
       scores.flat().forEach((score, i) => {
         assert.ok(

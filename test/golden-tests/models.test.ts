@@ -116,8 +116,8 @@ for (const { name, path } of goldenFolders('models')) {
     const test = suite(`models/${name} ${isa}`)
     const engines: { f32?: Engine; bf16?: Engine } = {}
     test.before(async () => {
-      engines.f32 = await Engine.open({ model: path, weights: 'f32', isa, ...scoring } as never)
-      engines.bf16 = await Engine.open({ model: path, weights: 'bf16', isa, ...scoring } as never)
+      engines.f32 = await Engine.open({ model: path, weights: 'f32', cpu: { isa }, ...scoring } as never)
+      engines.bf16 = await Engine.open({ model: path, weights: 'bf16', cpu: { isa }, ...scoring } as never)
     })
     test.after(async () => {
       await engines.f32?.close()

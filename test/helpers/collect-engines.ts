@@ -14,7 +14,7 @@ const registry = new FinalizationRegistry((name: string) => collected.push(name)
 const threads = () => readdirSync('/proc/self/task').length
 
 async function open(name: string): Promise<Engine> {
-  const engine = await Engine.open({ model, threads: 3 })
+  const engine = await Engine.open({ model, cpu: { threads: 3 } })
   registry.register(engine, name)
   return engine
 }

@@ -39,5 +39,5 @@ const engine = await Engine.open({
   onProgress: ({ doneBytes, totalBytes }) => progress.push([doneBytes, totalBytes]),
 })
 const grownBytes = residentBytes() - before
-console.log(JSON.stringify({ aborted, thrown, keptBytes, grownBytes, packedBytes: engine.info().packedBytes, progress }))
+console.log(JSON.stringify({ aborted, thrown, keptBytes, grownBytes, packedBytes: engine.info().weightBytes, progress }))
 await engine.close()

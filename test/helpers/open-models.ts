@@ -18,7 +18,7 @@ async function outcome(open: () => unknown): Promise<object> {
 
 for (const folder of process.argv.slice(2)) {
   const inspected = await outcome(() => loadNative().inspectModel(folder))
-  const opened = await outcome(async () => (await Engine.open({ model: folder, threads: 1 })).close())
+  const opened = await outcome(async () => (await Engine.open({ model: folder, cpu: { threads: 1 } })).close())
   const { maxRSS } = process.resourceUsage()
   console.log(JSON.stringify({ folder, inspected, opened, maxKiB: maxRSS }))
 }

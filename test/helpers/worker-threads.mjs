@@ -14,7 +14,7 @@ async function useTheAddon() {
     parentPort.postMessage('busy')
     return
   }
-  const engine = await Engine.open({ model, threads: 2 })
+  const engine = await Engine.open({ model, cpu: { threads: 2 } })
   if (kind === 'terminate') {
     for (let i = 0; i < 8; i++) engine.scoreSteps({ question: 'q'.repeat(50 * i), steps: ['a', 'b'] }).catch(() => {})
     parentPort.postMessage('busy')

@@ -1,12 +1,13 @@
 /** `mm-prm doctor`: what this machine and this installation can do, and why not more. */
 import { freemem, totalmem } from 'node:os'
-import { gpuBackends, loadNative, nativePath } from '../engine/native.ts'
+import { findCards } from '../engine/devices.ts'
+import { loadNative, nativePath } from '../engine/native.ts'
 import { type Command, EXIT, readOptions } from './command.ts'
 import { formatRows } from './table.ts'
 
 const USAGE = `usage: mm-prm doctor [--json]
 
-Shows the addon in use, instruction sets, threads, memory, and which GPU backends were tried and why they are not used.`
+Shows the addon in use, instruction sets, threads, memory, and which cards there are, or why none can be used.`
 
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, { json: { type: 'boolean' } })
@@ -19,7 +20,7 @@ async function run(argv: readonly string[]): Promise<number> {
     instructionSets: isas,
     threads,
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
-    gpu: gpuBackends(),
+    cards: findCards(),
   }
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : formatRows(report))
   return EXIT.ok

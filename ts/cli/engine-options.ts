@@ -7,6 +7,7 @@ import { Progress } from './progress.ts'
 export const ENGINE_OPTIONS = {
   dtype: { type: 'string' },
   weights: { type: 'string' },
+  device: { type: 'string' },
   threads: { type: 'string' },
   isa: { type: 'string' },
   'max-tiles': { type: 'string' },
@@ -14,8 +15,9 @@ export const ENGINE_OPTIONS = {
 
 const USAGE = [
   ['--dtype TYPE', 'weights as f32, bf16, int8 or int4 (default bf16); --weights is the same'],
-  ['--threads N', '(default: one per usable core)'],
-  ['--isa NAME', 'instruction set (default: the best)'],
+  ['--device NAME', 'auto, cpu, cuda or cuda:N (default cpu)'],
+  ['--threads N', 'of the CPU (default: one per usable core)'],
+  ['--isa NAME', 'instruction set of the CPU (default: the best)'],
   ['--max-tiles N', "tiles per image at most (default: as the checkpoint's config says)"],
 ] as const
 
@@ -40,7 +42,17 @@ export function readEngineOptions(values: EngineValues): Omit<OpenOptions, 'mode
   const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
   const isa = oneOf(values.isa, 'isa', ['reference', 'avx2', 'avx512', 'avx512bf16'])
   const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles', MAX_TILES)
-  return { ...(type && { weights: type }), ...(threads && { threads }), ...(isa && { isa }), ...(maxTiles && { maxTiles }) }
+  const { device } = values
+  if (device !== undefined && !/^(?:auto|cpu|cuda(?::\d{1,3})?|emulated)$/.test(device)) {
+    throw new UsageError(`--device must be auto, cpu, cuda or cuda:N, got "${device}"`)
+  }
+  const cpu = { ...(threads && { threads }), ...(isa && { isa }) }
+  return {
+    ...(type && { weights: type }),
+    ...(device && { device }),
+    ...(Object.keys(cpu).length > 0 && { cpu }),
+    ...(maxTiles && { maxTiles }),
+  }
 }
 
 /** Opens a model with its progress shown; one on a server opens without a word. */

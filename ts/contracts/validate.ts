@@ -7,17 +7,30 @@ import { suggest } from './suggest.ts'
 export function validate<S extends z.ZodObject>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  throw describe(result.error, Object.keys(schema.shape), where)
+  throw describe(result.error, schema, where)
 }
 
-function describe(error: z.ZodError, known: readonly string[], where: string): EngineError {
+function describe(error: z.ZodError, schema: z.ZodObject, where: string): EngineError {
   const reasons = error.issues.map((issue) => {
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => `unknown option "${key}"${suggest(key, known)}`).join('; ')
+      return issue.keys.map((key) => `unknown option "${key}"${suggest(key, keysAt(schema, issue.path))}`).join('; ')
     }
     return issue.path.length > 0 ? `${formatPath(issue.path)}: ${issue.message}` : issue.message
   })
   return invalidArgument(`${where}: ${reasons.join('; ')}`, error)
+}
+
+/** The keys of the object at `path`, or of the whole where the path leads to no single object. */
+function keysAt(schema: z.ZodObject, path: readonly PropertyKey[]): string[] {
+  let at: unknown = schema
+  for (const part of path) at = inner((at as Partial<z.ZodObject>)?.shape?.[part as string])
+  return Object.keys((at as Partial<z.ZodObject>)?.shape ?? schema.shape)
+}
+
+/** What an optional schema, or one with a default, is about. */
+function inner(schema: unknown): unknown {
+  const within = (schema as { def?: { innerType?: unknown } } | undefined)?.def?.innerType
+  return within === undefined ? schema : inner(within)
 }
 
 function formatPath(path: readonly PropertyKey[]): string {

@@ -10,6 +10,7 @@ import { type DecodeOptions, withImage } from '../images/index.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import type { Completion } from './completion.ts'
+import { deviceLibrary } from './devices.ts'
 import { namedFamily, resolveFamily, type ScoringFamily } from './families/index.ts'
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
@@ -96,7 +97,7 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Opens a model folder as it lies on a hub. Reads config and tokenizer, maps the weights and packs them.
-   * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL (file and key), INVALID_ARGUMENT, OUT_OF_MEMORY, ABORTED
+   * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL (file and key), INVALID_ARGUMENT, NO_DEVICE, OUT_OF_MEMORY, ABORTED
    */
   static async open(options: OpenOptions): Promise<Engine> {
     const o = validate(openSchema, options, 'Engine.open')
@@ -107,8 +108,10 @@ export class Engine implements AsyncDisposable {
     const job = loadNative().openEngine({
       model: o.model,
       weights: o.weights,
-      threads: o.threads ?? 0,
-      isa: o.isa ?? '',
+      threads: o.cpu.threads ?? 0,
+      isa: o.cpu.isa ?? '',
+      device: o.device,
+      deviceLibrary: deviceLibrary(o.device),
       kvCacheBytes: o.kvCacheBytes ?? defaultKvCacheBytes(),
       imageCacheBytes: o.imageCacheBytes,
     })
@@ -141,6 +144,7 @@ export class Engine implements AsyncDisposable {
       this.#info.weights !== 'bf16' && this.#info.weights,
       maxTiles !== undefined && `tiles=${maxTiles}`,
       exifOrientation === 'apply' && 'exif',
+      this.#info.device.kind !== 'cpu' && this.#info.device.class,
     ]
     return [this.#hash, ...changes.filter((change) => change !== false)].join('+')
   }

@@ -1,10 +1,9 @@
 /**
- * The only file that sees the addon: its types, where its binary is found, and which GPU backends were looked
- * for. The shapes are those of src/convert.cc and src/engine_wrap.cc, one to one.
+ * The only file that sees the addon: its types, and where its binary is found. The shapes are those of
+ * src/convert.cc and src/engine_wrap.cc, one to one.
  */
-import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { EngineError } from '../contracts/errors.ts'
 import type { BatchLoss, OptimizerStep, TrainableInfo } from '../contracts/trainer.ts'
 
@@ -34,13 +33,24 @@ export interface NativeVisionInfo {
   dynamicTiles: boolean
 }
 
+/** What computes, as it calls itself. */
+export interface NativeDevice {
+  kind: string
+  name: string
+  /** Bits are equal within one class. */
+  class: string
+  totalBytes: number
+  /** It was this one. */
+  why: string
+}
+
 export interface NativeInfo {
   architecture: string
   family: string
-  isa: string
   weights: 'bf16' | 'f32' | 'int8' | 'int4'
-  threads: number
-  packedBytes: number
+  device: NativeDevice
+  /** Of the packed matrices, on the device. */
+  weightBytes: number
   decoder: NativeDecoderInfo
   vision: NativeVisionInfo | null
 }
@@ -58,6 +68,9 @@ export interface NativeOpenOptions {
   threads: number
   /** Empty: the best there is. */
   isa: string
+  device: string
+  /** The library of every device but the CPU; empty: not installed. */
+  deviceLibrary: string
   kvCacheBytes: number
   imageCacheBytes: number
 }
@@ -284,6 +297,8 @@ export interface Native {
   setErrorClass(errorClass: typeof EngineError): void
   /** Instruction sets in rising order, the one in use, and the threads an engine takes by default. */
   probe(): { isa: string; isas: string[]; threads: number }
+  /** The devices of a library, which is loaded. Throws NO_DEVICE with the reason where it cannot be used here. */
+  listDevices(library: string): NativeDevice[]
   openEngine(options: NativeOpenOptions): NativeOpenJob
   openTrainer(options: NativeTrainerOptions): Promise<NativeTrainer>
   /** Writes random weights for the config.json in `folder` to the safetensors file `path`. */
@@ -309,16 +324,8 @@ export interface Native {
   philox4x32(counter: Uint32Array, key: Uint32Array): Uint32Array
 }
 
-/** A GPU backend, and what was found on the way to it. */
-export interface GpuBackend {
-  backend: string
-  usable: boolean
-  tried: { what: string; found: boolean }[]
-  reason: string
-}
-
 // WHY two up: this file lies in ts/engine in the repository and in dist/engine in the package.
-const PACKAGE_ROOT = join(import.meta.dirname, '../..')
+export const PACKAGE_ROOT = join(import.meta.dirname, '../..')
 const require = createRequire(import.meta.url)
 
 interface GypBuild {
@@ -363,34 +370,4 @@ export function loadNative(): Native {
 /** The file that the addon was loaded from. Throws as loadNative does. */
 export function nativePath(): string {
   return load().path
-}
-
-const CUDA_BACKEND = 'engine-cuda.so'
-
-/** Whether the dynamic linker knows the library; asked without loading it. */
-function linkerKnows(library: string): boolean {
-  try {
-    return readFileSync('/etc/ld.so.cache').includes(library)
-  } catch {
-    return false
-  }
-}
-
-/** GPU backends looked for, and why each is not used. Throws as loadNative does. */
-export function gpuBackends(): GpuBackend[] {
-  const backend = join(dirname(nativePath()), CUDA_BACKEND)
-  const hasBackend = existsSync(backend)
-  const hasDevice = existsSync('/dev/nvidia0')
-  const hasDriver = linkerKnows('libcuda.so.1')
-  const reasons = [
-    hasBackend ? `this version does not load ${CUDA_BACKEND}` : 'this build has no GPU backend: everything runs on the CPU',
-    hasDevice ? undefined : 'no NVIDIA device is visible',
-    hasDriver ? undefined : 'no NVIDIA driver library is installed',
-  ]
-  const tried = [
-    { what: backend, found: hasBackend },
-    { what: '/dev/nvidia0', found: hasDevice },
-    { what: 'libcuda.so.1 (driver library)', found: hasDriver },
-  ]
-  return [{ backend: 'cuda', usable: false, tried, reason: reasons.filter((r) => r !== undefined).join('; ') }]
 }

@@ -43,8 +43,18 @@ export interface OpenProgress {
 export const openSchema = z.strictObject({
   model: z.string().min(1),
   weights: z.enum(['bf16', 'f32', 'int8', 'int4']).default('bf16'),
-  threads: positive.max(MAX_THREADS).optional(),
-  isa: z.enum(['reference', 'avx2', 'avx512', 'avx512bf16']).optional(),
+  /** `auto`: the first card that opens, else the CPU; `cuda:1` is the second card. `info().device` says which and why. */
+  device: z
+    .string()
+    .regex(/^(?:auto|cpu|cuda(?::\d{1,3})?|emulated)$/, 'must be auto, cpu, cuda or cuda:N (the N-th card, from 0)')
+    .default('cpu'),
+  /** How the CPU computes; of no account on another device. */
+  cpu: z
+    .strictObject({
+      threads: positive.max(MAX_THREADS).optional(),
+      isa: z.enum(['reference', 'avx2', 'avx512', 'avx512bf16']).optional(),
+    })
+    .default({}),
   scoring: z.string().min(1).default('auto'),
   maxTiles,
   exifOrientation: z.enum(['ignore', 'apply']).default('ignore'),

@@ -75,7 +75,7 @@ export async function runLoop(o: LoopOptions): Promise<LoopResult> {
   const curve: LoopResult['curve'] = []
   const training = await trainMiniPrm({
     ...{ init: o.policy, data: join(o.out, 'dataset', 'train.jsonl'), out: join(o.out, 'prm') },
-    recipe: { seed: o.seed, batchSize: BATCH_SIZE, ...(o.engine?.threads && { threads: o.engine.threads }) },
+    recipe: { seed: o.seed, batchSize: BATCH_SIZE, ...(o.engine?.cpu?.threads && { threads: o.engine.cpu.threads }) },
     onProgress: ({ step, totalSteps, loss }) => {
       curve.push({ step, loss })
       tell('train', `step ${step} of ${totalSteps}, loss ${loss.toFixed(3)}`, step / totalSteps)

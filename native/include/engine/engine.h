@@ -26,6 +26,15 @@ struct EngineOptions {
   std::string isa;                              // empty: the best this processor has
   uint64_t kv_cache_bytes = uint64_t{1} << 30;  // keys and values of all sequences; not allocated at once
   uint64_t image_cache_bytes = uint64_t{256} << 20;
+  std::string device = "cpu";  // "cpu", "cuda", "cuda:N", "auto": the first card that opens, else the CPU
+  std::string device_library;  // of every device but the CPU; empty: not installed
+};
+
+// What computes, as it calls itself.
+struct DeviceSummary {
+  std::string kind, name, result_class;  // bits are equal within one class
+  uint64_t total_bytes = 0;
+  std::string why;  // it was this one
 };
 
 struct DecoderInfo {
@@ -40,10 +49,10 @@ struct VisionInfo {
 };
 
 struct EngineInfo {
-  std::string architecture, family, isa;
+  std::string architecture, family;
   DType weights = DType::kBF16;
-  int num_threads = 0;
-  uint64_t packed_bytes = 0;
+  DeviceSummary device;
+  uint64_t weight_bytes = 0;  // of packed matrices
   DecoderInfo decoder;
   bool has_vision = false;
   VisionInfo vision;
@@ -168,6 +177,9 @@ class Engine {
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// The devices of a library. Throws kNoDevice with the reason where it cannot be used on this machine.
+std::vector<DeviceSummary> list_devices(const std::string& library);
 
 std::vector<std::string> supported_isa_names();  // rising
 int default_num_threads();

@@ -20,7 +20,6 @@
 
 namespace mmprm {
 
-
 // Keys and values of one layer. Block of (page, head): data + (page * num_heads_G + head) * block_bytes().
 struct KvPages {
   std::byte* data = nullptr;  // 64-byte aligned

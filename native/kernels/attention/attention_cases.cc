@@ -5,8 +5,8 @@
 #include <cstring>
 #include <random>
 
-#include "cpu/aligned_buffer.h"
 #include "base/float_types.h"
+#include "cpu/aligned_buffer.h"
 #include "kernels/kernel_case.h"
 
 namespace mmprm {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { gpuBackends, loadNative, nativePath } from '../../../ts/engine/native.ts'
+import { findCards } from '../../../ts/engine/devices.ts'
+import { loadNative, nativePath } from '../../../ts/engine/native.ts'
 
 const MODULE = new URL('../../../ts/engine/native.ts', import.meta.url).href
 const SCRIPT = `const { loadNative } = await import(${JSON.stringify(MODULE)})
@@ -35,15 +36,15 @@ test('a missing and a broken addon are told with how to build it', () => {
   }
 })
 
-test('every GPU backend is listed with what was looked for and why it is not used', () => {
+test('cards are listed, or why none can be used', () => {
   assert.ok(loadNative().probe().isas.includes(loadNative().probe().isa))
   assert.match(nativePath(), /\.node$/)
-  const backends = gpuBackends()
-  assert.ok(backends.length > 0)
-  for (const { backend, usable, tried, reason } of backends) {
-    assert.ok(backend !== '' && tried.length > 0)
-    assert.is(usable, false)
-    assert.match(reason, /./)
+  const { devices, library, reason } = findCards()
+  if (devices.length > 0) {
+    assert.is(reason, null)
+    for (const { kind, name } of devices) assert.ok(kind === 'cuda' && name !== '')
+  } else {
+    assert.match(reason ?? '', library ? /./ : /@mm-prm\/cuda-.* is not installed/)
   }
 })
 
