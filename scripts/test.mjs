@@ -13,7 +13,8 @@ import { parseArgs } from 'node:util'
 
 const root = join(import.meta.dirname, '..')
 // The emulated CUDA device switches stacks in x86-64's own words.
-const NATIVE_TESTS = process.arch === 'x64' ? ['native_test', 'cuda_test', 'cuda_device_test', 'cuda_bugs', 'conformance_dry_run'] : ['native_test']
+const NATIVE_TESTS =
+  process.arch === 'x64' ? ['native_test', 'cuda_test', 'cuda_device_test', 'cuda_bugs', 'conformance_dry_run'] : ['native_test']
 const { values, positionals: named } = parseArgs({
   options: { timeout: { type: 'string', default: '900' } },
   allowPositionals: true,
