@@ -5,7 +5,8 @@
 #
 #   1  driver, card, conformance of every function of native/cuda/ptx.h against the emulator     15 s
 #   2  every kernel case three times, against the hashes that the emulator gave                   30 s
-#   5  gemm by matrix and rows, beside torch where python3 has it                                 60 s
+#   4  compute-sanitizer (memcheck, racecheck, synccheck) on the smallest case of each kernel     60 s
+#   5  copy and matmul rates, gemm and attention beside torch of the same run, held to the bars   90 s
 #
 # Each part has a time limit of its own and writes FOLDER/partN.json as it ends; FOLDER is $OUT where that is set, else
 # build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device. Exit code: how many parts failed.
@@ -82,13 +83,21 @@ part2() {
   kernels cases 2 && mv "$out/cases.json" "$out/part2.json"
 }
 
+part4() {
+  ((emulated)) && { failure 4 "compute-sanitizer needs a card"; return 1; }
+  rm -f "$out/sanitize.log"
+  kernels sanitize 4
+  local status=$?
+  [[ -f $out/sanitize.json ]] && mv "$out/sanitize.json" "$out/part4.json"
+  return "$status"
+}
+
 part5() {
   ((emulated)) && { failure 5 "an emulator has no speed"; return 1; }
   local torch=
   python3 -c 'import torch' 2>/dev/null && torch=--torch
-  kernels grid 5 $torch || return 1
-  { printf '{"part": 5, "failed": 0, "gemm": [' && paste -sd, "$out/grid.jsonl" && printf '], "torch": [' &&
-    { [[ -f $out/torch.jsonl ]] && paste -sd, "$out/torch.jsonl" || true; } && printf ']}\n'; } >"$out/part5.json"
+  kernels grid 5 $torch
+  python3 bench/cuda/judge.py "$out" >"$out/part5.json"
 }
 
 # kernels WHAT PART [OPTION]: builds and runs them for the card's own architecture.
