@@ -21,7 +21,7 @@ class Uploads {
   const T* add(const std::vector<T>& values) {
     std::unique_ptr<DeviceBlock> block =
         std::make_unique<DeviceBlock>(std::max<size_t>(1, values.size() * sizeof(T)));
-    std::memcpy(block->host_as<T>(), values.data(), values.size() * sizeof(T));
+    if (!values.empty()) std::memcpy(block->host_as<T>(), values.data(), values.size() * sizeof(T));
     block->upload();
     blocks_.push_back(std::move(block));
     return blocks_.back()->device_as<T>();
