@@ -13,8 +13,7 @@ std::exception_ptr aborted_error() {
 }
 
 std::exception_ptr no_finite_logit() {
-  return std::make_exception_ptr(
-      Error(ErrorCode::kInvalidModel, "the model's logits are not finite"));
+  return std::make_exception_ptr(Error(ErrorCode::kInvalidModel, "the model's logits are not finite"));
 }
 
 ReadoutId readout_id(const ForwardRequest& request) {
