@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 // Runs the uvu test files, each in a process of its own, and the native tests; ends with the line `N passed, N failed`.
 //
-//   node scripts/test.mjs [--timeout SECONDS] [FILE|FOLDER…]    default: every *.test.ts under test/, and the native tests
+//   node scripts/test.mjs [--timeout SECONDS] [--device NAME] [FILE|FOLDER…]
+//
+// Default: every *.test.ts under test/, and the native tests. --device: where golden models run (MM_PRM_DEVICE); what an
+// emulated one needs is built.
 //
 // WHY not uvu's own runner: it exits 0 when no test ran and when a hook threw, waits forever for a test that
 // never settles, and a native crash would end the whole run. Here each of these is a failure of that file.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
@@ -16,11 +19,16 @@ const root = join(import.meta.dirname, '..')
 const NATIVE_TESTS =
   process.arch === 'x64' ? ['native_test', 'cuda_test', 'cuda_device_test', 'cuda_bugs', 'conformance_dry_run'] : ['native_test']
 const { values, positionals: named } = parseArgs({
-  options: { timeout: { type: 'string', default: '900' } },
+  options: { timeout: { type: 'string', default: '900' }, device: { type: 'string' } },
   allowPositionals: true,
 })
 const TIMEOUT_MS = Number(values.timeout) * 1000
 const PARALLEL = Math.min(2, availableParallelism())
+if (values.device !== undefined) process.env.MM_PRM_DEVICE = values.device
+if (process.env.MM_PRM_DEVICE === 'emulated') {
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts/ensure-built.mjs'), 'tests'], { stdio: 'inherit' })
+  if (status !== 0) process.exit(1)
+}
 
 function testFiles(path) {
   if (!existsSync(path)) throw new Error(`no such file or folder: ${path}`)

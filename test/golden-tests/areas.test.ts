@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { GOLDEN_DEVICE, GOLDEN_ROOT } from '../helpers/golden.ts'
 
 const READ = ['answers', 'best-of-n', 'eval', 'images', 'models', 'omega', 'sampling', 'tokenizers', 'training', 'verify']
 /** Not in every set: the cases of one must not be copied into the package, those of the other are the package's own. */
@@ -20,6 +20,14 @@ test('every area of the golden set is read by a test', () => {
   const notYet = there.filter((name) => NOT_YET.includes(name))
   console.log(
     `golden: ${there.length} areas: ${there.join(', ')}${notYet.length > 0 ? `; not read yet: ${notYet.join(', ')}` : ''}`,
+  )
+})
+
+test('what runs where is said', () => {
+  if (GOLDEN_DEVICE === 'cpu') return
+  const without = READ.filter((name) => name !== 'models' && name !== 'training')
+  console.log(
+    `on ${GOLDEN_DEVICE}: models; on the CPU: ${without.join(', ')}, which use no device, and training, which has none yet`,
   )
 })
 

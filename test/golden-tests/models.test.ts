@@ -1,14 +1,13 @@
 /**
- * Every golden checkpoint through the whole engine, on every instruction set of this machine, in fp32 against
+ * Every golden checkpoint through the whole engine, on every instruction set or on the device that is asked for, in fp32 against
  * the trusted implementation and in bf16 against our own fp32 (tolerances: test/golden/README.md).
  */
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
-import { loadNative } from '../../ts/engine/native.ts'
 import { namedScoring } from '../helpers/checkpoint-files.ts'
-import { goldenFolders, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
+import { goldenFolders, goldenMachines, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
 
 const FP32_RELATIVE = 1e-4
 const FP32_SCORE = 1e-5
@@ -108,16 +107,18 @@ async function greedy(engine: Engine, ids: number[], golden: Case, extra: object
 }
 
 let ran = 0
+let deviceName = ''
 for (const { name, path } of goldenFolders('models')) {
   const golden = readJson(join(path, 'golden.json'))
   const tensors = readTensors(join(path, 'golden.safetensors'))
   const scoring = { scoring: namedScoring(path) ?? 'auto' }
-  for (const isa of loadNative().probe().isas) {
-    const test = suite(`models/${name} ${isa}`)
+  for (const machine of goldenMachines()) {
+    const test = suite(`models/${name} ${machine.name}`)
     const engines: { f32?: Engine; bf16?: Engine } = {}
     test.before(async () => {
-      engines.f32 = await Engine.open({ model: path, weights: 'f32', cpu: { isa }, ...scoring } as never)
-      engines.bf16 = await Engine.open({ model: path, weights: 'bf16', cpu: { isa }, ...scoring } as never)
+      engines.f32 = await Engine.open({ model: path, weights: 'f32', ...machine.options, ...scoring } as never)
+      deviceName = engines.f32.info().device.name
+      engines.bf16 = await Engine.open({ model: path, weights: 'bf16', ...machine.options, ...scoring } as never)
     })
     test.after(async () => {
       await engines.f32?.close()
@@ -162,7 +163,7 @@ for (const { name, path } of goldenFolders('models')) {
 
 const counted = suite('models: count')
 counted('some cases ran', () => {
-  console.log(`golden/models: ${ran} cases ran`)
+  console.log(`golden/models: ${ran} cases ran on ${deviceName}`)
   assert.ok(ran > 0)
 })
 counted.run()

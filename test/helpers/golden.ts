@@ -1,8 +1,22 @@
 /** Where golden data lies, and how its tensors are read. Another set of the same form may be put in its place. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { loadNative } from '../../ts/engine/native.ts'
 
 export const GOLDEN_ROOT = process.env['MM_PRM_GOLDEN'] ?? join(import.meta.dirname, '../golden')
+
+/** Where models run: `cpu` (on every instruction set of this machine), `emulated`, `cuda` … */
+export const GOLDEN_DEVICE = process.env['MM_PRM_DEVICE'] ?? 'cpu'
+
+/** What `Engine.open` takes for each machine that a golden model is to run on, by a name for people. */
+export function goldenMachines(): { name: string; options: object }[] {
+  if (GOLDEN_DEVICE === 'cpu')
+    return loadNative()
+      .probe()
+      .isas.map((isa) => ({ name: isa, options: { cpu: { isa } } }))
+  // WHY so few pages: the emulated device touches all memory that it gives out, so that what nobody wrote is seen.
+  return [{ name: GOLDEN_DEVICE, options: { device: GOLDEN_DEVICE, kvCacheBytes: 8 * 2 ** 20 } }]
+}
 
 /** Sub-folders of `golden/<area>`, sorted. */
 export function goldenFolders(area: string): { name: string; path: string }[] {
