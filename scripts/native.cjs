@@ -7,6 +7,8 @@
 //   node scripts/native.cjs tests                 native_test, native_bench and fuzzers, into build/tests
 //   … tests --sanitize=address,undefined          the same with sanitizers, into build/tests-address-undefined
 //   node scripts/native.cjs cuda [--sanitize=…]   of these, what tests CUDA code on the emulated device
+//   … build --sanitize=address                    the addon so, into build/addon-address/build/Release:
+//                                                 MM_PRM_PREBUILD=build/addon-address makes it the one that is loaded
 //   node scripts/native.cjs --list-inputs         every native source, for binding.gyp
 'use strict'
 const { spawnSync } = require('node:child_process')
@@ -64,7 +66,28 @@ function nodeHeaders() {
   return process.exit(1)
 }
 
+/** Node's headers and node-addon-api's. WHY not the latter's own include_dir: it is relative to the current folder. */
+function addonHeaders() {
+  return [nodeHeaders(), path.dirname(require.resolve('node-addon-api/package.json'))].join(';')
+}
+
+const isSamePlace = (a, b) => fs.existsSync(a) && fs.realpathSync(a) === fs.realpathSync(b)
+
+/** Away with a tree that CMake made for a checkout in another place, moved or copied here: CMake would refuse it. */
+function forgetOtherPlaces(work) {
+  const cache = path.join(work, 'CMakeCache.txt')
+  if (!fs.existsSync(cache)) return
+  const text = fs.readFileSync(cache, 'utf8')
+  const places = { CMAKE_HOME_DIRECTORY: root, CMAKE_CACHEFILE_DIR: work }
+  const isOurs = Object.entries(places).every(([name, place]) => {
+    const found = new RegExp(`^${name}:INTERNAL=(.*)$`, 'm').exec(text)
+    return found !== null && isSamePlace(found[1], place)
+  })
+  if (!isOurs) fs.rmSync(work, { recursive: true })
+}
+
 function cmake(work, target, definitions) {
+  forgetOtherPlaces(work)
   run('cmake', ['-S', root, '-B', work, ...Object.entries(definitions).map(([k, v]) => `-D${k}=${v}`)])
   run('cmake', ['--build', work, '--target', target, '--parallel', JOBS])
 }
@@ -82,22 +105,26 @@ function build(target) {
   if (cmakeJs) {
     const arch = option('--arch')
     const more = Object.entries(definitions).map(([k, v]) => `--CD${k}=${v}`)
+    forgetOtherPlaces(work)
     const place = ['-d', root, '-O', work, '-B', config, '-T', target, '--parallel', JOBS]
     run(process.execPath, [cmakeJs, 'build', ...place, ...(arch ? ['-a', arch] : []), ...more])
     return
   }
-  // WHY not node-addon-api's include_dir: it is relative to the current folder.
-  const headers = [nodeHeaders(), path.dirname(require.resolve('node-addon-api/package.json'))]
-  cmake(work, target, { ...definitions, CMAKE_JS_INC: headers.join(';'), CMAKE_BUILD_TYPE: config })
+  cmake(work, target, { ...definitions, CMAKE_JS_INC: addonHeaders(), CMAKE_BUILD_TYPE: config })
 }
 
-/** A tree of its own, without the addon: Node is not built with sanitizers. */
+/**
+ * Trees of their own: the tests, or the addon. Node is not built with sanitizers, so who loads such an addon preloads
+ * their runtime (LD_PRELOAD of what `g++ -print-file-name=libasan.so` says).
+ */
 function buildSanitized(sanitizers) {
-  const work = path.resolve(root, option('--dir') ?? path.join('build', `tests-${sanitizers.replace(',', '-')}`))
-  cmake(work, argv[0] === 'cuda' ? 'cuda_tests' : 'native_tests', {
-    MMPRM_SANITIZE: sanitizers,
-    CMAKE_BUILD_TYPE: 'RelWithDebInfo',
-  })
+  const isAddon = argv[0] === 'build'
+  const name = `${isAddon ? 'addon' : 'tests'}-${sanitizers.replace(',', '-')}`
+  const work = path.resolve(root, option('--dir') ?? path.join('build', name))
+  const definitions = { MMPRM_SANITIZE: sanitizers, CMAKE_BUILD_TYPE: 'RelWithDebInfo' }
+  if (!isAddon) return cmake(work, argv[0] === 'cuda' ? 'cuda_tests' : 'native_tests', definitions)
+  const product = path.join(work, 'build/Release')
+  cmake(work, 'mm_prm', { ...definitions, CMAKE_JS_INC: addonHeaders(), CMAKE_LIBRARY_OUTPUT_DIRECTORY: product })
 }
 
 const sanitizers = option('--sanitize')
