@@ -1,6 +1,6 @@
 /** What the compiler and linker made: no code shared between instruction sets, and an addon that old systems load. */
 import { execFileSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -49,6 +49,30 @@ onLinux('the addon exports its entry points alone', () => {
 onLinux('the addon stays loaded once it was, and its table of foreign functions is read-only', () => {
   assert.match(run('readelf', '--dynamic', '--wide', ADDON), /\(FLAGS_1\).*\bNOW\b.*\bNODELETE\b/)
   assert.match(run('readelf', '--program-headers', '--wide', ADDON), /GNU_RELRO/)
+})
+
+/** Of each source that reads strangers' data: its object, and whether the compiler found buffers to guard in it. */
+const STRANGERS = { 'mmprm_native.dir/native': ['formats', 'image', 'models'], 'mm_prm.dir/src': ['.'] }
+
+onLinux('what reads strangers’ data guards its stack, and was compiled with checked library calls', () => {
+  assert.match(run('nm', '-D', '--undefined-only', ADDON), /__stack_chk_fail/)
+  const build = join(OBJECTS, '..')
+  const ninja = join(build, 'build.ninja')
+  let guarded = 0
+  for (const [folder, parts] of Object.entries(STRANGERS)) {
+    for (const part of parts) {
+      const names = readdirSync(join(OBJECTS, folder, part)).filter((name) => name.endsWith('.o'))
+      assert.ok(names.length > 0, `no objects under ${join(folder, part)}`)
+      for (const name of names) guarded += Number(/__stack_chk_fail/.test(run('nm', join(OBJECTS, folder, part, name))))
+      const flags = existsSync(ninja)
+        ? readFileSync(ninja, 'utf8')
+        : readFileSync(join(OBJECTS, folder.replace(/\/.*/, ''), 'flags.make'), 'utf8')
+      const fortified = flags.match(/-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2/g) ?? []
+      assert.ok(fortified.length >= names.length, `${part}: ${fortified.length} commands for ${names.length} objects`)
+    }
+  }
+  // A file without a buffer on its stack has nothing to guard.
+  assert.ok(guarded > 30, `${guarded} objects guard their stack`)
 })
 
 test.run()
