@@ -17,10 +17,8 @@ struct RopeSpec {
   double original_max_positions = 0;  // llama3
 };
 
-enum class RewardHead {
-  kNone,
-  kTwoLayer
-};  // kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM)
+// kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM).
+enum class RewardHead { kNone, kTwoLayer };
 
 struct DecoderSpec {
   int hidden_C = 0, intermediate_F = 0, layers_L = 0;

@@ -1,5 +1,5 @@
-// Model families by the architecture name of config.json. A new family is one file and one line in
-// registry.cc.
+// Model families by the architecture name of config.json. A new family is one file, its
+// declaration in family.h, and a line in each table of registry.cc that it belongs to.
 #pragma once
 #include "formats/checkpoint.h"
 #include "models/model_spec.h"

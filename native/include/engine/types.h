@@ -13,8 +13,9 @@ namespace mmprm {
 // kInt8 and kInt4 are weights in a pack only (kernels/gemm/quantize.h), never rows of activations.
 enum class DType : uint8_t { kF32, kBF16, kF16, kInt8, kInt4 };
 
-constexpr size_t dtype_bytes(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
 constexpr bool is_quantized(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kInt4; }
+// Bytes that hold one element; of kInt4 they hold two.
+constexpr size_t dtype_bytes(DType dtype) { return dtype == DType::kF32 ? 4 : is_quantized(dtype) ? 1 : 2; }
 
 // Instruction sets with a kernel table of their own, in rising order.
 enum class Isa : uint8_t { kReference, kAvx2, kAvx512, kAvx512Bf16 };
