@@ -1,5 +1,5 @@
-// Fields of JavaScript objects as plain values. What does not fit is ERR_ENGINE_INVALID_ARGUMENT naming the
-// key.
+// Fields of JavaScript objects as plain values. What does not fit is
+// ERR_ENGINE_INVALID_ARGUMENT naming the key.
 #pragma once
 #include <napi.h>
 

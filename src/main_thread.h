@@ -24,8 +24,8 @@ class MainThread {
   void post(std::function<void(Napi::Env)> task);
 
  private:
-  // WHY shared with the handle's finalizer: Node frees the handle when its environment ends, whoever still
-  // holds it.
+  // WHY shared with the handle's finalizer: Node frees the handle when its environment
+  // ends, whoever still holds it.
   struct Handle {
     std::mutex mutex;
     napi_threadsafe_function function = nullptr;  // null: closed

@@ -1,5 +1,5 @@
-// The JavaScript face of one native trainer: every call goes to the trainer's own thread and returns a
-// promise.
+// The JavaScript face of one native trainer: every call goes to the trainer's own
+// thread and returns a promise.
 #pragma once
 #include <napi.h>
 

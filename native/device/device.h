@@ -1,8 +1,8 @@
 // What a model graph, the scheduler and the engine see of the machine they run on.
 //
-// Calls enqueue in order; only read() and sample() wait. One thread per device at a time. Errors are typed:
-// kOutOfMemory where memory is asked for, kDeviceFault once a device has failed: every later call answers the
-// same.
+// Calls enqueue in order; only read() and sample() wait. One thread per device at a time. Errors
+// are typed: kOutOfMemory where memory is asked for, kDeviceFault once a device has failed: every
+// later call answers the same.
 #pragma once
 #include <functional>
 #include <span>

@@ -1,8 +1,8 @@
 // The ops of a device: plain structs of tensors and handles, results first. Sizes are those of the tensors.
 //
-// INVARIANT (every backend): a row of a result is one fixed sequence of operations on that row's inputs,
-// whatever stands beside it. Bits are equal for equal rows on one class of devices, never promised between
-// two.
+// INVARIANT (every backend): a row of a result is one fixed sequence of operations on that
+// row's inputs, whatever stands beside it. Bits are equal for equal rows on one class of
+// devices, never promised between two.
 #pragma once
 #include "device/pages.h"
 #include "device/tensor.h"

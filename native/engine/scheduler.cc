@@ -84,8 +84,8 @@ Step Scheduler::plan() {
   return step;
 }
 
-// Pages that running samples may want soon are left to them, or a group would be admitted only to be
-// preempted.
+// Pages that running samples may want soon are left to them, or a group would be
+// admitted only to be preempted.
 int Scheduler::spare_pages() const { return num_running(); }
 
 void Scheduler::admit(Step& step) {

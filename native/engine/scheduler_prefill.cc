@@ -1,5 +1,5 @@
-// The scheduler's side of prefill: starting groups, slicing their rows into steps, and what follows the last
-// row.
+// The scheduler's side of prefill: starting groups, slicing their rows into steps,
+// and what follows the last row.
 #include <algorithm>
 
 #include "engine/scheduler_group.h"
@@ -63,8 +63,8 @@ void Scheduler::gather_live_samples(Group& group, Prefill::Sequences& sequences,
   }
 }
 
-// Only sequences with scores still unknown are computed, each up to the last of them. With none, the group is
-// done.
+// Only sequences with scores still unknown are computed, each up to the last of them.
+// With none, the group is done.
 void Scheduler::gather_unknown_scores(Group& group, Prefill::Sequences& sequences, Prefill::Positions& wanted,
                                       std::vector<Uses>& uses) {
   const ScoreGroup& score = *group.score;

@@ -1,6 +1,6 @@
-// What stands at one position of a sequence, as one comparable number: a token id, or a row of an image that
-// is known by its content. Two positions with equal keys and equal pasts have equal keys and values in the
-// cache.
+// What stands at one position of a sequence, as one comparable number: a token id, or a row of an
+// image that is known by its content. Two positions with equal keys and equal pasts have equal
+// keys and values in the cache.
 #pragma once
 #include <cstdint>
 

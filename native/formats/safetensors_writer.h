@@ -16,9 +16,9 @@ struct TensorToWrite {
   std::function<std::vector<float>()> values;  // called once, when its turn comes
 };
 
-// Atomic: a temporary file beside `path`, fsync, rename, fsync of the folder. Throws kInvalidArgument with
-// the system's reason (a full disk, no permission) and removes the temporary file; an existing file stays as
-// it is.
+// Atomic: a temporary file beside `path`, fsync, rename, fsync of the folder. Throws
+// kInvalidArgument with the system's reason (a full disk, no permission) and removes the temporary
+// file; an existing file stays as it is.
 void write_safetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                        const std::vector<std::pair<std::string, std::string>>& metadata);
 

@@ -6,9 +6,9 @@
 namespace mmprm {
 namespace {
 
-// WHY: transformers writes NESTED configs as differences to their class, so here, and only here, an absent
-// key does mean the class default. These are the defaults of the published classes; the tensors check the
-// extents.
+// WHY: transformers writes NESTED configs as differences to their class, so here, and only here,
+// an absent key does mean the class default. These are the defaults of the published classes;
+// the tensors check the extents.
 const Json& class_defaults(const std::string& model_type) {
   static const Json all = Json::parse(R"({
     "internvl_vision": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,

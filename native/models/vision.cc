@@ -160,8 +160,8 @@ void Vision::write_qkv(const PackedVisionLayer& layer, const Pass& pass) {
   });
 }
 
-// Pixel shuffle folds factor² neighbouring patches into one row; v1 numbers the rows column by column. Then the
-// projector.
+// Pixel shuffle folds factor² neighbouring patches into one row; v1 numbers the rows column
+// by column. Then the projector.
 void Vision::project(int tiles) {
   const VisionSpec& s = model_.spec;
   const int tokens = tiles * s.tokens_per_tile();

@@ -1,7 +1,7 @@
 // InternViT -> pixel shuffle -> projector: image tiles to rows the language model can read.
 //
-//   x = patches · W + position;  per layer:  x += ls1 · proj · attention(qkv · norm1(x));  x += ls2 · fc2 ·
-//   gelu(fc1 · norm2(x))
+//   x = patches · W + position
+//   per layer:  x += ls1 · proj · attention(qkv · norm1(x));  x += ls2 · fc2 · gelu(fc1 · norm2(x))
 //
 // No final norm. Tiles are independent; how many go through together changes no bits.
 #pragma once

@@ -34,8 +34,8 @@ class Workspace {
     graphs_.clear();
   }
 
-  // A number of its own for each variant of a graph and the memory from outside that it works on, as long as
-  // nothing moves.
+  // A number of its own for each variant of a graph and the memory from outside that it works
+  // on, as long as nothing moves.
   uint64_t graph(const Pages& pages, const Tensor& outside, int variant) {
     static std::atomic<uint64_t> next{1};
     uint64_t& id = graphs_[{pages.id, outside.at.value, variant}];

@@ -2,9 +2,9 @@
 //
 //   x_mid = x + wo·attention(rope(wqkv·norm(x)));  x' = x_mid + w2·swiglu(w13·norm(x_mid))
 //
-// Kept per layer: x, x_mid, rotated q|k|v, attention's output and log-sums, gate|up. Norms and SwiGLU outputs
-// are computed again. With `recompute` only x is kept, and a layer runs forward once more before its
-// backward.
+// Kept per layer: x, x_mid, rotated q|k|v, attention's output and log-sums, gate|up. Norms and
+// SwiGLU outputs are computed again. With `recompute` only x is kept, and a layer runs forward
+// once more before its backward.
 #pragma once
 #include <atomic>
 #include <vector>

@@ -50,8 +50,8 @@ class Planner {
     return end;
   }
 
-  // INVARIANT: recursion is bounded by the number of members, which becomes smaller with every level or
-  // splits.
+  // INVARIANT: recursion is bounded by the number of members, which becomes
+  // smaller with every level or splits.
   void add_segment(const std::vector<int>& members, size_t at, int parent) {
     const size_t end = shared_end(members, at);
     const int index = static_cast<int>(plan_.segments.size());

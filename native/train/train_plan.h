@@ -1,8 +1,8 @@
 // What one micro-batch computes: sequences packed into prefix trees of segments, so that every token that
 // several sequences of a group share is computed once, and the terms of the loss at its rows.
 //
-// Pure: no weights. Rows of a segment follow one another, parents come before children, trees follow one
-// another.
+// Pure: no weights. Rows of a segment follow one another, parents come before
+// children, trees follow one another.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -14,8 +14,8 @@ namespace mmprm {
 struct TrainSequence {
   std::vector<int32_t> tokens;  // a vocabulary id, or -1 - r for row r of the image features
   int32_t group = 0;            // sequences of one group are packed together
-  // Token cross-entropy: weight with which token i is to be predicted from what stands before it; 0: not at
-  // all.
+  // Token cross-entropy: weight with which token i is to be predicted from what
+  // stands before it; 0: not at all.
   std::vector<float> token_weights;
   // Soft labels: rising positions, the probability that is to be learnt there, and weights.
   std::vector<int32_t> markers;

@@ -1,7 +1,7 @@
 // InternViT, pixel shuffle and projector under training: image tiles to rows of the language model, and back.
 //
-//   x = patches·W + position;  x_mid = x + ls1·proj·attention(qkv·norm1(x));  x' = x_mid +
-//   ls2·fc2·gelu(fc1·norm2(x_mid))
+//   x = patches·W + position
+//   x_mid = x + ls1·proj·attention(qkv·norm1(x));  x' = x_mid + ls2·fc2·gelu(fc1·norm2(x_mid))
 //
 // Layers behind the selected hidden state have no part in the output and get no gradient. With a frozen
 // vision tower nothing is kept and backward ends at the projector.
@@ -18,8 +18,8 @@ class TrainVision {
  public:
   TrainVision(const TrainModel& model, TrainOps& ops, bool recompute);
 
-  // pixels: [tiles, channels, image_size, image_size], normalised. Rows [tiles · tokens_per_tile, C of the
-  // decoder].
+  // pixels: [tiles, channels, image_size, image_size], normalised. Rows [tiles ·
+  // tokens_per_tile, C of the decoder].
   Rows forward(const float* pixels, int tiles, const std::atomic<bool>* cancelled);
   // d_rows: the gradient of forward's result.
   void backward(const Rows& d_rows, const std::atomic<bool>* cancelled);

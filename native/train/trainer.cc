@@ -77,8 +77,8 @@ class Trainer::Impl {
         batch.task == TrainTask::kTokens
             ? loss_.tokens(plan.token_terms, x, scale, learn ? &d_x : nullptr)
             : loss_.markers(plan.marker_terms, batch.pair, x, scale, learn ? &d_x : nullptr);
-    // WHY before the backward pass: a loss that is not a number must not reach the gradients of other
-    // batches.
+    // WHY before the backward pass: a loss that is not a number must not reach
+    // the gradients of other batches.
     if (learn && std::isfinite(loss.loss)) backward(plan, image_rows, cancelled);
     return result_of(batch, plan, loss, image_rows.rows);
   }

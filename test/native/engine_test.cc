@@ -1,6 +1,6 @@
-// The engine's life on a golden checkpoint, natively, so that sanitizers see it: jobs from several threads,
-// equal bits alone and together, aborts and closing at any moment. What the numbers should be is held by the
-// golden tests.
+// The engine's life on a golden checkpoint, natively, so that sanitizers see it: jobs from several
+// threads, equal bits alone and together, aborts and closing at any moment. What the numbers should be
+// is held by the golden tests.
 #include "include/engine/engine.h"
 
 #include <future>

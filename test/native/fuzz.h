@@ -1,6 +1,6 @@
-// A seeded mutation loop for readers of untrusted bytes. Sanitizers find bad memory; the loop finds
-// exceptions of the wrong kind and results that break the reader's promises, and prints the bytes that led
-// there.
+// A seeded mutation loop for readers of untrusted bytes. Sanitizers find bad memory; the
+// loop finds exceptions of the wrong kind and results that break the reader's promises, and
+// prints the bytes that led there.
 //
 //   fuzz_NAME [--seconds=N | --iterations=N] [--seed=N]      exit code 1: a promise was broken
 #pragma once

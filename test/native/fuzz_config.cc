@@ -1,5 +1,5 @@
-// Model specs and weight tables from mutants of the golden configs, beside weights that may be another
-// model's.
+// Model specs and weight tables from mutants of the golden configs, beside weights
+// that may be another model's.
 #include <unistd.h>
 
 #include <filesystem>

@@ -1,5 +1,5 @@
-// Checkpoints of the golden set for tests that need any text model to run: another set may be put in its
-// place.
+// Checkpoints of the golden set for tests that need any text model to run: another
+// set may be put in its place.
 #pragma once
 #include <algorithm>
 #include <cstdlib>

@@ -26,9 +26,9 @@ struct TileGrid {
   int columns = 1, rows = 1;
 };
 
-// The grid of min_tiles..max_tiles whose shape is nearest to width : height; of two equally near ones the
-// larger, if the picture has more than half its pixels. Throws kInvalidArgument where no grid fits the
-// options.
+// The grid of min_tiles..max_tiles whose shape is nearest to width : height; of two equally
+// near ones the larger, if the picture has more than half its pixels. Throws kInvalidArgument
+// where no grid fits the options.
 TileGrid choose_tile_grid(int width, int height, const TileOptions& options);
 
 // Bicubic (a = -0.5, support widened when shrinking), [to_height, to_width, 3].

@@ -1,7 +1,7 @@
 // The trainer as the addon sees it: opens a checkpoint folder, adds up gradients of batches, steps, saves.
 //
-// All calls block and may throw; one at a time, from one thread. The addon gives each trainer a thread of its
-// own.
+// All calls block and may throw; one at a time, from one thread. The addon gives each
+// trainer a thread of its own.
 #pragma once
 #include <atomic>
 #include <cstdint>

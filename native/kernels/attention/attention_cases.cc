@@ -15,8 +15,8 @@ namespace {
 struct Shape {
   const char* name;
   int H, G, D;
-  // Rows see a shared prefix of `prefix` keys and then `tail` keys of their own; causal rows see one key more
-  // each.
+  // Rows see a shared prefix of `prefix` keys and then `tail` keys of their own;
+  // causal rows see one key more each.
   int rows, prefix, tail;
   bool causal;
 };

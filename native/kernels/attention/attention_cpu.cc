@@ -160,11 +160,11 @@ class Tile {
     }
   }
 
-  // In powers of two, as all maxima here: log2(e) · the largest visible score. Unseen scores are made to
-  // weigh zero.
+  // In powers of two, as all maxima here: log2(e) · the largest visible score. Unseen
+  // scores are made to weigh zero.
   static float highest_score(float* scores, int visible, int num_pages) {
-    // WHY not infinity: its distance to the maximum has to be a number. The weight is exactly zero all the
-    // same.
+    // WHY not infinity: its distance to the maximum has to be a number. The weight
+    // is exactly zero all the same.
     for (int i = visible; i < num_pages * kPageTokens; ++i) scores[i] = -1e37f;
     Vec highest = load(scores);
     for (int i = kLanes; i < num_pages * kPageTokens; i += kLanes) highest = max(highest, load(scores + i));
@@ -201,8 +201,8 @@ class Tile {
   void write_row(int r) const {
     const Vec scale = splat(1.0f / sum_[r]);
     for_vectors(D_, [&](int d, int lanes) {
-      // Adding zero makes a negative zero positive: whether one arises may depend on slots that weigh
-      // nothing.
+      // Adding zero makes a negative zero positive: whether one arises may depend
+      // on slots that weigh nothing.
       const Vec o = load(o_ + r * o_stride_ + d) * scale + Vec{};
       store_as(args_.o, Dot::kDType, element_of(token_of(r), r) + d, lanes, o);
     });
@@ -221,8 +221,8 @@ int64_t units(const AttentionArgs& args) { return WorkPlan(args).tiles * args.kv
 void run(const AttentionArgs& args, int64_t unit_begin, int64_t unit_end) {
   const WorkPlan plan(args);
   for (int64_t unit = unit_begin; unit < unit_end; ++unit) {
-    // Neighbours read the same keys; of a causal prefill the long tiles come first, so that threads end
-    // together.
+    // Neighbours read the same keys; of a causal prefill the long tiles come first,
+    // so that threads end together.
     const int64_t tile = plan.tiles - 1 - unit % plan.tiles, first_row = tile * plan.tile_rows;
     const int num_rows = int(plan.rows - first_row < plan.tile_rows ? plan.rows - first_row : plan.tile_rows);
     const int g = int(unit / plan.tiles);

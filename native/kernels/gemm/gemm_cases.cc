@@ -189,8 +189,8 @@ void add_small_cases(DType weights, std::vector<KernelCase>& cases) {
   }
 }
 
-// One row of activations that is not finite is NaN in all columns; its neighbours are as if it were not
-// there.
+// One row of activations that is not finite is NaN in all columns; its neighbours
+// are as if it were not there.
 void check_not_finite(DType weights, float value, const KernelTable& kernels) {
   const Problem p({3, 20, 130, weights}, kernels, false);
   const GuardedBlock expected = p.fresh_y(), y = p.fresh_y();

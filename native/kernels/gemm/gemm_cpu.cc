@@ -37,8 +37,8 @@ struct WorkPlan {
   int64_t units() const { return divide_up(layout.count(), panels_per_unit) * row_blocks; }
 };
 
-// A panel in blocks of k, in the form that the micro-kernels read: its own bytes, or pairs of bf16 widened to
-// f32.
+// A panel in blocks of k, in the form that the micro-kernels read: its own bytes, or
+// pairs of bf16 widened to f32.
 template <bool widens>
 class WeightBlocks {
  public:
@@ -145,9 +145,9 @@ auto multiply_panel_of(DType weights, [[maybe_unused]] int rows) {
   if (weights == DType::kInt4) return multiply_quant_panel<DType::kInt4>;
   if (weights == DType::kF32) return multiply_panel<MultiplyF32, false>;
 #if defined(MMPRM_ISA_AVX2)
-  // MEASURED: with 16 registers and two ports for everything, widening inside the loop takes 0.66 of the
-  // peak, a widened block 0.88; for fewer rows the block is not used often enough (0.54 against 0.74 of
-  // memory).
+  // MEASURED: with 16 registers and two ports for everything, widening inside the loop takes
+  // 0.66 of the peak, a widened block 0.88; for fewer rows the block is not used often enough
+  // (0.54 against 0.74 of memory).
   if (rows >= 4) return multiply_panel<MultiplyF32, true>;
 #endif
   return multiply_panel<MultiplyBf16, false>;

@@ -136,8 +136,8 @@ inline void widen_block(const std::byte* w, int steps, int vectors, float* widen
 
 #endif
 
-// What one call multiplies. `ahead` is asked for while it runs, `ahead_bytes` of it per step: see
-// multiply_panel().
+// What one call multiplies. `ahead` is asked for while it runs, `ahead_bytes` of it
+// per step: see multiply_panel().
 struct TileArgs {
   const std::byte *w, *a;
   int64_t a_stride_bytes;

@@ -1,6 +1,6 @@
-// gemm, packing: rows of a checkpoint's matrix into panels, in the order in which the micro-kernels read.
-// Panel: [steps][vectors][kLanes] f32, or [steps][vectors][kLanes][2] bf16; zeros fill up rows and the last
-// pair.
+// gemm, packing: rows of a checkpoint's matrix into panels, in the order in which the
+// micro-kernels read. Panel: [steps][vectors][kLanes] f32, or [steps][vectors][kLanes][2] bf16;
+// zeros fill up rows and the last pair.
 #pragma once
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_micro.h"

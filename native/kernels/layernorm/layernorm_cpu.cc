@@ -1,5 +1,5 @@
-// layernorm, one instruction set. Both sums fold a row by kLanes · kSums accumulators, whatever stands beside
-// it.
+// layernorm, one instruction set. Both sums fold a row by kLanes · kSums
+// accumulators, whatever stands beside it.
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/simd/vector.h"
 

@@ -1,5 +1,5 @@
-// matmul, wide: b is packed once by all threads, then blocks of rows of c are computed, each packing its rows
-// of a.
+// matmul, wide: b is packed once by all threads, then blocks of rows of c are
+// computed, each packing its rows of a.
 #include "kernels/matmul/matmul_tile.h"
 
 namespace mmprm::MMPRM_ISA {

@@ -10,9 +10,9 @@
 //   norm_grad     dx += gradient of an RMS or layer norm;  partial: Σ dy·x̂ and Σ dy
 //   column_sum    sum += Σ over rows of x
 //
-// "partial" sums run over blocks of kPartialRows rows: a [blocks, C] matrix that column_sum then adds up in
-// order, so that gradients do not depend on the number of threads. Units are rows, partial blocks or strips
-// of columns.
+// "partial" sums run over blocks of kPartialRows rows: a [blocks, C] matrix that column_sum then adds
+// up in order, so that gradients do not depend on the number of threads. Units are rows, partial
+// blocks or strips of columns.
 #pragma once
 #include <cstdint>
 

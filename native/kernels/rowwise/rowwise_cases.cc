@@ -1,5 +1,5 @@
-// Cases of rowwise: every function on widths around the vectors' own, against the reference, padding
-// untouched.
+// Cases of rowwise: every function on widths around the vectors' own, against the
+// reference, padding untouched.
 #include <cmath>
 #include <functional>
 #include <random>

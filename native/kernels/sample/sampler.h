@@ -1,10 +1,10 @@
 // Chooses tokens: penalties, temperature, top-k, top-p, min-p, then one draw by inverse transform.
 //
-// Filters compare and select; what they sum are whole numbers (base/fixed_point.h), so no order of work can
-// change a row's outcome: a pure function of its logits, history, parameters and random number, equal on every
-// device. Top-k keeps ties; top-p drops the lowest tokens while their cumulated share is <= 1 - p, among equals
-// those of higher id first, and keeps at least one. Cost: a few passes over the row, never a sort of the
-// vocabulary.
+// Filters compare and select; what they sum are whole numbers (base/fixed_point.h), so no order of work
+// can change a row's outcome: a pure function of its logits, history, parameters and random number, equal
+// on every device. Top-k keeps ties; top-p drops the lowest tokens while their cumulated share is <= 1 -
+// p, among equals those of higher id first, and keeps at least one. Cost: a few passes over the row,
+// never a sort of the vocabulary.
 #pragma once
 #include <cstdint>
 #include <vector>

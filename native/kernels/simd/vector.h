@@ -44,8 +44,8 @@ inline void store_first(float* p, int count, V8 v) {
   if (count >= 8) return _mm256_storeu_ps(p, v);
   _mm256_maskstore_ps(p, first_lanes(count), v);
 }
-// Round to nearest even in integers, so that subnormals survive: the bf16 instructions flush them. NaN stays
-// NaN.
+// Round to nearest even in integers, so that subnormals survive: the bf16
+// instructions flush them. NaN stays NaN.
 inline void store_first_bf16(uint16_t* p, int count, V8 v) {
   const __m256i bits = _mm256_castps_si256(v);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));

@@ -3,9 +3,9 @@
 //   o_i = Σ_j p_ij v_j,  p_i = softmax_j(q_i·k_j / sqrt(D)),  j over the rows of i's ancestors and of its own
 //   segment up to itself (causal) or all of it
 //
-// A segment is a run of consecutive rows that share their ancestors; a sequence on its own is one segment
-// without parent, so is an image tile (not causal). Backward recomputes p from the saved logarithms of the
-// sums.
+// A segment is a run of consecutive rows that share their ancestors; a sequence on its own is
+// one segment without parent, so is an image tile (not causal). Backward recomputes p from the
+// saved logarithms of the sums.
 //
 // A unit is one tree and one key/value head, done by one thread in a fixed order: gradients of shared keys
 // need no atomics and do not depend on the number of threads. Reference: double arithmetic.
