@@ -8,7 +8,7 @@
 //   … tests --sanitize=address,undefined          the same with sanitizers, into build/tests-address-undefined
 //   node scripts/native.cjs cuda [--sanitize=…]   of these, what tests CUDA code on the emulated device
 //   … build --sanitize=address                    the addon so, into build/addon-address/build/Release:
-//                                                 MM_PRM_PREBUILD=build/addon-address makes it the one that is loaded
+//                                                 MM_PRM_PREBUILD=$PWD/build/addon-address makes it the one loaded
 //   node scripts/native.cjs --list-inputs         every native source, for binding.gyp
 'use strict'
 const { spawnSync } = require('node:child_process')
