@@ -43,9 +43,7 @@ export class Generator {
     try {
       const started = await this.#start(r, stopRules(r), false)
       if (needsText(started.rules)) await this.#follow(started)
-      return this.#completions(started, await settle(started.job, r.signal))
-    } catch (error) {
-      throw await explainLogits(this.#engine.folder, error)
+      return this.#completions(started, await this.#result(started.job, r.signal))
     } finally {
       release()
     }
@@ -58,15 +56,22 @@ export class Generator {
     try {
       const started = await this.#start(r, stopRules(r), true)
       job = started.job
-      const result = settle(job, r.signal)
+      const result = this.#result(job, r.signal)
       result.catch(() => {}) // awaited below, once the tokens have been read
       yield* readStream(job, this.#engine.tokenizer, started.rules, r.firstSample)
       return this.#completions(started, await result)
-    } catch (error) {
-      throw await explainLogits(this.#engine.folder, error)
     } finally {
       job?.abort() // a reader that leaves early frees the pages at once
       release()
+    }
+  }
+
+  /** WHY here alone: what is wrong with a prompt's tokens or template is an error of its own. */
+  async #result(job: NativeGenerateJob, signal: AbortSignal | undefined) {
+    try {
+      return await settle(job, signal)
+    } catch (error) {
+      throw await explainLogits(this.#engine.folder, error)
     }
   }
 
