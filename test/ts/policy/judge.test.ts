@@ -11,7 +11,8 @@ import { firstErrorJudge, readFirstError, ruleVerifier } from '../../../ts/verif
 import { completion, sendJson, startChatServer } from '../../helpers/chat-server.ts'
 
 const problem = { id: 'p', question: 'Which shape is it?', answer: 'a regular hexagon' }
-const PNG = 'data:image/png;base64,AAAA'
+const PNG =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=='
 const ANSWER = 'hexagon with equal sides'
 const verdictOf = (ask: AskJudge, attempts = 3) =>
   ruleVerifier({ judge: { ask, attempts, backOffMs: 1 } }).verify(problem, ANSWER)
