@@ -27,7 +27,7 @@ struct DeviceTable {
 };
 
 // Head sizes that attention knows; keys and values of others lie in rows of the next larger one, zeros behind them.
-constexpr int kPaddedHeads[] = {16, 32, 64, 80, 128};
+constexpr int kPaddedHeads[] = {16, 64, 80, 128};
 constexpr int padded_head(int D) {
   for (int padded : kPaddedHeads) {
     if (D <= padded) return padded;

@@ -40,8 +40,6 @@ cudaError_t attention(const AttentionOp& op, const DevicePlan& plan, const Devic
   switch (pages.padded_D) {
     case 16:
       return run_mma<16>(a, multiprocessors, stream);
-    case 32:
-      return run_mma<32>(a, multiprocessors, stream);
     case 64:
       return run_mma<64>(a, multiprocessors, stream);
     case 80:
