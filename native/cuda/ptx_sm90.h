@@ -68,7 +68,8 @@ __device__ inline void tile_load(void* to, const TensorMap* map, int inner, int 
       : "memory");
 #endif
 }
-// What lies outside of the matrix is not written. Before it: proxy_fence by every writer, then a barrier.
+// What lies behind the matrix is not written; a box that begins before it is an illegal instruction. Before it:
+// proxy_fence by every writer, then a barrier.
 __device__ inline void tile_store(const TensorMap* map, int inner, int outer, const void* from) {
 #if MMPRM_EMULATED
   emu::tile_store(map, inner, outer, from);

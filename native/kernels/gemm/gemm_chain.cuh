@@ -19,6 +19,27 @@ struct ChainIn {
 };
 
 // A thread has one token and features f … f + 3 and f + 8 … f + 11: where gates and ups alternate by eights, both.
+// `low`: features n … n + 3 of token t, `high`: those 8 behind.
+template <Epilogue kEpilogue, typename Y>
+__device__ inline void finish_chain_as(const GemmOut& out, float (&low)[4], float (&high)[4], int n, int t) {
+  const FourColumns<kEpilogue, Y> columns(out, n);
+  if constexpr (kEpilogue == Epilogue::kSwiglu) {
+    columns.finish_gated(low, high, t, out.rows);
+  } else {
+    const FourColumns<kEpilogue, Y> behind(out, n + 8);
+    columns.finish(low, t, out.rows, columns.before(t, out.rows));
+    behind.finish(high, t, out.rows, behind.before(t, out.rows));
+  }
+}
+template <Epilogue kEpilogue>
+__device__ inline void finish_chain(const GemmOut& out, float (&low)[4], float (&high)[4], int n, int t) {
+  if (out.y_dtype == DType::kF32) {
+    finish_chain_as<kEpilogue, float>(out, low, high, n, t);
+  } else if constexpr (kEpilogue != Epilogue::kAccumulate) {
+    finish_chain_as<kEpilogue, bf16>(out, low, high, n, t);
+  }
+}
+
 __global__ void __launch_bounds__(ChainShape::kThreads) gemm_chain(ChainIn in, GemmOut out) {
   using Shape = ChainShape;
   Shape::Tile& tile = *dynamic_shared<Shape::Tile>();
@@ -50,11 +71,17 @@ __global__ void __launch_bounds__(ChainShape::kThreads) gemm_chain(ChainIn in, G
   }
   const int t = first_token + token, n = first_feature + f;
   if (t >= in.rows) return;
-  if (out.epilogue == Epilogue::kSwiglu) {
-    finish_four_gated(out, low, high, n, t);
-  } else {
-    finish_four(out, low, n, t, load_before(out, n, t));
-    finish_four(out, high, n + 8, t, load_before(out, n + 8, t));
+  switch (out.epilogue) {
+    case Epilogue::kStore:
+      return finish_chain<Epilogue::kStore>(out, low, high, n, t);
+    case Epilogue::kAccumulate:
+      return finish_chain<Epilogue::kAccumulate>(out, low, high, n, t);
+    case Epilogue::kGelu:
+      return finish_chain<Epilogue::kGelu>(out, low, high, n, t);
+    case Epilogue::kRelu:
+      return finish_chain<Epilogue::kRelu>(out, low, high, n, t);
+    case Epilogue::kSwiglu:
+      return finish_chain<Epilogue::kSwiglu>(out, low, high, n, t);
   }
 }
 

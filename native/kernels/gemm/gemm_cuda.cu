@@ -61,9 +61,23 @@ cudaError_t run_sm90(Kernel kernel, const Launch& l, int blocks_per_multiprocess
                 sizeof(typename Shape::Tile), l.stream, map_w, map_x, grid, GemmOut(p));
 }
 
+// A kernel for each epilogue: see finish_warp.
 template <int kTokens>
 cudaError_t run_wgmma(const Launch& l) {
-  return run_sm90<WgmmaShape<kTokens>>(gemm_wgmma<WgmmaShape<kTokens>>, l, 1);
+  using Shape = WgmmaShape<kTokens>;
+  switch (l.problem.epilogue) {
+    case Epilogue::kStore:
+      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kStore>, l, 1);
+    case Epilogue::kAccumulate:
+      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kAccumulate>, l, 1);
+    case Epilogue::kGelu:
+      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kGelu>, l, 1);
+    case Epilogue::kRelu:
+      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kRelu>, l, 1);
+    case Epilogue::kSwiglu:
+      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kSwiglu>, l, 1);
+  }
+  return cudaErrorInvalidValue;
 }
 
 template <int kTokens>

@@ -29,98 +29,102 @@ struct GemmOut {
   }
 };
 
-// v = (v + bias) · column scale for features f … f + 3; f is a multiple of 4.
-__device__ inline void scale_four(const GemmOut& out, float (&v)[4], int f) {
-  if (out.bias_N) {
-    const float4 b = *reinterpret_cast<const float4*>(out.bias_N + f);
-    v[0] += b.x, v[1] += b.y, v[2] += b.z, v[3] += b.w;
-  }
-  if (out.column_scale_N) {
-    const float4 s = *reinterpret_cast<const float4*>(out.column_scale_N + f);
-    v[0] *= s.x, v[1] *= s.y, v[2] *= s.z, v[3] *= s.w;
-  }
-}
-
-// Columns column … column + 3 of y as they are, for kAccumulate. WHY apart from the addition: the memory answers while
-// other work is done.
-__device__ inline float4 load_before(const GemmOut& out, int column, int token) {
-  const bool wanted =
-      out.epilogue == Epilogue::kAccumulate && out.vectors && column + 4 <= out.y_cols && token < out.rows;
-  if (!wanted) return float4{0, 0, 0, 0};
-  return *reinterpret_cast<const float4*>(static_cast<const float*>(out.y) + int64_t(token) * out.y_stride +
-                                          column);
-}
-
-__device__ inline void store_four_f32(const GemmOut& out, float (&v)[4], int64_t at, int count,
-                                      const float4& before) {
-  float* y = static_cast<float*>(out.y) + at;
-  const bool add = out.epilogue == Epilogue::kAccumulate;
-  if (out.vectors && count == 4) {
-    if (add) v[0] = before.x + v[0], v[1] = before.y + v[1], v[2] = before.z + v[2], v[3] = before.w + v[3];
-    *reinterpret_cast<float4*>(y) = float4{v[0], v[1], v[2], v[3]};
-    return;
-  }
-  for (int i = 0; i < 4; ++i) {
-    if (i < count) y[i] = add ? y[i] + v[i] : v[i];
-  }
-}
-
-__device__ inline void store_four_bf16(const GemmOut& out, const float (&v)[4], int64_t at, int count) {
-  bf16* y = static_cast<bf16*>(out.y) + at;
-  const uint2 pairs{pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3])};
-  if (out.vectors && count == 4) {
-    *reinterpret_cast<uint2*>(y) = pairs;
-    return;
-  }
-  for (int i = 0; i < 4; ++i) {
-    if (i < count) y[i] = bf16((i < 2 ? pairs.x : pairs.y) >> (i & 1 ? 16 : 0));
-  }
-}
-
-__device__ inline void store_four(const GemmOut& out, float (&v)[4], int column, int token,
-                                  const float4& before) {
-  const int left = out.y_cols - column, count = left < 4 ? left : 4;
-  const int64_t at = int64_t(token) * out.y_stride + column;
-  if (count <= 0) return;
-  if (out.y_dtype == DType::kF32) {
-    store_four_f32(out, v, at, count, before);
-  } else {
-    store_four_bf16(out, v, at, count);
-  }
-}
-
-// Features f … f + 3 of one token, from their sums.
-__device__ inline void finish_four(const GemmOut& out, float (&v)[4], int f, int token,
-                                   const float4& before) {
-  if (f >= out.y_cols || token >= out.rows) return;
-  scale_four(out, v, f);
-  if (out.epilogue == Epilogue::kGelu) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) v[i] = gelu(v[i]);
-  }
-  if (out.epilogue == Epilogue::kRelu) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) v[i] = v[i] < 0 ? 0 : v[i];
-  }
-  store_four(out, v, f, token, before);
-}
-
-// Gates are features f … f + 3, their ups stand 8 behind.
-__device__ inline void finish_four_gated(const GemmOut& out, float (&gate)[4], float (&up)[4], int f,
-                                         int token) {
-  const int column = f / 16 * 8 + f % 8;
-  if (column >= out.y_cols || token >= out.rows) return;
-  scale_four(out, gate, f);
-  scale_four(out, up, f + 8);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) gate[i] = silu(gate[i]) * up[i];
-  store_four(out, gate, column, token, float4{0, 0, 0, 0});
-}
-
 __device__ inline void load_four(float (&v)[4], const float* from) {
   const float4 four = *reinterpret_cast<const float4*>(from);
   v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
 }
+
+// Bias and scale of four features f … f + 3; f is a multiple of 4.
+struct FourScales {
+  bool biased = false, scaled = false;
+  float bias[4] = {}, scale[4] = {};
+
+  __device__ void load(const GemmOut& out, int f) {
+    biased = out.bias_N, scaled = out.column_scale_N;
+    if (biased) load_four(bias, out.bias_N + f);
+    if (scaled) load_four(scale, out.column_scale_N + f);
+  }
+  __device__ void apply(float (&v)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (biased) v[i] += bias[i];
+      if (scaled) v[i] *= scale[i];
+    }
+  }
+};
+
+// Four columns of y in row after row. What depends on the columns alone is asked once, before the first row.
+template <Epilogue kEpilogue, typename Y>
+struct FourColumns {
+  static constexpr bool kGated = kEpilogue == Epilogue::kSwiglu;
+  FourScales scales, up_scales;
+  Y* first = nullptr;  // of row 0
+  int64_t stride = 0;
+  int count = 0;          // how many of the four exist
+  bool together = false;  // all four, and written at once
+
+  // f: of the first of four features; of gates, where gates and ups stand 8 apart.
+  __device__ FourColumns(const GemmOut& out, int f) {
+    const int column = kGated ? f / 16 * 8 + f % 8 : f, left = out.y_cols - column;
+    count = left < 4 ? left : 4;
+    if (count <= 0) return;
+    scales.load(out, f);
+    if constexpr (kGated) up_scales.load(out, f + 8);
+    first = static_cast<Y*>(out.y) + column;
+    stride = out.y_stride;
+    together = out.vectors && count == 4;
+  }
+  // y as it was, for kAccumulate. WHY apart from the addition: the memory answers while other work is done.
+  __device__ float4 before(int row, int rows) const {
+    if constexpr (kEpilogue == Epilogue::kAccumulate) {
+      if (together && row < rows) return *reinterpret_cast<const float4*>(first + int64_t(row) * stride);
+    }
+    return float4{0, 0, 0, 0};
+  }
+  __device__ void finish(float (&v)[4], int row, int rows, const float4& before) const {
+    if (count <= 0 || row >= rows) return;
+    scales.apply(v);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if constexpr (kEpilogue == Epilogue::kGelu) v[i] = gelu(v[i]);
+      if constexpr (kEpilogue == Epilogue::kRelu) v[i] = v[i] < 0 ? 0 : v[i];
+    }
+    store(v, first + int64_t(row) * stride, before);
+  }
+  __device__ void finish_gated(float (&gate)[4], float (&up)[4], int row, int rows) const {
+    if (count <= 0 || row >= rows) return;
+    scales.apply(gate);
+    up_scales.apply(up);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) gate[i] = silu(gate[i]) * up[i];
+    store(gate, first + int64_t(row) * stride, float4{0, 0, 0, 0});
+  }
+
+ private:
+  __device__ void store(float (&v)[4], Y* y, const float4& before) const {
+    constexpr bool kAdd = kEpilogue == Epilogue::kAccumulate;
+    if (together) {
+      if constexpr (kAdd) {
+        v[0] = before.x + v[0], v[1] = before.y + v[1], v[2] = before.z + v[2], v[3] = before.w + v[3];
+      }
+      if constexpr (sizeof(Y) == 4) {
+        *reinterpret_cast<float4*>(y) = float4{v[0], v[1], v[2], v[3]};
+      } else {
+        *reinterpret_cast<uint2*>(y) = uint2{pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3])};
+      }
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (i >= count) continue;
+      if constexpr (sizeof(Y) == 4) {
+        y[i] = kAdd ? y[i] + v[i] : v[i];
+      } else {
+        y[i] = bf16(pack_bf16(v[i], 0));
+      }
+    }
+  }
+};
 
 constexpr int kWarpFeatures = 16;
 constexpr int kSliceTokens = 32;
@@ -131,54 +135,24 @@ constexpr int slice_floats(int tokens) {
   return (tokens < kSliceTokens ? tokens : kSliceTokens) * kSliceStride;
 }
 
-// The lane's part of a slice, several tokens at once: four features of kTokens / 8 tokens, or, where gate and up stand
-// side by side, four of each of kTokens / 16.
-template <int kTokens>
-struct SliceParts {
-  static constexpr int kPlain = kTokens / 8, kGated = kTokens < 16 ? 1 : kTokens / 16;
-  float4 before[kPlain];
-
-  __device__ void load(const GemmOut& out, int f0, int t0) {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int i = 0; i < kPlain; ++i) before[i] = load_before(out, f0 + lane % 4 * 4, t0 + lane / 4 + 8 * i);
-  }
-  __device__ void finish(const GemmOut& out, const float* slice, int f0, int t0) const {
-    const int lane = threadIdx.x % 32;
-    if (out.epilogue == Epilogue::kSwiglu) {
-      const int f = lane % 2 * 4;
-#pragma unroll
-      for (int i = 0; i < kGated; ++i) {
-        const int t = lane / 2 + 16 * i;
-        float gate[4], up[4];
-        if (t >= kTokens) return;
-        load_four(gate, slice + t * kSliceStride + f);
-        load_four(up, slice + t * kSliceStride + 8 + f);
-        finish_four_gated(out, gate, up, f0 + f, t0 + t);
-      }
-      return;
-    }
-    const int f = lane % 4 * 4;
-#pragma unroll
-    for (int i = 0; i < kPlain; ++i) {
-      const int t = lane / 4 + 8 * i;
-      float v[4];
-      load_four(v, slice + t * kSliceStride + f);
-      finish_four(out, v, f0 + f, t0 + t, before[i]);
-    }
-  }
-};
-
 // sums as mma.sync and wgmma leave them: with g = lane / 4, t = lane % 4, sums[4 n + i] is feature f0 + g + 8 (i / 2),
 // token t0 + 8 n + 2 t + i % 2. All lanes of the warp call; `slice` is the warp's own.
-template <int kSums>
-__device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums], float* slice, int f0,
+template <Epilogue kEpilogue, typename Y, int kSums>
+__device__ inline void finish_sums(const GemmOut& out, const float (&sums)[kSums], float* slice, int f0,
                                    int t0) {
   constexpr int kTokens = kSums * 2, kSlice = kTokens < kSliceTokens ? kTokens : kSliceTokens;
   static_assert(kTokens % kSlice == 0);
-  const int lane = threadIdx.x % 32;
-  SliceParts<kSlice> parts;
-  parts.load(out, f0, t0);
+  constexpr bool kGated = kEpilogue == Epilogue::kSwiglu;
+  // A lane's part of a slice: four features of every eighth token, or four gates and their ups of every sixteenth.
+  constexpr int kStep = kGated ? 16 : 8, kParts = (kSlice + kStep - 1) / kStep;
+  const int lane = threadIdx.x % 32, f = kGated ? lane % 2 * 4 : lane % 4 * 4,
+            t = kGated ? lane / 2 : lane / 4;
+  const FourColumns<kEpilogue, Y> columns(out, f0 + f);
+  float* to = slice + lane % 4 * 2 * kSliceStride + lane / 4;
+  const float* from = slice + t * kSliceStride + f;
+  float4 before[kParts];
+#pragma unroll
+  for (int i = 0; i < kParts; ++i) before[i] = columns.before(t0 + t + kStep * i, out.rows);
 #pragma unroll
   for (int first = 0; first < kTokens; first += kSlice) {
     if (t0 + first >= out.rows) break;
@@ -186,16 +160,59 @@ __device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums
     for (int n = 0; n < kSlice / 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        slice[(n * 8 + lane % 4 * 2 + (i & 1)) * kSliceStride + lane / 4 + (i >> 1) * 8] =
-            sums[(first / 8 + n) * 4 + i];
+        to[(n * 8 + (i & 1)) * kSliceStride + (i >> 1) * 8] = sums[(first / 8 + n) * 4 + i];
       }
     }
-    SliceParts<kSlice> next;
-    if (first + kSlice < kTokens) next.load(out, f0, t0 + first + kSlice);
     __syncwarp();
-    parts.finish(out, slice, f0, t0 + first);
+#pragma unroll
+    for (int i = 0; i < kParts; ++i) {
+      const int token = t0 + first + t + kStep * i;
+      if (kSlice < kStep && t >= kSlice) continue;
+      // The next slice's: asked for a slice ahead.
+      const float4 next = first + kSlice < kTokens ? columns.before(token + kSlice, out.rows) : float4{};
+      float v[4];
+      load_four(v, from + kStep * i * kSliceStride);
+      if constexpr (kGated) {
+        float up[4];
+        load_four(up, from + kStep * i * kSliceStride + 8);
+        columns.finish_gated(v, up, token, out.rows);
+      } else {
+        columns.finish(v, token, out.rows, before[i]);
+      }
+      before[i] = next;
+    }
     __syncwarp();
-    if (first + kSlice < kTokens) parts = next;
+  }
+}
+
+// WHY the kind of y is asked once and not where it matters: each answer is one straight piece of code. With the
+// questions inside, a tile of 256 tokens jumped through 300 KB of instructions, and waiting for them took a quarter of
+// the kernel's time.
+template <Epilogue kEpilogue, int kSums>
+__device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums], float* slice, int f0,
+                                   int t0) {
+  if (out.y_dtype == DType::kF32) {
+    finish_sums<kEpilogue, float>(out, sums, slice, f0, t0);
+  } else if constexpr (kEpilogue != Epilogue::kAccumulate) {  // that is F32
+    finish_sums<kEpilogue, bf16>(out, sums, slice, f0, t0);
+  }
+}
+
+// The same where the kernel was not built for one epilogue.
+template <int kSums>
+__device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums], float* slice, int f0,
+                                   int t0) {
+  switch (out.epilogue) {
+    case Epilogue::kStore:
+      return finish_warp<Epilogue::kStore>(out, sums, slice, f0, t0);
+    case Epilogue::kAccumulate:
+      return finish_warp<Epilogue::kAccumulate>(out, sums, slice, f0, t0);
+    case Epilogue::kGelu:
+      return finish_warp<Epilogue::kGelu>(out, sums, slice, f0, t0);
+    case Epilogue::kRelu:
+      return finish_warp<Epilogue::kRelu>(out, sums, slice, f0, t0);
+    case Epilogue::kSwiglu:
+      return finish_warp<Epilogue::kSwiglu>(out, sums, slice, f0, t0);
   }
 }
 

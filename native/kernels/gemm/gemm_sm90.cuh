@@ -56,7 +56,7 @@ struct WgmmaShape {
   };
 };
 
-template <typename Shape>
+template <typename Shape, Epilogue kEpilogue>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     gemm_wgmma(const __grid_constant__ TensorMap map_w, const __grid_constant__ TensorMap map_x,
                TileGrid grid, GemmOut out) {
@@ -104,8 +104,8 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
       }
       wgmma_wait<0>();
       if (thread % 32 == 0) barrier_arrive(&tile.barriers.empty[before]);
-      finish_warp(out, sums, tile.slices[warp], place.feature * Shape::kFeatures + warp * 16,
-                  place.token * Shape::kTokens);
+      finish_warp<kEpilogue>(out, sums, tile.slices[warp], place.feature * Shape::kFeatures + warp * 16,
+                             place.token * Shape::kTokens);
     }
   }
 #endif

@@ -33,6 +33,7 @@ enum class Bug {
   kStoreNoFence,  // ordinary stores, then a tile store, without proxy_fence
   kStoreReused,   // a tile store's shared memory is written before it was read
   kOddColumn,     // a box that begins at no multiple of 16 bytes
+  kStoreBefore,   // a stored box that begins before the matrix
   kStoreNoWait,   // a thread ends while its tile store reads shared memory
   // blocks
   kTwoWriters,  // two blocks write one word

@@ -42,7 +42,7 @@ __global__ void product_and_stores(const bf16* w, const bf16* x, float* y,
     if (kBug != Bug::kStoreNoFence) proxy_fence();
     __syncthreads();
     if (thread == 0) {
-      tile_store(&to, kBug == Bug::kOddColumn ? 4 : 0, c * 64, out);
+      tile_store(&to, kBug == Bug::kOddColumn ? 4 : kBug == Bug::kStoreBefore ? -8 : 0, c * 64, out);
       tile_store_commit();
     }
   }
@@ -98,6 +98,8 @@ bool proxies(Bug bug) {
       return run<Bug::kStoreNoFence>();
     case Bug::kStoreReused:
       return run<Bug::kStoreReused>();
+    case Bug::kStoreBefore:
+      return run<Bug::kStoreBefore>();
     case Bug::kOddColumn:
       return run<Bug::kOddColumn>();
     case Bug::kStoreNoWait:

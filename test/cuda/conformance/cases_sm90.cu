@@ -6,7 +6,7 @@ namespace mmprm::conformance {
 constexpr int kRows = 24, kRowWords = 48, kBoxRows = 16;
 
 // The box's upper left corner for a problem, in units of 4 bytes and rows: inside, across each edge, outside. WHY multiples
-// of 16 bytes: a card calls any other column an illegal instruction.
+// of 16 bytes: a card calls any other column an illegal instruction; and a store that begins before the matrix.
 __device__ inline int corner_inner(int problem) { return problem * 7 % 20 * 4 - 32; }
 __device__ inline int corner_outer(int problem) { return problem * kRows + problem % 9 - 4; }
 
@@ -74,7 +74,7 @@ __global__ void boxes(const __grid_constant__ TensorMap from, const __grid_const
   proxy_fence();
   __syncwarp();
   if (lane == 0) {
-    tile_store(&to, inner, outer, tile.box);
+    tile_store(&to, inner < 0 ? 0 : inner, outer < 0 ? 0 : outer, tile.box);
     tile_store_commit();
     tile_store_wait_read<0>();
     tile_store_wait<0>();

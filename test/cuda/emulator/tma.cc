@@ -141,6 +141,7 @@ void write_box(TileStore& op) {
 
 void tile_store(const TensorMap* map, int inner, int outer, const void* from) {
   check_box("TMA store", *map, inner, from);
+  if (inner < 0 || outer < 0) fail("TMA store: the box begins before the matrix");  // an illegal instruction
   Quiet quiet;
   auto op = std::make_shared<TileStore>();
   op->map = *map;
