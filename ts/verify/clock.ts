@@ -1,4 +1,4 @@
-/** Times of the day. 2:10 and 1:05 are equal ratios, but different times. */
+/** Times of the day and dates. 2:10 and 1:05 are equal ratios, but different times; 2024-05-01 is no difference. */
 
 interface Time {
   hours: number
@@ -48,4 +48,14 @@ export function sameTime(a: Time, b: Time): boolean {
   if (a.minutes !== b.minutes || a.seconds !== b.seconds) return false
   const isKnown = (t: Time) => t.half !== undefined || t.hours > 12
   return isKnown(a) === isKnown(b) ? hourOfDay(a) === hourOfDay(b) : hourOfDay(a) % 12 === hourOfDay(b) % 12
+}
+
+const DATE = /^([12]\d{3})(?:([-/.])(\d{1,2})\2(\d{1,2})|年(\d{1,2})月(\d{1,2})[日号])$/
+
+/** A day, year first, in one spelling; undefined where the text is none. */
+export function readDate(text: string): string | undefined {
+  const found = DATE.exec(text.replace(/[$\s]|\\(?:text|mathrm)|[{}]/g, ''))
+  if (!found) return undefined
+  const [month, day] = [Number(found[3] ?? found[5]), Number(found[4] ?? found[6])]
+  return month >= 1 && month <= 12 && day >= 1 && day <= 31 ? `${found[1]}-${month}-${day}` : undefined
 }

@@ -1,6 +1,7 @@
 /** Equality of two parsed answers. `gold` and `pred` are not interchangeable: see relations, sets and per cent. */
-import { isInequality, type RealSet, realSetOf, sameRealSet } from './intervals.ts'
+import { sameIntervals } from './intervals.ts'
 import { columnOf, radians, rowsOf, withDeterminants } from './matrices.ts'
+import { isInequality, type RealSet, realSetOf } from './real-sets.ts'
 import { compareAssignments, compareRelations, isAssignmentList } from './relations.ts'
 import { isWholeNumber, sameExpression } from './same.ts'
 import { difference, type Node, negative, number, operation, renamed, replaced, some, symbolsOf } from './tree.ts'
@@ -67,7 +68,7 @@ export function compareValues(gold: Value, pred: Value, o: CompareOptions): Meth
   if (gold.kind === 'tuple' && pred.kind === 'tuple') return compareTuples(gold, pred, o)
   if (gold.kind === 'list' && pred.kind === 'list' && isSet(gold) && isSet(pred)) {
     const [g, p] = [realSetOf(gold), realSetOf(pred)]
-    if (g && p) return sameName(g, p, o) && sameRealSet(g, p, o.precision) ? 'interval' : null
+    if (g && p) return sameName(g, p, o) && sameIntervals(g.intervals, p.intervals, o.precision) ? 'interval' : null
   }
   return compareMatrices(gold, pred, o) ?? compareLists(gold, pred, o) ?? compareSets(gold, pred, o)
 }
@@ -113,15 +114,15 @@ function hasOtherKind(gold: Expression, pred: Expression, g: Node, p: Node): boo
 const isMatrix = (n: Node) => n.op === 'matrix'
 const isUnitVector = (n: Node) => n.op === 'symbol' && n.name.startsWith('\\unit-')
 const isDegrees = (n: Node) => n.op === 'degrees'
-const isPi = (n: Node) => n.op === 'constant' && n.name === 'pi'
+const isRadians = (n: Node) => 'name' in n && /^(?:pi|arc(?:sin|cos|tan|cot))$/.test(n.name)
 
 function sameSize(gold: Expression, pred: Expression, g: Node, p: Node, o: CompareOptions): boolean {
   const same = (a: Node, b: Node) => sameExpression(a, b, o.precision)
   // 35 % may be given as 35 or as 0.35; 35 as 35 % is wrong.
   if (gold.isPercent && !pred.isPercent) return same(g, p) || same(operation('multiply', [number(100), g]), p)
   if (same(g, p)) return true
-  // 60° is π/3.
-  if (some(g, isDegrees) !== some(p, isDegrees) && (some(g, isPi) || some(p, isPi))) return same(radians(g), radians(p))
+  // 60° is π/3 and arccos ½.
+  if (some(g, isDegrees) !== some(p, isDegrees) && (some(g, isRadians) || some(p, isRadians))) return same(radians(g), radians(p))
   if (o.parameter !== undefined && sameUpToShift(g, p, o.parameter)) return true
   return !o.strict && same(g, renamedByPlace(p, g))
 }
@@ -238,9 +239,11 @@ export function compareSets(gold: Value, pred: Value, o: CompareOptions): Method
   if (gold.kind === 'named-set' && pred.kind === 'named-set') return gold.name === pred.name ? 'interval' : null
   const isRelation = (v: Value) => v.kind === 'relation' || (v.kind === 'list' && !v.isBraced)
   if (!o.allowSetRelation && isRelation(pred) && !isRelation(gold)) return null
-  const [g, p] = [realSetOf(gold), realSetOf(pred)]
-  if (!g || !p || !sameName(g, p, o)) return null
-  return sameRealSet(g, p, o.precision) ? 'interval' : null
+  // WHY one after the other: what is no set at all is different from an inequality that is not solved.
+  const p = realSetOf(pred)
+  const g = p && realSetOf(gold)
+  if (!g || !sameName(g, p, o)) return null
+  return sameIntervals(g.intervals, p.intervals, o.precision) ? 'interval' : null
 }
 
 const sameName = (a: RealSet, b: RealSet, o: CompareOptions) =>

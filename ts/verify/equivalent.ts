@@ -3,7 +3,7 @@
  * answers. Verdicts are exact where both sides are; what is too long, too deep or too large gets none.
  */
 import { UNDECIDED } from '../contracts/verifier.ts'
-import { readTime, sameTime } from './clock.ts'
+import { readDate, readTime, sameTime } from './clock.ts'
 import { type CompareOptions, compareAnswers, type Method } from './compare.ts'
 import { conclusionOf, type ExtractKind, extractCandidates, readMarked } from './extract.ts'
 import { asSet, type Choice, readChoice, readCircled, smallChoice } from './letters.ts'
@@ -96,6 +96,8 @@ function sameText(gold: string, pred: string, o: CompareOptions): Found | null {
     throw new Undecided(`the answer has more than ${MAX_ANSWER} characters`)
   const times = [readTime(gold), readTime(pred)]
   if (times[0] && times[1]) return sameTime(times[0], times[1]) ? 'time' : null
+  const dates = [readDate(gold), readDate(pred)]
+  if (dates[0] ?? dates[1]) return dates[0] === dates[1] ? 'time' : null
   const circled = [readCircled(gold), readCircled(pred)]
   if (circled[0] && circled[1]) return circled[0] === circled[1] ? 'choice' : null
   const ordinals = [readOrdinal(gold), readOrdinal(pred)]
@@ -168,6 +170,7 @@ function answerOf(text: string, groupDigits: boolean): Answer {
   const lines = text.trim().split(/\n+/)
   const plain = text
     .replace(DECLARATION, ', ')
+    .replace(/^\s*DNE\.?\s*$/, 'does not exist')
     .replace(/^\s*(?:negative|minus)\s+(?=[\d.])/i, '-')
     .replace(/(?<=\d)\s*\(([a-zA-Z²³/^ ]{1,20})\)\s*$/, ' $1')
     .replace(/^\s*<([^<>=]+,[^<>=]+)>\s*$/, '⟨$1⟩')

@@ -45,6 +45,12 @@ export class Parser extends Terms {
     if (t.kind === 'letter') return this.symbol(t.text)
     if (t.kind === 'word') return this.letters(t)
     if (t.kind === 'command') return this.command(t.text)
+    const isEmpty = t.kind === 'sign' && t.text === '{' && this.take('}')
+    if (isEmpty && (this.is('_') || this.is('^'))) return this.countAfter()
+    if (t.kind === 'sign' && (t.text === '_' || t.text === '^')) {
+      this.at--
+      return this.countAfter()
+    }
     const close = { '(': ')', '[': ']', '{': '}' }[t.text]
     if (close && t.kind === 'sign') return this.group(close)
     if (t.text === '|' && t.kind === 'sign') return this.absolute()
@@ -108,6 +114,17 @@ export class Parser extends Terms {
     }
     this.at = start
     return undefined
+  }
+
+  /** {}_8C_3, ^8P_3 */
+  protected countAfter(): Node {
+    const total = this.script()
+    const letter = this.peek()?.text ?? ''
+    if (!total || !/^[CPA]$/.test(letter)) throw new NotAnExpression('C, P or A expected')
+    this.at++
+    const chosen = this.script()
+    if (!chosen) throw new NotAnExpression('a number below expected')
+    return call(letter === 'C' ? 'binomial' : 'permutations', total.node, chosen.node)
   }
 
   protected script(): { sign: string; node: Node } | undefined {

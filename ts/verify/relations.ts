@@ -1,6 +1,6 @@
 /** Equations, inequalities, and names that are given a value. */
 import { type CompareOptions, compareSets, compareValues, type Method, type Of, sameMultiset, sameSequence } from './compare.ts'
-import { isInequality, isUnknown } from './intervals.ts'
+import { isInequality, isUnknown } from './real-sets.ts'
 import { type Equation, proportion, sameEquation, sameExpression } from './same.ts'
 import { call, symbolsOf } from './tree.ts'
 import type { Value } from './value.ts'

@@ -167,6 +167,7 @@ function toRational(x: Real): Rational | undefined {
 
 /** -1, 0 or 1 as a number without unknowns is below, equal to or above another; undefined where they have no order. */
 export function order(a: Node, b: Node): -1 | 0 | 1 | undefined {
+  if (a.op === 'number' && b.op === 'number') return compare(a.value, b.value)
   const [x, y] = [isInfinite(a), isInfinite(b)]
   if (x !== 0 || y !== 0) return x === y ? 0 : x < y ? -1 : 1
   if (symbolsOf(a).size + symbolsOf(b).size > 0) return undefined

@@ -32,7 +32,7 @@ export const SIGNS: Record<string, string> = {
   smallsetminus: '∖', pm: '±', mp: '∓', ldots: '…', dots: '…', cdots: '…', dotsc: '…', approx: '≈', simeq: '≈', doteq: '≈',
   equiv: '≡', parallel: '∥', perp: '⊥', cong: '≅', sim: '∼', lvert: '|', rvert: '|', vert: '|', mid: '|', Vert: '‖', lVert: '‖',
   rVert: '‖', langle: '⟨', rangle: '⟩', lbrace: '\\{', rbrace: '\\}', lbrack: '[', rbrack: ']', colon: ':', degree: '°',
-  prime: '′', to: '→', rightarrow: '→', Rightarrow: '→', implies: '→', mapsto: '→', wedge: 'and', land: 'and', lor: 'or', vee: 'or',
+  prime: '′', to: '→', rightarrow: '→', Rightarrow: '→', implies: '→', mapsto: '→', wedge: '∧', land: '∧', lor: '∨', vee: '∨',
   ratio: ':', slash: '/', lparen: '(', rparen: ')', subset: '⊂', subseteq: '⊂', bmod: 'mod', mod: 'mod', pmod: 'mod',
 } // biome-ignore format: a table
 
@@ -42,7 +42,7 @@ export const CHARACTERS: Record<string, string> = {
   '∖': '∖', '±': '±', '∓': '∓', '…': '…', '≈': '≈', '∥': '∥', '⊥': '⊥', '≅': '≅', '∽': '∼', '∼': '∼', '～': '∼', '∣': '|',
   '‖': '‖', '⟨': '⟨', '⟩': '⟩', '〈': '⟨', '〉': '⟩', '∶': ':', '°': '°', 'º': '°', '˚': '°', '′': '′', '’': '′', "'": '′', '″': '″',
   '”': '″', '，': ',', '、': ',', '；': ';', '：': ':', '。': '.', '．': '.', '（': '(', '）': ')', '【': '[', '】': ']', '→': '→',
-  '⇒': '→', '∧': 'and', '∨': 'or', '∉': '∉', '≡': '≡', '∘': '∘', '＝': '=', '＋': '+', '－': '-', '％': '%', '⊂': '⊂', '﹣': '-',
+  '⇒': '→', '∧': '∧', '∨': '∨', '∉': '∉', '≡': '≡', '∘': '∘', '＝': '=', '＋': '+', '－': '-', '％': '%', '⊂': '⊂', '﹣': '-',
 } // biome-ignore format: a table
 
 /** Characters that are a command of LaTeX. */

@@ -140,9 +140,17 @@ function splitWords(text: string): string[] {
   })
 }
 
+/** \frac{km}{h} is km/h. */
+function withSlash(tokens: readonly Token[]): readonly Token[] {
+  const [first] = tokens
+  const at = tokens.findIndex((t, i) => t.text === '}' && tokens[i + 1]?.text === '{')
+  if (first?.kind !== 'command' || first.text !== 'frac' || at < 0) return tokens
+  return [...tokens.slice(2, at), { ...first, kind: 'sign', text: '/' }, ...tokens.slice(at + 2, -1)]
+}
+
 /** m/s, kg·m^2, square centimeters, km per hour, m s^{-1}: all of the tokens, or undefined. */
 export function parseUnit(tokens: readonly Token[]): Unit | undefined {
-  const words = pieces(tokens)
+  const words = pieces(withSlash(tokens))
   if (!words || words.length === 0) return undefined
   let factor = ONE
   const dimensions = new Map<string, number>()

@@ -55,10 +55,17 @@ export function parseAnswer(text: string, options: TokenizeOptions): Answer {
   const parameters = new Set<string>()
   // WHY first: one hundred and five is no list.
   const numeral = readNumeral(text)
-  const tokens = tokenize(numeral ?? text, options)
+  const tokens = joined(tokenize(numeral ?? text, options))
   if (!isBalanced(tokens)) return { value: { kind: 'words', text }, parameters }
   const value = new AnswerParser(text, parameters).list(stripEnds(tokens))
   return { value, parameters }
+}
+
+/** x < 1 ∨ x > 2 is two conditions; p ∨ q is a formula of logic and stays one. */
+function joined(tokens: readonly Token[]): readonly Token[] {
+  if (!tokens.some((t) => t.kind === 'sign' && RELATIONS.has(t.text))) return tokens
+  const words: Record<string, string> = { '∧': 'and', '∨': 'or' }
+  return tokens.map((t) => (t.kind === 'sign' && Object.hasOwn(words, t.text) ? { ...t, text: words[t.text] as string } : t))
 }
 
 const isSign = (t: Token | undefined, ...texts: string[]): boolean => t?.kind === 'sign' && texts.includes(t.text)
@@ -270,10 +277,10 @@ class AnswerParser {
   }
 
   #braced(inner: readonly Token[]): Value {
-    const { parts, found } = splitAt(inner, ['|', ':'])
-    if (found.length === 1 && parts[0]?.some((t) => t.kind === 'letter')) {
+    const parts = builderParts(inner)
+    if (parts) {
       const head = this.item(parts[0])
-      const condition = this.list(parts[1] as Token[])
+      const condition = this.list(parts[1])
       // {x ∈ A | x > 0}: both hold.
       if (head.kind !== 'relation') return { kind: 'builder', condition }
       const isReal = head.sides[1]?.kind === 'named-set' && head.sides[1].name === 'R'
@@ -322,8 +329,17 @@ class AnswerParser {
   }
 }
 
+/** What stands on both sides of the bar or colon of {x | |x| > 1}; a bar of an absolute value is none. */
+function builderParts(inner: readonly Token[]): [readonly Token[], readonly Token[]] | undefined {
+  const colons = splitAt(inner, [':']).parts
+  const head = colons.length === 2 ? (colons[0] as Token[]) : (splitAt(inner, ['|']).parts[0] as Token[])
+  if (head.length === inner.length || !head.some((t) => t.kind === 'letter')) return undefined
+  return [head, inner.slice(head.length + 1)]
+}
+
 const EVERYTHING = /^(?:the )?(?:set of )?(?:all|any|every) reals?(?: numbers?| values?)?(?: of \w)?$|^[全任一]\S{0,2}实数$/i
-const NOTHING = /^(?:the )?(?:empty set|null set)$|^空集$/i
+const NOTHING =
+  /^(?:the )?(?:empty set|null set)$|^(?:there (?:is|are) )?no (?:real )?solutions?$|^空集$|^(?:方程)?无(?:实数)?解$/i
 
 const isBracket = (t: Token | undefined): boolean => t?.kind === 'sign' && OPEN.has(t.text)
 

@@ -19,6 +19,7 @@ const SYNONYMS: Record<string, string> = {
   长方形: '矩形',
   正六面体: '正方体',
   立方体: '正方体',
+  dne: 'doesnotexist',
 }
 
 const ROMAN: Record<string, number> = { i: 1, ii: 2, iii: 3, iv: 4, v: 5, vi: 6, vii: 7, viii: 8, ix: 9, x: 10 }

@@ -21,6 +21,8 @@ const LARGE = [
   '\\prod_{k=1}^{2000}k!', 'e^{e^{e^{e^{e}}}}', '\\sin(10^{100000})', '\\gcd(10^{4000}+1,10^{3999}+7)', '9'.repeat(3900),
   '\\sqrt{'.repeat(50), `\\sqrt{${'9'.repeat(3000)}}`, `0.(${'3'.repeat(3000)})`, '(1+\\sqrt2)^{1999}', '\\sum_{i=1}^{2000}\\sum_{j=1}^{2000}ij',
   '\\sum_{i=1}^{2000}\\sqrt{i}', `${'12345678901'.repeat(30)}!`, 'x+'.repeat(1900), 'x='.repeat(1900), `${'a'.repeat(5000)}`,
+  `${Array.from({ length: 200 }, (_, i) => `(x-${i})`).join('')}>0`, `${Array.from({ length: 40 }, (_, i) => `|x-${i}|`).join('+')}<7`,
+  `x^4-${'9'.repeat(3000)}>0`, 'x^{10^{10}}>1', `${'\\frac{1}{'.repeat(15)}x${'}'.repeat(15)}>0`,
 ] // biome-ignore format: a table
 
 test('answers that are too large, too deep or too long', () => {
