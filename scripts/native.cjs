@@ -7,8 +7,8 @@
 //   node scripts/native.cjs tests                 native_test, native_bench and fuzzers, into build/tests
 //   … tests --sanitize=address,undefined          the same with sanitizers, into build/tests-address-undefined
 //   node scripts/native.cjs cuda [--sanitize=…]   of these, what tests CUDA code on the emulated device
-//   … build --sanitize=address                    the addon so, into build/addon-address/build/Release:
-//                                                 MM_PRM_PREBUILD=$PWD/build/addon-address makes it the one loaded
+//   … build --sanitize=address,undefined          the addon from the same tree, into its build/Release:
+//                                                 MM_PRM_PREBUILD=$PWD/build/tests-address-undefined loads it
 //   node scripts/native.cjs --list-inputs         every native source, for binding.gyp
 'use strict'
 const { spawnSync } = require('node:child_process')
@@ -114,17 +114,18 @@ function build(target) {
 }
 
 /**
- * Trees of their own: the tests, or the addon. Node is not built with sanitizers, so who loads such an addon preloads
- * their runtime (LD_PRELOAD of what `g++ -print-file-name=libasan.so` says).
+ * A tree for each set of sanitizers, shared by tests and addon as the plain one is. Node is not built with sanitizers, so
+ * who loads such an addon preloads their runtime (LD_PRELOAD of what `g++ -print-file-name=libasan.so` says).
  */
 function buildSanitized(sanitizers) {
-  const isAddon = argv[0] === 'build'
-  const name = `${isAddon ? 'addon' : 'tests'}-${sanitizers.replace(',', '-')}`
-  const work = path.resolve(root, option('--dir') ?? path.join('build', name))
+  const target = { build: 'mm_prm', cuda: 'cuda_tests' }[argv[0]] ?? 'native_tests'
+  const work = path.resolve(root, option('--dir') ?? path.join('build', `tests-${sanitizers.replace(',', '-')}`))
   const definitions = { MMPRM_SANITIZE: sanitizers, CMAKE_BUILD_TYPE: 'RelWithDebInfo' }
-  if (!isAddon) return cmake(work, argv[0] === 'cuda' ? 'cuda_tests' : 'native_tests', definitions)
-  const product = path.join(work, 'build/Release')
-  cmake(work, 'mm_prm', { ...definitions, CMAKE_JS_INC: addonHeaders(), CMAKE_LIBRARY_OUTPUT_DIRECTORY: product })
+  if (target === 'mm_prm') {
+    definitions.CMAKE_JS_INC = addonHeaders()
+    definitions.CMAKE_LIBRARY_OUTPUT_DIRECTORY = path.join(work, 'build/Release')
+  }
+  cmake(work, target, definitions)
 }
 
 const sanitizers = option('--sanitize')
