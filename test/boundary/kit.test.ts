@@ -167,7 +167,7 @@ test('unknown options are told with the right ones', async () => {
     [() => openPolicy({ server: 'http://127.0.0.1:1/v1', model: 'm', apikey: 'k' } as never), /did you mean "apiKey"/],
     [() => openPolicy({ server: 'http://127.0.0.1:1/v1' } as never), /model/],
     [() => openScorer({ model: PRM, scorin: 'x' } as never), /did you mean "scoring"/],
-    [() => openScorer({ server: 'http://127.0.0.1:1/v1', model: 'm' } as never), /unknown option "server"/],
+    [() => openScorer({ server: 'http://127.0.0.1:1/v1', modle: 'm' } as never), /did you mean "model"/],
     [() => openJudge({ server: 'nowhere', model: 'm' }), /baseUrl/],
     [() => openVerifier({ modle: 'm' } as never), /did you mean "model"/],
   ]

@@ -41,7 +41,7 @@ const NATIVE_ONLY_IN: [header: RegExp, files: RegExp, why: string][] = [
 const NATIVE_CASES = /(?:_cases\.cc|\/kernel_case\.h|\/case_data\.h|_case_data\.h|_case\.h)$/
 
 /** Composition roots see every folder; all others see themselves, the contracts and the readers of pictures and rows. */
-const TS_ROOTS = ['cli', 'kit', 'mini', 'index.ts']
+const TS_ROOTS = ['cli', 'kit', 'mini', 'serve', 'index.ts']
 const TS_SHARED = ['contracts', 'images', 'rows']
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')

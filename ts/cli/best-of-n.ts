@@ -25,7 +25,7 @@ Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
 
   --problems FILE          .json, .jsonl, .csv or .parquet
   --out DIR                run directory
-  --prm DIR                checkpoint of the process reward model
+  --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   -n N                     solutions per problem (default ${DEFAULT_N})
   --aggregate NAME         what chooses (default ${DEFAULT_AGGREGATION}); the table shows all

@@ -15,11 +15,12 @@ import {
   toCsv,
   toMarkdown,
 } from '../eval/index.ts'
-import { type OpenedScorer, openScorer } from '../kit/index.ts'
+import type { OpenedScorer } from '../kit/index.ts'
 import { page, tableHtml } from '../report/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { ENGINE_OPTIONS, engineUsage, readEngineOptions, shown } from './engine-options.ts'
+import { ENGINE_OPTIONS, engineUsage, readEngineOptions } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
+import { openScorer } from './policy-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -31,7 +32,8 @@ scores are kept as they come; --resume goes on after an interruption. Exit code 
 
   --task NAMES             one or several, with commas
   --data DIR               the set's folder, or a parent of several
-  --prm DIR                checkpoint of the process reward model
+  --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
+  --api-key-file FILE      for that server
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   --out DIR                results
   --limit N                the first N rows of each file; without it a set must be whole
@@ -50,6 +52,7 @@ const OPTIONS = {
   seed: { type: 'string' },
   resume: { type: 'boolean' },
   json: { type: 'boolean' },
+  'api-key-file': { type: 'string' },
   ...ENGINE_OPTIONS,
 } as const
 
@@ -113,8 +116,8 @@ async function run(argv: readonly string[]): Promise<number> {
   const out = required(values.out, 'out')
   const limit = positiveInteger(values.limit, 'limit')
   const model = required(values.prm, 'prm')
-  const { scoring, seed = '0', resume = false } = values
-  const engine = readEngineOptions(values)
+  const { seed = '0', resume = false } = values
+  readEngineOptions(values) // a bad option shows before files are read
   // Files are read whole before the model opens: what is wrong with them costs no wait.
   const sets = await Promise.all(
     tasks.map(async (task) => ({
@@ -123,7 +126,7 @@ async function run(argv: readonly string[]): Promise<number> {
     })),
   )
   makeFolder(out)
-  await using scorer = await shown((onProgress) => openScorer({ model, ...engine, ...(scoring && { scoring }), onProgress }))
+  await using scorer = await openScorer(model, values)
   const evaluated = await interruptible((signal) => evaluate(sets, { scorer, out, resume, seed }, signal))
   if (!evaluated) return sayStopped()
   const { results, costs } = evaluated

@@ -33,6 +33,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   eval: { summary: 'public benchmarks from files on disk', load: async () => (await import('./eval.ts')).command },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
   train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
+  serve: {
+    summary: 'answer clients of OpenAI’s interface, and score steps',
+    load: async () => (await import('./serve.ts')).command,
+  },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
   doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },
 }

@@ -55,13 +55,17 @@ export function readApiKey(path: string | undefined): { apiKey?: string } {
   }
 }
 
+const isUrl = (text: string | undefined) => /^https?:\/\//i.test(text ?? '')
+
 /** An option that belongs to the other kind of policy; what a judge or a scorer needs is theirs. */
 function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void {
-  const opensFolder = values.scorer !== undefined || (values['judge-model'] !== undefined && !values['judge-endpoint'])
+  const opensFolder =
+    (values.scorer !== undefined && !isUrl(values.scorer)) || (values['judge-model'] !== undefined && !values['judge-endpoint'])
   const foreign =
     kind === 'native'
       ? (['endpoint', 'api-key-file', 'concurrency', 'timeout', 'samples-per-request'] as const).find(
-          (name) => values[name] !== undefined && !(name === 'api-key-file' && values['judge-endpoint']),
+          (name) =>
+            values[name] !== undefined && !(name === 'api-key-file' && (values['judge-endpoint'] || isUrl(values.scorer))),
         )
       : opensFolder
         ? undefined
@@ -95,9 +99,18 @@ export function openPolicy(values: PolicyValues & Others): Promise<OpenedPolicy>
   return shown((onProgress) => openKitPolicy(kind === 'openai' ? options : { ...options, onProgress }))
 }
 
-/** A process reward model as the scorer of a search. @throws EngineError as `kit.openScorer`, which --scoring may help */
-export async function openScorer(model: string, values: EngineValues & { scoring?: string | undefined }): Promise<OpenedScorer> {
+type ScorerValues = EngineValues & { scoring?: string | undefined; 'api-key-file'?: string | undefined }
+
+/**
+ * A process reward model as the scorer of a search: a folder, or the URL of a server that has one.
+ * @throws EngineError as `kit.openScorer`, which --scoring may help
+ */
+export async function openScorer(model: string, values: ScorerValues): Promise<OpenedScorer> {
   const { scoring } = values
+  if (isUrl(model)) {
+    if (scoring !== undefined) throw new UsageError('--scoring is for a folder: a server knows its own')
+    return openKitScorer({ server: model, ...readApiKey(values['api-key-file']) })
+  }
   const options = { model, ...readEngineOptions(values), ...(scoring !== undefined && { scoring }) }
   try {
     return await shown((onProgress) => openKitScorer({ ...options, onProgress }))

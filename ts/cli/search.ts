@@ -37,7 +37,7 @@ with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some
   --num-rollouts K         omega: per node (default 16)      --max-searches N   (default 200)
   --c-puct C  (0.125)   --alpha A  (0.5)   --beta B  (0.9)   --length-scale L  (2000)
   --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4
-  --scorer DIR             checkpoint of a process reward model (beam needs one)
+  --scorer DIR|URL         process reward model: a checkpoint, or a server that has one (beam needs one)
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
 ${JUDGE_USAGE}
 ${POLICY_USAGE}

@@ -25,12 +25,20 @@ export interface Completion {
   /** How the text reads as a solution in blocks: only a `complete` one can be right or wrong. */
   outcome: Outcome
   finish: Finish
+  /** Of the prompt, the image's included. */
+  promptTokens: number
   /** One per token, when asked for. */
   logprobs?: number[]
 }
 
 /** Reads a finished sample. What the engine wrote beyond a stop text, before it learned of it, is cut off. */
-export function toCompletion(tokenizer: Tokenizer, rules: StopRules, native: NativeSample, sample: number): Completion {
+export function toCompletion(
+  tokenizer: Tokenizer,
+  rules: StopRules,
+  native: NativeSample,
+  sample: number,
+  promptTokens: number,
+): Completion {
   const reader = new StopText(tokenizer, rules)
   // A stop id ends the sample and is no part of its text.
   const numTextTokens = native.tokens.length - (native.finish === 'stop' ? 1 : 0)
@@ -50,6 +58,7 @@ export function toCompletion(tokenizer: Tokenizer, rules: StopRules, native: Nat
     tokens: [...native.tokens.subarray(0, numTokens)],
     ...readRollout(reader.text, { truncated: finish === 'length', maxSteps: rules.maxSteps }),
     finish,
+    promptTokens,
     ...(native.logprobs.length > 0 && { logprobs: [...native.logprobs.subarray(0, numTokens)] }),
   }
 }

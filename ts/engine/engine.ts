@@ -173,6 +173,24 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
+   * A prompt as it stands, its step markers in it, as clients of other servers send it: read at every marker.
+   * @throws EngineError INVALID_ARGUMENT (no marker, too many positions), UNSUPPORTED_MODEL, CLOSED, ABORTED
+   */
+  scoreMarked(request: { text: string; signal?: AbortSignal | undefined }): Promise<ScoredSteps & { numTokens: number }> {
+    return this.#scorer.scoreMarked(request)
+  }
+
+  /** The text of the marker that stands behind each step in `scoreMarked`. @throws EngineError UNSUPPORTED_MODEL */
+  stepMarker(): string {
+    return this.#scorer.markerText()
+  }
+
+  /** What the checkpoint records as the score below which a step is taken for wrong. */
+  stepThreshold(): number | undefined {
+    return this.#folder.recorded?.threshold
+  }
+
+  /**
    * n samples of one prompt. A sample depends on the prompt, the sampling, the seed and its index alone: not on n,
    * on what else runs, or on what is cached. Beginnings that earlier calls have computed are found and reused.
    * @throws EngineError INVALID_ARGUMENT (bad options, too many positions, n beyond what the cache holds), CLOSED, ABORTED

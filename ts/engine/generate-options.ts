@@ -9,7 +9,7 @@ export const MAX_SAMPLES = 65_536
 
 const message = z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })
 
-const samplingSchema = z.strictObject({
+export const samplingSchema = z.strictObject({
   /** 0: greedy. */
   temperature: z.number().min(0).optional(),
   /** 0: off. */

@@ -132,7 +132,10 @@ export class Generator {
   }
 
   #completions({ rules, request }: Started, result: Awaited<NativeGenerateJob['promise']>): Completion[] {
-    return result.samples.map((sample, i) => toCompletion(this.#engine.tokenizer, rules, sample, request.firstSample + i))
+    const { tokenizer } = this.#engine
+    return result.samples.map((sample, i) =>
+      toCompletion(tokenizer, rules, sample, request.firstSample + i, result.numPromptTokens),
+    )
   }
 }
 

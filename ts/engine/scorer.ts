@@ -72,6 +72,52 @@ export class Scorer {
     }
   }
 
+  /**
+   * A prompt as it stands, with the family's own marker behind each step: read at every marker. Names of special tokens in
+   * `text` are these tokens.
+   */
+  async scoreMarked({
+    text,
+    signal,
+  }: {
+    text: string
+    signal?: AbortSignal | undefined
+  }): Promise<ScoredSteps & { numTokens: number }> {
+    const { slots, native, info, tokenizer } = this.#engine
+    const { maxPositions } = info.decoder
+    const release = await slots.take(signal)
+    try {
+      native()
+      const { id: marker, reward } = this.#marker()
+      checkTextLength([text], maxPositions, 'engine.scoreMarked')
+      await breathe(signal)
+      const own = tokenizer.encode(text)
+      // A text that came out of a chat template may begin with the prefix already.
+      const isWhole = tokenizer.prefixIds.every((id, i) => own[i] === id)
+      const ids = isWhole ? own : [...tokenizer.prefixIds, ...own]
+      const markers = ids.flatMap((id, i) => (id === marker ? [i] : []))
+      if (markers.length === 0) throw invalidArgument(`engine.scoreMarked: the text has no step marker ${this.markerText()}`)
+      if (ids.length > maxPositions)
+        throw invalidArgument(`engine.scoreMarked: ${ids.length} tokens, the model has ${maxPositions} positions`)
+      const [scored] = await this.#scorePrompts([{ ids, markers, reward }], [], signal)
+      return { ...(scored as ScoredSteps), numTokens: ids.length }
+    } finally {
+      release()
+    }
+  }
+
+  /** What stands behind each step in the prompts of the checkpoint's family. @throws EngineError UNSUPPORTED_MODEL */
+  markerText(): string {
+    return this.#engine.tokenizer.decode([this.#marker().id]).trim()
+  }
+
+  #marker() {
+    const { ids, markers, reward } = this.#engine
+      .family()
+      .prompt(this.#engine.tokenizer, { question: 'q', steps: ['s'], numImageTokens: 0 })
+    return { id: ids[markers[0] as number] as number, reward }
+  }
+
   /** One entry per solution: its scores, or what is wrong with it alone. `name`: what errors call a solution. */
   async #score(r: ParsedRequest, name: (index: number) => string): Promise<(ScoredSteps | EngineError)[]> {
     const { slots, native, family, info, tiles } = this.#engine

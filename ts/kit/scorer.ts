@@ -4,20 +4,33 @@ import type { StepScorer } from '../contracts/scorer.ts'
 import { validate } from '../contracts/validate.ts'
 import { FAMILY_NAMES } from '../engine/families/index.ts'
 import { type OpenOptions, openSchema } from '../engine/options.ts'
+import { type RemoteScorerOptions, remoteScorer } from '../policy/remote-scorer.ts'
 import { nativeScorer } from '../policy/scorer.ts'
-import { type Opened, openFolder } from './opened.ts'
+import { type Opened, opened, openFolder } from './opened.ts'
+import { isServer } from './server.ts'
 
-/** A checkpoint folder; `scoring` names its family where its files do not tell. */
-export type ScorerOptions = OpenOptions
+/** The server's URL, with or without `/v1`, and the client's other options beside it; its PRM needs no name. */
+type ScoringServer = ({ server: string } & Omit<RemoteScorerOptions, 'baseUrl'>) | { server: RemoteScorerOptions }
+
+/**
+ * A checkpoint folder, where `scoring` names its family if its files do not tell; or a PRM behind `mm-prm serve`, which
+ * gives the same scores under the same name.
+ */
+export type ScorerOptions = OpenOptions | ScoringServer
 
 /** A scorer with its model: to be used as it is, and closed. */
 export interface OpenedScorer extends StepScorer, Opened {}
 
 /**
  * @throws EngineError UNSUPPORTED_MODEL (no PRM, or one that does not tell its family and `scoring` is absent), and all
- *   that `Engine.open` throws
+ *   that `Engine.open` throws;
+ *   of a server POLICY (it does not answer, or has no PRM)
  */
 export async function openScorer(options: ScorerOptions): Promise<OpenedScorer> {
+  if (isServer(options)) {
+    const { server, ...more } = options
+    return opened(await remoteScorer({ ...more, ...(typeof server === 'string' ? { baseUrl: server } : server) }))
+  }
   const folder = validate(openSchema, options, 'kit.openScorer') as OpenOptions
   return openFolder(folder, (engine) => {
     if (engine.info().scoring !== null) return nativeScorer(engine)

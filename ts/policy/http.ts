@@ -1,4 +1,4 @@
-/** One JSON POST: bounded in time and size, strict about UTF-8, abortable. Knows nothing of what is sent. */
+/** One JSON request: bounded in time and size, strict about UTF-8, abortable. Knows nothing of what is sent. */
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 
@@ -18,16 +18,25 @@ export interface PostOptions {
 
 /** Rejects with an Error that says what happened: refused, timed out, cut off, too large, not UTF-8. */
 export function postJson(url: URL, payload: unknown, options: PostOptions): Promise<HttpAnswer> {
+  return exchange(url, 'POST', JSON.stringify(payload), options)
+}
+
+/** Likewise, without a body. */
+export function getJson(url: URL, options: PostOptions): Promise<HttpAnswer> {
+  return exchange(url, 'GET', undefined, options)
+}
+
+function exchange(url: URL, method: string, text: string | undefined, options: PostOptions): Promise<HttpAnswer> {
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest
-  const text = JSON.stringify(payload)
   const timeout = AbortSignal.timeout(options.timeoutMs)
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       reject(timeout.aborted ? new Error(`no complete answer within ${options.timeoutMs / 1000} s`, { cause: error }) : error)
     }
-    const headers = { 'content-type': 'application/json', accept: 'application/json', ...options.headers }
-    const request = send(url, { method: 'POST', headers, signal }, (response) => {
+    const type = text === undefined ? {} : { 'content-type': 'application/json' }
+    const headers = { ...type, accept: 'application/json', ...options.headers }
+    const request = send(url, { method, headers, signal }, (response) => {
       const chunks: Buffer[] = []
       let size = 0
       response.on('error', fail)

@@ -3,22 +3,21 @@
  * limit on requests at once, and an answer that is checked before anyone believes it.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { policyError } from '../contracts/errors.ts'
+import { nestsDeeply } from '../contracts/json-depth.ts'
 import { validate } from '../contracts/validate.ts'
 import { type Access, accessTo } from './access.ts'
 import { Dialect, namedIn, optionsInstead, type Parameters } from './dialect.ts'
 import { type HttpAnswer, postJson } from './http.ts'
+import { RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
 
 const MAX_ANSWER_BYTES = 64 * 2 ** 20
 /** A chat completion nests a handful of levels. */
 const MAX_DEPTH = 64
 /** Of an answer that is none, so much is looked at. */
 const MAX_WORDS = 20_000
-const MAX_BACK_OFF_MS = 60_000
-const RETRIED_STATUS = new Set([408, 409, 425, 429])
 /** With which servers refuse parameters; some answer with 200, or take their own refusal for an accident. */
 const REFUSING_STATUS = new Set([200, 400, 422, 500, 501])
 export const NO_SEED = 'the server takes no seed: the same command will not give the same rollouts again'
@@ -126,19 +125,14 @@ export class ChatClient {
     signal?: AbortSignal,
   ): Promise<ChatAnswer> {
     const { attempts, backOffMs } = this.#options
-    for (let attempt = 1; ; attempt++) {
+    const read = (error: Error) => (error instanceof Fault ? error : { isPassing: true })
+    try {
+      return await retrying({ attempts, backOffMs, signal }, () => this.#adapting({ messages, parameters, signal }), read)
+    } catch (error) {
       throwIfAborted(signal)
-      try {
-        return await this.#adapting({ messages, parameters, signal })
-      } catch (error) {
-        throwIfAborted(signal)
-        const fault = this.#told(error as Error)
-        const where = `${about}: ${this.#access.shown}: ${fault.message}`
-        if (fault instanceof Fault && !fault.isPassing) throw policyError(where, fault)
-        if (attempt === attempts) throw policyError(`${where}, ${attempts} attempts`, fault)
-        const wait = (fault instanceof Fault ? fault.retryAfterMs : undefined) ?? backOffMs * 2 ** (attempt - 1)
-        await sleep(Math.min(wait, MAX_BACK_OFF_MS), undefined, signal && { signal }).catch(() => throwIfAborted(signal))
-      }
+      const fault = this.#told(error as Error)
+      const tried = fault instanceof Fault && !fault.isPassing ? '' : `, ${attempts} attempts`
+      throw policyError(`${about}: ${this.#access.shown}: ${fault.message}${tried}`, fault)
     }
   }
 
@@ -207,7 +201,7 @@ export class ChatClient {
         retryAfterMs: retryAfterMs(headers['retry-after']),
       })
     if (status !== 200) throw fault(`status ${status}`, status >= 500 || RETRIED_STATUS.has(status))
-    if (nestsDeeply(body)) throw fault('the answer is no chat completion but deeply nested', true)
+    if (nestsDeeply(body, MAX_DEPTH)) throw fault('the answer is no chat completion but deeply nested', true)
     let json: unknown
     try {
       json = JSON.parse(body, (_, value) => (typeof value === 'string' ? this.#access.redactAnswer(value) : value))
@@ -225,23 +219,6 @@ export class ChatClient {
   }
 }
 
-/** WHY: JSON.parse takes seconds for megabytes of brackets, and nothing else goes on meanwhile. */
-function nestsDeeply(json: string): boolean {
-  let depth = 0
-  let inString = false
-  for (let i = 0; i < json.length; i++) {
-    const code = json.charCodeAt(i)
-    if (inString) {
-      if (code === 0x5c) i++
-      else if (code === 0x22) inString = false
-    } else if (code === 0x22) inString = true
-    else if (code === 0x5b || code === 0x7b) {
-      if (++depth > MAX_DEPTH) return true
-    } else if (code === 0x5d || code === 0x7d) depth--
-  }
-  return false
-}
-
 function withOptions(fault: Fault, names: readonly string[]): Fault {
   const { status, words, isPassing, retryAfterMs } = fault
   const message = `${fault.message}; a server that takes no ${names.join(' and ')} needs ${optionsInstead(names)}`
@@ -251,11 +228,4 @@ function withOptions(fault: Fault, names: readonly string[]): Fault {
 function excerpt(body: string): string {
   const text = body.trim().replace(/\s+/g, ' ')
   return text === '' ? '' : `: ${text.slice(0, 300)}`
-}
-
-/** Seconds or a date, as HTTP has it. */
-function retryAfterMs(value: string | string[] | undefined): number | undefined {
-  if (typeof value !== 'string') return undefined
-  const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }

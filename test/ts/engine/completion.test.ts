@@ -11,7 +11,7 @@ const TEXT = '<step>one</step><step>two</step><answer>42</answer>'
 
 function sampled(text: string, maxSteps?: number, finish: NativeSample['finish'] = 'length') {
   const native = { tokens: Int32Array.from(Buffer.from(text)), finish, logprobs: new Float32Array() } as NativeSample
-  return toCompletion(tokenizer, { strings: [], maxSteps }, native, 3)
+  return toCompletion(tokenizer, { strings: [], maxSteps }, native, 3, 7)
 }
 
 test('steps end with the answer, as a PRM scores them', () => {

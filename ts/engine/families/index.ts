@@ -15,7 +15,12 @@ export const FAMILY_NAMES = FAMILIES.map((f) => f.name)
 
 /** File in which a checkpoint says how it was trained to be used. */
 export const RECORD_FILE = 'mm-prm.json'
-const recordSchema = z.looseObject({ scoring: z.string().min(1).optional(), template: z.string().min(1).optional() })
+const recordSchema = z.looseObject({
+  scoring: z.string().min(1).optional(),
+  template: z.string().min(1).optional(),
+  /** A step whose score is below it is taken for wrong: fitted on held-out steps. */
+  threshold: z.number().gt(0).lt(1).optional(),
+})
 export type RecordedScoring = z.output<typeof recordSchema>
 
 /** What the folder records about its own scoring; undefined where it records nothing. */

@@ -1,0 +1,17 @@
+/** Pictures in requests: data URIs alone, so that nothing that a client names is ever opened or fetched. */
+import { invalidArgument } from '../contracts/errors.ts'
+
+/** @throws EngineError INVALID_ARGUMENT for a path or URL */
+export function dataUri(image: string): string {
+  if (/^data:/i.test(image)) return image
+  const shown = image.length > 60 ? `${image.slice(0, 60)}…` : image
+  throw invalidArgument(
+    `image ${JSON.stringify(shown)}: must be a data URI (data:image/png;base64,…): this server opens no path and no URL`,
+  )
+}
+
+/** The one picture of those given. @throws EngineError INVALID_ARGUMENT */
+export function onePicture(images: readonly string[]): { image?: string } {
+  if (images.length > 1) throw invalidArgument(`${images.length} pictures were given; the models here see one`)
+  return images[0] === undefined ? {} : { image: dataUri(images[0]) }
+}
