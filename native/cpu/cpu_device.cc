@@ -9,31 +9,16 @@
 #include "base/cpu_features.h"
 #include "device/address.h"
 #include "include/engine/error.h"
+#include "kernels/gemm/gated_rows.h"
 
 namespace mmprm {
 namespace {
-
-constexpr int kGatedGroup = 8;  // of gate rows, then of up rows: see Epilogue::kSwiglu of kernels/gemm
 
 uint64_t memory_bytes(int name) {
   return uint64_t(std::max(0L, ::sysconf(name))) * uint64_t(::sysconf(_SC_PAGESIZE));
 }
 
 void copy_text(std::string_view text, char* to, size_t size) { to[text.copy(to, size - 1)] = '\0'; }
-
-// Gate and up rows in the order the kernel reads them; a last, shorter group is filled up with zeros.
-template <typename T>
-std::vector<T> interleave_halves(std::span<const T> halves) {
-  std::vector<T> rows;
-  const size_t half = halves.size() / 2;
-  for (size_t first = 0; first < half; first += kGatedGroup) {
-    for (size_t part = 0; part < 2; ++part) {
-      for (size_t i = first; i < first + kGatedGroup; ++i)
-        rows.push_back(i < half ? halves[part * half + i] : T{});
-    }
-  }
-  return rows;
-}
 
 }  // namespace
 

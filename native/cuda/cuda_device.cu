@@ -4,12 +4,12 @@
 
 #include "base/float_types.h"
 #include "cuda/cuda_device.h"
+#include "kernels/gemm/gated_rows.h"
 #include "kernels/gemm/quantize.h"
 
 namespace mmprm::cuda {
 namespace {
 
-constexpr int kGatedGroup = 8;  // gate rows, then as many up rows: see GemmProblem
 constexpr size_t kUploadBytes = size_t(16) << 20;
 
 // Elements from one row to the next: whole pieces of 16 bytes, as vectors, cp.async and TMA want them.
@@ -19,20 +19,6 @@ int64_t row_stride(int cols, DType dtype) {
 }
 
 void copy_text(const std::string& text, char* to, size_t size) { to[text.copy(to, size - 1)] = '\0'; }
-
-// Gate and up rows in the order the kernel reads them; a last, shorter group is filled up with zeros.
-template <typename T>
-std::vector<T> interleave_halves(std::span<const T> halves) {
-  std::vector<T> rows;
-  const size_t half = halves.size() / 2;
-  for (size_t first = 0; first < half; first += kGatedGroup) {
-    for (size_t part = 0; part < 2; ++part) {
-      for (size_t i = first; i < first + kGatedGroup; ++i)
-        rows.push_back(i < half ? halves[part * half + i] : T{});
-    }
-  }
-  return rows;
-}
 
 void write_row(std::byte* to, const RowRef& row, int cols, DType dtype) {
   if (!row.data) {

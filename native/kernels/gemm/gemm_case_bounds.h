@@ -5,11 +5,11 @@
 #pragma once
 #include <cmath>
 
+#include "kernels/gemm/gated_rows.h"
 #include "kernels/gemm/gemm_case_data.h"
 
 namespace mmprm::gemm_case {
 
-constexpr int kSwigluGroup = 8;
 constexpr double kRounding = 0x1p-24;
 
 // A value with a bound of its error.
@@ -60,8 +60,8 @@ inline Bounded plain_result(const Problem& p, int m, int j) {
   const double function_error = 4 * kRounding;
   Bounded y{};
   if (p.shape.epilogue == Epilogue::kSwiglu) {
-    const int n = j / kSwigluGroup * 2 * kSwigluGroup + j % kSwigluGroup;
-    const Bounded gate = plain_column(p, m, n), up = plain_column(p, m, n + kSwigluGroup);
+    const int n = j / kGatedGroup * 2 * kGatedGroup + j % kGatedGroup;
+    const Bounded gate = plain_column(p, m, n), up = plain_column(p, m, n + kGatedGroup);
     const double silu = gate.value / (1 + std::exp(-gate.value));
     const double silu_error = 1.1 * gate.error + function_error * std::fabs(gate.value);
     y = {silu * up.value, silu_error * std::fabs(up.value) + std::fabs(silu) * up.error};

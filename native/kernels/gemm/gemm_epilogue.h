@@ -1,14 +1,13 @@
 // gemm, epilogue: from a finished tile of accumulators to rows of y. A lane's arithmetic is the same wherever
 // its column stands: masks decide what is read and written, never what is computed.
 #pragma once
+#include "kernels/gemm/gated_rows.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_micro.h"
 #include "kernels/simd/activation.h"
 
 namespace mmprm::MMPRM_ISA {
 namespace {
-
-constexpr int kSwigluGroup = 8;
 
 // Columns [n, n + lanes of V) of one row of accumulators, with bias and scale, of which `count` exist.
 template <typename V>
@@ -41,12 +40,12 @@ void finish_columns(const GemmArgs& args, const float* acc, int64_t m, int64_t n
 }
 
 void finish_swiglu_group(const GemmArgs& args, const float* acc, int64_t m, int64_t n) {
-  const V8 gate = column_values<V8>(args, acc, n, kSwigluGroup);
-  const V8 up = column_values<V8>(args, acc + kSwigluGroup, n + kSwigluGroup, kSwigluGroup);
+  const V8 gate = column_values<V8>(args, acc, n, kGatedGroup);
+  const V8 up = column_values<V8>(args, acc + kGatedGroup, n + kGatedGroup, kGatedGroup);
   const int64_t column = n / 2;
   const int64_t left = args.y_cols - column;
   if (left <= 0) return;
-  store_columns(args, m, column, left < kSwigluGroup ? int(left) : kSwigluGroup, silu(gate) * up);
+  store_columns(args, m, column, left < kGatedGroup ? int(left) : kGatedGroup, silu(gate) * up);
 }
 
 // Rows [m, m + rows) of y from a tile whose first column is n; `vectors` columns vectors of it are used.
@@ -54,7 +53,7 @@ template <Epilogue epilogue>
 void finish_rows(const GemmArgs& args, const float* tile, int64_t m, int rows, int64_t n, int vectors) {
   for (int r = 0; r < rows; ++r, tile += kPanelCols) {
     if constexpr (epilogue == Epilogue::kSwiglu) {
-      for (int c = 0; c < vectors * kLanes; c += 2 * kSwigluGroup) {
+      for (int c = 0; c < vectors * kLanes; c += 2 * kGatedGroup) {
         finish_swiglu_group(args, tile + c, m + r, n + c);
       }
     } else {

@@ -5,13 +5,12 @@
 #include <cmath>
 
 #include "base/float_types.h"
+#include "kernels/gemm/gated_rows.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/quantize.h"
 
 namespace mmprm::reference {
 namespace {
-
-constexpr int kSwigluGroup = 8;
 
 constexpr DType stored_dtype(DType dtype) { return is_quantized(dtype) ? DType::kF32 : dtype; }
 
@@ -81,8 +80,8 @@ double result(const GemmArgs& args, int64_t m, int64_t j) {
       return v > 0 || v != v ? v : 0;  // a NaN stays one
     }
     case Epilogue::kSwiglu: {
-      const int64_t n = j / kSwigluGroup * 2 * kSwigluGroup + j % kSwigluGroup;
-      const double gate = value(args, m, n), up = value(args, m, n + kSwigluGroup);
+      const int64_t n = j / kGatedGroup * 2 * kGatedGroup + j % kGatedGroup;
+      const double gate = value(args, m, n), up = value(args, m, n + kGatedGroup);
       return gate / (1 + std::exp(-gate)) * up;
     }
   }
