@@ -7,6 +7,7 @@
 #include "guard.h"
 #include "image_wrap.h"
 #include "inspect_wrap.h"
+#include "picture_wrap.h"
 #include "sampling_wrap.h"
 #include "trainer_wrap.h"
 
@@ -49,6 +50,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(state);
   state->engine_class = Napi::Persistent(EngineWrap::define(env));
   state->trainer_class = Napi::Persistent(TrainerWrap::define(env));
+  state->picture_class = Napi::Persistent(PictureWrap::define(env));
   exports.Set("setErrorClass", Napi::Function::New(env, set_error_class));
   exports.Set("probe", Napi::Function::New(env, probe));
   exports.Set("listDevices", Napi::Function::New(env, list_devices));
@@ -57,7 +59,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("philox4x32", Napi::Function::New(env, philox_block));
   exports.Set("inspectModel", Napi::Function::New(env, inspect_model));
   exports.Set("tileGrid", Napi::Function::New(env, tile_grid));
-  exports.Set("preprocessImage", Napi::Function::New(env, preprocess_image));
+  exports.Set("cutPicture", Napi::Function::New(env, cut_picture));
   exports.Set("resizeImage", Napi::Function::New(env, resize_image));
   exports.Set("openTrainer", Napi::Function::New(env, open_trainer));
   exports.Set("initWeights", Napi::Function::New(env, init_weights));

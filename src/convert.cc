@@ -4,6 +4,7 @@
 #include <string>
 
 #include "fields.h"
+#include "picture_wrap.h"
 
 namespace mmprm::addon {
 namespace {
@@ -54,19 +55,11 @@ EngineOptions to_engine_options(Napi::Object object) {
           get_string(object, "device"),      get_string(object, "deviceLibrary")};
 }
 
-ImageTiles to_image_tiles(Napi::Object object) {
-  return {copy_floats(object.Get("pixels"), "pixels"), get_int(object, "numTiles")};
-}
-
-std::vector<ImageTiles> to_images(Napi::Object object) {
-  std::vector<ImageTiles> tiles;
+std::vector<PicturePtr> to_images(Napi::Object object) {
+  std::vector<PicturePtr> pictures;
   const Napi::Array images = get_array(object, "images");
-  for (uint32_t i = 0; i < images.Length(); ++i) {
-    const Napi::Value image = images.Get(i);
-    if (!image.IsObject()) reject_field("images", "a list of { pixels, numTiles }");
-    tiles.push_back(to_image_tiles(image.As<Napi::Object>()));
-  }
-  return tiles;
+  for (uint32_t i = 0; i < images.Length(); ++i) pictures.push_back(to_picture(images.Get(i), "images"));
+  return pictures;
 }
 
 ForwardRequest to_forward_request(Napi::Object object) {
@@ -138,7 +131,8 @@ Napi::Value to_js(Napi::Env env, const ForwardResult& result) {
 }
 
 Napi::Value to_js(Napi::Env env, const VisionResult& result) {
-  return object_of(env, {{"embeds", to_js(env, result.embeds)},
+  return object_of(env, {{"pixels", to_js(env, result.pixels)},
+                         {"embeds", to_js(env, result.embeds)},
                          {"hidden", to_js(env, result.hidden)},
                          {"numStates", number(env, result.num_states)}});
 }

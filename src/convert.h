@@ -11,8 +11,7 @@ namespace mmprm::addon {
 
 EngineOptions to_engine_options(Napi::Object object);
 ForwardRequest to_forward_request(Napi::Object object);
-ImageTiles to_image_tiles(Napi::Object object);
-std::vector<ImageTiles> to_images(Napi::Object object);  // its field "images"
+std::vector<PicturePtr> to_images(Napi::Object object);  // its field "images"
 
 Napi::Value to_js(Napi::Env env, const DecoderInfo& info);
 Napi::Value to_js(Napi::Env env, const VisionInfo& info);

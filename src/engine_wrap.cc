@@ -7,6 +7,7 @@
 #include "generate_wrap.h"
 #include "guard.h"
 #include "main_thread.h"
+#include "picture_wrap.h"
 
 namespace mmprm::addon {
 namespace {
@@ -113,8 +114,8 @@ Napi::Value EngineWrap::embed_image(const Napi::CallbackInfo& info) {
     const Napi::Object request = info[0].As<Napi::Object>();
     const auto pending = PendingPromise::create(info.Env());
     const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-    engine->embed_image(to_image_tiles(request), request.Get("hidden").ToBoolean(), cancelled,
-                        settle<VisionResult>(pending));
+    engine->embed_image(to_picture(request.Get("picture"), "picture"), request.Get("hidden").ToBoolean(),
+                        cancelled, settle<VisionResult>(pending));
     return job_object(info.Env(), pending->promise(), cancelled);
   });
 }

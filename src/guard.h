@@ -13,6 +13,7 @@ namespace mmprm::addon {
 struct Environment {
   Napi::FunctionReference engine_class;
   Napi::FunctionReference trainer_class;
+  Napi::FunctionReference picture_class;
   Napi::FunctionReference error_class;  // (code, message) -> EngineError
 };
 

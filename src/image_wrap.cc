@@ -6,6 +6,7 @@
 #include "engine/image.h"
 #include "fields.h"
 #include "guard.h"
+#include "picture_wrap.h"
 
 namespace mmprm::addon {
 namespace {
@@ -16,10 +17,7 @@ Napi::Value to_js(Napi::Env env, const std::vector<uint8_t>& bytes) {
   return array;
 }
 
-Napi::Value to_js(Napi::Env env, const ImageTiles& tiles) {
-  return object_of(env,
-                   {{"pixels", addon::to_js(env, tiles.pixels)}, {"numTiles", number(env, tiles.num_tiles)}});
-}
+Napi::Value to_js(Napi::Env env, const PicturePtr& picture) { return PictureWrap::create(env, picture); }
 
 // One pure function of pixels, and the promise of its result. Deletes itself.
 template <typename Result>
@@ -92,7 +90,7 @@ RgbView image_argument(const Napi::CallbackInfo& info) {
   return image;
 }
 
-void read_channels(Napi::Object object, const char* key, float (&out)[3]) {
+void read_channels(Napi::Object object, const char* key, std::array<float, 3>& out) {
   const Napi::Value value = object.Get(key);
   if (!value.IsArray() || value.As<Napi::Array>().Length() != 3)
     reject(std::string(key) + " must hold 3 numbers");
@@ -131,11 +129,12 @@ Napi::Value tile_grid(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value preprocess_image(const Napi::CallbackInfo& info) {
+Napi::Value cut_picture(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const RgbView image = image_argument(info);
     const TileOptions options = tile_options_argument(info[3]);
-    return start<ImageTiles>(info, [image, options] { return mmprm::preprocess_image(image, options); });
+    return start<PicturePtr>(
+        info, [image, options] { return std::make_shared<const Picture>(cut_tiles(image, options)); });
   });
 }
 

@@ -7,8 +7,8 @@ namespace mmprm::addon {
 
 // (width, height, tileOptions) -> [columns, rows]
 Napi::Value tile_grid(const Napi::CallbackInfo& info);
-// (rgb, width, height, tileOptions) -> promise of { pixels, numTiles }
-Napi::Value preprocess_image(const Napi::CallbackInfo& info);
+// (rgb, width, height, tileOptions) -> promise of a NativePicture
+Napi::Value cut_picture(const Napi::CallbackInfo& info);
 // (rgb, width, height, toWidth, toHeight) -> promise of a Uint8Array
 Napi::Value resize_image(const Napi::CallbackInfo& info);
 

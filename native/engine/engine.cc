@@ -29,9 +29,9 @@ void Engine::forward(ForwardRequest request, CancelFlag cancelled, Callback<Forw
   impl_->forward(std::move(request), std::move(cancelled), std::move(callback));
 }
 
-void Engine::embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled,
+void Engine::embed_image(PicturePtr image, bool want_hidden, CancelFlag cancelled,
                          Callback<VisionResult> callback) {
-  check_image(image, info());
+  check_image(image.get(), info());
   impl_->embed_image(std::move(image), want_hidden, std::move(cancelled), std::move(callback));
 }
 

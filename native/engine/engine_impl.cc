@@ -138,13 +138,11 @@ void Engine::Impl::forward(ForwardRequest request, CancelFlag cancelled, Callbac
   });
 }
 
-void Engine::Impl::embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled,
+void Engine::Impl::embed_image(PicturePtr image, bool want_hidden, CancelFlag cancelled,
                                Callback<VisionResult> callback) {
-  auto shared = std::make_shared<const ImageTiles>(std::move(image));
-  enqueue<VisionResult>(cancelled, callback,
-                        [this, shared, want_hidden, callback](const Decoder::Stop& stop) {
-                          callback(nullptr, embed_alone(*shared, want_hidden, stop));
-                        });
+  enqueue<VisionResult>(cancelled, callback, [this, image, want_hidden, callback](const Decoder::Stop& stop) {
+    callback(nullptr, embed_alone(*image, want_hidden, stop));
+  });
 }
 
 uint64_t Engine::Impl::generate(GenerateRequest request, CancelFlag cancelled,
@@ -182,12 +180,12 @@ void Engine::Impl::closed_down() {
   batcher_.deliver();
 }
 
-Batcher::Images Engine::Impl::embed_all(const std::vector<ImageTiles>& images, const Decoder::Stop& stop) {
+Batcher::Images Engine::Impl::embed_all(const std::vector<PicturePtr>& images, const Decoder::Stop& stop) {
   Batcher::Images embedded;
-  for (const ImageTiles& image : images) {
-    embedded.push_back(images_.find_or_embed(image, [&](EmbeddedImage& fresh) {
+  for (const PicturePtr& image : images) {
+    embedded.push_back(images_.find_or_embed(*image, [&](EmbeddedImage& fresh) {
       const int rows = image_rows_.rows_per_tile();
-      vision_->forward(image.pixels.data(), image.num_tiles, stop, [&](int, const Tensor& embeds) {
+      vision_->forward(*image, stop, [&](int, const Tensor& embeds) {
         for (int first = 0; first < embeds.rows; first += rows) fresh.add_tile(embeds.part(first, rows));
       });
     }));
@@ -218,18 +216,20 @@ ForwardResult Engine::Impl::forward_alone(const ForwardRequest& request, const B
   return result;
 }
 
-VisionResult Engine::Impl::embed_alone(const ImageTiles& image, bool want_hidden, const Decoder::Stop& stop) {
+VisionResult Engine::Impl::embed_alone(const Picture& image, bool want_hidden, const Decoder::Stop& stop) {
   VisionResult seen;
+  seen.pixels.resize(image.pixels.size());
+  normalise_tiles(image, 0, image.num_tiles, seen.pixels.data());
   const size_t tile = size_t(image_rows_.rows_per_tile()) * vision_->out_width();
   seen.embeds.resize(image.num_tiles * tile);
   const Vision::OnRows on_rows = [&](int first_tile, const Tensor& rows) {
     device_->read(&seen.embeds[first_tile * tile], rows);
   };
   if (want_hidden) {
-    seen.hidden = vision_->forward_hidden(image.pixels.data(), image.num_tiles, stop, on_rows);
+    seen.hidden = vision_->forward_hidden(image, stop, on_rows);
     seen.num_states = spec_.vision->layers_L + 1;
   } else {
-    vision_->forward(image.pixels.data(), image.num_tiles, stop, on_rows);
+    vision_->forward(image, stop, on_rows);
   }
   return seen;
 }

@@ -25,7 +25,7 @@ class Engine::Impl : private BackgroundWork {
 
   // All return at once; their callbacks are called on the runner thread.
   void forward(ForwardRequest request, CancelFlag cancelled, Callback<ForwardResult> callback);
-  void embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled, Callback<VisionResult> callback);
+  void embed_image(PicturePtr image, bool want_hidden, CancelFlag cancelled, Callback<VisionResult> callback);
   uint64_t generate(GenerateRequest request, CancelFlag cancelled,
                     std::function<void(std::vector<TokenEvent>)> on_tokens,
                     Callback<GenerateResult> callback);
@@ -42,10 +42,10 @@ class Engine::Impl : private BackgroundWork {
                std::function<void(const Decoder::Stop&)> work);
   void check_stopped(const CancelFlag& cancelled) const;
 
-  Batcher::Images embed_all(const std::vector<ImageTiles>& images, const Decoder::Stop& stop);
+  Batcher::Images embed_all(const std::vector<PicturePtr>& images, const Decoder::Stop& stop);
   ForwardResult forward_alone(const ForwardRequest& request, const Batcher::Images& images,
                               const Decoder::Stop& stop);
-  VisionResult embed_alone(const ImageTiles& image, bool want_hidden, const Decoder::Stop& stop);
+  VisionResult embed_alone(const Picture& image, bool want_hidden, const Decoder::Stop& stop);
   void publish_stats();
 
   std::string why_this_device_;

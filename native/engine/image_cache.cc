@@ -3,20 +3,19 @@
 namespace mmprm {
 
 std::shared_ptr<const EmbeddedImage> ImageCache::find_or_embed(
-    const ImageTiles& image, const std::function<void(EmbeddedImage&)>& embed) {
-  const ContentHash hash = content_hash(image.pixels.data(), image.pixels.size() * sizeof(float));
-  if (const auto found = cached_.find(hash); found != cached_.end()) {
+    const Picture& image, const std::function<void(EmbeddedImage&)>& embed) {
+  if (const auto found = cached_.find(image.content); found != cached_.end()) {
     ++num_hits_;
     recent_.splice(recent_.begin(), recent_, found->second);
     return found->second->second;
   }
-  const uint32_t id = ids_.try_emplace(hash, static_cast<uint32_t>(ids_.size())).first->second;
+  const uint32_t id = ids_.try_emplace(image.content, static_cast<uint32_t>(ids_.size())).first->second;
   auto fresh = std::make_shared<EmbeddedImage>(id, slab_);
   embed(*fresh);
   ++num_misses_;
   num_bytes_ += fresh->num_bytes();
-  recent_.emplace_front(hash, fresh);
-  cached_[hash] = recent_.begin();
+  recent_.emplace_front(image.content, fresh);
+  cached_[image.content] = recent_.begin();
   while (num_bytes_ > max_bytes_) {
     num_bytes_ -= recent_.back().second->num_bytes();
     cached_.erase(recent_.back().first);

@@ -1,4 +1,4 @@
-// Images as the language model sees them, known by the content of their pixels. Ids name content for good: an
+// Images as the language model sees them, known by the content of their pictures. Ids name content for good: an
 // image that was forgotten and comes again has its old id, so that cached keys and values still fit.
 #pragma once
 #include <functional>
@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 
-#include "base/content_hash.h"
 #include "engine/image_slab.h"
 #include "include/engine/engine.h"
 
@@ -43,7 +42,7 @@ class ImageCache {
 
   // The cached image, or one whose tiles `embed` adds. Least recently used ones go when the budget is exceeded;
   // whoever holds the pointer keeps them alive.
-  std::shared_ptr<const EmbeddedImage> find_or_embed(const ImageTiles& image,
+  std::shared_ptr<const EmbeddedImage> find_or_embed(const Picture& image,
                                                      const std::function<void(EmbeddedImage&)>& embed);
 
   size_t num_bytes() const { return num_bytes_; }
@@ -51,14 +50,15 @@ class ImageCache {
   int64_t num_misses() const { return num_misses_; }
 
  private:
-  using Entry = std::pair<ContentHash, std::shared_ptr<const EmbeddedImage>>;
+  using Content = decltype(Picture::content);
+  using Entry = std::pair<Content, std::shared_ptr<const EmbeddedImage>>;
 
   size_t max_bytes_, num_bytes_ = 0;
   ImageSlab& slab_;
   int64_t num_hits_ = 0, num_misses_ = 0;
-  std::map<ContentHash, uint32_t> ids_;  // never shrinks: some forty bytes for each different image
-  std::list<Entry> recent_;              // most recently used first
-  std::map<ContentHash, std::list<Entry>::iterator> cached_;
+  std::map<Content, uint32_t> ids_;  // never shrinks: some forty bytes for each different image
+  std::list<Entry> recent_;          // most recently used first
+  std::map<Content, std::list<Entry>::iterator> cached_;
 };
 
 }  // namespace mmprm

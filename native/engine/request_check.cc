@@ -23,11 +23,11 @@ void check_tokens(const std::vector<int32_t>& tokens, const std::string& where, 
 }
 
 // Returns how many rows all of them have.
-size_t check_images(const std::vector<ImageTiles>& images, const EngineInfo& info) {
+size_t check_images(const std::vector<PicturePtr>& images, const EngineInfo& info) {
   size_t rows = 0;
-  for (const ImageTiles& image : images) {
-    check_image(image, info);
-    rows += size_t(image.num_tiles) * info.vision.tokens_per_tile;
+  for (const PicturePtr& image : images) {
+    check_image(image.get(), info);
+    rows += size_t(image->num_tiles) * info.vision.tokens_per_tile;
   }
   return rows;
 }
@@ -64,13 +64,13 @@ void check_readout(const ForwardRequest& request, const EngineInfo& info) {
 
 }  // namespace
 
-void check_image(const ImageTiles& image, const EngineInfo& info) {
+void check_image(const Picture* image, const EngineInfo& info) {
   if (!info.has_vision) reject("this model reads no images: " + info.architecture + " has no vision part");
-  const size_t expected = size_t(image.num_tiles) * 3 * info.vision.image_size * info.vision.image_size;
-  if (image.num_tiles < 1 || image.pixels.size() != expected) {
-    reject("an image of " + std::to_string(image.num_tiles) + " tiles needs " + std::to_string(expected) +
-           " pixel values, got " + std::to_string(image.pixels.size()));
-  }
+  if (!image || image->num_tiles < 1) reject("an image without tiles");
+  const int side = info.vision.image_size;
+  if (image->width == side && image->height == side) return;
+  reject("an image in tiles of " + std::to_string(image->width) + " x " + std::to_string(image->height) +
+         " pixels; this model reads " + std::to_string(side) + " x " + std::to_string(side));
 }
 
 void check_forward(const ForwardRequest& request, const EngineInfo& info) {

@@ -7,6 +7,6 @@ namespace mmprm {
 void check_forward(const ForwardRequest& request, const EngineInfo& info);
 // num_pages: of the engine, see Scheduler::max_samples().
 void check_generate(const GenerateRequest& request, const EngineInfo& info, int num_pages);
-void check_image(const ImageTiles& image, const EngineInfo& info);
+void check_image(const Picture* image, const EngineInfo& info);
 
 }  // namespace mmprm

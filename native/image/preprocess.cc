@@ -1,7 +1,10 @@
-// The grid of tiles, cutting and normalising.
+// The grid of tiles, and cutting.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 
+#include "base/content_hash.h"
 #include "include/engine/image.h"
 
 namespace mmprm {
@@ -18,40 +21,25 @@ void check(const RgbView& image, const TileOptions& options) {
   }
 }
 
-// All normalised values of one channel: the three roundings happen here and nowhere else.
-struct ChannelTable {
-  float value[256];
-  ChannelTable(float mean, float std) {
-    for (int x = 0; x < 256; ++x) {
-      const float unit = float(x) / 255.0f;
-      const float centred = unit - mean;
-      value[x] = centred / std;
-    }
-  }
-};
+// The tile of `image` whose upper left corner is (left, top).
+void copy_tile(const RgbView& image, int left, int top, int side, uint8_t* to) {
+  const size_t row_bytes = size_t(side) * 3;
+  for (int y = 0; y < side; ++y, to += row_bytes)
+    std::memcpy(to, image.pixels + (size_t(top + y) * image.width + left) * 3, row_bytes);
+}
 
-class TileWriter {
- public:
-  explicit TileWriter(const TileOptions& options)
-      : side_(options.image_size),
-        tables_{{options.mean[0], options.std[0]},
-                {options.mean[1], options.std[1]},
-                {options.mean[2], options.std[2]}} {}
-
-  // The tile of `image` whose upper left corner is (left, top), as three planes.
-  void write(const RgbView& image, int left, int top, float* out) const {
-    for (int y = 0; y < side_; ++y) {
-      const uint8_t* pixel = image.pixels + (size_t(top + y) * image.width + left) * 3;
-      for (int x = 0; x < side_; ++x, pixel += 3, ++out) {
-        for (int c = 0; c < 3; ++c) out[size_t(c) * side_ * side_] = tables_[c].value[pixel[c]];
-      }
-    }
-  }
-
- private:
-  int side_;
-  ChannelTable tables_[3];
-};
+// WHY all of them: the same pixels under another normalisation, or in tiles of another shape, are another picture.
+std::array<uint64_t, 2> content_of(const Picture& p) {
+  const ContentHash pixels = content_hash(p.pixels.data(), p.pixels.size());
+  struct {
+    uint64_t low, high;
+    int32_t sizes[4];
+    std::array<float, 3> mean, std;
+  } all{pixels.low, pixels.high, {p.num_tiles, p.width, p.height, 0}, p.mean, p.std};
+  static_assert(sizeof all == 2 * sizeof(uint64_t) + 4 * sizeof(int32_t) + 6 * sizeof(float));
+  const ContentHash hash = content_hash(&all, sizeof all);
+  return {hash.low, hash.high};
+}
 
 }  // namespace
 
@@ -75,26 +63,27 @@ TileGrid choose_tile_grid(int width, int height, const TileOptions& options) {
   return best;
 }
 
-ImageTiles preprocess_image(const RgbView& image, const TileOptions& options) {
+Picture cut_tiles(const RgbView& image, const TileOptions& options) {
   const TileGrid grid = choose_tile_grid(image.width, image.height, options);
   const int side = options.image_size, num_cut = grid.columns * grid.rows;
   const bool thumbnail = options.use_thumbnail && num_cut > 1;
-  const size_t tile_floats = size_t(3) * side * side;
-  ImageTiles out;
+  Picture out;
   out.num_tiles = num_cut + thumbnail;
-  out.pixels.resize(size_t(out.num_tiles) * tile_floats);
+  out.width = out.height = side;
+  out.mean = options.mean;
+  out.std = options.std;
+  out.pixels.resize(size_t(out.num_tiles) * out.tile_bytes());
 
-  const TileWriter writer(options);
-  float* target = out.pixels.data();
+  uint8_t* target = out.pixels.data();
   const std::vector<uint8_t> whole = resize_bicubic(image, side * grid.columns, side * grid.rows);
   const RgbView resized{whole.data(), side * grid.columns, side * grid.rows};
-  for (int tile = 0; tile < num_cut; ++tile, target += tile_floats) {
-    writer.write(resized, tile % grid.columns * side, tile / grid.columns * side, target);
-  }
+  for (int tile = 0; tile < num_cut; ++tile, target += out.tile_bytes())
+    copy_tile(resized, tile % grid.columns * side, tile / grid.columns * side, side, target);
   if (thumbnail) {
     const std::vector<uint8_t> small = resize_bicubic(image, side, side);
-    writer.write({small.data(), side, side}, 0, 0, target);
+    std::copy(small.begin(), small.end(), target);
   }
+  out.content = content_of(out);
   return out;
 }
 

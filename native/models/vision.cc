@@ -38,18 +38,17 @@ Vision::Vision(Device& device, const PackedVision& model, DType activation_dtype
       selected_(selected_state(model.spec)),
       workspace_(device) {}
 
-void Vision::forward(const float* pixels, int num_tiles, const Stop& stop, const OnRows& on_rows) {
-  for_tiles(pixels, num_tiles, false, stop, [&](const Pass& pass, int first_tile) {
+void Vision::forward(const Picture& picture, const Stop& stop, const OnRows& on_rows) {
+  for_tiles(picture, false, stop, [&](const Pass& pass, int first_tile) {
     on_rows(first_tile, rows_.part(0, pass.tiles * model_.spec.tokens_per_tile()));
   });
 }
 
-std::vector<float> Vision::forward_hidden(const float* pixels, int num_tiles, const Stop& stop,
-                                          const OnRows& on_rows) {
-  const int states = model_.spec.layers_L + 1, rows = rows_per_tile();
+std::vector<float> Vision::forward_hidden(const Picture& picture, const Stop& stop, const OnRows& on_rows) {
+  const int num_tiles = picture.num_tiles, states = model_.spec.layers_L + 1, rows = rows_per_tile();
   const size_t tile_floats = size_t(rows) * model_.spec.hidden_C;
   std::vector<float> hidden(size_t(states) * num_tiles * tile_floats);
-  for_tiles(pixels, num_tiles, true, stop, [&](const Pass& pass, int first_tile) {
+  for_tiles(picture, true, stop, [&](const Pass& pass, int first_tile) {
     on_rows(first_tile, rows_.part(0, pass.tiles * model_.spec.tokens_per_tile()));
     for (int s = 0; s < states; ++s) {
       device_.read(&hidden[(size_t(s) * num_tiles + first_tile) * tile_floats],
@@ -60,21 +59,18 @@ std::vector<float> Vision::forward_hidden(const float* pixels, int num_tiles, co
   return hidden;
 }
 
-void Vision::for_tiles(const float* pixels, int num_tiles, bool want_hidden, const Stop& stop,
+void Vision::for_tiles(const Picture& picture, bool want_hidden, const Stop& stop,
                        const std::function<void(const Pass&, int first_tile)>& done) {
-  const VisionSpec& s = model_.spec;
   const int together = std::max(1, kRowsTogether / rows_per_tile());
-  const size_t tile_pixels = size_t(s.channels) * s.image_size * s.image_size;
-  for (int first = 0; first < num_tiles; first += together) {
-    const Pass pass =
-        prepare(pixels + first * tile_pixels, std::min(together, num_tiles - first), want_hidden);
+  for (int first = 0; first < picture.num_tiles; first += together) {
+    const Pass pass = prepare(picture, first, std::min(together, picture.num_tiles - first), want_hidden);
     const uint64_t graph = workspace_.graph(pages_, {}, want_hidden);
     device_.run({graph, pass.plan}, stop, [&] { compute(pass); });
     done(pass, first);
   }
 }
 
-Vision::Pass Vision::prepare(const float* pixels, int tiles, bool want_hidden) {
+Vision::Pass Vision::prepare(const Picture& picture, int first_tile, int tiles, bool want_hidden) {
   const VisionSpec& s = model_.spec;
   const StepPlan plan = plan_tiles(tiles, rows_per_tile());
   if (const int num_pages = static_cast<int>(plan.pages.size()); num_pages > pages_.count) {
@@ -101,7 +97,9 @@ Vision::Pass Vision::prepare(const float* pixels, int tiles, bool want_hidden) {
   reserve(projected_, tokens, model_.projector_fc2.K, dtype_);
   reserve(rows_, tokens, out_width(), DType::kF32);
   if (want_hidden) reserve(hidden_, (s.layers_L + 1) * T, C, DType::kF32);
-  device_.write(pixels_.part(0, tiles * s.channels * s.image_size), pixels);
+  normalised_.resize(tiles * picture.tile_bytes());
+  normalise_tiles(picture, first_tile, tiles, normalised_.data());
+  device_.write(pixels_.part(0, tiles * s.channels * s.image_size), normalised_.data());
   return {staged, tiles, want_hidden};
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include <vector>
 
+#include "include/engine/picture.h"
 #include "models/packed_model.h"
 #include "models/workspace.h"
 
@@ -19,14 +20,13 @@ class Vision {
   Vision(Device& device, const PackedVision& model, DType activation_dtype);
   ~Vision() { device_.release(pages_); }
 
-  // pixels: [tiles, channels, image_size, image_size], normalised. on_rows is told the F32 rows of the tiles from
-  // `first_tile` on, [tiles · tokens_per_tile, C of the language model], which the next tiles overwrite.
+  // The picture's tiles have image_size pixels a side. on_rows is told the F32 rows of the tiles from `first_tile`
+  // on, [tiles · tokens_per_tile, C of the language model], which the next tiles overwrite.
   using OnRows = std::function<void(int first_tile, const Tensor& rows)>;
-  void forward(const float* pixels, int num_tiles, const Stop& stop, const OnRows& on_rows);
+  void forward(const Picture& picture, const Stop& stop, const OnRows& on_rows);
 
   // The same with all hidden states: [states, tiles, 1 + patches, C]: embeddings, then each layer's output.
-  std::vector<float> forward_hidden(const float* pixels, int num_tiles, const Stop& stop,
-                                    const OnRows& on_rows);
+  std::vector<float> forward_hidden(const Picture& picture, const Stop& stop, const OnRows& on_rows);
 
   int out_width() const { return model_.projector_fc2.N; }
 
@@ -37,9 +37,9 @@ class Vision {
     bool want_hidden;
   };
 
-  void for_tiles(const float* pixels, int num_tiles, bool want_hidden, const Stop& stop,
+  void for_tiles(const Picture& picture, bool want_hidden, const Stop& stop,
                  const std::function<void(const Pass&, int first_tile)>& done);
-  Pass prepare(const float* pixels, int tiles, bool want_hidden);
+  Pass prepare(const Picture& picture, int first_tile, int tiles, bool want_hidden);
   void compute(const Pass& pass);
   void embed_patches(int tiles);
   void layer(const PackedVisionLayer& layer, const Pass& pass);
@@ -56,7 +56,8 @@ class Vision {
   DType dtype_;
   int selected_;  // hidden state that goes to the projector: 0 is the embeddings
   Workspace workspace_;
-  Pages pages_;  // of one layer, which each layer overwrites
+  Pages pages_;                    // of one layer, which each layer overwrites
+  std::vector<float> normalised_;  // pixels on their way to the device
   Tensor pixels_, patches_, x_, q_, attended_, hidden_;
   Tensor qkv_, normed_, mlp_;                    // one row block
   Tensor folded_, shuffled_, projected_, rows_;  // projector

@@ -29,7 +29,7 @@ void check_images(const TrainBatch& batch, const TrainSample& sample, const std:
   for (int32_t image : sample.images) {
     if (image < 0 || size_t(image) >= batch.images.size())
       reject(where + ": no image " + std::to_string(image));
-    rows += size_t(batch.images[image].num_tiles) * spec.vision->tokens_per_tile();
+    rows += size_t(batch.images[image]->num_tiles) * spec.vision->tokens_per_tile();
   }
   const size_t found =
       rows == 0 ? 0 : size_t(std::count(sample.tokens.begin(), sample.tokens.end(), batch.image_token));
@@ -80,12 +80,13 @@ void check_batch(const TrainBatch& batch, const ModelSpec& spec) {
   if (batch.samples.empty()) reject("a batch without samples");
   if (!batch.images.empty() && !spec.vision) reject("this model reads no images: it has no vision part");
   for (size_t i = 0; i < batch.images.size(); ++i) {
-    const ImageTiles& image = batch.images[i];
-    const size_t size = size_t(spec.vision->image_size) * spec.vision->image_size * spec.vision->channels;
-    if (image.num_tiles < 1 || image.pixels.size() != size * image.num_tiles) {
-      reject("image " + std::to_string(i) + " of " + std::to_string(image.num_tiles) + " tiles needs " +
-             std::to_string(size * std::max(0, image.num_tiles)) + " pixel values, got " +
-             std::to_string(image.pixels.size()));
+    const Picture* image = batch.images[i].get();
+    const int side = spec.vision->image_size;
+    if (!image || image->num_tiles < 1) reject("image " + std::to_string(i) + " has no tiles");
+    if (image->width != side || image->height != side) {
+      reject("image " + std::to_string(i) + " is in tiles of " + std::to_string(image->width) + " x " +
+             std::to_string(image->height) + " pixels; this model reads " + std::to_string(side) + " x " +
+             std::to_string(side));
     }
   }
   if (batch.task == TrainTask::kMarkers) {

@@ -124,10 +124,12 @@ class Trainer::Impl {
 
   Rows see(const TrainBatch& batch, const std::atomic<bool>* cancelled) {
     int tiles = 0;
-    pixels_.clear();
-    for (const ImageTiles& image : batch.images) {
-      pixels_.insert(pixels_.end(), image.pixels.begin(), image.pixels.end());
-      tiles += image.num_tiles;
+    size_t size = 0;
+    for (const PicturePtr& image : batch.images) {
+      pixels_.resize(std::max(pixels_.size(), size + image->pixels.size()));
+      normalise_tiles(*image, 0, image->num_tiles, &pixels_[size]);
+      size += image->pixels.size();
+      tiles += image->num_tiles;
     }
     return vision_->forward(pixels_.data(), tiles, cancelled);
   }
@@ -135,9 +137,9 @@ class Trainer::Impl {
   std::vector<TrainSequence> sequences_of(const TrainBatch& batch) const {
     std::vector<int32_t> first_row, num_rows;
     int32_t row = 0;
-    for (const ImageTiles& image : batch.images) {
+    for (const PicturePtr& image : batch.images) {
       first_row.push_back(row);
-      num_rows.push_back(image.num_tiles * model_->spec().vision->tokens_per_tile());
+      num_rows.push_back(image->num_tiles * model_->spec().vision->tokens_per_tile());
       row += num_rows.back();
     }
     std::vector<TrainSequence> sequences;

@@ -11,6 +11,7 @@ import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative, type NativeTrainBatch } from '../../ts/engine/native.ts'
 import { copyCheckpoint, editJson, editTensor, pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 import { relativeDistance } from '../helpers/golden.ts'
+import { randomPicture } from '../helpers/training.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'mm-prm-image-size-'))
 test.after(() => rmSync(scratch, { recursive: true }))
@@ -111,7 +112,6 @@ async function lossOf(model: string): Promise<number> {
   const trainer = await loadNative().openTrainer({ model, compute: 'f32', isa: '', threads: 2, ...options, ...lora })
   const { tokensPerTile, imageSize } = trainer.info()
   const tokens = Int32Array.from([...Array.from({ length: tokensPerTile }, () => 5), 11, 12, 13, 14])
-  const pixels = Float32Array.from({ length: 3 * imageSize ** 2 }, (_, i) => Math.sin(i / 7))
   const sample = {
     tokens,
     images: Int32Array.of(0),
@@ -121,7 +121,7 @@ async function lossOf(model: string): Promise<number> {
     labels: new Float32Array(),
     markerWeights: new Float32Array(),
   }
-  const batch = { task: 'tokens', samples: [sample], images: [{ pixels, numTiles: 1 }], imageToken: 5 }
+  const batch = { task: 'tokens', samples: [sample], images: [await randomPicture(imageSize, 'one tile')], imageToken: 5 }
   const { loss } = await trainer.evaluate(batch as unknown as NativeTrainBatch)
   await trainer.close()
   return loss

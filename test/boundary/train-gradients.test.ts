@@ -10,7 +10,7 @@ import { seededRandom } from '../../ts/contracts/random.ts'
 import { loadNative, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
 import { copyCheckpoint, editJson, pickCheckpoint } from '../helpers/checkpoint-files.ts'
 import { relativeDistance } from '../helpers/golden.ts'
-import { READING, SEEING, workFolder } from '../helpers/training.ts'
+import { READING, randomPicture, SEEING, workFolder } from '../helpers/training.ts'
 
 const native = loadNative()
 
@@ -56,14 +56,13 @@ function open(model: string, isa: string, more: object = {}): Promise<NativeTrai
 }
 
 /** Three paths that share their picture and 6 tokens, two of them 3 more; `packed`: as one tree. */
-function batch(task: 'tokens' | 'markers', trainer: NativeTrainer, packed = true): NativeTrainBatch {
+async function batch(task: 'tokens' | 'markers', trainer: NativeTrainer, packed = true): Promise<NativeTrainBatch> {
   const { tokensPerTile, imageSize } = trainer.info()
   const random = seededRandom('batch')
   const ids = (n: number) => Array.from({ length: n }, () => 10 + Math.floor(random() * 500))
   const [shared, more] = [ids(6), ids(3)]
   const tails = [[...more, ...ids(5)], [...more, ...ids(4)], ids(6)]
   const picture = Array.from({ length: tokensPerTile }, () => IMAGE_TOKEN)
-  const pixels = Float32Array.from({ length: 3 * imageSize * imageSize }, () => 2 * random() - 1)
   const samples = tails.map((tail, i) => {
     const tokens = Int32Array.from([...picture, ...shared, ...tail])
     const common = { ...NONE, tokens, images: tokensPerTile > 0 ? Int32Array.of(0) : new Int32Array(), group: packed ? 0 : i }
@@ -79,8 +78,8 @@ function batch(task: 'tokens' | 'markers', trainer: NativeTrainer, packed = true
       markerWeights: Float32Array.of(1, 0.5, 2),
     }
   })
-  const images = tokensPerTile > 0 ? [{ pixels, numTiles: 1 }] : []
-  return { task, samples, images: images as never, imageToken: IMAGE_TOKEN, pair: Int32Array.of(100, 200) }
+  const images = tokensPerTile > 0 ? [await randomPicture(imageSize, 'picture')] : []
+  return { task, samples, images, imageToken: IMAGE_TOKEN, pair: Int32Array.of(100, 200) }
 }
 
 const norm = (values: ArrayLike<number>) => Math.sqrt(Array.from(values).reduce((sum, v) => sum + v * v, 0))
@@ -123,7 +122,7 @@ for (const model of MODELS) {
     if (task === 'markers' && !WITH_MARKERS.includes(model)) continue // the losses differ, the models do not
     test(`${basename(model)}, ${task}: the gradient of every tensor`, async () => {
       const trainer = await open(model, 'reference')
-      const data = batch(task, trainer)
+      const data = await batch(task, trainer)
       const { loss } = await trainer.accumulate(data, 1)
       const gradients = new Map<string, Float32Array>()
       for (const name of trainer.tensorNames()) gradients.set(name, await trainer.tensor(name, 'gradient'))
@@ -152,7 +151,7 @@ test('packed paths of one question equal separate ones in loss and gradients, on
         const trainer = await open(model, isa)
         const run = async (packed: boolean) => {
           await trainer.clearGradients()
-          const result = await trainer.accumulate(batch(task, trainer, packed), 1)
+          const result = await trainer.accumulate(await batch(task, trainer, packed), 1)
           const all: number[] = []
           for (const name of trainer.tensorNames()) for (const g of await trainer.tensor(name, 'gradient')) all.push(g)
           return { result, all }
@@ -176,7 +175,7 @@ test('recomputed activations: the same bits in loss and gradients, on every inst
       const results: Buffer[] = []
       for (const recompute of [false, true]) {
         const trainer = await open(SEEING, isa, { recompute, compute, threads: recompute ? 1 : 2 })
-        const { loss } = await trainer.accumulate(batch('tokens', trainer), 0.5)
+        const { loss } = await trainer.accumulate(await batch('tokens', trainer), 0.5)
         const bytes: Uint8Array[] = [Buffer.from(Float64Array.of(loss).buffer)]
         for (const name of trainer.tensorNames()) bytes.push(Buffer.from((await trainer.tensor(name, 'gradient')).buffer))
         results.push(Buffer.concat(bytes))

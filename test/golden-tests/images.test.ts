@@ -118,7 +118,8 @@ async function checkTiling(image: Rgb, tiling: Case, exact: boolean, where: stri
   checkKeys('tiling', tiling)
   const options = optionsOf(tiling)
   assert.equal(native.tileGrid(image.width, image.height, options), tiling.ratio, where)
-  const { pixels, numTiles } = await native.preprocessImage(image.rgb, image.width, image.height, options)
+  const picture = await native.cutPicture(image.rgb, image.width, image.height, options)
+  const [pixels, numTiles] = [picture.normalised(), picture.numTiles]
   assert.is(numTiles, tiling.tiles, where)
   const planes = 3 * tiling.imageSize ** 2
   assert.is(pixels.length, numTiles * planes, where)
@@ -203,7 +204,7 @@ test('images: all 256 normalised values of each channel', async () => {
   const side = 16
   const rgb = Uint8Array.from({ length: 3 * side * side }, (_, i) => Math.floor(i / 3))
   const options = optionsOf({ imageSize: side, minTiles: 1, maxTiles: 1 })
-  const { pixels } = await native.preprocessImage(rgb, side, side, options)
+  const pixels = (await native.cutPicture(rgb, side, side, options)).normalised()
   assert.equal(Buffer.from(pixels.buffer), Buffer.from(table.buffer, table.byteOffset, table.byteLength))
   ran++
 })

@@ -7,7 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BatchLoss } from '../../ts/contracts/trainer.ts'
 import { readCheckpointFolder } from '../../ts/engine/checkpoint.ts'
-import { type ImageTiles, loadNative, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
+import { loadNative, type NativePicture, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
 import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { prmRow } from '../../ts/engine/training-rows.ts'
 import { decodeImage } from '../../ts/images/index.ts'
@@ -71,7 +71,7 @@ async function markerBatch(c: Case, rows: Case[], packed: boolean): Promise<Nati
   const folder = await readCheckpointFolder(modelFolder(c))
   const tokenizer = await openTokenizer(modelFolder(c))
   const vision = native.inspectModel(modelFolder(c)).vision
-  const images: ImageTiles[] = []
+  const images: NativePicture[] = []
   const index = new Map<string, number>()
   const samples = []
   for (const [i, row] of rows.entries()) {
@@ -79,10 +79,10 @@ async function markerBatch(c: Case, rows: Case[], packed: boolean): Promise<Nati
     if (!index.has(key)) {
       const { rgb, width, height } = await decodeImage(join(modelFolder(c), row.image))
       assert.ok(vision)
-      const tiles = await native.preprocessImage(rgb, width, height, folder.tileOptions(vision, row.maxTiles))
-      assert.is(tiles.numTiles, row.numTiles)
+      const picture = await native.cutPicture(rgb, width, height, folder.tileOptions(vision, row.maxTiles))
+      assert.is(picture.numTiles, row.numTiles)
       index.set(key, images.length)
-      images.push(tiles)
+      images.push(picture)
     }
     const sample = { id: String(i), group: '0', question: row.question, steps: row.steps, labels: row.labels }
     const numImageTokens = row.numTiles * (vision?.tokensPerTile ?? 0)

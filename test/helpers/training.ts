@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
+import { seededRandom } from '../../ts/contracts/random.ts'
+import { loadNative, type NativePicture } from '../../ts/engine/native.ts'
 import { initModel, openTrainable } from '../../ts/engine/trainable.ts'
 import { runTraining, type TrainOptions, type TrainResult } from '../../ts/train/index.ts'
 import { editJson, pickCheckpoint, picturesOf } from './checkpoint-files.ts'
@@ -23,6 +25,15 @@ export function workFolder(): string {
 
 const SMALL_FILES =
   /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|preprocessor_config)\.json$|^tokenizer\.model$/
+
+/** One tile of random pixels, between -1 and 1 when they are read. */
+export function randomPicture(side: number, seed: string): Promise<NativePicture> {
+  const random = seededRandom(seed)
+  const rgb = Uint8Array.from({ length: 3 * side * side }, () => Math.floor(256 * random()))
+  const half = [0.5, 0.5, 0.5]
+  const options = { imageSize: side, minTiles: 1, maxTiles: 1, useThumbnail: false, mean: half, std: half }
+  return loadNative().cutPicture(rgb, side, side, options)
+}
 
 /**
  * A checkpoint with random weights of `like`'s shape. `withMarker`: false leaves `<prm>` out of its vocabulary,

@@ -82,16 +82,36 @@ TEST(image_tiles_lie_row_by_row) {
   std::iota(pixels.begin(), pixels.end(), uint8_t(0));
   TileOptions options = tiles_of(2, 6, 6);
   options.use_thumbnail = true;
-  const ImageTiles tiles = preprocess_image({pixels.data(), 6, 4}, options);
+  const Picture tiles = cut_tiles({pixels.data(), 6, 4}, options);
   CHECK_EQ(tiles.num_tiles, 7);
   CHECK_EQ(tiles.pixels.size(), size_t(7 * 3 * 2 * 2));
+  std::vector<float> planes(tiles.pixels.size());
+  normalise_tiles(tiles, 0, 7, planes.data());
   for (int tile = 0; tile < 6; ++tile) {
     for (int i = 0; i < 12; ++i) {
       const int channel = i / 4, y = tile / 3 * 2 + i / 2 % 2, x = tile % 3 * 2 + i % 2;
-      CHECK_EQ(tiles.pixels[size_t(tile * 12 + i)],
-               float(pixels[size_t((y * 6 + x) * 3 + channel)]) / 255.0f);
+      CHECK_EQ(planes[size_t(tile * 12 + i)], float(pixels[size_t((y * 6 + x) * 3 + channel)]) / 255.0f);
     }
   }
+}
+
+TEST(image_content_names_pixels_sizes_and_normalisation) {
+  Bytes pixels(3 * 4 * 4, 9);
+  const TileOptions options = tiles_of(2, 4, 4);
+  const auto content = [&](int width, int height, const TileOptions& o) {
+    return cut_tiles({pixels.data(), width, height}, o).content;
+  };
+  const auto plain = content(4, 4, options);
+  CHECK(plain == content(4, 4, options));
+  TileOptions other = options;
+  other.mean[1] = 0.5f;
+  CHECK(plain != content(4, 4, other));
+  other = options;
+  other.std[2] = 0.5f;
+  CHECK(plain != content(4, 4, other));
+  CHECK(plain != content(4, 4, tiles_of(4, 1, 1)));  // the same bytes as one tile
+  pixels[47] ^= 1;
+  CHECK(plain != content(4, 4, options));
 }
 
 }  // namespace

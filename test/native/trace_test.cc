@@ -92,12 +92,15 @@ TEST(trace_of_tiles_is_a_function_of_the_key) {
   const VisionSpec& spec = *model.spec.vision;
   Vision vision(device, model.packed.vision, device.info().activation(DType::kF32));
   constexpr int kTiles = 3;
-  const std::vector<float> pixels(size_t(kTiles) * spec.channels * spec.image_size * spec.image_size, 0.25f);
+  Picture picture;
+  picture.num_tiles = kTiles;
+  picture.width = picture.height = spec.image_size;
+  picture.pixels.assign(kTiles * picture.tile_bytes(), 64);
   std::vector<float> first;
   for (int round = 0; round < 3; ++round) {
     std::vector<float> rows(size_t(kTiles) * spec.tokens_per_tile() * vision.out_width());
     int told = 0;
-    vision.forward(pixels.data(), kTiles, {}, [&](int first_tile, const Tensor& t) {
+    vision.forward(picture, {}, [&](int first_tile, const Tensor& t) {
       device.read(&rows[size_t(first_tile) * spec.tokens_per_tile() * vision.out_width()], t);
       told += t.rows;
     });

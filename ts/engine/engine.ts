@@ -6,7 +6,7 @@
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
-import { type DecodeOptions, withImage } from '../images/index.ts'
+import type { DecodeOptions } from '../images/index.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import type { Completion } from './completion.ts'
@@ -15,7 +15,7 @@ import { namedFamily, resolveFamily, type ScoringFamily } from './families/index
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
 import { Generator } from './generator.ts'
-import { type ImageTiles, loadNative, type NativeEngine, type NativeInfo, type NativeStats } from './native.ts'
+import { loadNative, type NativeEngine, type NativeInfo, type NativePicture, type NativeStats } from './native.ts'
 import {
   defaultKvCacheBytes,
   type EmbedImageRequest,
@@ -27,6 +27,7 @@ import {
   type ScoreManyRequest,
   type ScoreOneRequest,
 } from './options.ts'
+import { Pictures } from './pictures.ts'
 import { settleWithProgress } from './progress.ts'
 import { defaultRolloutTemplate } from './prompt.ts'
 import { type ScoredCandidates, type ScoredSteps, Scorer } from './scorer.ts'
@@ -63,6 +64,7 @@ export class Engine implements AsyncDisposable {
   readonly #folder: CheckpointFolder
   readonly #scoring: string
   readonly #images: ImageOptions
+  readonly #pictures: Pictures
   readonly #slots = new Slots(MAX_SUBMITTED)
   readonly #generator: Generator
   readonly #scorer: Scorer
@@ -83,13 +85,14 @@ export class Engine implements AsyncDisposable {
     this.tokenizer = parts.tokenizer
     this.#scoring = parts.scoring
     this.#images = parts.images
+    this.#pictures = new Pictures(parts.images)
     const lent = {
       info: this.#info,
       tokenizer: this.tokenizer,
       folder: this.#folder,
       slots: this.#slots,
       native: () => this.#open(),
-      tiles: (image: string | Uint8Array, maxTiles?: number, signal?: AbortSignal) => this.#tiles(image, maxTiles, signal),
+      picture: (image: string | Uint8Array, maxTiles?: number, signal?: AbortSignal) => this.#picture(image, maxTiles, signal),
     }
     this.#generator = new Generator(lent)
     this.#scorer = new Scorer({ ...lent, family: () => this.#scoringFamily() })
@@ -220,7 +223,7 @@ export class Engine implements AsyncDisposable {
    */
   async logits(request: LogitsRequest): Promise<{ logits: Float32Array; width: number; hidden?: Float32Array }> {
     const r = validate(logitsSchema, request, 'engine.logits')
-    const images = r.image === undefined ? [] : [await this.#tiles(r.image, r.maxTiles, r.signal)]
+    const images = r.image === undefined ? [] : [await this.#picture(r.image, r.maxTiles, r.signal)]
     const rows = r.rows ?? r.tokens.map((_, i) => i)
     const result = await settle(
       this.#open().forward({
@@ -239,13 +242,14 @@ export class Engine implements AsyncDisposable {
 
   /**
    * An image as the language model sees it.
-   * @returns embeds [tiles, tokensPerTile, C]; hidden [states, tiles, 1 + patches, C of vision] when asked for
+   * @returns pixels [tiles, 3, imageSize, imageSize], normalised; embeds [tiles, tokensPerTile, C]; hidden [states, tiles,
+   * 1 + patches, C of vision] when asked for
    */
   async embedImage(request: EmbedImageRequest) {
     const r = validate(embedImageSchema, request, 'engine.embedImage')
-    const tiles = await this.#tiles(r.image, r.maxTiles, r.signal)
-    const seen = await settle(this.#open().embedImage({ ...tiles, hidden: r.returnHidden }), r.signal)
-    return { ...tiles, ...seen }
+    const picture = await this.#picture(r.image, r.maxTiles, r.signal)
+    const seen = await settle(this.#open().embedImage({ picture, hidden: r.returnHidden }), r.signal)
+    return { numTiles: picture.numTiles, ...seen }
   }
 
   /** Rejects what waits, stops what runs, frees the weights. Idempotent. */
@@ -285,14 +289,9 @@ export class Engine implements AsyncDisposable {
     return this.#family
   }
 
-  async #tiles(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<ImageTiles> {
+  #picture(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<NativePicture> {
     const vision = this.#info.vision
     if (!vision) throw invalidArgument(`an image was given, but ${this.#info.architecture} reads text only`)
-    throwIfAborted(signal)
-    return withImage(image, { ...this.#images, signal }, async ({ rgb, width, height }) => {
-      throwIfAborted(signal)
-      const options = this.#folder.tileOptions(vision, maxTiles ?? this.#images.maxTiles)
-      return loadNative().preprocessImage(rgb, width, height, options)
-    })
+    return this.#pictures.get(image, this.#folder.tileOptions(vision, maxTiles ?? this.#images.maxTiles), signal)
   }
 }

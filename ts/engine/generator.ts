@@ -4,7 +4,7 @@ import type { CheckpointFolder } from './checkpoint.ts'
 import { type Completion, toCompletion } from './completion.ts'
 import { type GenerateRequest, type ParsedGenerateRequest, readGenerateRequest } from './generate-options.ts'
 import { readStream, type StreamEvent } from './generation.ts'
-import type { ImageTiles, NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo } from './native.ts'
+import type { NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo, NativePicture } from './native.ts'
 import { explainLogits } from './non-finite.ts'
 import { checkPromptForm, promptIds } from './prompt.ts'
 import { settle } from './settle.ts'
@@ -21,7 +21,7 @@ export interface GeneratorContext {
   slots: Slots
   /** @throws EngineError CLOSED */
   native(): NativeEngine
-  tiles(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<ImageTiles>
+  picture(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<NativePicture>
 }
 
 interface Started {
@@ -91,7 +91,7 @@ export class Generator {
     const { tokenizer, folder, info } = this.#engine
     const limit = info.decoder.maxPositions
     checkTextLength([r.question ?? '', ...r.steps, ...(r.messages ?? []).map((m) => m.content)], limit, 'the prompt')
-    const images = r.image === undefined ? [] : [await this.#engine.tiles(r.image, r.maxTiles, r.signal)]
+    const images = r.image === undefined ? [] : [await this.#engine.picture(r.image, r.maxTiles, r.signal)]
     const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
     await breathe(r.signal)
     const ids = promptIds(r, {

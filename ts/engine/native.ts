@@ -90,10 +90,12 @@ export interface TileOptions {
   std: number[]
 }
 
-/** Normalised pixels [numTiles, 3, imageSize, imageSize]. */
-export interface ImageTiles {
-  pixels: Float32Array
-  numTiles: number
+/** A picture in native memory, cut and resized; requests name it as often as they like. */
+export interface NativePicture {
+  readonly numTiles: number
+  readonly numBytes: number
+  /** [numTiles, 3, imageSize, imageSize], as the vision model reads them. */
+  normalised(): Float32Array
 }
 
 export interface NativeForwardRequest {
@@ -101,7 +103,7 @@ export interface NativeForwardRequest {
   /** Per sequence: rising positions whose outputs are returned. */
   wanted: Int32Array[]
   /** Shared by all sequences, in the order of their image tokens. */
-  images: ImageTiles[]
+  images: NativePicture[]
   imageToken: number
   output: 'logits' | 'pair' | 'classes'
   /** Two vocabulary ids, for output "pair". */
@@ -124,6 +126,8 @@ export interface NativeForwardResult {
 }
 
 export interface NativeVisionResult {
+  /** [numTiles, 3, imageSize, imageSize], normalised. */
+  pixels: Float32Array
   /** [numTiles, tokensPerTile, C of the language model] */
   embeds: Float32Array
   /** [numStates, numTiles, 1 + patches, C of vision]; empty unless asked for. */
@@ -133,7 +137,7 @@ export interface NativeVisionResult {
 
 export interface NativeGenerateRequest {
   prompt: Int32Array
-  images: ImageTiles[]
+  images: NativePicture[]
   imageToken: number
   numSamples: number
   /** Sample i draws from stream firstSample + i of the seed. */
@@ -202,7 +206,7 @@ export interface NativeEngine {
   generate(request: NativeGenerateRequest): NativeGenerateJob
   stats(): NativeStats
   forward(request: NativeForwardRequest): NativeJob<NativeForwardResult>
-  embedImage(request: ImageTiles & { hidden: boolean }): NativeJob<NativeVisionResult>
+  embedImage(request: { picture: NativePicture; hidden: boolean }): NativeJob<NativeVisionResult>
   close(): Promise<void>
 }
 
@@ -269,7 +273,7 @@ export interface NativeTrainSample {
 export interface NativeTrainBatch {
   task: 'tokens' | 'markers'
   samples: NativeTrainSample[]
-  images: ImageTiles[]
+  images: NativePicture[]
   imageToken: number
   /** Task "markers": ids of Yes and No. */
   pair?: Int32Array
@@ -306,7 +310,8 @@ export interface Native {
   /** [columns, rows] of the tiles that an image of this size is cut into. */
   tileGrid(width: number, height: number, options: TileOptions): [number, number]
   // Pixels are worked on by other threads and must not change before the promise settles.
-  preprocessImage(rgb: Uint8Array, width: number, height: number, options: TileOptions): Promise<ImageTiles>
+  /** The whole picture, [height, width, 3], cut into tiles. */
+  cutPicture(rgb: Uint8Array, width: number, height: number, options: TileOptions): Promise<NativePicture>
   /** Bicubic as Pillow does it: [height, width, 3] to [toHeight, toWidth, 3]. */
   resizeImage(rgb: Uint8Array, width: number, height: number, toWidth: number, toHeight: number): Promise<Uint8Array>
   /** What a checkpoint's config and the headers of its weights say, without loading them. Blocks for their parsing. */

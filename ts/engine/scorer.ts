@@ -4,7 +4,7 @@ import { EngineError, type ErrorCode, invalidArgument } from '../contracts/error
 import { validate } from '../contracts/validate.ts'
 import type { ScoringFamily, ScoringPrompt, ScoringRequest } from './families/index.ts'
 import type { GeneratorContext } from './generator.ts'
-import type { ImageTiles } from './native.ts'
+import type { NativePicture } from './native.ts'
 import { nonFiniteError } from './non-finite.ts'
 import { type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
 import { settle } from './settle.ts'
@@ -120,13 +120,13 @@ export class Scorer {
 
   /** One entry per solution: its scores, or what is wrong with it alone. `name`: what errors call a solution. */
   async #score(r: ParsedRequest, name: (index: number) => string): Promise<(ScoredSteps | EngineError)[]> {
-    const { slots, native, family, info, tiles } = this.#engine
+    const { slots, native, family, info, picture } = this.#engine
     const release = await slots.take(r.signal)
     try {
       native()
       const readAs = family()
       checkTextLength([r.question], info.decoder.maxPositions, 'engine.scoreSteps: the question')
-      const images = r.image === undefined ? [] : [await tiles(r.image, r.maxTiles, r.signal)]
+      const images = r.image === undefined ? [] : [await picture(r.image, r.maxTiles, r.signal)]
       const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
       const prompts: (ScoringPrompt | EngineError | undefined)[] = []
       for (const [i, steps] of r.solutions.entries()) {
@@ -143,7 +143,11 @@ export class Scorer {
     }
   }
 
-  async #scorePrompts(prompts: ScoringPrompt[], images: ImageTiles[], signal: AbortSignal | undefined): Promise<ScoredSteps[]> {
+  async #scorePrompts(
+    prompts: ScoringPrompt[],
+    images: NativePicture[],
+    signal: AbortSignal | undefined,
+  ): Promise<ScoredSteps[]> {
     const reward = prompts[0]?.reward
     if (!reward) return []
     const { native, folder, tokenizer } = this.#engine

@@ -20,14 +20,14 @@ import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import { RECORD_FILE } from './families/index.ts'
 import { addSpecialToken, copyModelFiles, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
-import { type ImageTiles, loadNative, type ModelSummary, type NativeTrainBatch, type NativeTrainer } from './native.ts'
+import { loadNative, type ModelSummary, type NativePicture, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 import { MARKER_TOKEN, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
 
 /** Right and wrong, in the order of the loss. */
 const REWARD_PIECES = ['Yes', 'No']
-/** Pictures kept as tiles between batches, in bytes. */
-const TILE_CACHE_BYTES = 256 * 2 ** 20
+/** Pictures kept between batches, in bytes of their tiles. */
+const PICTURE_CACHE_BYTES = 256 * 2 ** 20
 
 /**
  * Opens `init` for training. For a PRM, `<prm>` and the pieces Yes and No are added to the vocabulary where the tokenizer lacks them.
@@ -111,8 +111,8 @@ class NativeTrainable implements TrainableModel {
   readonly #parts: Parts
   readonly #context: RowContext
   readonly #pair: Int32Array
-  readonly #tiles = new Map<TrainImage, ImageTiles>()
-  #tileBytes = 0
+  readonly #pictures = new Map<TrainImage, NativePicture>()
+  #pictureBytes = 0
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -127,8 +127,8 @@ class NativeTrainable implements TrainableModel {
   }
 
   async encode(sample: TrainSample): Promise<TrainRow> {
-    const tiles = sample.image === undefined ? undefined : await this.#tilesOf(sample.image)
-    const numImageTokens = (tiles?.numTiles ?? 0) * (this.#parts.summary.vision?.tokensPerTile ?? 0)
+    const picture = sample.image === undefined ? undefined : await this.#pictureOf(sample.image)
+    const numImageTokens = (picture?.numTiles ?? 0) * (this.#parts.summary.vision?.tokensPerTile ?? 0)
     return (this.#parts.options.task === 'prm' ? prmRow : policyRow)(sample, numImageTokens, this.#context)
   }
 
@@ -193,7 +193,7 @@ class NativeTrainable implements TrainableModel {
 
   async #batch(rows: readonly TrainRow[]): Promise<NativeTrainBatch> {
     const { options, folder, tokenizer } = this.#parts
-    const images: ImageTiles[] = []
+    const images: NativePicture[] = []
     const imageIndex = new Map<TrainImage, number>()
     const groups = new Map<string, number>()
     const samples = []
@@ -201,7 +201,7 @@ class NativeTrainable implements TrainableModel {
       const { image, group } = row.sample
       if (image !== undefined && !imageIndex.has(image)) {
         imageIndex.set(image, images.length)
-        images.push(await this.#tilesOf(image))
+        images.push(await this.#pictureOf(image))
       }
       if (!groups.has(group)) groups.set(group, groups.size)
       samples.push({
@@ -220,26 +220,26 @@ class NativeTrainable implements TrainableModel {
       : { task: 'tokens', samples, images, imageToken }
   }
 
-  async #tilesOf(image: TrainImage): Promise<ImageTiles> {
-    const known = this.#tiles.get(image)
+  async #pictureOf(image: TrainImage): Promise<NativePicture> {
+    const known = this.#pictures.get(image)
     if (known) return known
     const { folder, summary, options } = this.#parts
     if (!summary.vision) throw invalidModel(`${folder.path}: a sample has an image, but ${summary.architecture} reads text only`)
     const tileOptions = folder.tileOptions(summary.vision, options.maxTiles)
-    const cut = ({ rgb, width, height }: DecodedImage) => loadNative().preprocessImage(rgb, width, height, tileOptions)
-    const tiles = await (isPixels(image) ? cut(toRgb(image)) : withImage(image, {}, cut))
-    this.#remember(image, tiles)
-    return tiles
+    const cut = ({ rgb, width, height }: DecodedImage) => loadNative().cutPicture(rgb, width, height, tileOptions)
+    const picture = await (isPixels(image) ? cut(toRgb(image)) : withImage(image, {}, cut))
+    this.#remember(image, picture)
+    return picture
   }
 
-  #remember(image: TrainImage, tiles: ImageTiles): void {
-    if (this.#tiles.has(image)) return // two batches were at it
-    this.#tiles.set(image, tiles)
-    this.#tileBytes += tiles.pixels.byteLength
-    for (const [oldest, { pixels }] of this.#tiles) {
-      if (this.#tileBytes <= TILE_CACHE_BYTES || oldest === image) break
-      this.#tiles.delete(oldest)
-      this.#tileBytes -= pixels.byteLength
+  #remember(image: TrainImage, picture: NativePicture): void {
+    if (this.#pictures.has(image)) return // two batches were at it
+    this.#pictures.set(image, picture)
+    this.#pictureBytes += picture.numBytes
+    for (const [oldest, { numBytes }] of this.#pictures) {
+      if (this.#pictureBytes <= PICTURE_CACHE_BYTES || oldest === image) break
+      this.#pictures.delete(oldest)
+      this.#pictureBytes -= numBytes
     }
   }
 }

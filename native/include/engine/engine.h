@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "error.h"
+#include "picture.h"
 #include "sampling.h"
 #include "types.h"
 
@@ -58,18 +59,12 @@ struct EngineInfo {
   VisionInfo vision;
 };
 
-// Normalised pixels, [tiles, 3, image_size, image_size].
-struct ImageTiles {
-  std::vector<float> pixels;
-  int num_tiles = 0;
-};
-
 enum class Output { kLogits, kPair, kClasses };
 
 struct ForwardRequest {
   std::vector<std::vector<int32_t>> sequences;
   std::vector<std::vector<int32_t>> wanted;  // per sequence: rising positions whose outputs are returned
-  std::vector<ImageTiles> images;            // shared by all sequences, in the order of their image tokens
+  std::vector<PicturePtr> images;            // shared by all sequences, in the order of their image tokens
   int32_t image_token = -1;
   Output output = Output::kLogits;
   int32_t pair[2] = {0, 0};  // vocabulary ids, for Output::kPair
@@ -87,7 +82,7 @@ struct ForwardResult {
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;
-  std::vector<ImageTiles> images;  // in the order of their image tokens
+  std::vector<PicturePtr> images;  // in the order of their image tokens
   int32_t image_token = -1;
   int num_samples = 1;
   uint32_t first_sample = 0;  // sample i draws from stream first_sample + i of the seed
@@ -130,6 +125,7 @@ struct EngineStats {
 };
 
 struct VisionResult {
+  std::vector<float> pixels;  // [tiles, 3, height, width], normalised
   std::vector<float> embeds;  // [tiles, tokens_per_tile, C of the language model]
   std::vector<float> hidden;  // [states, tiles, 1 + patches, C of vision], when asked for
   int num_states = 0;
@@ -152,7 +148,7 @@ class Engine {
   // Scores (pairs and classes without hidden states) are computed in the engine's steps beside generation and
   // reuse what is cached; other passes run alone, between two steps.
   void forward(ForwardRequest request, CancelFlag cancelled, Callback<ForwardResult> callback);
-  void embed_image(ImageTiles image, bool want_hidden, CancelFlag cancelled, Callback<VisionResult> callback);
+  void embed_image(PicturePtr image, bool want_hidden, CancelFlag cancelled, Callback<VisionResult> callback);
 
   // Starts n samples of one prompt. on_tokens, with request.stream only, is told the new tokens of each step.
   // Returns a handle for the two calls below, which do nothing once the request has ended.

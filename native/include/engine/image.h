@@ -1,11 +1,12 @@
-// From decoded RGB to what the vision model reads: grid of tiles, resize, normalisation. Pure functions that
-// follow Pillow's resize and the InternVL pre-processing to the last bit (test/golden/images/README.md).
-// Pixels are uint8, rows from top to bottom, R G B per pixel.
+// From decoded RGB to what a vision model reads: grid of tiles, resize. Pure functions that follow Pillow's resize
+// and the InternVL pre-processing to the last bit (test/golden/images/README.md). Pixels are uint8, rows from top
+// to bottom, R G B per pixel.
 #pragma once
 #include <cstdint>
 #include <vector>
 
-#include "engine.h"
+#include "error.h"
+#include "picture.h"
 
 namespace mmprm {
 
@@ -19,7 +20,7 @@ struct TileOptions {
   int image_size = 0;  // side S of a tile in pixels
   int min_tiles = 1, max_tiles = 1;
   bool use_thumbnail = false;  // one more tile with the whole picture, where there are several
-  float mean[3] = {0, 0, 0}, std[3] = {1, 1, 1};
+  std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};
 };
 
 struct TileGrid {
@@ -34,7 +35,7 @@ TileGrid choose_tile_grid(int width, int height, const TileOptions& options);
 // Bicubic (a = -0.5, support widened when shrinking), [to_height, to_width, 3].
 std::vector<uint8_t> resize_bicubic(const RgbView& image, int to_width, int to_height);
 
-// Tiles row by row, the thumbnail last; ((x / 255) - mean) / std, each step rounded to float32.
-ImageTiles preprocess_image(const RgbView& image, const TileOptions& options);
+// Tiles row by row, the thumbnail last.
+Picture cut_tiles(const RgbView& image, const TileOptions& options);
 
 }  // namespace mmprm

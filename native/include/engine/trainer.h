@@ -52,7 +52,7 @@ struct TrainSample {
 struct TrainBatch {
   TrainTask task = TrainTask::kTokens;
   std::vector<TrainSample> samples;
-  std::vector<ImageTiles> images;
+  std::vector<PicturePtr> images;
   int32_t image_token = -1;
   int32_t pair[2] = {0, 0};  // kMarkers: rows of the head for "right" and "wrong"
 };
