@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
+import { openAiPolicy } from '../../ts/policy/openai.ts'
 import { page, tableHtml } from '../../ts/report/html.ts'
 import { treeHtml } from '../../ts/report/search.ts'
-import { judgePrompt } from '../../ts/verify/index.ts'
+import { judgePrompt, verifyAnswer } from '../../ts/verify/index.ts'
 import { attack } from '../helpers/attack.ts'
+import { completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
 
 const MARKUP = [
   '</script><script>alert(1)</script>',
@@ -55,6 +57,37 @@ attack(`${ORDERS.length} answers that give a judge orders, and one of five milli
   }
   assert.ok(judgePrompt('q', '7', 'x'.repeat(5e6)).length < 10_000)
   return 'quoted, none begins a line of the prompt or ends a turn; bounded'
+})
+
+/** Processor time in ms: other programs may be running. */
+async function taking(run: () => unknown): Promise<number> {
+  const before = process.cpuUsage()
+  await run()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
+
+const MATRIX = '\\begin{pmatrix}1&1\\\\1&1\\end{pmatrix}'
+const COUNTS = [2, 10, 20, 26, 29, 31, 60]
+attack(`${COUNTS.join(', ')} matrices in a row as an answer`, async () => {
+  for (const n of COUNTS) {
+    const ms = await taking(() => assert.is(verifyAnswer(MATRIX, MATRIX.repeat(n)).match, false))
+    assert.ok(ms < 1000, `${n} matrices: ${ms} ms`)
+  }
+  return 'a verdict each, within a second'
+})
+
+const STEPS = [2000, 32_000, 512_000]
+attack(`${STEPS.join(', ')} opened steps as a rollout`, async () => {
+  for (const n of STEPS) {
+    const server = await startChatServer((_, response) => sendJson(response, 200, completion(['<step>'.repeat(n)])))
+    const policy = openAiPolicy({ baseUrl: server.baseUrl, model: 'm' })
+    const request = { problem: { id: 'p', question: 'q', answer: '42' }, prefix: [], seed: 1, from: 0, count: 1 }
+    const ms = await taking(() => policy.rollouts([request]))
+    await server.close()
+    assert.ok(ms < 1000, `${n} steps: ${ms} ms`)
+  }
+  return 'read within a second, server and all'
 })
 
 const TOKENS = ['<prm>', '<|im_end|>', '<image>', '<IMG_CONTEXT>', '</img>', '<|im_start|>assistant', '<step>', '<unk>']

@@ -38,6 +38,9 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
+/** What a policy asks before a run, to find out what the server takes. */
+export const isProbe = (request: ChatRequest): boolean => String(request['messages'][0].content).includes('random digits')
+
 export async function startChatServer(behaviour: Behaviour) {
   const requests: ChatRequest[] = []
   let running = 0

@@ -150,6 +150,7 @@ async function curateOptions(
   const settings = asked && policy && { ...asked.filter, policy: rolloutIdentity(policy.identity), verifier: verifier.name }
   return {
     ...(settings && { asked: new DecisionFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
+    onWarning: (warning: string) => process.stderr.write(`mm-prm: ${warning}\n`),
     ...{ signal, verifier, testSet, isSameAnswer, isVerifiable: (answer: string) => canDecide(answer, answer) },
     ...(types && { types }),
     ...(leakOverlap !== undefined && { leakOverlap }),

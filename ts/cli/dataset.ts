@@ -39,6 +39,7 @@ Turns the finished trees of a search run into samples with a label per step, spl
   --keep X             share of samples with the best data-efficiency score (default 1)
   --judge-model DIR|NAME   keep only samples on which this model finds the same first error as the search
   --judge-endpoint URL     where it is a name: an OpenAI-compatible server, up to and including /v1
+  --judge-max-tokens N     tokens of its reply, with what it reasons first (default 4096)
   --api-key-file FILE  for that server
   --resume             go on with a build that was stopped, without asking that model anything twice
   --validation X       share of problems, --test X likewise (default 0)

@@ -5,29 +5,34 @@ import {
   openJudge as openKitJudge,
   openVerifier as openKitVerifier,
 } from '../kit/index.ts'
-import { UsageError } from './command.ts'
+import { positiveInteger, UsageError } from './command.ts'
 import { type EngineValues, readEngineOptions, shown } from './engine-options.ts'
 import { readApiKey } from './policy-options.ts'
 
 export const JUDGE_OPTIONS = {
   'judge-model': { type: 'string' },
   'judge-endpoint': { type: 'string' },
+  'judge-max-tokens': { type: 'string' },
 } as const
 
 export const JUDGE_USAGE = `  --judge-model DIR|NAME   judges answers the rules cannot decide: a checkpoint folder, or a model's name on
-  --judge-endpoint URL     an OpenAI-compatible server, up to and including /v1`
+  --judge-endpoint URL     an OpenAI-compatible server, up to and including /v1
+  --judge-max-tokens N     tokens of its reply, with what it reasons first (default 4096)`
 
 type Values = EngineValues & { [K in keyof typeof JUDGE_OPTIONS | 'api-key-file']?: string | undefined }
 
 /** Where the judge is; undefined where none is asked for. */
 function readJudge(values: Values) {
   const { 'judge-model': model, 'judge-endpoint': server } = values
+  const maxTokens = positiveInteger(values['judge-max-tokens'], 'judge-max-tokens')
   if (model !== undefined) {
+    const asking = { model, ...(maxTokens !== undefined && { maxTokens }) }
     return server === undefined
-      ? { model, ...readEngineOptions(values) }
-      : { model, server, ...readApiKey(values['api-key-file']) }
+      ? { ...asking, ...readEngineOptions(values) }
+      : { ...asking, server, ...readApiKey(values['api-key-file']) }
   }
-  if (server !== undefined) throw new UsageError('--judge-endpoint needs --judge-model')
+  const alone = (['judge-endpoint', 'judge-max-tokens'] as const).find((name) => values[name] !== undefined)
+  if (alone) throw new UsageError(`--${alone} needs --judge-model`)
   return undefined
 }
 

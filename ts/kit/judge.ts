@@ -1,14 +1,13 @@
 /** Opens judges, which are asked questions in words, and verifiers, which ask one where rules cannot decide. */
-
 import { validate } from '../contracts/validate.ts'
 import type { AskJudge, Verifier } from '../contracts/verifier.ts'
-import { chatJudge, engineJudge } from '../policy/judge.ts'
+import { askingSchema, chatJudge, engineJudge, type JudgeAsking } from '../policy/judge.ts'
 import { type RuleVerifierOptions, ruleVerifier } from '../verify/index.ts'
 import { type FolderOptions, folderSchema, type Opened, opened, openFolder } from './opened.ts'
 import { clientOptions, isServer, type ServerOptions } from './server.ts'
 
 /** A checkpoint folder, asked through its chat template, or a model on a server. */
-export type JudgeOptions = FolderOptions | ServerOptions
+export type JudgeOptions = (FolderOptions | ServerOptions) & JudgeAsking
 
 /** A judge with its model, as `verify.ruleVerifier` and `verify.firstErrorJudge` take it; to be closed. */
 export interface OpenedJudge extends Opened {
@@ -23,8 +22,8 @@ export async function openJudge(options: JudgeOptions): Promise<OpenedJudge> {
     const client = clientOptions(options)
     return opened({ ask: chatJudge(client), name: client.model })
   }
-  const folder = validate(folderSchema, options, 'kit.openJudge') as FolderOptions
-  return openFolder(folder, (engine) => ({ ask: engineJudge(engine), name: engine.identity() }))
+  const { maxTokens, ...folder } = validate(folderSchema.extend(askingSchema.shape), options, 'kit.openJudge')
+  return openFolder(folder as FolderOptions, (engine) => ({ ask: engineJudge(engine, { maxTokens }), name: engine.identity() }))
 }
 
 /** Rules alone, or also the judge that `model` or `server` names. */

@@ -1,5 +1,5 @@
 /** Policies, which write solutions, and what else the search asks models for: step scores and judgements. */
-export { type ChatEngine, chatJudge, engineJudge, policyJudge } from './judge.ts'
+export { type ChatEngine, chatJudge, engineJudge, type JudgeAsking, policyJudge } from './judge.ts'
 export { type GenerateCall, type GenerateEngine, type NativePolicyOptions, nativePolicy } from './native.ts'
 export { type OpenAiPolicyOptions, openAiPolicy } from './openai.ts'
 export type { ClientOptions } from './openai-client.ts'

@@ -1,23 +1,30 @@
 /** Judges: whatever can be asked a question in words. What they say is read, and asked for again, by the verifier. */
+import { z } from 'zod'
 import { policyError } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
 import type { ProblemImage } from '../contracts/problem.ts'
+import { validate } from '../contracts/validate.ts'
 import type { AskJudge } from '../contracts/verifier.ts'
 import { Dialect } from './dialect.ts'
 import { imageUri } from './image-uri.ts'
 import { ChatClient, type ChatMessage, type ClientOptions } from './openai-client.ts'
 
-/** Room for a sentence where a word was asked for. What is cut all the same says nothing: `Step 1` may have been step 12. */
-const MAX_TOKENS = 64
-/** Room for a model whose limit counts what it thinks, too. */
-const MAX_THINKING_TOKENS = 4096
+/** How a judge is asked. */
+export const askingSchema = z.strictObject({
+  /** Tokens of a reply. The default is room for a model that reasons before the word it was asked for. */
+  maxTokens: z.number().int().positive().default(4096),
+})
+export type JudgeAsking = z.input<typeof askingSchema>
+
+/** What was cut says nothing: `Step 1` may have been step 12. */
 const UNSAID = ''
 
 /** Greedy; a judge that is asked again would otherwise say the same again. */
 const temperatureOf = (attempt: number) => (attempt === 0 ? 0 : 1)
 
 /** A judge on an OpenAI-compatible server. @throws EngineError INVALID_ARGUMENT; when asked: POLICY, ABORTED */
-export function chatJudge(options: ClientOptions): AskJudge {
+export function chatJudge({ maxTokens, ...options }: ClientOptions & JudgeAsking): AskJudge {
+  const asking = validate(askingSchema, { maxTokens }, 'judge')
   // A model that only samples is a judge too.
   const client = new ChatClient(options, new Dialect(['temperature']))
   return async (prompt, signal, attempt = 0, image) => {
@@ -29,8 +36,11 @@ export function chatJudge(options: ClientOptions): AskJudge {
             { type: 'image_url', image_url: { url } },
             { type: 'text', text: prompt },
           ]
-    const max_tokens = client.dialect.refuses('max_tokens') ? MAX_THINKING_TOKENS : MAX_TOKENS
-    const parameters = { temperature: temperatureOf(attempt), max_tokens, ...(attempt > 0 && { seed: attempt }) }
+    const parameters = {
+      temperature: temperatureOf(attempt),
+      max_tokens: asking.maxTokens,
+      ...(attempt > 0 && { seed: attempt }),
+    }
     const answer = await client.complete([{ role: 'user', content }], parameters, 'judge', signal)
     const [choice] = answer.choices
     if (choice?.finish_reason === 'length') return UNSAID
@@ -52,13 +62,14 @@ export interface ChatEngine {
   }): Promise<{ text: string; finish: 'stop' | 'length' | 'steps' }[]>
 }
 
-/** The package's own engine as a judge, asked through its checkpoint's chat template. */
-export function engineJudge(engine: ChatEngine): AskJudge {
+/** The package's own engine as a judge, asked through its checkpoint's chat template. @throws EngineError INVALID_ARGUMENT */
+export function engineJudge(engine: ChatEngine, options: JudgeAsking = {}): AskJudge {
+  const { maxTokens } = validate(askingSchema, options, 'judge')
   return async (prompt, signal, attempt = 0, image) => {
     const [completion] = await engine.generate({
       messages: [{ role: 'user', content: prompt }],
       ...(image !== undefined && { image }),
-      maxTokens: MAX_TOKENS,
+      maxTokens,
       seed: attempt,
       sampling: { temperature: temperatureOf(attempt) },
       ...(signal && { signal }),

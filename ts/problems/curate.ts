@@ -97,12 +97,13 @@ class Curator {
 
 type Result = { problem: Problem; dropped?: Dropped }
 
-/** Yields every problem as kept or dropped, in order. @throws EngineError INVALID_ARGUMENT, ABORTED, POLICY (it fails again and again) */
+/** Yields every problem as kept or dropped, in order. @throws EngineError INVALID_ARGUMENT (also what the policy's server refuses), ABORTED, POLICY (it fails again and again) */
 export async function* curate({ problems, ...options }: CurateOptions): AsyncGenerator<Result> {
   checkPolicyFilter(options)
-  const { inFlight = 1, signal, onProgress } = options
+  const { inFlight = 1, signal, onProgress, onWarning, policy } = options
   const curator = new Curator(options)
   await curator.prepare()
+  for (const warning of (await policy?.prepare?.(signal)) ?? []) onWarning?.(warning)
   const waiting: Promise<Result>[] = []
   let done = 0
   let failuresInARow = 0

@@ -20,6 +20,8 @@ export interface PolicyFilterOptions {
   seed?: number
   /** What is known already, and where it is kept. */
   asked?: Decisions<PolicyObjection | null>
+  /** What the user should know of how the policy will do, told before it is asked. */
+  onWarning?: (warning: string) => void
   signal?: AbortSignal
 }
 

@@ -1,11 +1,12 @@
 /**
- * A model as judge of answers that rules cannot decide. Its raw words are kept; an answer that is neither yes nor
+ * A model as judge of answers that rules cannot decide. Its words are kept, without its reasoning; an answer that is neither yes nor
  * no, or an outage, is asked for again and in the end thrown: never turned into a verdict.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
+import { solutionStart } from '../contracts/reasoning.ts'
 import type { AskJudge, Verdict } from '../contracts/verifier.ts'
 import { FENCE_NOTE, quoted } from './fence.ts'
 
@@ -77,7 +78,8 @@ export async function askUntilRead<T>(
     if (attempt > 0) await sleep(backOffMs * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
     throwIfAborted(signal)
     try {
-      const raw = await ask(prompt, signal, attempt, image)
+      const said = await ask(prompt, signal, attempt, image)
+      const raw = said.slice(solutionStart(said)) // what a model thinks first may say yes and no
       const value = read(raw)
       if (value !== undefined) return { value, raw }
       if (otherwise !== undefined && attempt === attempts - 1) return { value: otherwise, raw }

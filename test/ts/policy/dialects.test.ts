@@ -12,6 +12,7 @@ import {
   type ChatRequest,
   completion,
   GOOD_TEXT,
+  isProbe,
   sendJson,
   startChatServer,
 } from '../../helpers/chat-server.ts'
@@ -204,7 +205,6 @@ test('a server that will not go on with a turn, in its own words', async () => {
 })
 
 test('a probe that is refused or not answered is no error', async () => {
-  const isProbe = (request: ChatRequest) => String(request['messages'][0].content).includes('random digits')
   const faults: [string, Behaviour][] = [
     ['refused', (_, response) => sendJson(response, 400, { error: 'no such problem' })],
     ['not found', (_, response) => sendJson(response, 404, {})],

@@ -53,6 +53,32 @@ test('a server: the same, over HTTP', async () => {
   )
 })
 
+test('a judge that reasons first has room for it, and is read behind it', async () => {
+  const thought = '<think>Yes, it is right. No: wait, are all sides equal? Yes.</think>\n\n'
+  const server = await startChatServer((_, response) => sendJson(response, 200, completion([`${thought}No`])))
+  assert.equal(await verdictOf(chatJudge({ baseUrl: server.baseUrl, model: 'm' })), {
+    ...{ match: false, method: 'judge', raw: '\n\nNo' },
+  })
+  await verdictOf(chatJudge({ baseUrl: server.baseUrl, model: 'm', maxTokens: 99 }))
+  await server.close()
+  assert.equal(
+    server.requests.map((r) => r['max_tokens']),
+    [4096, 99],
+  )
+
+  const { engine, calls } = engineSaying('it differs… yes, no.</think>Yes', `${thought}Step 2`)
+  assert.equal(await verdictOf(engineJudge(engine)), { match: true, method: 'judge', raw: 'Yes' })
+  assert.is(await firstErrorJudge(engineJudge(engine, { maxTokens: 99 }))(problem, ['one', 'two']), 1)
+  assert.equal(
+    calls.map((c) => c.maxTokens),
+    [4096, 99],
+  )
+  assert.throws(
+    () => engineJudge(engine, { maxTokens: 0 }),
+    (e: Error) => /judge: maxTokens/.test(e.message),
+  )
+})
+
 test('any policy: its answer, or its plain reply; a cut text says nothing', async () => {
   const rollouts: [Outcome, string[], string][] = [
     ['truncated', [], 'No, wait: is it really the'],

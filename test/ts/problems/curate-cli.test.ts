@@ -6,7 +6,15 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Behaviour, type ChatRequest, completion, sendJson, startChatServer } from '../../helpers/chat-server.ts'
+import {
+  type Behaviour,
+  behave,
+  type ChatRequest,
+  completion,
+  isProbe,
+  sendJson,
+  startChatServer,
+} from '../../helpers/chat-server.ts'
 import { startCli } from '../../helpers/cli.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mm-prm-curate-'))
@@ -27,7 +35,10 @@ const SOLVED: Record<string, { seen: number; blind: number }> = {
 const question = (request: ChatRequest) => JSON.stringify(request['messages'])
 const hasImage = (request: ChatRequest) => question(request).includes('image_url')
 
-const policy: Behaviour = (request, response) => {
+const ofRun = (requests: readonly ChatRequest[]) => requests.filter((request) => !isProbe(request))
+
+const policy: Behaviour = (request, response, attempt) => {
+  if (isProbe(request)) return behave(request, response, attempt)
   const id = /How (\w+) is it/.exec(question(request))?.[1] ?? ''
   if (id === 'refused') return sendJson(response, 400, { error: 'context length' })
   const { seen, blind } = SOLVED[id] as (typeof SOLVED)['easy']
@@ -56,7 +67,7 @@ async function curate(behaviour: Behaviour, ...options: string[]) {
   const dropped = code === 0 || code === 3 ? JSON.parse(readFileSync(REPORT, 'utf8')).dropped : []
   const kept = readFileSync(OUTPUT, 'utf8').split('\n').filter(Boolean)
   return {
-    ...{ code, stderr, requests: server.requests, most: server.mostAtOnce() },
+    ...{ code, stderr, requests: ofRun(server.requests), most: server.mostAtOnce() },
     kept: kept.map((line) => JSON.parse(line).id),
     summary: code === 0 || code === 3 ? JSON.parse(stdout) : undefined,
     reasons: Object.fromEntries(dropped.map((d: { id: string; reason: string }) => [d.id, d.reason])),
@@ -113,7 +124,8 @@ test('Ctrl-C leaves no output; --resume asks only what was not answered, and end
 
   let served = 0
   const server = await startChatServer((request, response, call) => {
-    if (++served <= 3) half(request, response, call)
+    if (isProbe(request)) behave(request, response, call)
+    else if (++served <= 3) half(request, response, call)
     else if (served === 4) run.child.kill('SIGINT')
   })
   const run = start(server.baseUrl)
@@ -132,7 +144,7 @@ test('Ctrl-C leaves no output; --resume asks only what was not answered, and end
   assert.is(again.requests.length, 0)
   const resumed = await start(again.baseUrl, '--resume').ended
   assert.is(resumed.code, 0, resumed.stderr)
-  assert.is(again.requests.length, 5)
+  assert.is(ofRun(again.requests).length, 5)
   assert.equal(readFileSync(output, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line).id), ids) // biome-ignore format: short
   assert.not.ok(existsSync(asked))
   await again.close()
@@ -195,11 +207,36 @@ test('a judge decides what rules cannot', async () => {
   assert.is(judge.requests.length, 2, 'one question per distinct answer')
 })
 
+test('a server is asked first what it takes: what it refuses is done without, or the options that would do are named', async () => {
+  await writeProblems(['fair', 'often'])
+  const asked: ChatRequest[] = []
+  const oneByOne = await curate((request, response, attempt) => {
+    if (request.n > 1) return sendJson(response, 422, { error: 'no' })
+    if (isProbe(request)) return behave({ ...request, n: 1 }, response, attempt)
+    asked.push(request)
+    const right = asked.filter((r) => question(r) === question(request)).length % 2 === 0
+    sendJson(response, 200, completion([`<step>s</step><answer>${right ? 5 : 6}</answer>`]))
+  })
+  assert.is(oneByOne.code, 0, oneByOne.stderr)
+  assert.equal([oneByOne.kept, oneByOne.requests.length], [['fair', 'often'], 16])
+
+  const server = await startChatServer((request, response, attempt) =>
+    'top_k' in request ? sendJson(response, 400, { error: 'unknown field' }) : behave(request, response, attempt),
+  )
+  const args = ['--input', INPUT, '--output', join(folder, 'refused.jsonl'), '--policy', 'openai', '--endpoint', server.baseUrl]
+  const { code, stderr } = await startCli(['curate', ...args, '--model', 'm', '--top-k', '5']).ended
+  await server.close()
+  assert.is(code, 1, stderr)
+  assert.match(stderr, /--top-k 0/)
+  assert.equal(ofRun(server.requests), [])
+})
+
 test('wrong options are told before anything is asked', async () => {
   await writeProblems(['fair'])
   const wrong: [string[], RegExp][] = [
     [['--max-text-only-rate', '0.5'], /--max-text-only-rate needs a policy: --model/],
     [['--judge-endpoint', 'http://x/v1'], /--judge-endpoint needs --judge-model/],
+    [['--judge-max-tokens', '99'], /--judge-max-tokens needs --judge-model/],
     [
       ['--model', 'm', '--min-pass-rate', '0.5', '--max-pass-rate', '0.5'],
       /--min-pass-rate 0\.5 must be below --max-pass-rate 0\.5/,
