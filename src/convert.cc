@@ -46,13 +46,43 @@ Napi::Array to_js(Napi::Env env, const std::vector<std::vector<float>>& lists) {
   return array;
 }
 
+std::vector<Napi::Object> objects(Napi::Object object, const char* key) {
+  std::vector<Napi::Object> out;
+  const Napi::Array array = get_array(object, key);
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value item = array.Get(i);
+    if (!item.IsObject()) reject_field(key, "a list of objects");
+    out.push_back(item.As<Napi::Object>());
+  }
+  return out;
+}
+
+AdapterSource to_adapter(Napi::Object object) {
+  AdapterSource adapter;
+  adapter.file = get_string(object, "file");
+  for (const Napi::Object& o : objects(object, "lowRank")) {
+    adapter.low_rank.push_back({get_string(o, "target"), get_string(o, "a"), get_string(o, "b"),
+                                get_int(o, "rank"), o.Get("scale").ToNumber().DoubleValue()});
+  }
+  for (const Napi::Object& o : objects(object, "replaced"))
+    adapter.replaced.push_back({get_string(o, "target"), get_string(o, "tensor")});
+  return adapter;
+}
+
 }  // namespace
 
 EngineOptions to_engine_options(Napi::Object object) {
-  return {get_string(object, "model"),       parse_weights(get_string(object, "weights")),
-          get_int(object, "threads"),        get_string(object, "isa"),
-          get_bytes(object, "kvCacheBytes"), get_bytes(object, "imageCacheBytes"),
-          get_string(object, "device"),      get_string(object, "deviceLibrary")};
+  std::vector<AdapterSource> adapters;
+  for (const Napi::Object& adapter : objects(object, "adapters")) adapters.push_back(to_adapter(adapter));
+  return {get_string(object, "model"),
+          parse_weights(get_string(object, "weights")),
+          get_int(object, "threads"),
+          get_string(object, "isa"),
+          get_bytes(object, "kvCacheBytes"),
+          get_bytes(object, "imageCacheBytes"),
+          get_string(object, "device"),
+          get_string(object, "deviceLibrary"),
+          std::move(adapters)};
 }
 
 std::vector<PicturePtr> to_images(Napi::Object object) {

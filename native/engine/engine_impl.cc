@@ -29,6 +29,12 @@ std::unique_ptr<Device> open_for(const EngineOptions& o, std::string& why) {
   return std::move(opened.device);
 }
 
+Checkpoint open_checkpoint(const EngineOptions& o) {
+  Checkpoint checkpoint = Checkpoint::open(o.model_folder);
+  for (const AdapterSource& adapter : o.adapters) checkpoint.add_adapter(adapter);
+  return checkpoint;
+}
+
 Pages open_pages(Device& device, const DecoderSpec& spec, DType dtype, uint64_t budget_bytes) {
   const PageShape shape{spec.layers_L, spec.kv_heads_G, spec.head_dim_D, dtype};
   return device.pages(shape, pages_in(budget_bytes, device.page_bytes(shape)));
@@ -73,7 +79,7 @@ void name_image_rows(const Batcher::Images& images, StepPlan& plan) {
 Engine::Impl::Impl(const EngineOptions& options, const std::function<void(uint64_t, uint64_t)>& on_progress,
                    const CancelFlag& cancelled)
     : device_(open_for(options, why_this_device_)),
-      checkpoint_(Checkpoint::open(options.model_folder)),
+      checkpoint_(open_checkpoint(options)),
       spec_(parse_model_spec(checkpoint_)),
       model_(pack_model(*device_, checkpoint_, spec_, build_weight_table(checkpoint_, spec_),
                         {options.weights, on_progress, cancelled.get()})),

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <set>
 
+#include "base/float_types.h"
+#include "formats/quantized.h"
 #include "formats/safetensors.h"
 #include "include/engine/error.h"
 
@@ -47,6 +49,14 @@ TensorView view_of(SafetensorsEntry&& entry, const MappedFile& file) {
   return view;
 }
 
+bool is_zero(const TensorView& view) {
+  if (!view.readable) return false;
+  for (size_t i = 0; i < view.size_bytes / dtype_bytes(view.dtype); ++i) {
+    if (load_as_f32(view.data, view.dtype, i) != 0) return false;
+  }
+  return true;
+}
+
 // tensor name → file name, as an index lists them. File names stay inside the folder.
 std::map<std::string, std::string> read_weight_map(const Json& index, const std::string& path) {
   const Json* map = index.find("weight_map");
@@ -88,6 +98,13 @@ Checkpoint::Preprocessor read_preprocessor(const std::string& nested_path, const
 
 }  // namespace
 
+std::vector<TensorView> tensor_views(const MappedFile& file) {
+  std::vector<TensorView> views;
+  for (SafetensorsEntry& entry : read_safetensors_header(file))
+    views.push_back(view_of(std::move(entry), file));
+  return views;
+}
+
 Checkpoint Checkpoint::open_config(const std::string& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
@@ -117,6 +134,7 @@ Checkpoint Checkpoint::open(const std::string& folder) {
     fail(folder, std::string("holds neither model.safetensors nor model.safetensors.index.json") +
                      (pickled ? "; pytorch_model.bin is not read: save the model as safetensors" : ""));
   }
+  checkpoint.derive_quantized();
   return checkpoint;
 }
 
@@ -143,17 +161,59 @@ void Checkpoint::add_shards(const Json& index, const std::string& index_path) {
 void Checkpoint::add_file(const std::string& name, const std::map<std::string, std::string>& weight_map) {
   files_.push_back(std::make_unique<MappedFile>((fs::path(folder_) / name).string()));
   const MappedFile& file = *files_.back();
-  for (SafetensorsEntry& entry : read_safetensors_header(file)) {
-    const auto listed = weight_map.find(entry.name);
+  for (TensorView& view : tensor_views(file)) {
+    const auto listed = weight_map.find(view.name);
     if (listed != weight_map.end() && listed->second != name) continue;
-    TensorView view = view_of(std::move(entry), file);
     const auto [at, added] = tensors_.emplace(view.name, view);
     if (!added) fail(file.path(), "tensor \"" + view.name + "\" is also stored in " + at->second.file);
   }
 }
 
+const TensorView& Checkpoint::derive(TensorView view, DerivedTensor::Fill fill) {
+  size_t count = 1;
+  for (int64_t extent : view.shape) count *= static_cast<size_t>(extent);
+  auto made = std::make_unique<DerivedTensor>(count, std::move(fill));
+  view.dtype = DType::kF32;
+  view.readable = true;
+  view.data = made->data();
+  view.size_bytes = made->size_bytes();
+  derived_[made->data()] = std::move(made);
+  return tensors_[view.name] = std::move(view);
+}
+
+void Checkpoint::derive_quantized() {
+  const std::string config_path = (fs::path(folder_) / "config.json").string();
+  for (QuantizedMatrix& matrix : find_quantized(config_, config_path, tensors_)) {
+    for (const std::string& part : matrix.parts) tensors_.erase(part);
+    const auto bias = tensors_.find(matrix.name.substr(0, matrix.name.rfind('.')) + ".bias");
+    if (bias != tensors_.end()) bias->second.is_spare = is_zero(bias->second);
+    TensorView view;
+    view.name = matrix.name;
+    view.dtype_name = matrix.dtype_name;
+    view.shape = {matrix.rows_N, matrix.cols_K};
+    view.file = matrix.file;
+    derive(std::move(view), std::move(matrix.fill));
+  }
+}
+
+DerivedTensor* Checkpoint::derived_at(const std::byte* data) const {
+  const auto after = derived_.upper_bound(data);
+  if (after == derived_.begin()) return nullptr;
+  DerivedTensor* tensor = std::prev(after)->second.get();
+  return data < tensor->data() + tensor->size_bytes() ? tensor : nullptr;
+}
+
+void Checkpoint::make(const std::byte* data, bool keep) const {
+  if (DerivedTensor* tensor = derived_at(data)) tensor->make(keep);
+}
+
+void Checkpoint::make_all() const {
+  for (const auto& [address, tensor] : derived_) tensor->make(true);
+}
+
 void Checkpoint::drop_resident(const std::byte* data, size_t bytes) const {
   if (bytes == 0) return;
+  if (DerivedTensor* tensor = derived_at(data)) return tensor->drop();
   for (const auto& file : files_) {
     if (file->contains(data)) return file->drop(static_cast<size_t>(data - file->data()), bytes);
   }

@@ -1,4 +1,5 @@
-// A model folder as it lies on a hub: config.json and one or many safetensors files, mapped read-only.
+// A model folder as it lies on a hub: config.json and one or many safetensors files, mapped read-only. What is stored
+// quantised, or changed by an adapter, is there as if it were stored in F32.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -7,7 +8,9 @@
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "formats/derived_tensor.h"
 #include "formats/json.h"
+#include "include/engine/adapter.h"
 #include "include/engine/types.h"
 
 namespace mmprm {
@@ -20,7 +23,8 @@ struct TensorView {
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;  // into the mapped file; perhaps unaligned
   size_t size_bytes = 0;
-  std::string file;  // for messages
+  std::string file;       // for messages
+  bool is_spare = false;  // may stay unused: a bias of zeros that quantising tools add
 };
 
 class Checkpoint {
@@ -41,19 +45,39 @@ class Checkpoint {
   const Preprocessor& preprocessor() const { return preprocessor_; }
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
 
-  // Lets go of the resident pages of [data, data + bytes): they come back from disk if touched again.
-  // `data` must lie in one of the files.
+  // Changes tensors as the adapter says, after those before it. A target is meant by its name, or by the end of
+  // it where only one tensor ends so (the same model has several layouts). Throws kInvalidModel naming file and
+  // tensor where the base has no such tensor or one of another shape: an adapter of another base.
+  void add_adapter(const AdapterSource& adapter);
+  // Rows of the vocabulary that an adapter brings in place of the config's; 0: none does.
+  int64_t adapter_vocab() const { return adapter_vocab_; }
+
+  // To be called before elements of a matrix are read; `data` is any address in it. A matrix that no file holds is
+  // computed, `keep` for good, else until it is dropped. Not from several threads.
+  void make(const std::byte* data, bool keep) const;
+  void make_all() const;  // for good
+
+  // Lets go of the resident pages of [data, data + bytes): they come back from disk, or are to be made again.
+  // `data` must lie in one of the tensors.
   void drop_resident(const std::byte* data, size_t bytes) const;
 
  private:
   void add_file(const std::string& name, const std::map<std::string, std::string>& weight_map);
   void add_shards(const Json& index, const std::string& index_path);
+  void derive_quantized();
+  const TensorView& derive(TensorView view, DerivedTensor::Fill fill);
+  DerivedTensor* derived_at(const std::byte* data) const;
 
   std::string folder_;
   Json config_;
   Preprocessor preprocessor_;
   std::vector<std::unique_ptr<MappedFile>> files_;
   std::map<std::string, TensorView> tensors_;
+  std::map<const std::byte*, std::unique_ptr<DerivedTensor>> derived_;  // by their addresses
+  int64_t adapter_vocab_ = 0;
 };
+
+// What one safetensors file holds, in the order of its bytes.
+std::vector<TensorView> tensor_views(const MappedFile& file);
 
 }  // namespace mmprm

@@ -25,21 +25,28 @@ class Packer {
   }
   void operator()(const VectorSource& from, Tensor& to) const {
     if (from.empty()) return;
+    for (const VectorSource::Part& part : from.parts) {
+      if (part.data) p_.checkpoint.make(part.data, false);
+    }
     to = p_.device.allocate(1, from.size, DType::kF32);
     p_.device.write(to, from.to_f32().data());
   }
   void operator()(const MatrixSource& from, Tensor& to) const {
     if (from.empty()) return;
+    make(from, false);
     to = p_.device.allocate(from.rows, from.cols, DType::kF32);
     p_.device.write(to, from.to_f32().data());
   }
   void operator()(const MatrixSource& from, Table& to) const {
-    if (!from.empty()) to = p_.device.table(from.row_refs(), from.cols);
+    if (from.empty()) return;
+    make(from, true);  // a table reads its rows where they lie
+    to = p_.device.table(from.row_refs(), from.cols);
   }
   void operator()(const LinearSource& from, Linear& to) const {
     if (from.empty()) return;
     if (p_.options.cancelled && p_.options.cancelled->load())
       throw Error(ErrorCode::kAborted, "opening was aborted");
+    make(from.weight, false);
     to = p_.device.pack(from.weight.row_refs(), from.weight.cols, as_, from.bias.to_f32(), from.gated);
     p_.packed_bytes += to.bytes;
     for (const MatrixSource::Block& b : from.weight.blocks) {
@@ -55,6 +62,10 @@ class Packer {
   }
 
  private:
+  void make(const MatrixSource& matrix, bool keep) const {
+    for (const MatrixSource::Block& b : matrix.blocks) p_.checkpoint.make(b.data, keep);
+  }
+
   Progress& p_;
   DType as_;
 };

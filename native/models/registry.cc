@@ -84,6 +84,10 @@ ModelSpec parse_model_spec(const Checkpoint& checkpoint) {
   ModelSpec spec = family.parse(checkpoint, config, TensorLookup(checkpoint));
   spec.architecture = family.architecture;
   limit_to_window(spec.decoder);
+  if (const int rows = int(checkpoint.adapter_vocab())) {
+    spec.decoder.embed_rows = rows;
+    if (spec.decoder.vocab_V > 0) spec.decoder.vocab_V = rows;
+  }
   return spec;
 }
 

@@ -117,7 +117,7 @@ VectorSource TensorLookup::joined(const std::vector<Part>& parts) {
 void TensorLookup::finish() const {
   std::vector<std::string> unexpected;
   for (const auto& [name, view] : tensors_) {
-    if (!used_.contains(name) && !is_leftover(name))
+    if (!used_.contains(name) && !is_leftover(name) && !view->is_spare)
       unexpected.push_back(name + " " + shape_text(view->shape));
   }
   if (missing_.empty() && wrong_.empty() && unexpected.empty()) return;

@@ -94,6 +94,7 @@ class Trainer::Impl {
   // WHY a pointer: the model is built in steps that the members behind it need finished.
   static std::unique_ptr<TrainModel> open_model(const TrainerOptions& options) {
     const Checkpoint checkpoint = Checkpoint::open(options.model_folder);
+    checkpoint.make_all();
     auto model = std::make_unique<TrainModel>(checkpoint, parse_model_spec(checkpoint));
     model->add_tokens(options.new_tokens);
     if (options.lora_rank > 0) {

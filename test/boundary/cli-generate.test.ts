@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
-import { goldenFolders, readJson } from '../helpers/golden.ts'
+import { goldenModels, readJson } from '../helpers/golden.ts'
 
 const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
 const [IMAGE = ''] = picturesOf(MODEL)
@@ -100,7 +100,7 @@ test('wrong options are told before the model is opened', () => {
 
 test('every golden checkpoint with a vocabulary head writes', () => {
   let ran = 0
-  for (const { name, path } of goldenFolders('models')) {
+  for (const { name, path } of goldenModels()) {
     const heads = readJson(join(path, 'config.json')).architectures as string[]
     const { status, out, stderr } = generate([{ id: name, question: 'What is 2 + 3?' }], ['-n', '2', '--max-tokens', '5'], path)
     if (heads.some((head) => head.includes('RewardModel') || head.includes('ProcessReward'))) {

@@ -88,7 +88,7 @@ test('arguments that do not fit are refused', async () => {
 
 test('a request names pictures, of the tiles that the model reads', async () => {
   const model = pickCheckpoint({ sharded: false, vision: true })
-  const options = { weights: 'f32', threads: 1, isa: '', device: 'cpu', deviceLibrary: '' } as const
+  const options = { weights: 'f32' as const, threads: 1, isa: '', device: 'cpu', deviceLibrary: '', adapters: [] }
   const engine = await native.openEngine({ model, ...options, kvCacheBytes: 2 ** 24, imageCacheBytes: 2 ** 20 }).promise
   const other = await native.cutPicture(new Uint8Array(3 * 9), 3, 3, { ...OPTIONS, imageSize: 3, maxTiles: 1 })
   const bad: [unknown, RegExp][] = [

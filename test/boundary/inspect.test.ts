@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadNative } from '../../ts/engine/native.ts'
 import type { HeaderEntry } from '../helpers/checkpoint-files.ts'
-import { goldenFolders, readJson } from '../helpers/golden.ts'
+import { goldenModels, readJson } from '../helpers/golden.ts'
 
 const SAVED_BUFFERS = /rotary_emb\.(inv_freq|cos_cached|sin_cached)$|embeddings\.(position_ids|mask_token)$/
 
@@ -19,7 +19,7 @@ function storedEntries(path: string): HeaderEntry[] {
 const count = (entries: HeaderEntry[]) => entries.reduce((sum, e) => sum + e.shape.reduce((product, n) => product * n, 1), 0)
 
 let ran = 0
-for (const { name, path } of goldenFolders('models')) {
+for (const { name, path } of goldenModels()) {
   test(`inspect: ${name}`, () => {
     const summary = loadNative().inspectModel(path)
     const files = readdirSync(path).filter((file) => file.endsWith('.safetensors') && file !== 'golden.safetensors')
@@ -57,7 +57,7 @@ for (const { name, path } of goldenFolders('models')) {
 
 test('inspect: every checkpoint was seen', () => {
   console.log(`inspect: ${ran} checkpoints`)
-  assert.is(ran, goldenFolders('models').length)
+  assert.is(ran, goldenModels().length)
   assert.ok(ran > 0)
 })
 

@@ -32,9 +32,9 @@ const addAdapter = (folder: string) => {
 }
 
 const CASES: [name: string, folder: string, says: RegExp][] = [
-  ['an adapter alone', broken((f) => { rmSync(f, { recursive: true }); mkdirSync(f); put(f, 'adapter_config.json', ADAPTER) }), /a LoRA adapter for OpenGVLab\/InternVL2_5-8B, and no whole model; merge it/],
-  ['an adapter with the config of its model', broken((f) => { addAdapter(f); rmSync(join(f, WEIGHTS)) }), /a LoRA adapter for OpenGVLab\/InternVL2_5-8B, and no whole model; merge it/],
-  ['an adapter beside whole weights', broken(addAdapter), /adapter_model\.safetensors beside whole weights is a LoRA adapter for .*merge it.* or remove it/],
+  ['an adapter alone', broken((f) => { rmSync(f, { recursive: true }); mkdirSync(f); put(f, 'adapter_config.json', ADAPTER) }), /a LoRA adapter for OpenGVLab\/InternVL2_5-8B, and no whole model; open that model with this folder among its adapters/],
+  ['an adapter with the config of its model', broken((f) => { addAdapter(f); rmSync(join(f, WEIGHTS)) }), /a LoRA adapter for OpenGVLab\/InternVL2_5-8B, and no whole model; open that model with this folder among its adapters/],
+  ['an adapter beside whole weights', broken(addAdapter), /adapter_model\.safetensors beside whole weights is a LoRA adapter for .*keep them in two folders, .* .*--adapter/],
   ['weights that were not fetched', broken((f) => put(f, WEIGHTS, POINTER)), /model\.safetensors: is a Git LFS pointer: .*123456 bytes.*git lfs pull/],
   ['a tokenizer that was not fetched', broken((f) => put(f, 'tokenizer.json', POINTER)), /tokenizer\.json: is a Git LFS pointer/],
   ['what TRL saves of a PRM', broken((f) => editJson(f, 'config.json', (c) => { c.architectures = ['Qwen2ForTokenClassification'] }), REWARD), /"architectures" is "Qwen2ForTokenClassification": one linear layer .* TRL's PRMTrainer/],

@@ -111,14 +111,16 @@ let deviceName = ''
 for (const { name, path } of goldenFolders('models')) {
   const golden = readJson(join(path, 'golden.json'))
   const tensors = readTensors(join(path, 'golden.safetensors'))
-  const scoring = { scoring: namedScoring(path) ?? 'auto' }
+  // An adapter has no weights of its own: `base` names the folder beside it.
+  const folders = golden.base ? { model: join(path, '..', golden.base), adapters: [path] } : { model: path }
+  const options = { ...folders, scoring: namedScoring(path) ?? 'auto' }
   for (const machine of goldenMachines()) {
     const test = suite(`models/${name} ${machine.name}`)
     const engines: { f32?: Engine; bf16?: Engine } = {}
     test.before(async () => {
-      engines.f32 = await Engine.open({ model: path, weights: 'f32', ...machine.options, ...scoring } as never)
+      engines.f32 = await Engine.open({ ...options, weights: 'f32', ...machine.options } as never)
       deviceName = engines.f32.info().device.name
-      engines.bf16 = await Engine.open({ model: path, weights: 'bf16', ...machine.options, ...scoring } as never)
+      engines.bf16 = await Engine.open({ ...options, weights: 'bf16', ...machine.options } as never)
     })
     test.after(async () => {
       await engines.f32?.close()

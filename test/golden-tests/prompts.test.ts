@@ -8,7 +8,7 @@ import { renderChat } from '../../ts/engine/template/chat.ts'
 import { chatPrompt, prmTrainPrompt } from '../../ts/engine/template/internvl.ts'
 import { openTokenizer, type Tokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { namedScoring } from '../helpers/checkpoint-files.ts'
-import { goldenFolders, readJson } from '../helpers/golden.ts'
+import { goldenModels, readJson } from '../helpers/golden.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: cases are plain data, see the golden README
 type Case = any
@@ -70,7 +70,7 @@ const RUNNERS: Record<string, (c: Context, golden: Case) => void> = {
 }
 
 let ran = 0
-for (const { name, path } of goldenFolders('models')) {
+for (const { name, path } of goldenModels()) {
   test(`prompts of models/${name}`, async () => {
     const tokenizer = await openTokenizer(path)
     const folder = await readCheckpointFolder(path)

@@ -2,7 +2,7 @@
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { goldenFolders, readJson } from './golden.ts'
+import { goldenModels, readJson } from './golden.ts'
 
 export const WEIGHTS = 'model.safetensors'
 const LENGTH_BYTES = 8
@@ -36,7 +36,7 @@ const casesOf = (path: string): any[] => readJson(join(path, 'golden.json')).cas
 /** The first golden checkpoint of that sort. */
 export function pickCheckpoint(wanted: Wanted): string {
   const { sharded, vision, file = 'config.json', kind, head, tied, architecture = /./, scoring } = wanted
-  const found = goldenFolders('models').find(({ path }) => {
+  const found = goldenModels().find(({ path }) => {
     const config = readJson(join(path, 'config.json'))
     return (
       (sharded === undefined || existsSync(join(path, WEIGHTS)) !== sharded) &&

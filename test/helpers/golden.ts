@@ -28,6 +28,11 @@ export function goldenFolders(area: string): { name: string; path: string }[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
+/** Golden models that are whole: adapters have no config of their own. */
+export function goldenModels(): { name: string; path: string }[] {
+  return goldenFolders('models').filter(({ path }) => existsSync(join(path, 'config.json')))
+}
+
 /** The first golden tokenizer whose class in tokenizer_config.json is that, such as `Qwen2`. */
 export function pickTokenizer(className: string): string {
   const found = goldenFolders('tokenizers').find(({ path }) =>

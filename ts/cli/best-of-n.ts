@@ -7,6 +7,7 @@ import { aggregate, aggregationOf, bestCandidates, type ScoredItem } from '../se
 import { openRun } from '../store/reader.ts'
 import { canonicalAnswers } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
+import { PRM_ADAPTER_OPTIONS, prmAdapterUsage } from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { exitCodeOf, searchToEnd } from './search.ts'
@@ -26,6 +27,7 @@ Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
   --problems FILE          .json, .jsonl, .csv or .parquet
   --out DIR                run directory
   --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
+${prmAdapterUsage(24)}
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   -n N                     solutions per problem (default ${DEFAULT_N})
   --aggregate NAME         what chooses (default ${DEFAULT_AGGREGATION}); the table shows all
@@ -44,6 +46,7 @@ const OPTIONS = {
   out: { type: 'string' },
   prm: { type: 'string' },
   scoring: { type: 'string' },
+  ...PRM_ADAPTER_OPTIONS,
   n: { type: 'string', short: 'n' },
   aggregate: { type: 'string' },
   seed: { type: 'string' },

@@ -26,6 +26,18 @@ export const engineUsage = (width: number) => USAGE.map(([option, text]) => `  $
 
 export type EngineValues = { [K in keyof typeof ENGINE_OPTIONS]?: string | undefined }
 
+/** Of commands that open the model of --model, or a process reward model beside it. */
+export const ADAPTER_OPTIONS = { adapter: { type: 'string', multiple: true } } as const
+export const PRM_ADAPTER_OPTIONS = { 'prm-adapter': { type: 'string', multiple: true } } as const
+const ADAPTER_TEXT = 'PEFT folder that is merged into it; may be given more than once'
+export const adapterUsage = (width: number) => `  ${'--adapter DIR'.padEnd(width)} ${ADAPTER_TEXT}`
+export const prmAdapterUsage = (width: number) => `  ${'--prm-adapter DIR'.padEnd(width)} ${ADAPTER_TEXT}`
+
+/** Folders as `Engine.open` takes them. */
+export function readAdapters(folders: readonly string[] | undefined): { adapters?: string[] } {
+  return folders ? { adapters: [...folders] } : {}
+}
+
 const NAMES = Object.keys(ENGINE_OPTIONS) as (keyof EngineValues)[]
 
 /** The first of them that was given. */

@@ -18,7 +18,7 @@ import {
 import type { OpenedScorer } from '../kit/index.ts'
 import { page, tableHtml } from '../report/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { ENGINE_OPTIONS, engineUsage, readEngineOptions } from './engine-options.ts'
+import { ENGINE_OPTIONS, engineUsage, PRM_ADAPTER_OPTIONS, prmAdapterUsage, readEngineOptions } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { openScorer } from './policy-options.ts'
 import { Progress } from './progress.ts'
@@ -34,6 +34,7 @@ scores are kept as they come; --resume goes on after an interruption. Exit code 
   --data DIR               the set's folder, or a parent of several
   --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
   --api-key-file FILE      for that server
+${prmAdapterUsage(24)}
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   --out DIR                results
   --limit N                the first N rows of each file; without it a set must be whole
@@ -47,6 +48,7 @@ const OPTIONS = {
   data: { type: 'string' },
   prm: { type: 'string' },
   scoring: { type: 'string' },
+  ...PRM_ADAPTER_OPTIONS,
   out: { type: 'string' },
   limit: { type: 'string' },
   seed: { type: 'string' },

@@ -9,7 +9,15 @@ import { inputBytes, type JsonLine, readJsonLines } from '../contracts/json-line
 import { suggest } from '../contracts/suggest.ts'
 import { Engine } from '../engine/engine.ts'
 import { EXIT, required } from './command.ts'
-import { ENGINE_OPTIONS, engineUsage, readEngineOptions, shown } from './engine-options.ts'
+import {
+  ADAPTER_OPTIONS,
+  adapterUsage,
+  ENGINE_OPTIONS,
+  engineUsage,
+  readAdapters,
+  readEngineOptions,
+  shown,
+} from './engine-options.ts'
 import { badLine, LineFile, type LineSink, lineId, standardOutput } from './lines.ts'
 import { Progress } from './progress.ts'
 
@@ -17,15 +25,17 @@ export const MODEL_OPTIONS = {
   model: { type: 'string' },
   input: { type: 'string' },
   output: { type: 'string' },
+  ...ADAPTER_OPTIONS,
   ...ENGINE_OPTIONS,
 } as const
 
 export const MODEL_USAGE = `  --model DIR              checkpoint folder
+${adapterUsage(24)}
   --input FILE             JSON lines; - for standard input
   --output FILE            where results go (default: standard output)
 ${engineUsage(24)}`
 
-type Values = { [K in keyof typeof MODEL_OPTIONS]?: string | undefined }
+type Values = { [K in Exclude<keyof typeof MODEL_OPTIONS, 'adapter'>]?: string | undefined } & { adapter?: string[] | undefined }
 
 export interface ModelJob {
   input: string
@@ -37,7 +47,7 @@ export function readModelJob(values: Values): ModelJob {
   return {
     input: required(values.input, 'input'),
     output: values.output,
-    engine: { model: required(values.model, 'model'), ...readEngineOptions(values) },
+    engine: { model: required(values.model, 'model'), ...readAdapters(values.adapter), ...readEngineOptions(values) },
   }
 }
 

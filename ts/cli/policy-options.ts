@@ -9,7 +9,17 @@ import {
   type PolicyOptions,
 } from '../kit/index.ts'
 import { numberIn, oneOf, positiveInteger, required, UsageError } from './command.ts'
-import { ENGINE_OPTIONS, type EngineValues, engineUsage, givenEngineOption, readEngineOptions, shown } from './engine-options.ts'
+import {
+  ADAPTER_OPTIONS,
+  adapterUsage,
+  ENGINE_OPTIONS,
+  type EngineValues,
+  engineUsage,
+  givenEngineOption,
+  readAdapters,
+  readEngineOptions,
+  shown,
+} from './engine-options.ts'
 import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-options.ts'
 
 export const POLICY_OPTIONS = {
@@ -22,11 +32,13 @@ export const POLICY_OPTIONS = {
   'samples-per-request': { type: 'string' },
   template: { type: 'string' },
   ...SAMPLING_OPTIONS,
+  ...ADAPTER_OPTIONS,
   ...ENGINE_OPTIONS,
 } as const
 
 export const POLICY_USAGE = `  --policy native|openai   the package's engine, or an OpenAI-compatible server (default native)
   --model DIR|NAME         checkpoint folder, or the model's name on the server
+${adapterUsage(24)}
   --endpoint URL           of the server, up to and including /v1
   --api-key-file FILE      file that holds the server's key
   --concurrency N          requests to the server at once (default 16)
@@ -37,7 +49,9 @@ export const POLICY_USAGE = `  --policy native|openai   the package's engine, or
 ${SAMPLING_USAGE}
 ${engineUsage(24)}`
 
-export type PolicyValues = { [K in keyof typeof POLICY_OPTIONS]?: string | undefined }
+export type PolicyValues = { [K in Exclude<keyof typeof POLICY_OPTIONS, 'adapter'>]?: string | undefined } & {
+  adapter?: string[] | undefined
+}
 
 /** Other models of the same command, which share options with the policy. */
 interface Others {
@@ -70,6 +84,7 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
       : opensFolder
         ? undefined
         : givenEngineOption(values)
+  if (kind === 'openai' && values.adapter) throw new UsageError('--adapter is for --policy native')
   if (foreign !== undefined) throw new UsageError(`--${foreign} is for --policy ${kind === 'native' ? 'openai' : 'native'}`)
 }
 
@@ -92,26 +107,31 @@ export function openPolicy(values: PolicyValues & Others): Promise<OpenedPolicy>
   refuse(kind, values)
   const options: PolicyOptions = {
     model: required(values.model, 'model'),
-    ...(kind === 'openai' ? readServer(values) : readEngineOptions(values)),
+    ...(kind === 'openai' ? readServer(values) : { ...readAdapters(values.adapter), ...readEngineOptions(values) }),
     ...(values.template !== undefined && { template: values.template }),
     sampling: readSampling(values),
   }
   return shown((onProgress) => openKitPolicy(kind === 'openai' ? options : { ...options, onProgress }))
 }
 
-type ScorerValues = EngineValues & { scoring?: string | undefined; 'api-key-file'?: string | undefined }
+type ScorerValues = EngineValues & {
+  scoring?: string | undefined
+  'prm-adapter'?: string[] | undefined
+  'api-key-file'?: string | undefined
+}
 
 /**
  * A process reward model as the scorer of a search: a folder, or the URL of a server that has one.
  * @throws EngineError as `kit.openScorer`, which --scoring may help
  */
 export async function openScorer(model: string, values: ScorerValues): Promise<OpenedScorer> {
-  const { scoring } = values
+  const { scoring, 'prm-adapter': adapters } = values
   if (isUrl(model)) {
     if (scoring !== undefined) throw new UsageError('--scoring is for a folder: a server knows its own')
+    if (adapters) throw new UsageError('--prm-adapter is for a folder')
     return openKitScorer({ server: model, ...readApiKey(values['api-key-file']) })
   }
-  const options = { model, ...readEngineOptions(values), ...(scoring !== undefined && { scoring }) }
+  const options = { model, ...readAdapters(adapters), ...readEngineOptions(values), ...(scoring !== undefined && { scoring }) }
   try {
     return await shown((onProgress) => openKitScorer({ ...options, onProgress }))
   } catch (error) {

@@ -9,6 +9,7 @@ import { identityOf, runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
+import { PRM_ADAPTER_OPTIONS, prmAdapterUsage } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { FirstNote } from './lines.ts'
@@ -38,6 +39,7 @@ with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some
   --c-puct C  (0.125)   --alpha A  (0.5)   --beta B  (0.9)   --length-scale L  (2000)
   --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4
   --scorer DIR|URL         process reward model: a checkpoint, or a server that has one (beam needs one)
+${prmAdapterUsage(24)}
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
 ${JUDGE_USAGE}
 ${POLICY_USAGE}
@@ -65,6 +67,7 @@ const OPTIONS = {
   set: { type: 'string', multiple: true },
   scorer: { type: 'string' },
   scoring: { type: 'string' },
+  ...PRM_ADAPTER_OPTIONS,
   json: { type: 'boolean' },
 } as const
 

@@ -116,8 +116,11 @@ async function readPreprocessor(path: string): Promise<z.output<typeof preproces
   return own ?? preprocessorSchema.parse({})
 }
 
-/** @throws EngineError INVALID_MODEL naming the file and key, UNSUPPORTED_MODEL */
-export async function readCheckpointFolder(folder: string): Promise<CheckpointFolder> {
+/**
+ * `recording`: the folder that says how the model is used, where it is another.
+ * @throws EngineError INVALID_MODEL naming the file and key, UNSUPPORTED_MODEL
+ */
+export async function readCheckpointFolder(folder: string, recording?: string): Promise<CheckpointFolder> {
   const path = resolve(folder)
   await checkModelFolder(path)
   modelFiles(path)
@@ -126,6 +129,6 @@ export async function readCheckpointFolder(folder: string): Promise<CheckpointFo
   const preprocessor = await readPreprocessor(path)
   const generation = await readJson(path, 'generation_config.json', generationSchema)
   const eosIds = [generation?.eos_token_id ?? []].flat()
-  const recorded = await readRecordedScoring(path)
+  const recorded = await readRecordedScoring(recording ?? path)
   return new CheckpointFolder(path, config, preprocessor, recorded, eosIds)
 }

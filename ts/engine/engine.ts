@@ -7,6 +7,7 @@ import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
 import type { DecodeOptions } from '../images/index.ts'
+import { type Adapter, readAdapter } from './adapter.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import type { Completion } from './completion.ts'
@@ -41,6 +42,8 @@ const MAX_SUBMITTED = 256
 /** What is open, as `engine.info()` tells it. */
 export interface EngineInfo extends NativeInfo {
   model: string
+  /** Folders of the adapters that were merged into it. */
+  adapters: readonly string[]
   /** Name of the scoring family, or null when none was recognised. */
   scoring: string | null
   /** Template that a `question` is asked with: the one the checkpoint was trained with. */
@@ -62,6 +65,7 @@ export class Engine implements AsyncDisposable {
   readonly #native: NativeEngine
   readonly #info: NativeInfo
   readonly #folder: CheckpointFolder
+  readonly #adapters: readonly Adapter[]
   readonly #scoring: string
   readonly #images: ImageOptions
   readonly #pictures: Pictures
@@ -75,6 +79,7 @@ export class Engine implements AsyncDisposable {
   private constructor(parts: {
     native: NativeEngine
     folder: CheckpointFolder
+    adapters: readonly Adapter[]
     tokenizer: Tokenizer
     scoring: string
     images: ImageOptions
@@ -82,6 +87,7 @@ export class Engine implements AsyncDisposable {
     this.#native = parts.native
     this.#info = parts.native.info()
     this.#folder = parts.folder
+    this.#adapters = parts.adapters
     this.tokenizer = parts.tokenizer
     this.#scoring = parts.scoring
     this.#images = parts.images
@@ -105,9 +111,12 @@ export class Engine implements AsyncDisposable {
   static async open(options: OpenOptions): Promise<Engine> {
     const o = validate(openSchema, options, 'Engine.open')
     throwIfAborted(o.signal)
-    const folder = await readCheckpointFolder(o.model)
+    const adapters: Adapter[] = []
+    for (const adapter of o.adapters) adapters.push(await readAdapter(adapter))
+    const recording = adapters.findLast(({ hasRecord }) => hasRecord)
+    const folder = await readCheckpointFolder(o.model, recording?.path)
     namedFamily(o.scoring, folder.recorded)
-    const tokenizer = await openTokenizer(o.model)
+    const tokenizer = await openTokenizer(adapters.findLast(({ hasTokenizer }) => hasTokenizer)?.path ?? o.model)
     const job = loadNative().openEngine({
       model: o.model,
       weights: o.weights,
@@ -117,10 +126,11 @@ export class Engine implements AsyncDisposable {
       deviceLibrary: deviceLibrary(o.device),
       kvCacheBytes: o.kvCacheBytes ?? defaultKvCacheBytes(),
       imageCacheBytes: o.imageCacheBytes,
+      adapters: adapters.map(({ native }) => native),
     })
     const native = await settleWithProgress(job, o.signal, o.onProgress)
     const images = { maxTiles: o.maxTiles, maxPixels: o.maxPixels, exifOrientation: o.exifOrientation }
-    const engine = new Engine({ native, folder, tokenizer, scoring: o.scoring, images })
+    const engine = new Engine({ native, folder, adapters, tokenizer, scoring: o.scoring, images })
     if (o.scoring !== 'auto') await engine.#resolveOrClose()
     return engine
   }
@@ -133,15 +143,16 @@ export class Engine implements AsyncDisposable {
       if (!(error instanceof EngineError)) throw error
     }
     const rolloutTemplate = defaultRolloutTemplate(this.#folder.recorded)
-    return { model: this.#folder.path, scoring, rolloutTemplate, ...this.#info }
+    const adapters = this.#adapters.map(({ path }) => path)
+    return { model: this.#folder.path, adapters, scoring, rolloutTemplate, ...this.#info }
   }
 
   /**
-   * Names what computes, for records: `checkpointHash` of the folder, and how it was opened where that changes results,
-   * as in `0a9530f3019aae66+int8`. Reads the folder when it is first called.
+   * Names what computes, for records: `checkpointHash` of the folder and of its adapters, and how it was opened where that
+   * changes results, as in `0a9530f3019aae66+int8`. Reads the folders when it is first called.
    */
   identity(): string {
-    this.#hash ??= checkpointHash(this.#folder.path)
+    this.#hash ??= [this.#folder, ...this.#adapters].map(({ path }) => checkpointHash(path)).join('+')
     const { maxTiles, exifOrientation } = this.#images
     const changes = [
       this.#info.weights !== 'bf16' && this.#info.weights,

@@ -75,11 +75,12 @@ export async function addSpecialToken(folder: string, content: string, id: numbe
   })
 }
 
-/** The dtype that transformers takes from config.json, wherever it is said. */
+/** The dtype that transformers takes from config.json, wherever it is said; weights that were quantised no longer are. */
 export async function recordWeightDtype(folder: string, dtype: 'bf16' | 'f32'): Promise<void> {
   const name = dtype === 'bf16' ? 'bfloat16' : 'float32'
   await editJson(folder, 'config.json', (json) => {
     for (const config of [json, json['llm_config'], json['text_config'], json['vision_config']] as (Json | undefined)[]) {
+      delete config?.['quantization_config']
       for (const key of ['torch_dtype', 'dtype']) if (typeof config?.[key] === 'string') config[key] = name
     }
   })

@@ -17,7 +17,8 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-async function checkFetched(path: string): Promise<void> {
+/** @throws EngineError INVALID_MODEL where Git LFS left a pointer in the file's place */
+export async function checkFetched(path: string): Promise<void> {
   const info = await stat(path).catch(() => undefined)
   if (!info?.isFile() || info.size > POINTER_BYTES) return
   const file = await open(path)
@@ -35,12 +36,14 @@ async function checkNoAdapter(folder: string, names: readonly string[]): Promise
   if (!names.includes(ADAPTER_CONFIG) && !weights) return
   const { base_model_name_or_path: base, peft_type: type } = await readJson(join(folder, ADAPTER_CONFIG))
   const kind = `${type === 'LORA' ? 'a LoRA adapter' : 'an adapter'} for ${typeof base === 'string' ? base : 'another model'}`
-  const merge = 'merge it into that model first (merge_and_unload of PEFT) and open the result'
+  const over = 'open that model with this folder among its adapters (--adapter)'
   if (!names.includes('config.json') || !names.some((name) => WEIGHTS.test(name))) {
-    throw invalidModel(`${folder}: holds ${kind}, and no whole model; ${merge}`)
+    throw invalidModel(`${folder}: holds ${kind}, and no whole model; ${over}`)
   }
   if (weights)
-    throw invalidModel(`${folder}: ${weights} beside whole weights is ${kind}, and would be left out; ${merge}, or remove it`)
+    throw invalidModel(
+      `${folder}: ${weights} beside whole weights is ${kind}, and would be left out; keep them in two folders, and ${over}`,
+    )
 }
 
 /** The commonest way to train a PRM elsewhere saves a head that is not read. */

@@ -73,6 +73,15 @@ export interface NativeOpenOptions {
   deviceLibrary: string
   kvCacheBytes: number
   imageCacheBytes: number
+  /** Merged into the weights, one after the other. */
+  adapters: NativeAdapter[]
+}
+
+/** W + scale · B·A for the base's `target`; or `tensor` in the place of `target`. */
+export interface NativeAdapter {
+  file: string
+  lowRank: { target: string; a: string; b: string; rank: number; scale: number }[]
+  replaced: { target: string; tensor: string }[]
 }
 
 export interface NativeOpenJob extends NativeJob<NativeEngine> {

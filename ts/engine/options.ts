@@ -42,6 +42,8 @@ export interface OpenProgress {
 
 export const openSchema = z.strictObject({
   model: z.string().min(1),
+  /** PEFT folders whose adapters are merged into the weights, in this order. */
+  adapters: z.array(z.string().min(1)).default([]),
   weights: z.enum(['bf16', 'f32', 'int8', 'int4']).default('bf16'),
   /** `auto`: the first card that opens, else the CPU; `cuda:1` is the second card. `info().device` says which and why. */
   device: z

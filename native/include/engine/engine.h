@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "adapter.h"
 #include "error.h"
 #include "picture.h"
 #include "sampling.h"
@@ -29,6 +30,7 @@ struct EngineOptions {
   uint64_t image_cache_bytes = uint64_t{256} << 20;
   std::string device = "cpu";  // "cpu", "cuda", "cuda:N", "auto": the first card that opens, else the CPU
   std::string device_library;  // of every device but the CPU; empty: not installed
+  std::vector<AdapterSource> adapters;  // merged into the weights, one after the other
 };
 
 // What computes, as it calls itself.
