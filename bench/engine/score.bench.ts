@@ -59,7 +59,7 @@ function worksOf(engine: Engine): { next: () => Work; unique: number } {
     config: {},
     recorded: undefined,
   })
-  const idsOf = (question: string, steps: string[]) => family.prompt(tokenizer, { question, steps, numImageTokens: 0 }).ids
+  const idsOf = (question: string, steps: string[]) => family.prompt(tokenizer, { question, steps, imageRows: [] }).ids
   const perStep = CANDIDATE_TOKENS / STEPS
   const solutions = Array.from({ length: CANDIDATES }, (_, c) =>
     Array.from({ length: STEPS }, (_, s) => textOf(tokenizer, perStep - 1, 1 + c * STEPS + s)),

@@ -114,6 +114,9 @@ void CpuDevice::rope(const RopeOp& op) {
   args.q = memory_of(op.q);
   args.q_stride = op.q.stride;
   args.q_scale = op.q_scale;
+  args.q_norm_D = floats_or_null(op.q_norm);
+  args.k_norm_D = floats_or_null(op.k_norm);
+  args.norm_eps = op.norm_eps;
   args.T = op.qkv.rows;
   args.num_heads_H = op.heads_H;
   args.kv = layer_of(op.pages, op.layer);

@@ -58,7 +58,7 @@ void CudaDevice::linear(const LinearOp& op) {
 }
 
 void CudaDevice::rope(const RopeOp& op) {
-  check(cuda::rope(op, {}, staged(op.plan), pool_of(op.pages).pages, stream_), "rope");
+  check(cuda::rope(op, staged(op.plan), pool_of(op.pages).pages, stream_), "rope");
 }
 
 void CudaDevice::attention(const AttentionOp& op) {

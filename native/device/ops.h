@@ -72,8 +72,9 @@ struct LinearOp {
   Epilogue epilogue = Epilogue::kStore;
 };
 
-// Splits rows q|k|v, rotates q and k by the angles of the row's position, scales q, and writes k and v to the
-// row's slots in layer `layer` of the pages:
+// Splits rows q|k|v, norms every head of q and of k by its root mean square where there are weights for it,
+// rotates q and k by the angles of the row's position, scales q, and writes k and v to the row's slots in layer
+// `layer` of the pages:
 //   (x_i, x_{i+D/2}) <- (x_i·cos - x_{i+D/2}·sin, x_{i+D/2}·cos + x_i·sin),  i < D/2
 struct RopeOp {
   Tensor q;       // rows of H·D, dtype of the pages
@@ -83,6 +84,8 @@ struct RopeOp {
   Pages pages;
   int32_t first_row = 0, layer = 0, heads_H = 0;
   float q_scale = 1;  // after the rotation
+  Tensor q_norm, k_norm;  // F32 [D]; empty: no norm
+  float norm_eps = 0;
 };
 
 // o = softmax(q·Kᵀ)·V over each row's keys, H/G consecutive query heads on one key/value head. Keys are taken

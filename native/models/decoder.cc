@@ -140,8 +140,8 @@ void Decoder::write_qkv(const PackedDecoderLayer& layer, const Pass& pass, int p
     const Tensor normed = normed_.part(0, rows), qkv = qkv_.part(0, rows);
     norm(layer.attention_norm, normed, x_.part(first, rows));
     device_.linear({qkv, normed, layer.qkv, {}, Epilogue::kStore});
-    device_.rope(
-        {q_.part(first, rows), qkv, angles_, pass.plan, pass.pages, first, page_layer, s.heads_H, q_scale});
+    device_.rope({q_.part(first, rows), qkv, angles_, pass.plan, pass.pages, first, page_layer, s.heads_H,
+                  q_scale, layer.q_norm.weight, layer.k_norm.weight, layer.q_norm.eps});
   });
 }
 

@@ -1,7 +1,7 @@
 // The language model: embeddings -> L layers -> final norm -> a head. Executes a StepPlan.
 //
 //   x_TC = embed(tokens)
-//   per layer:  x += wo · attention(rope(wqkv · norm(x)));  x += w2 · swiglu(w13 · norm(x))
+//   per layer:  x += wo · attention(rope(head norms(wqkv · norm(x))));  x += w2 · swiglu(w13 · norm(x))
 //
 // The residual stream x stays F32. In the last layer only the plan's output rows go on after the keys and
 // values are written: nothing else can be seen any more.

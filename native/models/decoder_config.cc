@@ -53,7 +53,7 @@ RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
 
 }  // namespace
 
-DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta) {
+DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta, int default_head_dim) {
   if (config.has("quantization_config")) {
     config.unsupported("quantization_config",
                        "is set: quantised weights are not read; open the original model");
@@ -71,8 +71,8 @@ DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_the
   if (spec.heads_H % spec.kv_heads_G != 0) {
     config.invalid("num_key_value_heads", "must divide num_attention_heads, " + std::to_string(spec.heads_H));
   }
-  if (config.has("head_dim")) {
-    spec.head_dim_D = config.integer("head_dim", 2, 1 << 12);
+  if (config.has("head_dim") || default_head_dim > 0) {
+    spec.head_dim_D = config.integer_or("head_dim", default_head_dim, 2, 1 << 12);
   } else {
     if (spec.hidden_C % spec.heads_H != 0) {
       config.invalid("hidden_size", "must be a multiple of num_attention_heads where head_dim is absent");

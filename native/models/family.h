@@ -41,10 +41,15 @@ const DecoderFamily& find_decoder_family(const ConfigReader& config);
 const DecoderFamily& decoder_family(const std::string& name);  // ModelSpec::family
 
 // What all decoders share: extents, eps, positions, rope. Biases, window and head are left alone.
-// `default_theta`: for families whose published configs may lack rope_theta; 0 where they never do.
-DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta);
+// `default_theta`, `default_head_dim`: for families whose published configs may lack rope_theta or whose heads are
+// no share of the width where head_dim is absent; 0 otherwise.
+DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta, int default_head_dim = 0);
 
-// Llama's tensor names, used by Qwen2 and Mistral too: biases where the spec has them.
+// Keys that a row of a Qwen model sees; 0: all before it. A window slides in the layers that `layer_types` names
+// (transformers 5), else from max_window_layers on.
+int parse_qwen_window(const ConfigReader& config, int num_layers);
+
+// Llama's tensor names, used by Qwen2, Qwen3 and Mistral too: biases and head norms where the spec has them.
 void llama_layers(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec,
                   DecoderWeights& out);
 
@@ -62,7 +67,7 @@ ModelSpec parse_text_model(const Checkpoint& checkpoint, const ConfigReader& con
                            const TensorLookup& tensors);
 WeightTable text_model_weights(TensorLookup& tensors, const ModelSpec& spec);
 
-extern const DecoderFamily kInternLM2, kQwen2, kLlama, kMistral;
+extern const DecoderFamily kInternLM2, kQwen2, kQwen3, kLlama, kMistral;
 extern const ModelFamily kInternVLChat, kInternVLNative;
 
 }  // namespace mmprm

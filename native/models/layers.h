@@ -17,10 +17,11 @@ namespace mmprm {
 template <typename Norm, typename Linear>
 struct DecoderLayerOf {
   Norm attention_norm, ffn_norm;
+  Norm q_norm, k_norm;           // over each head alone; empty: none
   Linear qkv, o, gate_up, down;  // qkv = all query heads | all key heads | all value heads
 
   static auto fields(auto& l) {
-    return std::tie(l.attention_norm, l.ffn_norm, l.qkv, l.o, l.gate_up, l.down);
+    return std::tie(l.attention_norm, l.ffn_norm, l.q_norm, l.k_norm, l.qkv, l.o, l.gate_up, l.down);
   }
 };
 

@@ -1,4 +1,4 @@
-// Llama and Mistral, and the tensor names that Qwen2 shares with them.
+// Llama and Mistral, and the tensor names that Qwen2 and Qwen3 share with them.
 #include "models/family.h"
 
 namespace mmprm {
@@ -41,6 +41,10 @@ void llama_layers(TensorLookup& tensors, const std::string& backbone, const Deco
       w.qkv.bias = tensors.joined({{attention + "q_proj.bias", q_rows},
                                    {attention + "k_proj.bias", kv_rows},
                                    {attention + "v_proj.bias", kv_rows}});
+    }
+    if (spec.qk_norm) {
+      w.q_norm = {tensors.vector(attention + "q_norm.weight", spec.head_dim_D), {}, spec.rms_eps};
+      w.k_norm = {tensors.vector(attention + "k_norm.weight", spec.head_dim_D), {}, spec.rms_eps};
     }
     w.o.weight = tensors.matrix(attention + "o_proj.weight", C, q_rows);
     if (spec.o_bias) w.o.bias = tensors.vector(attention + "o_proj.bias", C);

@@ -29,6 +29,7 @@ struct DecoderSpec {
   RopeSpec rope;
   int max_positions = 0;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  bool qk_norm = false;  // RMS norm of every query and key head before it rotates
   bool tied_head = false;
   int sliding_window = 0;  // keys a token sees, itself among them; 0: all before it
   RewardHead reward_head = RewardHead::kNone;
@@ -62,7 +63,7 @@ struct VisionSpec {
 
 struct ModelSpec {
   std::string architecture;  // as in the config
-  std::string family;        // registry name of the language model: "internlm2", "qwen2", "llama", "mistral"
+  std::string family;        // registry name of the language model: "internlm2", "qwen2", "qwen3", "llama", "mistral"
   DecoderSpec decoder;
   std::optional<VisionSpec> vision;
   int image_token_id = -1;     // -1: the config does not say; look it up in the tokenizer

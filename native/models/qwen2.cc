@@ -4,10 +4,8 @@
 #include "models/family.h"
 
 namespace mmprm {
-namespace {
 
-// A window slides in the layers that `layer_types` names (transformers 5), else from max_window_layers on.
-int parse_window(const ConfigReader& config, int num_layers) {
+int parse_qwen_window(const ConfigReader& config, int num_layers) {
   if (!config.flag_or("use_sliding_window", false) || !config.has("sliding_window")) return 0;
   int sliding = 0;
   if (const Json* types = config.find("layer_types")) {
@@ -26,10 +24,12 @@ int parse_window(const ConfigReader& config, int num_layers) {
   return config.integer("sliding_window", 1, 1 << 30);
 }
 
+namespace {
+
 DecoderSpec parse_qwen2(const ConfigReader& config) {
   DecoderSpec spec = parse_decoder_extents(config, 0);
   spec.qkv_bias = true;  // no key for it: part of the architecture
-  spec.sliding_window = parse_window(config, spec.layers_L);
+  spec.sliding_window = parse_qwen_window(config, spec.layers_L);
   return spec;
 }
 

@@ -7,13 +7,14 @@
 namespace mmprm {
 namespace {
 
-const DecoderFamily* const kDecoders[] = {&kInternLM2, &kQwen2, &kLlama, &kMistral};
+const DecoderFamily* const kDecoders[] = {&kInternLM2, &kQwen2, &kQwen3, &kLlama, &kMistral};
 
 const ModelFamily kModels[] = {
     kInternVLChat,
     kInternVLNative,
     {"InternLM2ForCausalLM", "internlm2", parse_text_model, text_model_weights},
     {"Qwen2ForCausalLM", "qwen2", parse_text_model, text_model_weights},
+    {"Qwen3ForCausalLM", "qwen3", parse_text_model, text_model_weights},
     {"Qwen2ForProcessRewardModel", "", parse_text_model, text_model_weights},
     {"LlamaForCausalLM", "llama", parse_text_model, text_model_weights},
     {"MistralForCausalLM", "mistral", parse_text_model, text_model_weights},

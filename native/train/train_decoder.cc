@@ -6,6 +6,15 @@ namespace mmprm {
 namespace {
 
 int qkv_cols(const DecoderSpec& s) { return (s.heads_H + 2 * s.kv_heads_G) * s.head_dim_D; }
+int qk_cols(const DecoderSpec& s) { return (s.heads_H + s.kv_heads_G) * s.head_dim_D; }
+
+// Columns [first, first + cols) of some rows.
+Rows columns(const Rows& rows, int first, int cols) {
+  Rows out = rows;
+  out.data += first;
+  out.cols = cols;
+  return out;
+}
 
 void check(const std::atomic<bool>* cancelled) {
   if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "training was aborted");
@@ -17,11 +26,13 @@ TrainDecoder::Kept::Kept(const DecoderSpec& s)
     : x_mid(s.hidden_C, DType::kF32),
       qkv(qkv_cols(s), DType::kF32),
       attended(s.heads_H * s.head_dim_D, DType::kF32),
-      gate_up(2 * s.intermediate_F, DType::kF32) {}
+      gate_up(2 * s.intermediate_F, DType::kF32),
+      raw_qk(qk_cols(s), DType::kF32) {}
 
-void TrainDecoder::Kept::reserve(int rows, int heads) {
+void TrainDecoder::Kept::reserve(int rows, const DecoderSpec& s) {
   for (RowBuffer* b : {&x_mid, &qkv, &attended, &gate_up}) b->reserve(rows);
-  lse.reserve(size_t(rows) * heads * sizeof(float));
+  if (s.qk_norm) raw_qk.reserve(rows);
+  lse.reserve(size_t(rows) * s.heads_H * sizeof(float));
 }
 
 TrainDecoder::TrainDecoder(const TrainModel& model, TrainOps& ops, bool recompute)
@@ -34,7 +45,8 @@ TrainDecoder::TrainDecoder(const TrainModel& model, TrainOps& ops, bool recomput
       mlp_(spec_.intermediate_F, DType::kF32),
       d_x_(spec_.hidden_C, DType::kF32),
       d_narrow_(std::max(spec_.hidden_C, spec_.heads_H * spec_.head_dim_D), DType::kF32),
-      d_qkv_(qkv_cols(spec_), DType::kF32) {
+      d_qkv_(qkv_cols(spec_), DType::kF32),
+      d_raw_qk_(qk_cols(spec_), DType::kF32) {
   for (int l = 0; l <= spec_.layers_L; ++l) x_.emplace_back(spec_.hidden_C, DType::kF32);
   for (int l = 0; l < (recompute ? 1 : spec_.layers_L); ++l) kept_.emplace_back(spec_);
 }
@@ -43,8 +55,9 @@ void TrainDecoder::reserve(const TrainPlan& plan) {
   num_rows_ = plan.num_rows();
   rope_.grow(plan.max_keys);
   for (RowBuffer& x : x_) x.reserve(num_rows_);
-  for (Kept& k : kept_) k.reserve(num_rows_, spec_.heads_H);
+  for (Kept& k : kept_) k.reserve(num_rows_, spec_);
   for (RowBuffer* b : {&normed_, &mlp_, &d_x_, &d_narrow_, &d_qkv_}) b->reserve(num_rows_);
+  if (spec_.qk_norm) d_raw_qk_.reserve(num_rows_);
 }
 
 Rows TrainDecoder::forward(const TrainPlan& plan, const Rows& image_rows,
@@ -75,6 +88,7 @@ void TrainDecoder::forward_layer(size_t l, const TrainPlan& plan) {
   const Rows x = rows(x_[l]), x_mid = rows(k.x_mid), normed = rows(normed_), mlp = rows(mlp_);
   ops_.norm(layer.attention_norm, x, normed);
   ops_.linear(layer.qkv, normed, rows(k.qkv));
+  norm_heads(layer, k);
   ops_.rotate(rotate_args(k.qkv, plan, 1), num_rows_);
   ops_.attention(attention_args(k, plan));
   ops_.linear(layer.o, rows(k.attended), x_mid, &x);
@@ -82,6 +96,26 @@ void TrainDecoder::forward_layer(size_t l, const TrainPlan& plan) {
   ops_.linear(layer.gate_up, normed, rows(k.gate_up));
   ops_.swiglu(rows(k.gate_up), mlp);
   ops_.linear(layer.down, mlp, rows(x_[l + 1]), &x_mid);
+}
+
+void TrainDecoder::norm_heads(const TrainDecoderLayer& layer, Kept& k) {
+  if (layer.q_norm.empty()) return;
+  const int H = spec_.heads_H, D = spec_.head_dim_D, cols = k.raw_qk.cols();
+  const Rows raw = rows(k.raw_qk), qkv = rows(k.qkv);
+  for (int r = 0; r < num_rows_; ++r) std::copy_n(qkv.row(r), cols, raw.row(r));
+  for (int h = 0; h < H + spec_.kv_heads_G; ++h)
+    ops_.norm(h < H ? layer.q_norm : layer.k_norm, columns(raw, h * D, D), columns(qkv, h * D, D));
+}
+
+void TrainDecoder::norm_heads_grad(const TrainDecoderLayer& layer, Kept& k) {
+  if (layer.q_norm.empty()) return;
+  const int H = spec_.heads_H, D = spec_.head_dim_D, cols = k.raw_qk.cols();
+  const Rows raw = rows(k.raw_qk), d_raw = rows(d_raw_qk_), d_qkv = rows(d_qkv_);
+  for (int r = 0; r < num_rows_; ++r) std::fill_n(d_raw.row(r), cols, 0.0f);
+  for (int h = 0; h < H + spec_.kv_heads_G; ++h)
+    ops_.norm_grad(h < H ? layer.q_norm : layer.k_norm, columns(raw, h * D, D), columns(d_qkv, h * D, D),
+                   columns(d_raw, h * D, D));
+  for (int r = 0; r < num_rows_; ++r) std::copy_n(d_raw.row(r), cols, d_qkv.row(r));
 }
 
 void TrainDecoder::backward(const TrainPlan& plan, const Rows* d_image_rows,
@@ -126,6 +160,7 @@ void TrainDecoder::backward_attention(size_t l, const TrainPlan& plan) {
   args.d_qkv = d_qkv.data;
   ops_.attention_grad(args);
   ops_.rotate(rotate_args(d_qkv_, plan, -1), num_rows_);
+  norm_heads_grad(layer, k);
   ops_.norm(layer.attention_norm, rows(x_[l]), normed);
   ops_.linear_grad_weight(layer.qkv, normed, d_qkv);
   ops_.linear_grad_input(layer.qkv, d_qkv, d_normed);

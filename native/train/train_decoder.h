@@ -1,8 +1,8 @@
 // The language model under training: forward keeps what backward needs, backward walks the layers in reverse.
 //
-//   x_mid = x + wo·attention(rope(wqkv·norm(x)));  x' = x_mid + w2·swiglu(w13·norm(x_mid))
+//   x_mid = x + wo·attention(rope(head norms(wqkv·norm(x))));  x' = x_mid + w2·swiglu(w13·norm(x_mid))
 //
-// Kept per layer: x, x_mid, rotated q|k|v, attention's output and log-sums, gate|up. Norms and
+// Kept per layer: x, x_mid, q|k before head norms, rotated q|k|v, attention's output and log-sums, gate|up. Norms and
 // SwiGLU outputs are computed again. With `recompute` only x is kept, and a layer runs forward
 // once more before its backward.
 #pragma once
@@ -29,9 +29,10 @@ class TrainDecoder {
  private:
   struct Kept {
     RowBuffer x_mid, qkv, attended, gate_up;
+    RowBuffer raw_qk;  // before the norms of heads; only where there are some
     AlignedBuffer lse;
     explicit Kept(const DecoderSpec& s);
-    void reserve(int rows, int heads);
+    void reserve(int rows, const DecoderSpec& s);
   };
   Kept& kept(size_t layer) { return kept_[recompute_ ? 0 : layer]; }
   Rows rows(const RowBuffer& buffer) const { return {buffer, num_rows_}; }
@@ -40,6 +41,8 @@ class TrainDecoder {
   void embed(const TrainPlan& plan, const Rows& image_rows);
   void embed_grad(const TrainPlan& plan, const Rows* d_image_rows);
   void forward_layer(size_t l, const TrainPlan& plan);
+  void norm_heads(const TrainDecoderLayer& layer, Kept& k);
+  void norm_heads_grad(const TrainDecoderLayer& layer, Kept& k);
   void backward_mlp(size_t l);
   void backward_attention(size_t l, const TrainPlan& plan);
   TreeAttentionArgs attention_args(Kept& kept, const TrainPlan& plan) const;
@@ -53,7 +56,7 @@ class TrainDecoder {
   int num_rows_ = 0;
   std::vector<RowBuffer> x_;  // L + 1 states
   std::vector<Kept> kept_;
-  RowBuffer normed_, mlp_, d_x_, d_narrow_, d_qkv_;
+  RowBuffer normed_, mlp_, d_x_, d_narrow_, d_qkv_, d_raw_qk_;
 };
 
 }  // namespace mmprm

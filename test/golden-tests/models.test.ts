@@ -27,14 +27,17 @@ interface Outcome {
   scores: Record<string, number[]>
 }
 
-const image = (c: Context, golden: Case) =>
-  golden.image ? { image: join(c.folder, golden.image), maxTiles: golden.maxTiles } : {}
+const pictures = (c: Context, golden: Case): object => ({
+  ...(golden.image && { image: join(c.folder, golden.image) }),
+  ...(golden.images && { images: golden.images.map((name: string) => join(c.folder, name)) }),
+  ...(golden.maxTiles && { maxTiles: golden.maxTiles }),
+})
 
 async function runLogits(c: Context, golden: Case): Promise<Outcome> {
   const { logits, hidden } = await c.engine.logits({
     tokens: golden.inputIds,
     ...(golden.rows && { rows: golden.rows }),
-    ...image(c, golden),
+    ...pictures(c, golden),
     returnHidden: true,
   })
   return { tensors: { logits, hidden: hidden as Float32Array }, scores: {} }
@@ -52,7 +55,7 @@ async function runVision(c: Context, golden: Case): Promise<Outcome> {
 async function runScore(c: Context, golden: Case): Promise<Outcome> {
   const one = golden.kind === 'score'
   const solutions: string[][] = one ? [golden.steps] : golden.solutions
-  const scored = await c.engine.scoreSteps({ question: golden.question, ...image(c, golden), solutions, returnLogits: true })
+  const scored = await c.engine.scoreSteps({ question: golden.question, ...pictures(c, golden), solutions, returnLogits: true })
   const outcome: Outcome = { tensors: {}, scores: {} }
   scored.forEach((s, i) => {
     outcome.tensors[one ? 'markerLogits' : `markerLogits${i}`] = Float32Array.from(s.logits.flat())
@@ -153,7 +156,7 @@ for (const { name, path } of goldenFolders('models')) {
       const expected = c.kind === 'greedy' ? c.expected : c.greedy
       if (expected) {
         test(`${where}: greedy`, async () => {
-          const extra = image({ engine: engines.f32 as Engine, folder: path, tensors }, c)
+          const extra = pictures({ engine: engines.f32 as Engine, folder: path, tensors }, c)
           assert.equal(await greedy(engines.f32 as Engine, c.inputIds, c, extra), expected)
           ran++
         })

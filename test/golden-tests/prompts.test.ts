@@ -19,8 +19,17 @@ interface Context {
   architecture: string
 }
 
-/** Image tokens in the expected ids: how many there are follows from the image, which other tests check. */
-const imageTokens = (c: Context, ids: number[]) => ids.filter((id) => id === c.folder.imageToken(c.tokenizer)).length
+/** Runs of image tokens in the expected ids, one a picture: how long they are follows from the pictures, which other tests check. */
+function imageRows(c: Context, ids: number[]): number[] {
+  const runs: number[] = []
+  const token = c.folder.imageToken(c.tokenizer)
+  ids.forEach((id, i) => {
+    if (id !== token) return
+    if (ids[i - 1] === token) runs.push((runs.pop() as number) + 1)
+    else runs.push(1)
+  })
+  return runs
+}
 
 function scorePrompt(c: Context, golden: Case, steps: string[], ids: number[]) {
   const family = resolveFamily(c.scoring, {
@@ -30,7 +39,7 @@ function scorePrompt(c: Context, golden: Case, steps: string[], ids: number[]) {
     config: c.folder.config as { system_message?: string },
     recorded: undefined,
   })
-  return family.prompt(c.tokenizer, { question: golden.question, steps, numImageTokens: golden.image ? imageTokens(c, ids) : 0 })
+  return family.prompt(c.tokenizer, { question: golden.question, steps, imageRows: imageRows(c, ids) })
 }
 
 const RUNNERS: Record<string, (c: Context, golden: Case) => void> = {
@@ -39,17 +48,18 @@ const RUNNERS: Record<string, (c: Context, golden: Case) => void> = {
       assert.equal([...c.tokenizer.prefixIds, ...c.tokenizer.encode(golden.prompt)], golden.inputIds)
   },
   chat: (c, golden) => {
-    const rendered = renderChat(c.tokenizer, golden.messages, golden.addGenerationPrompt)
+    const variables = golden.templateVariables
+    const rendered = renderChat(c.tokenizer, golden.messages, golden.addGenerationPrompt, { variables })
     assert.is(rendered.text, golden.text)
     assert.equal(rendered.ids, golden.inputIds)
   },
   chatImage: (c, golden) => {
     assert.is(golden.template, 'internvl2_5')
-    const numImageTokens = imageTokens(c, golden.inputIds)
-    assert.equal(chatPrompt(c.tokenizer, { question: golden.question, numImageTokens }), golden.inputIds)
+    const prompt = { question: golden.question, imageRows: imageRows(c, golden.inputIds) }
+    assert.equal(chatPrompt(c.tokenizer, prompt), golden.inputIds)
   },
   trainIds: (c, golden) => {
-    const { ids, markers } = prmTrainPrompt(c.tokenizer, { ...golden, numImageTokens: imageTokens(c, golden.inputIds) })
+    const { ids, markers } = prmTrainPrompt(c.tokenizer, { ...golden, imageRows: imageRows(c, golden.inputIds) })
     assert.equal(ids, golden.inputIds)
     assert.ok(markers.length === golden.steps.length && markers.every((m) => ids[m] === golden.marker))
   },

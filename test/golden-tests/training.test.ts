@@ -76,7 +76,7 @@ async function markerBatch(c: Case, rows: Case[], packed: boolean): Promise<Nati
   const samples = []
   for (const [i, row] of rows.entries()) {
     const key = `${row.image}/${row.maxTiles}`
-    if (!index.has(key)) {
+    if (row.image && !index.has(key)) {
       const { rgb, width, height } = await decodeImage(join(modelFolder(c), row.image))
       assert.ok(vision)
       const picture = await native.cutPicture(rgb, width, height, folder.tileOptions(vision, row.maxTiles))
@@ -85,7 +85,7 @@ async function markerBatch(c: Case, rows: Case[], packed: boolean): Promise<Nati
       images.push(picture)
     }
     const sample = { id: String(i), group: '0', question: row.question, steps: row.steps, labels: row.labels }
-    const numImageTokens = row.numTiles * (vision?.tokensPerTile ?? 0)
+    const imageRows = row.image ? [row.numTiles * (vision?.tokensPerTile ?? 0)] : []
     const context = {
       tokenizer,
       template: 'internvl2_5-prm-train',
@@ -93,11 +93,11 @@ async function markerBatch(c: Case, rows: Case[], packed: boolean): Promise<Nati
       lossWeight: 'token' as const,
       ownChat: folder.usesOwnChat(tokenizer),
     }
-    const made = prmRow(sample, numImageTokens, context)
+    const made = prmRow(sample, imageRows, context)
     assert.equal([...made.tokens], row.inputIds, 'ids of the training template')
     samples.push({
       tokens: made.tokens,
-      images: Int32Array.of(index.get(key) as number),
+      images: row.image ? Int32Array.of(index.get(key) as number) : new Int32Array(),
       group: packed ? 0 : i,
       tokenWeights: made.tokenWeights,
       markers: made.markers,

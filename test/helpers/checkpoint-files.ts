@@ -55,7 +55,7 @@ export function pickCheckpoint(wanted: Wanted): string {
 
 /** Pictures of a checkpoint's golden cases, all different. */
 export function picturesOf(checkpoint: string): string[] {
-  const names = new Set<string>(casesOf(checkpoint).flatMap((c) => c.image ?? []))
+  const names = new Set<string>(casesOf(checkpoint).flatMap((c) => c.images ?? c.image ?? []))
   return [...names].map((name) => join(checkpoint, name))
 }
 

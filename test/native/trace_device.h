@@ -106,8 +106,9 @@ class TraceDevice final : public Device {
     inner_.linear(op);
   }
   void rope(const RopeOp& op) override {
-    note("rope", {op.q}, {op.qkv, op.angles},
-         {op.pages.id, uint64_t(op.first_row), uint64_t(op.layer), uint64_t(op.heads_H), bits(op.q_scale)});
+    note("rope", {op.q}, {op.qkv, op.angles, op.q_norm, op.k_norm},
+         {op.pages.id, uint64_t(op.first_row), uint64_t(op.layer), uint64_t(op.heads_H), bits(op.q_scale),
+          bits(op.norm_eps)});
     inner_.rope(op);
   }
   void attention(const AttentionOp& op) override {

@@ -15,7 +15,7 @@ import { deviceLibrary } from './devices.ts'
 import { namedFamily, resolveFamily, type ScoringFamily } from './families/index.ts'
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
-import { Generator } from './generator.ts'
+import { Generator, type PicturesRequest } from './generator.ts'
 import { loadNative, type NativeEngine, type NativeInfo, type NativePicture, type NativeStats } from './native.ts'
 import {
   defaultKvCacheBytes,
@@ -98,7 +98,7 @@ export class Engine implements AsyncDisposable {
       folder: this.#folder,
       slots: this.#slots,
       native: () => this.#open(),
-      picture: (image: string | Uint8Array, maxTiles?: number, signal?: AbortSignal) => this.#picture(image, maxTiles, signal),
+      pictures: (request: PicturesRequest, where: string) => this.#picturesOf(request, where),
     }
     this.#generator = new Generator(lent)
     this.#scorer = new Scorer({ ...lent, family: () => this.#scoringFamily() })
@@ -229,12 +229,12 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Logits over the vocabulary (or the reward head's classes) after every token, or after `rows` of them: for
-   * inspection and parity. `tokens` already hold the image's context tokens.
+   * inspection and parity. `tokens` already hold the pictures' context tokens.
    * @returns logits [rows, width]; hidden [L + 1, rows, C] when asked for (embeddings, layers, final norm)
    */
   async logits(request: LogitsRequest): Promise<{ logits: Float32Array; width: number; hidden?: Float32Array }> {
     const r = validate(logitsSchema, request, 'engine.logits')
-    const images = r.image === undefined ? [] : [await this.#picture(r.image, r.maxTiles, r.signal)]
+    const images = await this.#picturesOf(r, 'engine.logits')
     const rows = r.rows ?? r.tokens.map((_, i) => i)
     const result = await settle(
       this.#open().forward({
@@ -298,6 +298,14 @@ export class Engine implements AsyncDisposable {
       recorded: this.#folder.recorded,
     })
     return this.#family
+  }
+
+  async #picturesOf({ image, images, maxTiles, signal }: PicturesRequest, where: string): Promise<NativePicture[]> {
+    if (image !== undefined && images !== undefined)
+      throw invalidArgument(`${where}: "image" is short for one of "images": give one of the two`)
+    const pictures: NativePicture[] = []
+    for (const one of images ?? (image === undefined ? [] : [image])) pictures.push(await this.#picture(one, maxTiles, signal))
+    return pictures
   }
 
   #picture(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<NativePicture> {

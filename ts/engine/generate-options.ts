@@ -3,11 +3,19 @@ import { z } from 'zod'
 import type { Sampling } from '../contracts/policy.ts'
 import { ROLLOUT_SAMPLING } from '../contracts/sampling.ts'
 import { validate } from '../contracts/validate.ts'
-import { image, index, maxTiles, positive, signal } from './options.ts'
+import { index, maxTiles, pictures, positive, signal } from './options.ts'
 
 export const MAX_SAMPLES = 65_536
 
-const message = z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })
+const part = z.union([
+  z.strictObject({ type: z.literal('text'), text: z.string() }),
+  z.strictObject({ type: z.literal('image') }),
+])
+/** A part `image` is the place of the next picture, as is the mark `<image>` in a text. */
+const message = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant']),
+  content: z.union([z.string(), z.array(part).min(1)]),
+})
 
 export const samplingSchema = z.strictObject({
   /** 0: greedy. */
@@ -43,7 +51,9 @@ const generateSchema = z.strictObject({
   messages: z.array(message).min(1).optional(),
   /** A question for a policy that writes steps. */
   question: z.string().optional(),
-  image: image.optional(),
+  ...pictures,
+  /** What the folder's chat template is told beside the messages, such as `{ enable_thinking: false }`. */
+  templateVariables: z.record(z.string(), z.json()).default({}),
   /** Steps written so far, to be continued. */
   steps: z.array(z.string()).default([]),
   /** Rollout template of `question`; default: the one the checkpoint was trained with. */

@@ -6,7 +6,7 @@ import { type GenerateRequest, type ParsedGenerateRequest, readGenerateRequest }
 import { readStream, type StreamEvent } from './generation.ts'
 import type { NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo, NativePicture } from './native.ts'
 import { explainLogits } from './non-finite.ts'
-import { checkPromptForm, promptIds } from './prompt.ts'
+import { checkPromptForm, messageTexts, promptIds } from './prompt.ts'
 import { settle } from './settle.ts'
 import type { Slots } from './slots.ts'
 import type { StopRules } from './stop-text.ts'
@@ -21,8 +21,21 @@ export interface GeneratorContext {
   slots: Slots
   /** @throws EngineError CLOSED */
   native(): NativeEngine
-  picture(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<NativePicture>
+  /** The pictures of a request, in order. @throws EngineError INVALID_ARGUMENT */
+  pictures(request: PicturesRequest, where: string): Promise<NativePicture[]>
 }
+
+export interface PicturesRequest {
+  /** Short for one of `images`. */
+  image?: string | Uint8Array | undefined
+  images?: readonly (string | Uint8Array)[] | undefined
+  maxTiles?: number | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** Rows that each picture has in the language model. */
+export const rowsOf = (images: readonly NativePicture[], info: NativeInfo): number[] =>
+  images.map(({ numTiles }) => numTiles * (info.vision?.tokensPerTile ?? 0))
 
 interface Started {
   job: NativeGenerateJob
@@ -90,13 +103,12 @@ export class Generator {
   async #start(r: ParsedGenerateRequest, rules: StopRules, stream: boolean): Promise<Started> {
     const { tokenizer, folder, info } = this.#engine
     const limit = info.decoder.maxPositions
-    checkTextLength([r.question ?? '', ...r.steps, ...(r.messages ?? []).map((m) => m.content)], limit, 'the prompt')
-    const images = r.image === undefined ? [] : [await this.#engine.picture(r.image, r.maxTiles, r.signal)]
-    const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
+    checkTextLength([r.question ?? '', ...r.steps, ...messageTexts(r)], limit, 'the prompt')
+    const images = await this.#engine.pictures(r, 'the request')
     await breathe(r.signal)
     const ids = promptIds(r, {
       tokenizer,
-      numImageTokens,
+      imageRows: rowsOf(images, info),
       systemMessage: folder.config.system_message,
       ownChat: folder.usesOwnChat(tokenizer),
       recorded: folder.recorded,

@@ -12,6 +12,8 @@ const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 export const image = z.union([z.string().min(1), bytes], {
   message: 'must be a path, a data URI or a Buffer',
 })
+/** `image` is short for one. */
+export const pictures = { image: image.optional(), images: z.array(image).optional() }
 const steps = z.array(z.string())
 export const positive = z.number().int().positive()
 export const MAX_THREADS = 1024
@@ -67,7 +69,7 @@ export const openSchema = z.strictObject({
   signal,
 })
 
-const scoreCommon = { question: z.string(), image: image.optional(), maxTiles, returnLogits: z.boolean().optional(), signal }
+const scoreCommon = { question: z.string(), ...pictures, maxTiles, returnLogits: z.boolean().optional(), signal }
 export const scoreOneSchema = z.strictObject({
   ...scoreCommon,
   steps: steps.min(1, { message: 'needs at least one step' }),
@@ -80,7 +82,7 @@ export const scoreManySchema = z.strictObject({
 
 export const logitsSchema = z.strictObject({
   tokens: z.array(index).min(1),
-  image: image.optional(),
+  ...pictures,
   maxTiles,
   rows: z.array(index).optional(),
   returnHidden: z.boolean().default(false),

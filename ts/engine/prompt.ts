@@ -1,15 +1,16 @@
 /** The token ids of a generate request, in whichever of its three forms it came. */
 import { invalidArgument } from '../contracts/errors.ts'
 import type { ParsedGenerateRequest } from './generate-options.ts'
-import { renderChat, withSystem } from './template/chat.ts'
+import { type ChatMessage, renderChat, textsOf, withSystem } from './template/chat.ts'
 import { chatPrompt } from './template/internvl.ts'
+import { IMAGE_MARK } from './template/pictures.ts'
 import { ROLLOUT_TEMPLATES, rolloutPrompt } from './template/rollout.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 export interface PromptContext {
   tokenizer: Tokenizer
-  /** Rows of the image in the language model; 0 without an image. */
-  numImageTokens: number
+  /** Rows that each picture has in the language model, in order. */
+  imageRows: readonly number[]
   systemMessage: string | undefined
   /** See ImagePrompt. */
   ownChat: boolean
@@ -40,23 +41,29 @@ export function defaultRolloutTemplate(recorded: PromptContext['recorded']): str
 }
 
 export function promptIds(r: ParsedGenerateRequest, context: PromptContext): number[] {
-  const { tokenizer, numImageTokens, systemMessage, ownChat } = context
+  const { tokenizer, imageRows, systemMessage, ownChat } = context
+  const variables = r.templateVariables
   if (r.tokens) return r.tokens
   if (r.question !== undefined) {
     const template = r.template ?? defaultRolloutTemplate(context.recorded)
     return rolloutPrompt(template, tokenizer, {
       question: r.question,
       steps: r.steps,
-      numImageTokens,
+      imageRows,
       ownChat,
+      templateVariables: variables,
       ...(systemMessage && { systemMessage }),
     })
   }
-  const messages = [...(r.messages ?? [])]
-  const answer = messages.at(-1)?.role === 'assistant' ? (messages.pop()?.content ?? '') : ''
-  if (ownChat) return renderChat(tokenizer, withSystem(messages, systemMessage), true, answer, numImageTokens).ids
-  if (numImageTokens === 0 && tokenizer.chat.template !== undefined) return renderChat(tokenizer, messages, true, answer).ids
-  const system = messages[0]?.role === 'system' ? messages.shift()?.content : systemMessage
+  const messages: ChatMessage[] = [...(r.messages ?? [])]
+  const answer = messages.at(-1)?.role === 'assistant' ? plainText(messages.pop()) : ''
+  if (ownChat) {
+    const conversation = withSystem(messages, systemMessage)
+    return renderChat(tokenizer, conversation, true, { answer, imageRows, variables }).ids
+  }
+  if (imageRows.length === 0 && tokenizer.chat.template !== undefined)
+    return renderChat(tokenizer, messages, true, { answer, imageRows, variables }).ids
+  const system = messages[0]?.role === 'system' ? plainText(messages.shift()) : systemMessage
   const [user, ...more] = messages
   if (user?.role !== 'user' || more.length > 0) {
     throw invalidArgument(
@@ -64,9 +71,19 @@ export function promptIds(r: ParsedGenerateRequest, context: PromptContext): num
     )
   }
   return chatPrompt(tokenizer, {
-    question: user.content,
+    question: plainText(user),
     answer,
-    numImageTokens,
+    imageRows,
     ...(system !== undefined && { systemMessage: system }),
   })
 }
+
+/** Parts of a message as one text, with a mark where a picture stands. */
+function plainText(message: ChatMessage | undefined): string {
+  const content = message?.content ?? ''
+  if (typeof content === 'string') return content
+  return content.map((part) => (part.type === 'text' ? part.text : IMAGE_MARK)).join('')
+}
+
+/** What a request's messages hold of text. */
+export const messageTexts = (r: ParsedGenerateRequest): string[] => (r.messages ?? []).flatMap(textsOf)

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { EngineError, type ErrorCode, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
 import type { ScoringFamily, ScoringPrompt, ScoringRequest } from './families/index.ts'
-import type { GeneratorContext } from './generator.ts'
+import { type GeneratorContext, rowsOf } from './generator.ts'
 import type { NativePicture } from './native.ts'
 import { nonFiniteError } from './non-finite.ts'
 import { type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
@@ -114,24 +114,24 @@ export class Scorer {
   #marker() {
     const { ids, markers, reward } = this.#engine
       .family()
-      .prompt(this.#engine.tokenizer, { question: 'q', steps: ['s'], numImageTokens: 0 })
+      .prompt(this.#engine.tokenizer, { question: 'q', steps: ['s'], imageRows: [] })
     return { id: ids[markers[0] as number] as number, reward }
   }
 
   /** One entry per solution: its scores, or what is wrong with it alone. `name`: what errors call a solution. */
   async #score(r: ParsedRequest, name: (index: number) => string): Promise<(ScoredSteps | EngineError)[]> {
-    const { slots, native, family, info, picture } = this.#engine
+    const { slots, native, family, info, pictures } = this.#engine
     const release = await slots.take(r.signal)
     try {
       native()
       const readAs = family()
       checkTextLength([r.question], info.decoder.maxPositions, 'engine.scoreSteps: the question')
-      const images = r.image === undefined ? [] : [await picture(r.image, r.maxTiles, r.signal)]
-      const numImageTokens = images.reduce((n, image) => n + image.numTiles * (info.vision?.tokensPerTile ?? 0), 0)
+      const images = await pictures(r, 'engine.scoreSteps')
+      const imageRows = rowsOf(images, info)
       const prompts: (ScoringPrompt | EngineError | undefined)[] = []
       for (const [i, steps] of r.solutions.entries()) {
         await breathe(r.signal)
-        prompts.push(ownFault(() => this.#prompt(readAs, { question: r.question, steps, numImageTokens }, name(i))))
+        prompts.push(ownFault(() => this.#prompt(readAs, { question: r.question, steps, imageRows }, name(i))))
       }
       const scored = await this.#scorePrompts(prompts.filter(isPrompt), images, r.signal)
       return prompts.map((p) => {

@@ -128,8 +128,8 @@ class NativeTrainable implements TrainableModel {
 
   async encode(sample: TrainSample): Promise<TrainRow> {
     const picture = sample.image === undefined ? undefined : await this.#pictureOf(sample.image)
-    const numImageTokens = (picture?.numTiles ?? 0) * (this.#parts.summary.vision?.tokensPerTile ?? 0)
-    return (this.#parts.options.task === 'prm' ? prmRow : policyRow)(sample, numImageTokens, this.#context)
+    const imageRows = picture ? [picture.numTiles * (this.#parts.summary.vision?.tokensPerTile ?? 0)] : []
+    return (this.#parts.options.task === 'prm' ? prmRow : policyRow)(sample, imageRows, this.#context)
   }
 
   async accumulate(rows: readonly TrainRow[], scale: number): Promise<BatchLoss> {

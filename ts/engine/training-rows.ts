@@ -34,7 +34,7 @@ const sum = (values: Float32Array) => values.reduce((total, w) => total + w, 0)
  * Prompt and solution as one sequence; the solution's tokens and the end of the turn are learnt, the prompt is not.
  * `square`: a sample's tokens weigh 1/sqrt(tokens); `sample`: 1/tokens.
  */
-export function policyRow(sample: TrainSample, numImageTokens: number, context: RowContext): TrainRow {
+export function policyRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
   const { tokenizer, template, systemMessage, ownChat, lossWeight } = context
   if (sample.answer === undefined) throw invalidArgument(`sample ${sample.id}: an answer is needed to train a policy`)
   const end = tokenizer.added.ids.get(END_OF_TURN)
@@ -42,7 +42,7 @@ export function policyRow(sample: TrainSample, numImageTokens: number, context: 
   const prompt = rolloutPrompt(template, tokenizer, {
     question: sample.question,
     steps: [],
-    numImageTokens,
+    imageRows,
     ownChat,
     ...(systemMessage && { systemMessage }),
   })
@@ -56,13 +56,13 @@ export function policyRow(sample: TrainSample, numImageTokens: number, context: 
 }
 
 /** One marker behind every step; a step whose label is null has weight 0. */
-export function prmRow(sample: TrainSample, numImageTokens: number, context: RowContext): TrainRow {
+export function prmRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
   const { tokenizer, template, systemMessage, ownChat } = context
   const { labels, weights } = checkLabels(sample)
   const prompt = PRM_TEMPLATES[template as PrmTemplate](tokenizer, {
     question: sample.question,
     steps: sample.steps,
-    numImageTokens,
+    imageRows,
     ownChat,
     ...(systemMessage && { systemMessage }),
   })

@@ -1,4 +1,4 @@
-// rope: splits a row q|k|v, rotates q and k, scales q, and writes k and v into their pages.
+// rope: splits a row q|k|v, norms the heads of q and k, rotates them, scales q, and writes k and v into their pages.
 //
 //   (x_i, x_{i+D/2}) <- (x_i·cos - x_{i+D/2}·sin, x_{i+D/2}·cos + x_i·sin),  i < D/2  (rotate-half form)
 //
@@ -17,6 +17,8 @@ struct RopeArgs {
   void* q = nullptr;                     // T rows of H*D, dtype of the pages
   int64_t q_stride = 0;
   float q_scale = 1.0f;  // applied after the rotation
+  const float *q_norm_D = nullptr, *k_norm_D = nullptr;  // RMS norm of each head, before the rotation; null: none
+  float norm_eps = 0;
   int T = 0, num_heads_H = 0;
   KvPages kv;
   const Slot* slots = nullptr;  // destinations of row t: slots[slot_begin[t] .. slot_begin[t+1])

@@ -1,4 +1,4 @@
-// Cases of rope: rotation, scale of q, k and v scattered to one or more places, with and without positions.
+// Cases of rope: norm of heads, rotation, scale of q, k and v scattered to one or more places, with and without positions.
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -12,7 +12,7 @@ namespace {
 
 struct Shape {
   int H, G, D;
-  bool rotate;
+  bool rotate, norm = false;
 };
 
 constexpr int kRows = 7, kPages = 3, kPositions = 40;
@@ -34,6 +34,8 @@ Result run(const Shape& s, DType dtype, const KernelTable& kernels, bool one_by_
       cos_sin[size_t(p) * s.D + s.D / 2 + i] = float(std::sin(angle));
     }
   }
+  std::vector<float> q_norm, k_norm;
+  for (int d = 0; d < s.D; ++d) q_norm.push_back(normal(random)), k_norm.push_back(normal(random));
   const int32_t positions[kRows] = {0, 1, 5, 39, 16, 2, 3};
   // Row 2 goes to two places, row 4 to none.
   const Slot slots[] = {{0, 0}, {0, 15}, {1, 3}, {2, 3}, {2, 0}, {1, 8}, {1, 9}};
@@ -50,6 +52,7 @@ Result run(const Shape& s, DType dtype, const KernelTable& kernels, bool one_by_
   args.q = q.data();
   args.q_stride = s.H * s.D + 2;
   args.q_scale = 0.25f;
+  if (s.norm) args.q_norm_D = q_norm.data(), args.k_norm_D = k_norm.data(), args.norm_eps = 1e-6f;
   args.T = kRows;
   args.num_heads_H = s.H;
   args.kv = kv;
@@ -97,10 +100,14 @@ std::vector<KernelCase> rope_cases() {
                          {14, 2, 64, true},
                          {3, 3, 18, true},
                          {2, 1, 256, true},
-                         {4, 4, 24, false}}) {
+                         {4, 4, 24, false},
+                         {4, 2, 32, true, true},
+                         {3, 1, 18, true, true},
+                         {2, 1, 128, true, true},
+                         {2, 2, 256, false, true}}) {
     for (DType dtype : {DType::kF32, DType::kBF16}) {
       const std::string name = "rope H=" + std::to_string(s.H) + " G=" + std::to_string(s.G) +
-                               " D=" + std::to_string(s.D) + (s.rotate ? "" : " no rotation") +
+                               " D=" + std::to_string(s.D) + (s.rotate ? "" : " no rotation") + (s.norm ? " normed" : "") +
                                (dtype == DType::kBF16 ? " bf16" : " f32");
       cases.push_back({name, [=](const KernelTable& k) { check(s, dtype, k); }, {}});
     }

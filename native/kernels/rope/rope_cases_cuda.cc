@@ -73,9 +73,8 @@ uint64_t check(const Shape& s, const Chip&) {
   op.q = tensor_of(q), op.qkv = tensor_of(p.qkv);
   if (s.rotated) op.angles = tensor_of(p.angles);
   op.first_row = kFirstRow, op.layer = 1, op.heads_H = s.H, op.q_scale = 0.25f;
-  HeadNorms norms;
-  if (s.normed) norms = {p.q_norm.block.device_as<float>(), p.k_norm.block.device_as<float>(), kEps};
-  require_ok(rope(op, norms, plan, pool.pages, nullptr), "rope");
+  if (s.normed) op.q_norm = tensor_of(p.q_norm), op.k_norm = tensor_of(p.k_norm), op.norm_eps = kEps;
+  require_ok(rope(op, plan, pool.pages, nullptr), "rope");
   q.download("rope's q");
   pool.block.download("rope's pages");
 

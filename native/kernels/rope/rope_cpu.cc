@@ -22,6 +22,19 @@ void rotate(const float* x, const float* cos_sin, int D, float scale, float* out
   });
 }
 
+// out = x · rsqrt(mean(x²) + eps) · weight: one chain of additions a lane.
+void normalise(const float* x, const float* weight_D, int D, float eps, float* out) {
+  Vec squares = {};
+  for_vectors(D, [&](int d, int lanes) {
+    const Vec v = load_first(x + d, lanes);
+    squares = fma(v, v, squares);
+  });
+  const Vec scale = splat(1.0f / __builtin_sqrtf(sum_of_lanes(squares) / float(D) + eps));
+  for_vectors(D, [&](int d, int lanes) {
+    store_first(out + d, lanes, load_first(x + d, lanes) * scale * load_first(weight_D + d, lanes));
+  });
+}
+
 struct PagesF32 {
   static constexpr DType kDType = DType::kF32;
 
@@ -65,18 +78,23 @@ void run_rows(const RopeArgs& args, int64_t row_begin, int64_t row_end) {
   const KvPages& kv = args.kv;
   const int D = kv.head_dim_D, H = args.num_heads_H, G = kv.num_heads_G;
   const int64_t half_bytes = int64_t(kPageTokens) * D * (Pages::kDType == DType::kF32 ? 4 : 2);
-  alignas(64) float rotated[kMaxHeadDim];
+  alignas(64) float rotated[kMaxHeadDim], normed[kMaxHeadDim];
+  const auto head = [&](const float* x, const float* norm_D) {
+    if (!norm_D) return x;
+    normalise(x, norm_D, D, args.norm_eps, normed);
+    return static_cast<const float*>(normed);
+  };
   for (int64_t t = row_begin; t < row_end; ++t) {
     const float* row = args.qkv + t * args.qkv_stride;
     const float* cos_sin = args.cos_sin ? args.cos_sin + int64_t(args.positions_T[t]) * D : nullptr;
     for (int h = 0; h < H; ++h) {
-      rotate(row + h * D, cos_sin, D, args.q_scale, rotated);
+      rotate(head(row + h * D, args.q_norm_D), cos_sin, D, args.q_scale, rotated);
       for_vectors(D, [&](int d, int lanes) {
         store_as(args.q, Pages::kDType, t * args.q_stride + h * D + d, lanes, load_first(rotated + d, lanes));
       });
     }
     for (int g = 0; g < G; ++g) {
-      rotate(row + (H + g) * D, cos_sin, D, 1.0f, rotated);
+      rotate(head(row + (H + g) * D, args.k_norm_D), cos_sin, D, 1.0f, rotated);
       for (int32_t i = args.slot_begin_T1[t]; i < args.slot_begin_T1[t + 1]; ++i) {
         const Slot to = args.slots[i];
         std::byte* block = kv.data + (int64_t(to.page) * G + g) * 2 * half_bytes;

@@ -13,10 +13,10 @@ struct Rope {
   int64_t qkv_stride, angles_stride, q_stride;
   const int32_t *positions_T, *slot_begin_T1;
   const Slot* slots;
-  HeadNorms norms;
+  const float *q_norm_D, *k_norm_D;  // null: none
   DevicePages pages;
   int layer, heads_H, first_row;
-  float q_scale;
+  float q_scale, norm_eps;
 };
 
 // Elements i and i + D/2 of a head, for the i of this lane: i = lane, lane + 32 …
@@ -75,8 +75,8 @@ __global__ void __launch_bounds__(kWarps * 32) rope_heads(Rope r) {
   const int64_t row = blockIdx.x, planned = row + r.first_row;
   HeadPairs x(r.qkv + row * r.qkv_stride + int64_t(head) * D, D);
   const bool is_q = head < r.heads_H, is_k = !is_q && head < r.heads_H + G;
-  if (is_q && r.norms.q_D) x.normalise(r.norms.q_D, r.norms.eps);
-  if (is_k && r.norms.k_D) x.normalise(r.norms.k_D, r.norms.eps);
+  if (is_q && r.q_norm_D) x.normalise(r.q_norm_D, r.norm_eps);
+  if (is_k && r.k_norm_D) x.normalise(r.k_norm_D, r.norm_eps);
   if ((is_q || is_k) && r.angles) x.rotate(r.angles + r.positions_T[planned] * r.angles_stride);
   if (is_q) {
     x.store(r.q, r.pages.dtype, row * r.q_stride + int64_t(head) * D, r.q_scale);
@@ -95,8 +95,7 @@ __global__ void __launch_bounds__(kWarps * 32) rope_heads(Rope r) {
 
 }  // namespace
 
-cudaError_t rope(const RopeOp& op, const HeadNorms& norms, const DevicePlan& plan, const DevicePages& pages,
-                 cudaStream_t stream) {
+cudaError_t rope(const RopeOp& op, const DevicePlan& plan, const DevicePages& pages, cudaStream_t stream) {
   if (op.q.rows == 0) return cudaSuccess;
   if (pages.head_dim_D > 64 * kMaxPairs || pages.head_dim_D % 2 != 0) return cudaErrorInvalidValue;
   const Rope r{data_of<float>(op.qkv),
@@ -108,12 +107,14 @@ cudaError_t rope(const RopeOp& op, const HeadNorms& norms, const DevicePlan& pla
                plan.positions_T,
                plan.slot_begin_T1,
                plan.slots,
-               norms,
+               data_of<float>(op.q_norm),
+               data_of<float>(op.k_norm),
                pages,
                op.layer,
                op.heads_H,
                op.first_row,
-               op.q_scale};
+               op.q_scale,
+               op.norm_eps};
   const int heads = op.heads_H + 2 * pages.heads_G;
   return launch(rope_heads, dim3(op.q.rows, (heads + kWarps - 1) / kWarps), dim3(kWarps * 32), 0, stream, r);
 }

@@ -30,11 +30,11 @@ function refusal(run: () => unknown): EngineError {
 
 test('special tokens spelt by users are text in every prompt', async () => {
   const prompts: ((t: Tokenizer, text: string) => number[])[] = [
-    (t, text) => prmScorePrompt(t, { question: text, steps: [text, `b${text}`], numImageTokens: 3, systemMessage: text }).ids,
-    (t, text) => prmTrainPrompt(t, { question: text, steps: [text, text], numImageTokens: 3 }).ids,
-    (t, text) => chatPrompt(t, { question: text, numImageTokens: 0, answer: text }),
-    (t, text) => rolloutPrompt('mm-prm-v1', t, { question: text, steps: [text], numImageTokens: 2 }),
-    (t, text) => rolloutPrompt('prefill', t, { question: text, steps: [text], numImageTokens: 2 }),
+    (t, text) => prmScorePrompt(t, { question: text, steps: [text, `b${text}`], imageRows: [3], systemMessage: text }).ids,
+    (t, text) => prmTrainPrompt(t, { question: text, steps: [text, text], imageRows: [3] }).ids,
+    (t, text) => chatPrompt(t, { question: text, imageRows: [], answer: text }),
+    (t, text) => rolloutPrompt('mm-prm-v1', t, { question: text, steps: [text], imageRows: [2] }),
+    (t, text) => rolloutPrompt('prefill', t, { question: text, steps: [text], imageRows: [2] }),
   ]
   for (const name of ['InternLM2', 'Qwen2', 'PreTrained']) {
     const t = await open(name)
@@ -54,11 +54,13 @@ test('neither content nor role of a chat message can spell a special token', asy
     // [INST] is text, and roles are checked there.
     if (t.chat.template === undefined || t.chat.template.includes('[INST]')) continue
     const specials = (role: string, content: string) => {
-      const { ids, text } = renderChat(t, [{ role, content }], true, content)
+      const { ids, text } = renderChat(t, [{ role, content }], true, { answer: content })
       assert.ok(text.includes(content.trim()), name)
       return ids.filter((id) => t.isSpecial(id))
     }
-    assert.equal(specials(`user${HOSTILE}`, HOSTILE), specials('user', 'x'), name)
+    // Some templates leave out who is neither system, user nor assistant.
+    const writesStrangers = renderChat(t, [{ role: 'stranger', content: 'HERE' }], true).text.includes('HERE')
+    assert.equal(specials(writesStrangers ? `user${HOSTILE}` : 'user', HOSTILE), specials('user', 'x'), name)
   }
 })
 
@@ -105,7 +107,7 @@ test('added tokens: longest first, blanks around them, whole words', () => {
 
 test('rollout prompts: the prefix of the assistant turn goes on, the reference repeats it in the user turn', async () => {
   const t = await open('Qwen2')
-  const prompt = { question: 'How many?', numImageTokens: 2, steps: [] as string[] }
+  const prompt = { question: 'How many?', imageRows: [2], steps: [] as string[] }
   const root = rolloutPrompt('prefill', t, prompt)
   const child = rolloutPrompt('prefill', t, { ...prompt, steps: ['Read 3.'] })
   assert.equal(child.slice(0, root.length), root)
@@ -121,23 +123,23 @@ test('rollout prompts: the prefix of the assistant turn goes on, the reference r
 
 test('a policy without the turns of InternVL is asked through its own chat template', async () => {
   const t = await open('Llama')
-  const ids = rolloutPrompt('prefill', t, { question: 'How many?', numImageTokens: 0, steps: ['Read 3.'] })
+  const ids = rolloutPrompt('prefill', t, { question: 'How many?', imageRows: [], steps: ['Read 3.'] })
   const turn = renderChat(t, [{ role: 'user', content: 'Question: How many?' }], true).ids
   assert.equal(ids, [...turn, ...solutionIds(t, ['Read 3.'])])
   assert.match(t.decode(ids), /^<s>.*\[INST\] Question: How many\? \[\/INST\].*Read 3/)
-  const withImage = { question: 'How many?', numImageTokens: 2, steps: [] }
+  const withImage = { question: 'How many?', imageRows: [2], steps: [] }
   assert.match(refusal(() => rolloutPrompt('prefill', t, withImage)).message, /no token <\|im_start\|>/)
 })
 
 test('a prompt whose special tokens the tokenizer lacks is refused, not written as text', async () => {
-  const request = { question: 'Q', steps: ['a'], numImageTokens: 1 }
+  const request = { question: 'Q', steps: ['a'], imageRows: [1] }
   const error = refusal(() => prmScorePrompt(letters([token('<|im_start|>', 1)]), request))
   assert.is(error.code, 'ERR_ENGINE_INVALID_MODEL')
   assert.match(error.message, /<\|im_end\|>, <img>, <IMG_CONTEXT>, <\/img>, <prm>/)
   const internlm = await open('InternLM2')
   const traits = { architecture: 'X', hasRewardHead: true, pieceId: () => 1, config: {}, recorded: undefined }
   const family = resolveFamily('qwen2.5-math-prm', traits)
-  assert.match(refusal(() => family.prompt(internlm, { ...request, numImageTokens: 0 })).message, /no token <extra_0>/)
+  assert.match(refusal(() => family.prompt(internlm, { ...request, imageRows: [] })).message, /no token <extra_0>/)
 })
 
 const traits = { architecture: 'X', hasRewardHead: false, pieceId: () => undefined, config: {}, recorded: undefined }
@@ -166,7 +168,7 @@ test('what cannot be recognised lists the families; what is recorded is taken', 
 test('a recorded template decides the prompt', async () => {
   const t = await open('Qwen2')
   const recorded = { scoring: 'mm-prm', template: 'internvl2_5-prm-train' }
-  const request = { question: 'Q', steps: ['a', 'b'], numImageTokens: 0 }
+  const request = { question: 'Q', steps: ['a', 'b'], imageRows: [] }
   const family = resolve('auto', { recorded, pieceId: (piece: string) => t.pieceId(piece) })
   assert.equal(family.prompt(t, request).ids, prmTrainPrompt(t, request).ids)
   assert.not.equal(prmTrainPrompt(t, request).ids, prmScorePrompt(t, request).ids)
@@ -188,8 +190,8 @@ test('the record of a checkpoint is checked', async () => {
 test('math-shepherd: a marker written by a user is not read', async () => {
   const model = await openTokenizer(pickCheckpoint({ scoring: 'named' }))
   const family = resolveFamily('math-shepherd', { ...traits, pieceId: (piece) => model.pieceId(piece) })
-  const plain = family.prompt(model, { question: 'Q', steps: ['a', 'b'], numImageTokens: 0 })
-  const hostile = family.prompt(model, { question: 'Q ки x', steps: ['a ки c', 'b'], numImageTokens: 0 })
+  const plain = family.prompt(model, { question: 'Q', steps: ['a', 'b'], imageRows: [] })
+  const hostile = family.prompt(model, { question: 'Q ки x', steps: ['a ки c', 'b'], imageRows: [] })
   assert.is(plain.markers.length, 2)
   assert.is(hostile.markers.length, 2)
   assert.is(hostile.markers.at(-1), hostile.ids.length - 1)

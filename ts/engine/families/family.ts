@@ -4,8 +4,8 @@ import type { Tokenizer } from '../tokenizer/index.ts'
 export interface ScoringRequest {
   question: string
   steps: readonly string[]
-  /** Rows of the image in the language model; 0 without an image. */
-  numImageTokens: number
+  /** Rows that each picture has in the language model, in order. */
+  imageRows: readonly number[]
 }
 
 /** `pair`: softmax over two vocabulary logits; `classes`: softmax over a reward head. */

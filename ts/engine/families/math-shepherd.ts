@@ -27,8 +27,8 @@ export const mathShepherd: FamilyDefinition = {
     }
     return {
       name: 'math-shepherd',
-      prompt(tokenizer, { question, steps, numImageTokens }) {
-        if (numImageTokens > 0) throw invalidArgument('math-shepherd scoring takes no image')
+      prompt(tokenizer, { question, steps, imageRows }) {
+        if (imageRows.length > 0) throw invalidArgument('math-shepherd scoring takes no image')
         const ends: string[] = []
         let text = question
         steps.forEach((step, i) => {

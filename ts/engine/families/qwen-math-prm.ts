@@ -12,8 +12,8 @@ export const qwenMathPrm: FamilyDefinition = {
   recognise: ({ architecture, pieceId }) => architecture === 'Qwen2ForProcessRewardModel' && pieceId(MARKER) !== undefined,
   create: () => ({
     name: 'qwen2.5-math-prm',
-    prompt(tokenizer, { question, steps, numImageTokens }) {
-      if (numImageTokens > 0) throw invalidArgument('qwen2.5-math-prm scoring takes no image')
+    prompt(tokenizer, { question, steps, imageRows }) {
+      if (imageRows.length > 0) throw invalidArgument('qwen2.5-math-prm scoring takes no image')
       const text = new PromptText(tokenizer, [question, ...steps])
       text.require('<|im_start|>', '<|im_end|>', MARKER)
       const turn = (role: string, message: string) => `<|im_start|>${role}\n${message}<|im_end|>\n`

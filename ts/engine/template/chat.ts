@@ -2,16 +2,30 @@
 import { invalidArgument, invalidModel } from '../../contracts/errors.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { BoundedTemplate, TemplateLimit } from './jinja.ts'
+import { countMarks, IMAGE_MARK } from './pictures.ts'
 import { PromptText } from './prompt-text.ts'
+
+export type ChatPart = { type: 'text'; text: string } | { type: 'image' }
 
 export interface ChatMessage {
   role: string
-  content: string
+  content: string | readonly ChatPart[]
 }
+
+/** JSON values by the names that the template knows them under. */
+export type TemplateVariables = Readonly<Record<string, unknown>>
 
 export interface RenderedChat {
   text: string
   ids: number[]
+}
+
+export interface ChatOptions {
+  /** The beginning of the assistant's next turn. */
+  answer?: string
+  /** Rows that each picture has in the language model, in order. Absent: places of pictures stay as the template writes them. */
+  imageRows?: readonly number[]
+  variables?: TemplateVariables | undefined
 }
 
 /** The conversation with the model's own system message in front, where it has one and none is given. */
@@ -20,36 +34,40 @@ export function withSystem(messages: readonly ChatMessage[], systemMessage: stri
   return [{ role: 'system', content: systemMessage }, ...messages]
 }
 
-/** What templates write where a picture stands, newest first. */
-const IMAGE_PLACES = ['<IMG_CONTEXT>', '<image>']
+/** What templates write where a picture stands, and the tokens that its rows become; the first that a template writes counts. */
+const IMAGE_PLACES = [
+  { name: '<|image_pad|>', tokens: ['<|image_pad|>'], rows: (n: number) => '<|image_pad|>'.repeat(n) },
+  ...['<IMG_CONTEXT>', IMAGE_MARK].map((name) => ({
+    name,
+    tokens: ['<img>', '<IMG_CONTEXT>', '</img>'],
+    rows: (n: number) => `<img>${'<IMG_CONTEXT>'.repeat(n)}</img>`,
+  })),
+]
+/** Where reasoning begins and ends in what an assistant wrote: templates look for them. No special tokens. */
+const THOUGHT = /(<\/?think>)/
 
 /**
- * Text and ids of a conversation, followed by `answer`, the beginning of the assistant's next turn. The template
- * writes its own BOS where it wants one; none is added.
- * @param numImageTokens rows of the picture that the first user message begins with; 0 without one
+ * Text and ids of a conversation. The template writes its own BOS where it wants one; none is added. Pictures stand at the
+ * marks and image parts of the users' messages, or before the first of them where there is none.
  * @throws EngineError INVALID_MODEL (no template, or a broken one), INVALID_ARGUMENT (the template refuses the messages)
  */
 export function renderChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   addGenerationPrompt: boolean,
-  answer = '',
-  numImageTokens = 0,
+  { answer = '', imageRows, variables }: ChatOptions = {},
 ): RenderedChat {
   const { template, bosToken, eosToken } = tokenizer.chat
   if (template === undefined) throw invalidModel('this model folder has no chat template')
   const compiled = compile(template)
-  const text = new PromptText(tokenizer, [template, answer, ...messages.flatMap((m) => [m.role, m.content])])
-  const seeing = numImageTokens > 0 ? messages.findIndex((m) => m.role === 'user') : -1
-  if (numImageTokens > 0 && seeing < 0) throw invalidArgument("messages with an image: one of them must be the user's")
+  const placed = imageRows ? withPictures(messages, imageRows.length) : messages
+  const text = new PromptText(tokenizer, [template, answer, ...placed.flatMap((m) => [m.role, ...textsOf(m)])])
+  const guard = (role: string) => (role === 'assistant' ? (written: string) => guardThoughts(written, text) : text.user)
   let prompt: string
   try {
     prompt = compiled.render({
-      messages: messages.map((m, i) => {
-        const content = text.user(m.content)
-        const withImage = [{ type: 'image' }, { type: 'text', text: content }]
-        return { role: text.user(m.role), content: i === seeing ? withImage : content }
-      }),
+      ...variables,
+      messages: placed.map((m) => ({ role: text.user(m.role), content: guarded(m.content, guard(m.role)) })),
       add_generation_prompt: addGenerationPrompt,
       bos_token: bosToken,
       eos_token: eosToken,
@@ -58,17 +76,67 @@ export function renderChat(
     if (error instanceof TemplateLimit) throw invalidModel(`chat template: ${error.message}`, error)
     throw invalidArgument(`the chat template refuses these messages: ${(error as Error).message}`, error)
   }
-  if (numImageTokens > 0) prompt = withImageTokens(prompt, numImageTokens, text)
-  prompt += text.user(answer)
+  if (imageRows && imageRows.length > 0) prompt = withImageTokens(prompt, imageRows, text)
+  prompt += guard('assistant')(answer)
   return { text: text.restore(prompt), ids: text.encode(prompt) }
 }
 
-/** Users' text is guarded, so the place is the template's own. */
-function withImageTokens(prompt: string, numImageTokens: number, text: PromptText): string {
-  text.require('<img>', '<IMG_CONTEXT>', '</img>')
-  const place = IMAGE_PLACES.find((name) => prompt.includes(name))
-  if (place === undefined) throw invalidModel(`the chat template writes none of ${IMAGE_PLACES.join(', ')} for an image`)
-  return prompt.replace(place, () => `<img>${'<IMG_CONTEXT>'.repeat(numImageTokens)}</img>`)
+export function textsOf({ content }: ChatMessage): string[] {
+  if (typeof content === 'string') return [content]
+  return content.flatMap((part) => (part.type === 'text' ? [part.text] : []))
+}
+
+function guarded(content: ChatMessage['content'], guard: (text: string) => string) {
+  if (typeof content === 'string') return guard(content)
+  return content.map((part) => (part.type === 'text' ? { type: 'text', text: guard(part.text) } : { type: 'image' }))
+}
+
+const guardThoughts = (written: string, text: PromptText) =>
+  written
+    .split(THOUGHT)
+    .map((part, i) => (i % 2 === 1 ? part : text.user(part)))
+    .join('')
+
+/** Messages whose image parts are as many as there are pictures. @throws EngineError INVALID_ARGUMENT */
+function withPictures(messages: readonly ChatMessage[], numPictures: number): readonly ChatMessage[] {
+  const parts = messages.reduce((n, { content }) => n + (typeof content === 'string' ? 0 : numImageParts(content)), 0)
+  if (parts > 0) {
+    if (parts === numPictures) return messages
+    throw invalidArgument(`the messages have ${parts} image parts for ${numPictures} pictures`)
+  }
+  if (numPictures === 0) return messages
+  const first = messages.findIndex((m) => m.role === 'user')
+  if (first < 0) throw invalidArgument("messages with an image: one of them must be the user's")
+  const marks = countMarks(messages.filter((m) => m.role === 'user').flatMap(textsOf), numPictures)
+  return messages.map((m, i) => {
+    if (m.role !== 'user') return m
+    if (marks > 0) return { ...m, content: textsOf(m).flatMap(cutAtMarks) }
+    if (i !== first) return m
+    const lead = Array.from({ length: numPictures }, () => ({ type: 'image' as const }))
+    return { ...m, content: [...lead, ...textsOf(m).map((text) => ({ type: 'text' as const, text }))] }
+  })
+}
+
+const numImageParts = (content: readonly ChatPart[]) => content.filter((part) => part.type === 'image').length
+
+function cutAtMarks(text: string): ChatPart[] {
+  const texts = text.split(IMAGE_MARK)
+  const parts = texts.flatMap((part, i): ChatPart[] => [
+    ...(i > 0 ? [{ type: 'image' as const }] : []),
+    { type: 'text', text: part },
+  ])
+  return parts.filter((part) => part.type === 'image' || part.text !== '')
+}
+
+/** Users' text is guarded, so the places are the template's own. */
+function withImageTokens(prompt: string, imageRows: readonly number[], text: PromptText): string {
+  const place = IMAGE_PLACES.find(({ name }) => prompt.includes(name))
+  if (!place) throw invalidModel(`the chat template writes none of ${IMAGE_PLACES.map((p) => p.name).join(', ')} for an image`)
+  text.require(...place.tokens)
+  const parts = prompt.split(place.name)
+  if (parts.length - 1 !== imageRows.length)
+    throw invalidModel(`the chat template writes ${place.name} ${parts.length - 1} times for ${imageRows.length} pictures`)
+  return parts.map((part, i) => part + (i < imageRows.length ? place.rows(imageRows[i] as number) : '')).join('')
 }
 
 function compile(template: string): BoundedTemplate {

@@ -3,6 +3,8 @@
  * turns between <|im_start|> and <|im_end|>, images as a run of context tokens.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { TemplateVariables } from './chat.ts'
+import { placePictures } from './pictures.ts'
 import { PromptText } from './prompt-text.ts'
 
 export const INTERNVL_SYSTEM_MESSAGE =
@@ -12,11 +14,13 @@ export const MARKER = '<prm>'
 
 export interface ImagePrompt {
   question: string
-  /** Rows of the image in the language model; 0 without an image. */
-  numImageTokens: number
+  /** Rows that each picture has in the language model, in order; see pictures.ts for where they stand. */
+  imageRows: readonly number[]
   systemMessage?: string | undefined
   /** Whether the folder's own chat template is what the model was trained with, not InternVL's named one. */
   ownChat?: boolean | undefined
+  /** For the folder's own chat template: `enable_thinking` and the like. */
+  templateVariables?: TemplateVariables | undefined
 }
 
 export interface StepsPrompt extends ImagePrompt {
@@ -31,12 +35,12 @@ export interface MarkedPrompt {
 
 const turn = (role: string, message: string) => `<|im_start|>${role}\n${message}<|im_end|>\n`
 const system = (message: string | undefined) => turn('system', message ?? INTERNVL_SYSTEM_MESSAGE)
-const imageLine = (n: number) => (n > 0 ? `<img>${'<IMG_CONTEXT>'.repeat(n)}</img>\n` : '')
+const picture = (rows: number) => `<img>${'<IMG_CONTEXT>'.repeat(rows)}</img>`
 
 const tokensOf = (p: ImagePrompt) => [
   '<|im_start|>',
   '<|im_end|>',
-  ...(p.numImageTokens > 0 ? ['<img>', '<IMG_CONTEXT>', '</img>'] : []),
+  ...(p.imageRows.length > 0 ? ['<img>', '<IMG_CONTEXT>', '</img>'] : []),
 ]
 
 function marked(tokenizer: Tokenizer, ids: number[]): MarkedPrompt {
@@ -44,12 +48,17 @@ function marked(tokenizer: Tokenizer, ids: number[]): MarkedPrompt {
   return { ids, markers: ids.flatMap((id, i) => (id === marker ? [i] : [])) }
 }
 
+function markedQuestion(p: StepsPrompt, text: PromptText): string {
+  const asked = placePictures(p.question, p.imageRows.map(picture), text.user)
+  return `${asked.lead}Question: ${asked.text}`
+}
+
 /** `internvl2_5-prm-score`: the user turn left open, as the reference's own scoring code writes it. */
 export function prmScorePrompt(tokenizer: Tokenizer, p: StepsPrompt): MarkedPrompt {
   const text = new PromptText(tokenizer, [p.question, ...p.steps, p.systemMessage ?? ''])
   text.require(...tokensOf(p), MARKER)
   const process = p.steps.map((step) => text.user(step) + MARKER).join('')
-  const value = `${imageLine(p.numImageTokens)}Question: ${text.user(p.question)}\nProcess: ${process}`
+  const value = `${markedQuestion(p, text)}\nProcess: ${process}`
   const prompt = `${system(p.systemMessage && text.user(p.systemMessage))}<|im_start|>user\n${turn('assistant', value)}`
   return marked(tokenizer, [...tokenizer.prefixIds, ...text.encode(prompt)])
 }
@@ -59,7 +68,7 @@ export function prmTrainPrompt(tokenizer: Tokenizer, p: StepsPrompt): MarkedProm
   const text = new PromptText(tokenizer, [p.question, ...p.steps, p.systemMessage ?? ''])
   text.require(...tokensOf(p), MARKER)
   const process = p.steps.map((step) => text.user(step) + MARKER).join('\n\n')
-  const value = `${imageLine(p.numImageTokens)}Question: ${text.user(p.question)}\nProcess: ${process}`
+  const value = `${markedQuestion(p, text)}\nProcess: ${process}`
   const turns = [system(p.systemMessage && text.user(p.systemMessage)), turn('user', ''), turn('assistant', value)]
   const ids = turns.flatMap((t, i) => [
     ...(i === 0 || tokenizer.prefixEverySegment ? tokenizer.prefixIds : []),
@@ -72,7 +81,8 @@ export function prmTrainPrompt(tokenizer: Tokenizer, p: StepsPrompt): MarkedProm
 export function chatPrompt(tokenizer: Tokenizer, p: ImagePrompt & { answer?: string }): number[] {
   const text = new PromptText(tokenizer, [p.question, p.answer ?? '', p.systemMessage ?? ''])
   text.require(...tokensOf(p))
-  const user = turn('user', imageLine(p.numImageTokens) + text.user(p.question))
+  const asked = placePictures(p.question, p.imageRows.map(picture), text.user)
+  const user = turn('user', asked.lead + asked.text)
   const prompt = `${system(p.systemMessage && text.user(p.systemMessage))}${user}<|im_start|>assistant\n${text.user(p.answer ?? '')}`
   return [...tokenizer.prefixIds, ...text.encode(prompt)]
 }

@@ -9,9 +9,10 @@ import { chatPrompt, type ImagePrompt, MARKER, type MarkedPrompt, type StepsProm
 /** A policy without InternVL's turns is asked through its folder's own chat template, as is one that was trained with it. */
 function asked(tokenizer: Tokenizer, p: ImagePrompt): number[] {
   const user = { role: 'user', content: p.question }
-  if (p.ownChat) return renderChat(tokenizer, withSystem([user], p.systemMessage), true, '', p.numImageTokens).ids
-  if (tokenizer.added.ids.has('<|im_start|>') || p.numImageTokens > 0) return chatPrompt(tokenizer, p)
-  return renderChat(tokenizer, [user], true).ids
+  const { imageRows, templateVariables: variables } = p
+  if (p.ownChat) return renderChat(tokenizer, withSystem([user], p.systemMessage), true, { imageRows, variables }).ids
+  if (tokenizer.added.ids.has('<|im_start|>') || imageRows.length > 0) return chatPrompt(tokenizer, p)
+  return renderChat(tokenizer, [user], true, { variables }).ids
 }
 
 export const ROLLOUT_TEMPLATES = Object.keys(ROLLOUT_TEXTS)
