@@ -83,7 +83,7 @@ struct RopeOp {
   Staged plan;
   Pages pages;
   int32_t first_row = 0, layer = 0, heads_H = 0;
-  float q_scale = 1;  // after the rotation
+  float q_scale = 1;      // after the rotation
   Tensor q_norm, k_norm;  // F32 [D]; empty: no norm
   float norm_eps = 0;
 };

@@ -63,7 +63,8 @@ struct VisionSpec {
 
 struct ModelSpec {
   std::string architecture;  // as in the config
-  std::string family;        // registry name of the language model: "internlm2", "qwen2", "qwen3", "llama", "mistral"
+  std::string
+      family;  // registry name of the language model: "internlm2", "qwen2", "qwen3", "llama", "mistral"
   DecoderSpec decoder;
   std::optional<VisionSpec> vision;
   int image_token_id = -1;     // -1: the config does not say; look it up in the tokenizer

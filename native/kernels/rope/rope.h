@@ -17,7 +17,8 @@ struct RopeArgs {
   void* q = nullptr;                     // T rows of H*D, dtype of the pages
   int64_t q_stride = 0;
   float q_scale = 1.0f;  // applied after the rotation
-  const float *q_norm_D = nullptr, *k_norm_D = nullptr;  // RMS norm of each head, before the rotation; null: none
+  const float *q_norm_D = nullptr,
+              *k_norm_D = nullptr;  // RMS norm of each head, before the rotation; null: none
   float norm_eps = 0;
   int T = 0, num_heads_H = 0;
   KvPages kv;

@@ -107,8 +107,8 @@ std::vector<KernelCase> rope_cases() {
                          {2, 2, 256, false, true}}) {
     for (DType dtype : {DType::kF32, DType::kBF16}) {
       const std::string name = "rope H=" + std::to_string(s.H) + " G=" + std::to_string(s.G) +
-                               " D=" + std::to_string(s.D) + (s.rotate ? "" : " no rotation") + (s.norm ? " normed" : "") +
-                               (dtype == DType::kBF16 ? " bf16" : " f32");
+                               " D=" + std::to_string(s.D) + (s.rotate ? "" : " no rotation") +
+                               (s.norm ? " normed" : "") + (dtype == DType::kBF16 ? " bf16" : " f32");
       cases.push_back({name, [=](const KernelTable& k) { check(s, dtype, k); }, {}});
     }
   }
