@@ -1,4 +1,6 @@
 // Opening a card, its memory and weights; cuda_ops.cu has the ops, record.cu plans and recorded steps.
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -30,14 +32,29 @@ void write_row(std::byte* to, const RowRef& row, int cols, DType dtype) {
   }
 }
 
+// WHY asked here: without a driver the runtime says that the driver is too old.
+std::string why_no_card(cudaError_t e) {
+  const std::string wanted = "NVIDIA driver R580 or later (CUDA 13.0) is needed";
+  void* driver = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);  // never unloaded: its threads may live on
+  if (!driver) return "no driver: libcuda.so.1 is not on this machine; " + wanted;
+  using Version = int (*)(int*);
+  const auto version_of = reinterpret_cast<Version>(::dlsym(driver, "cuDriverGetVersion"));
+  int version = 0;
+  if (e != cudaErrorInsufficientDriver || !version_of || version_of(&version) != 0)
+    return cudaGetErrorString(e);
+  return "the driver knows CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10) +
+         "; " + wanted;
+}
+
 }  // namespace
 
 int CudaDevice::count() {
   int devices = 0;
   const cudaError_t e = cudaGetDeviceCount(&devices);
-  if (e == cudaSuccess) return devices;
+  if (e == cudaSuccess && devices > 0) return devices;
   cudaGetLastError();
-  throw Error(ErrorCode::kNoDevice, std::string("no CUDA device can be used: ") + cudaGetErrorString(e));
+  throw Error(ErrorCode::kNoDevice,
+              "no CUDA device can be used: " + (e == cudaSuccess ? "the driver finds none" : why_no_card(e)));
 }
 
 DeviceInfo CudaDevice::describe(int ordinal) {

@@ -24,17 +24,22 @@ function cudaLibraries(): string[] {
 }
 
 /**
- * The library that holds a device; empty for the CPU and where none is installed.
- * @throws EngineError NO_DEVICE where an emulated device is asked for and was not built
+ * The library that holds a device, once it is known to load; empty for the CPU, and for `auto` where there is no card.
+ * @throws EngineError NO_DEVICE with the reason where no card can be used, or an emulated one was not built
  */
 export function deviceLibrary(device: string): string {
   if (device === 'cpu') return ''
-  if (device !== 'emulated') return cudaLibraries().find((path) => existsSync(path)) ?? ''
-  if (existsSync(EMULATED_LIBRARY)) return EMULATED_LIBRARY
-  throw new EngineError(
-    'ERR_ENGINE_NO_DEVICE',
-    `there is no ${EMULATED_LIBRARY}: only tests of the repository build an emulated device`,
-  )
+  if (device === 'emulated') {
+    if (existsSync(EMULATED_LIBRARY)) return EMULATED_LIBRARY
+    throw new EngineError(
+      'ERR_ENGINE_NO_DEVICE',
+      `there is no ${EMULATED_LIBRARY}: only tests of the repository build an emulated device`,
+    )
+  }
+  const { devices, library, reason, loads } = probe()
+  if (devices.length > 0 || (device === 'auto' && loads)) return library ?? ''
+  if (device === 'auto') return ''
+  throw new EngineError('ERR_ENGINE_NO_DEVICE', `device "${device}" cannot be used: ${reason}`)
 }
 
 /** The cards of this machine, or why none can be used. */
@@ -44,14 +49,27 @@ export interface Cards {
   reason: string | null
 }
 
-/**
- * Asks the library of cards in a process of its own: a driver that ends the process when it is first loaded then ends
- * that one. Throws as loadNative does.
- */
+/** The cards of this machine. Throws as loadNative does. */
 export function findCards(): Cards {
-  const library = deviceLibrary('cuda')
-  if (library === '') {
-    return { devices: [], library: null, reason: `${CUDA_PACKAGE} is not installed (looked for ${cudaLibraries().join(', ')})` }
+  const { devices, library, reason } = probe()
+  return { devices, library, reason }
+}
+
+let probed: (Cards & { loads: boolean }) | undefined
+
+/**
+ * Asks the library of cards, once, in a process of its own: a driver that ends the process when it is first loaded then
+ * ends that one. `loads`: the library did not, whatever it found.
+ */
+function probe(): Cards & { loads: boolean } {
+  probed ??= probeLibrary(cudaLibraries().find((path) => existsSync(path)))
+  return probed
+}
+
+function probeLibrary(library: string | undefined): Cards & { loads: boolean } {
+  if (library === undefined) {
+    const reason = `${CUDA_PACKAGE} is not installed (looked for ${cudaLibraries().join(', ')}); "cpu" needs none`
+    return { devices: [], library: null, reason, loads: false }
   }
   const script = `const native = require(${JSON.stringify(nativePath())}); native.setErrorClass(Error)
     try { process.stdout.write(JSON.stringify({ devices: native.listDevices(${JSON.stringify(library)}) })) }
@@ -60,8 +78,10 @@ export function findCards(): Cards {
     encoding: 'utf8',
     timeout: PROBE_MILLISECONDS,
   })
-  if (status !== 0)
-    return { devices: [], library, reason: `loading ${library} ended its process (${signal ?? `exit code ${status}`})` }
+  if (status !== 0) {
+    const reason = `loading ${library} ended its process (${signal ?? `exit code ${status}`})`
+    return { devices: [], library, reason, loads: false }
+  }
   const { devices = [], reason = null } = JSON.parse(stdout) as { devices?: NativeDevice[]; reason?: string }
-  return { devices, library, reason }
+  return { devices, library, reason, loads: true }
 }
