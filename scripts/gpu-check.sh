@@ -8,9 +8,11 @@
 #   3  golden models (test/device): trusted outputs, equal bits however asked, the emulator's hashes  60 s
 #   4  compute-sanitizer (memcheck, racecheck, synccheck) on the smallest case of each kernel     60 s
 #   5  copy and matmul rates, gemm and attention beside torch of the same run, held to the bars   90 s
+#   6  a decoder of 8B with random weights: decode of siblings, trees of solutions, of their floors  90 s
 #
 # Each part has a time limit of its own and writes FOLDER/partN.json as it ends; FOLDER is $OUT where that is set, else
-# build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device. Exit code: how many parts failed.
+# build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device, and of 6 with a tiny
+# decoder, whose figures say nothing. Exit code: how many parts failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 parts=1 out=${OUT:-build/gpu-check} emulated=0
@@ -108,6 +110,22 @@ part5() {
   python3 -c 'import torch' 2>/dev/null && torch=--torch
   kernels grid 5 $torch
   python3 bench/cuda/judge.py "$out" >"$out/part5.json"
+}
+
+# The rates of the card itself come from torch, in the same run.
+part6() {
+  local place=$work library=mm_prm_cuda rates copy matmul
+  ((emulated)) && place=$work-emulated library=mm_prm_cuda_emulated
+  build decoder_rates "$library" || { tail -n 20 "$out/configure.log" "$out/build.log"; failure 6 "does not build"; return 1; }
+  if ((emulated)); then
+    timeout --kill-after=5 300 "$place/decoder_rates" --device emulated --shape tiny --copy-tbs 1e-9 --matmul-tflops 1e-9 \
+      --json "$out/part6.json"
+    return
+  fi
+  rates=$(timeout 60 python3 -c 'import sys; sys.path.insert(0, "bench/cuda"); import attention_torch
+r = attention_torch.roofs(); print(r["copy_tbs"], r["matmul_tflops"])') || echo "no rates: torch is not there"
+  read -r copy matmul <<<"$rates"
+  timeout --kill-after=5 120 "$place/decoder_rates" --copy-tbs "${copy:-0}" --matmul-tflops "${matmul:-0}" --json "$out/part6.json"
 }
 
 # kernels WHAT PART [OPTION]: builds and runs them for the card's own architecture.

@@ -64,4 +64,5 @@ def main():
         del q, k, v
 
 
-main()
+if __name__ == "__main__":
+    main()

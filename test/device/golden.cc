@@ -1,8 +1,11 @@
 #include "golden.h"
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 
+#include "base/content_hash.h"
+#include "formats/checkpoint.h"
 #include "formats/json.h"
 #include "formats/safetensors.h"
 
@@ -36,10 +39,9 @@ class Tensors {
   explicit Tensors(const std::string& path) : file_(path) {
     for (SafetensorsEntry& entry : read_safetensors_header(file_)) entries_.emplace(entry.name, entry);
   }
+  const std::vector<int64_t>& shape(const std::string& name) const { return entry(name).shape; }
   std::vector<float> values(const std::string& name) const {
-    const auto found = entries_.find(name);
-    if (found == entries_.end()) wrong(file_.path() + ": no tensor " + name);
-    const SafetensorsEntry& e = found->second;
+    const SafetensorsEntry& e = entry(name);
     if (e.dtype != "F32") wrong(file_.path() + ": " + name + " is " + e.dtype + ", not F32");
     std::vector<float> values((e.end - e.begin) / sizeof(float));
     std::memcpy(values.data(), file_.data() + e.begin, e.end - e.begin);
@@ -47,9 +49,42 @@ class Tensors {
   }
 
  private:
+  const SafetensorsEntry& entry(const std::string& name) const {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) wrong(file_.path() + ": no tensor " + name);
+    return found->second;
+  }
+
   MappedFile file_;
   std::map<std::string, SafetensorsEntry> entries_;
 };
+
+std::array<float, 3> channels(const Json& settings, const char* key, std::array<float, 3> otherwise) {
+  if (const Json* list = settings.find(key)) {
+    for (size_t c = 0; c < 3; ++c) otherwise[c] = static_cast<float>(list->items().at(c).as_double());
+  }
+  return otherwise;
+}
+
+// Back from normalised planes [tiles, 3, height, width] to the bytes that they were made of.
+PicturePtr picture_of(const std::vector<float>& planes, const std::vector<int64_t>& shape,
+                      const Json& settings) {
+  auto picture = std::make_shared<Picture>();
+  picture->num_tiles = int(shape.at(0)), picture->height = int(shape.at(2)),
+  picture->width = int(shape.at(3));
+  picture->mean = channels(settings, "image_mean", {0.485f, 0.456f, 0.406f});
+  picture->std = channels(settings, "image_std", {0.229f, 0.224f, 0.225f});
+  picture->pixels.resize(planes.size());
+  const size_t plane = size_t(picture->height) * picture->width;
+  for (size_t i = 0; i < planes.size(); ++i) {
+    const size_t tile = i / (3 * plane), channel = i / plane % 3, at = i % plane;
+    const float value = (planes[i] * picture->std[channel] + picture->mean[channel]) * 255;
+    picture->pixels[(tile * plane + at) * 3 + channel] = static_cast<uint8_t>(std::lround(value));
+  }
+  const ContentHash content = content_hash(picture->pixels.data(), picture->pixels.size());
+  picture->content = {content.low, content.high};
+  return picture;
+}
 
 // The id that stands for the rows of a picture: the one that fills a run of just that length.
 int32_t image_token_of(const Ids& ids, int num_rows, const std::string& where) {
@@ -88,9 +123,9 @@ class Reader {
   }
 
  private:
-  struct Picture {
-    ImageTiles tiles;
-    int tokens_per_tile = 0;
+  struct Seen {
+    PicturePtr picture;
+    int num_tokens = 0;
   };
 
   static std::string picture_name(const Json& c, const std::string& where) {
@@ -100,10 +135,12 @@ class Reader {
 
   void read_picture(const Json& c, int index) {
     const std::string where = path_ + ": case " + std::to_string(index);
-    Picture& p = pictures_[picture_name(c, where)];
-    p.tiles.num_tiles = int(field(c, "numTiles", where).as_integer());
-    p.tokens_per_tile = int(field(c, "tokensPerTile", where).as_integer());
-    p.tiles.pixels = tensors_.values(field(field(c, "tensors", where), "pixels", where).as_string());
+    const std::string pixels = field(field(c, "tensors", where), "pixels", where).as_string();
+    const Checkpoint config = Checkpoint::open_config(folder_);
+    Seen& seen = pictures_[picture_name(c, where)];
+    seen.picture =
+        picture_of(tensors_.values(pixels), tensors_.shape(pixels), config.preprocessor().settings);
+    seen.num_tokens = seen.picture->num_tiles * int(field(c, "tokensPerTile", where).as_integer());
   }
 
   void read_case(const Json& c, const std::string& name, Model& model) {
@@ -123,9 +160,8 @@ class Reader {
       model.left_out.push_back(name + ": no vision case holds the pixels of " + picture_name(c, where));
       return;
     }
-    for (const JsonMember& t : field(c, "tensors", where).members()) {
-      if (t.key != "pixels") out.tensors[t.key] = tensors_.values(t.value.as_string());
-    }
+    for (const JsonMember& t : field(c, "tensors", where).members())
+      out.tensors[t.key] = tensors_.values(t.value.as_string());
     if (kind == "vision") {
       out.kind = Kind::kVision;
     } else if (kind == "logits" || kind == "logitsRows" || kind == "chatImage") {
@@ -147,10 +183,9 @@ class Reader {
   bool add_picture(const Json& c, const std::string& where, Case& out) const {
     const auto found = pictures_.find(picture_name(c, where));
     if (found == pictures_.end()) return false;
-    const Picture& p = found->second;
-    out.image = p.tiles;
+    out.picture = found->second.picture;
     if (!out.sequences.empty())
-      out.image_token = image_token_of(out.sequences[0], p.tiles.num_tiles * p.tokens_per_tile, where);
+      out.image_token = image_token_of(out.sequences[0], found->second.num_tokens, where);
     return true;
   }
 
@@ -195,7 +230,7 @@ class Reader {
   MappedFile text_;
   Json json_;
   Tensors tensors_;
-  std::map<std::string, Picture> pictures_;
+  std::map<std::string, Seen> pictures_;
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ struct Case {
   Kind kind;
   std::vector<std::vector<int32_t>> sequences;
   std::vector<std::vector<int32_t>> wanted;  // kLogits, kScore: positions that are read out
-  ImageTiles image;                          // no tiles: none
+  PicturePtr picture;                        // null: none
   int32_t image_token = -1;
   bool has_pair = false;  // kScore: two words of the vocabulary, else the classes of a reward head
   int32_t pair[2] = {0, 0};

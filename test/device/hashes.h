@@ -5,6 +5,7 @@
 // WHY the angles apart: they are the host's own cosines, whose last bit differs between systems; where they differ,
 // the outcomes may too, and say nothing of the card.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>

@@ -25,8 +25,8 @@ Result wait_for(Begin begin) {
   return promise->get_future().get();
 }
 
-std::vector<ImageTiles> pictures_of(const Case& c) {
-  return c.image.num_tiles > 0 ? std::vector<ImageTiles>{c.image} : std::vector<ImageTiles>{};
+std::vector<PicturePtr> pictures_of(const Case& c) {
+  return c.picture ? std::vector<PicturePtr>{c.picture} : std::vector<PicturePtr>{};
 }
 
 ForwardResult forward(Engine& engine, ForwardRequest request) {
@@ -81,10 +81,11 @@ std::vector<float> scores_of(const std::vector<float>& pairs, bool has_pair) {
 
 void run_vision(Engine& engine, const Case& c, Outcome& out) {
   VisionResult seen =
-      wait_for<VisionResult>([&](auto callback) { engine.embed_image(c.image, true, nullptr, callback); });
+      wait_for<VisionResult>([&](auto callback) { engine.embed_image(c.picture, true, nullptr, callback); });
   const size_t state = seen.hidden.size() / size_t(seen.num_states);
   out.tensors["vitLast"].assign(seen.hidden.end() - ptrdiff_t(state), seen.hidden.end());
   out.tensors["vitHidden"] = std::move(seen.hidden);
+  out.tensors["pixels"] = std::move(seen.pixels);
   out.tensors["embeds"] = std::move(seen.embeds);
 }
 
@@ -133,7 +134,7 @@ void logits_in_a_batch(Engine& engine, const Model& model, std::vector<std::stri
   ForwardRequest batch;
   batch.want_hidden = true;
   for (const Case& c : model.cases) {
-    if (c.kind != Kind::kLogits || c.image.num_tiles > 0) continue;
+    if (c.kind != Kind::kLogits || c.picture) continue;
     cases.push_back(&c);
     batch.sequences.push_back(c.sequences[0]);
     batch.wanted.push_back(c.wanted[0]);
