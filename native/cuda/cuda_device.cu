@@ -42,8 +42,8 @@ std::string why_no_card(cudaError_t e) {
   int version = 0;
   if (e != cudaErrorInsufficientDriver || !version_of || version_of(&version) != 0)
     return cudaGetErrorString(e);
-  return "the driver knows CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10) +
-         "; " + wanted;
+  return "the driver knows CUDA " + std::to_string(version / 1000) + "." +
+         std::to_string(version % 1000 / 10) + "; " + wanted;
 }
 
 }  // namespace
