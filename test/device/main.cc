@@ -233,6 +233,11 @@ int run(const Options& o) {
   if (!o.hashes.empty()) recorded = std::make_unique<ModelHashes>(o.hashes);
   Report report;
   for (const std::string& folder : model_folders(o)) {
+    if (!std::filesystem::exists(folder + "/config.json")) {
+      report.left_out.push_back(
+          folder + ": no config.json: adapters are merged on the host, before a device sees them");
+      continue;
+    }
     const Model model = read_model(folder);
     for (const std::string& name : model.left_out) report.left_out.push_back(model.name + " " + name);
     Outcomes f32;
