@@ -1,4 +1,4 @@
-/** CSV with a header row. A row of another width, or not in UTF-8, is one bad row. */
+/** CSV, or TSV, with a header row. A row of another width, or not in UTF-8, is one bad row. */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
@@ -37,11 +37,13 @@ function toRow(header: readonly string[], record: readonly string[], row: number
   }
 }
 
-export async function* csvRows(path: string): AsyncGenerator<Row> {
+/** @param delimiter a comma, or a tab */
+export async function* csvRows(path: string, delimiter = ','): AsyncGenerator<Row> {
   const { parse } = await import('csv-parse')
   // WHY latin1: every byte comes through as it is, so that each row can be decoded, and refused, by itself.
   const options = {
     encoding: 'latin1',
+    delimiter,
     info: true,
     skip_empty_lines: true,
     relax_column_count: true,

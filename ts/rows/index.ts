@@ -9,14 +9,15 @@ import type { Row, RowReader } from './row.ts'
 
 export type { Fields, Row } from './row.ts'
 
-/** Columns that may hold encoded pictures. */
-export const IMAGE_COLUMNS = ['image', 'image_path', 'images', 'decoded_image'] as const
+/** Columns that may hold encoded pictures; where several do, the first wins. */
+export const IMAGE_COLUMNS = ['decoded_image', 'images', 'image', 'image_path'] as const
 const PICTURES = new Set<string>(IMAGE_COLUMNS)
 
 const READERS: Record<string, RowReader> = {
   '.json': jsonRows,
   '.jsonl': jsonlRows,
-  '.csv': csvRows,
+  '.csv': (path) => csvRows(path),
+  '.tsv': (path) => csvRows(path, '\t'),
   '.parquet': (path) => parquetRows(path, PICTURES),
 }
 

@@ -1,0 +1,169 @@
+/**
+ * Where a solution-level set lies, and its rows. A set is found by the columns of its files, whatever they are called; of
+ * several forms of it (Parquet, JSON, a table) one is read.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { basename, dirname, extname, join, relative } from 'node:path'
+import { invalidArgument } from '../contracts/errors.ts'
+import type { Problem } from '../contracts/problem.ts'
+import { type Fields, readRows } from '../rows/index.ts'
+import type { AnswerItem, AnswerTask } from './answer-task.ts'
+import { picture } from './fields.ts'
+import { groupBy } from './group.ts'
+
+/** In the order in which they are preferred. */
+const ENDINGS = ['.parquet', '.jsonl', '.json', '.tsv']
+/** What lies beside a set and is none of it. */
+const OTHERS = new Set(['responses.jsonl', 'expected.json', 'cases.jsonl', 'dataset_infos.json', 'dataset_info.json'])
+const MAX_DEPTH = 3
+
+/** Files of one form: the shards of one table, or the variants of one set. */
+interface Group {
+  readonly name: string
+  readonly ending: string
+  readonly files: readonly string[]
+}
+
+export interface AnswerSet {
+  readonly task: AnswerTask
+  readonly folder: string
+  readonly items: readonly AnswerItem[]
+  /** SHA-256 of each row, pictures included. */
+  readonly hashes: readonly string[]
+}
+
+function dataFiles(folder: string, depth = MAX_DEPTH): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter(({ name }) => !name.startsWith('.'))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return depth > 0 ? dataFiles(path, depth - 1) : []
+      return ENDINGS.includes(extname(entry.name).toLowerCase()) && !OTHERS.has(entry.name) ? [path] : []
+    })
+}
+
+const NUMBERED = new Intl.Collator('en', { numeric: true })
+/** A file's name without what tells shards and variants apart. */
+const stemOf = (name: string) =>
+  name
+    .slice(0, -extname(name).length)
+    .replace(/-\d{5}-of-\d{5}(?:-[0-9a-f]+)?$/, '')
+    .replace(/\d+$/, '')
+
+function groupsIn(folder: string): Group[] {
+  const nameOf = (path: string) => join(relative(folder, dirname(path)).replace(/\d+$/, ''), stemOf(basename(path)))
+  const groups = groupBy(dataFiles(folder), (path) => `${nameOf(path)}${extname(path).toLowerCase()}`)
+  return [...groups].map(([name, files]) => ({
+    ...{ name, ending: extname(name) },
+    files: files.sort((a, b) => NUMBERED.compare(relative(folder, a), relative(folder, b))),
+  }))
+}
+
+/** Whether the first row of a group's first file has the columns of one of the task's forms. */
+async function fits(task: AnswerTask, group: Group): Promise<boolean> {
+  try {
+    for await (const { fields } of readRows(group.files[0] as string)) {
+      return fields !== undefined && task.forms.some((columns) => columns.every((column) => column in fields))
+    }
+  } catch {
+    // Not ours to complain about: another set's file, perhaps.
+  }
+  return false
+}
+
+async function fittingGroups(task: AnswerTask, folder: string): Promise<Group[]> {
+  const groups = groupsIn(folder)
+  const fitting = await Promise.all(groups.map((group) => fits(task, group)))
+  return groups.filter((_, i) => fitting[i])
+}
+
+/** One form of the set. @throws EngineError INVALID_ARGUMENT: several that may be meant */
+function chooseGroup(task: AnswerTask, folder: string, groups: readonly Group[]): Group {
+  const preferred = groups.filter(({ name }) => task.prefers.test(name))
+  const left = preferred.length > 0 ? preferred : groups
+  const best = ENDINGS.find((ending) => left.some((group) => group.ending === ending))
+  const [group, ...more] = left.filter(({ ending }) => ending === best)
+  if (!group || more.length > 0) {
+    throw invalidArgument(`${folder}: ${task.name} may be any of ${left.map(({ name }) => name).join(', ')}; name its folder`)
+  }
+  return group
+}
+
+/**
+ * The files of a task's set: in the subfolder of its name, in the folder itself, or in the one subfolder that holds it.
+ * @throws EngineError INVALID_ARGUMENT: none, or several
+ */
+async function findGroup(task: AnswerTask, data: string): Promise<{ folder: string; group: Group }> {
+  if (!statSync(data, { throwIfNoEntry: false })?.isDirectory()) throw invalidArgument(`--data ${data}: no such folder`)
+  const own = join(data, task.name)
+  const subfolders = () => readdirSync(data, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  const isParent = existsSync(own) && statSync(own).isDirectory()
+  for (const folder of isParent ? [own] : [data]) {
+    const groups = await fittingGroups(task, folder)
+    if (groups.length > 0) return { folder, group: chooseGroup(task, folder, groups) }
+  }
+  const columns = task.forms.map((form) => form.join(', ')).join('; or ')
+  const seen = subfolders().map(({ name }) => name)
+  throw invalidArgument(
+    `${data}: holds no ${task.name}: no ${ENDINGS.join(', ')} file there has the columns ${columns}${seen.length > 0 ? ` (subfolders: ${seen.slice(0, 12).join(', ')})` : ''}`,
+  )
+}
+
+/** Bytes enter as themselves, everything else as JSON has it. */
+function hashRow(fields: Fields): string {
+  const hash = createHash('sha256')
+  const enter = (value: unknown): void => {
+    if (value instanceof Uint8Array) hash.update(`b${value.length}:`).update(value)
+    else if (Array.isArray(value)) value.forEach(enter)
+    else if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
+      for (const [key, inner] of Object.entries(value)) {
+        hash.update(`k${key}:`)
+        enter(inner)
+      }
+    } else hash.update(`v${JSON.stringify(value) ?? 'null'};`)
+  }
+  enter(fields)
+  return hash.digest('hex')
+}
+
+async function rowsOf(group: Group) {
+  const rows: { fields: Fields; file: string }[] = []
+  for (const file of group.files) {
+    for await (const { row, fields, error } of readRows(file)) {
+      if (!fields) throw invalidArgument(`${file}, row ${row}: ${error}`)
+      rows.push({ fields, file })
+    }
+  }
+  if (rows.length === 0) throw invalidArgument(`${group.files.join(', ')}: no rows`)
+  return rows
+}
+
+/**
+ * Reads a task's set whole.
+ * @param limit the first so many rows, whatever their number
+ * @throws EngineError INVALID_ARGUMENT: not found, a row that cannot be read, another number of rows, an id that appears twice
+ */
+export async function loadAnswerSet(task: AnswerTask, data: string, limit?: number): Promise<AnswerSet> {
+  const { folder, group } = await findGroup(task, data)
+  const rows = await rowsOf(group)
+  if (limit === undefined && rows.length !== task.rows) {
+    throw invalidArgument(`${folder}: ${rows.length} rows, ${task.name} has ${task.rows}; --limit takes part of a set`)
+  }
+  const byIndex = new Map(rows.map((row) => [String(row.fields['index']), row]))
+  const kept = rows.slice(0, limit)
+  const items = kept.map(({ fields, file }, index): AnswerItem => {
+    const pictureOf = (name: string): Problem['image'] => {
+      const other = byIndex.get(name)?.fields['image']
+      return typeof other === 'string' && !/^\d+$/.test(other) ? picture(other, at) : undefined
+    }
+    const at = { index, folder: dirname(file), file: relative(dirname(folder), file), pictureOf }
+    return task.item(fields, at)
+  })
+  const seen = new Set<string>()
+  for (const { problem } of items) {
+    if (seen.has(problem.id)) throw invalidArgument(`${folder}: the id "${problem.id}" appears twice`)
+    seen.add(problem.id)
+  }
+  return { task, folder, items, hashes: kept.map(({ fields }) => hashRow(fields)) }
+}

@@ -1,0 +1,81 @@
+/** Values of rows as benchmark files store them: texts, numbers, lists written as Python writes them, pictures. */
+import { isAbsolute, resolve } from 'node:path'
+import { invalidArgument } from '../contracts/errors.ts'
+import type { ProblemImage } from '../contracts/problem.ts'
+import type { Fields } from '../rows/index.ts'
+import type { RowPlace } from './answer-task.ts'
+
+const isAbsent = (value: unknown) => value === undefined || value === null || value === ''
+
+/** @throws EngineError INVALID_ARGUMENT where the column is absent or no text */
+export function text(fields: Fields, name: string, at: RowPlace): string {
+  const value = optionalText(fields, name)
+  if (value === undefined) throw invalidArgument(`${at.file}, row ${at.index + 1}: "${name}" is missing or no text`)
+  return value
+}
+
+export function optionalText(fields: Fields, name: string): string | undefined {
+  const value = fields[name]
+  if (typeof value === 'string') return value
+  return typeof value === 'number' ? String(value) : undefined
+}
+
+/** A list of texts: one, or as `['a', "b"]`; empty where there is none. */
+export function texts(fields: Fields, name: string): string[] {
+  const value = fields[name]
+  if (isAbsent(value)) return []
+  if (Array.isArray(value)) return value.map(String)
+  return typeof value === 'string' ? readPythonList(value) : []
+}
+
+/** `['a', "it's", 3]`; a text that is no list is a list of itself. */
+export function readPythonList(source: string): string[] {
+  const inner = /^\s*\[([\s\S]*)\]\s*$/.exec(source)?.[1]
+  if (inner === undefined) return [source]
+  const item = /\s*(?:'((?:[^'\\]|\\[\s\S])*)'|"((?:[^"\\]|\\[\s\S])*)"|([^,]+?))\s*(?:,|$)/gy
+  return Array.from(inner.matchAll(item), ([, single, double, bare]) => {
+    const quoted = single ?? double
+    return quoted === undefined ? (bare as string) : quoted.replace(/\\([\\'"nrt])/g, (_, c: string) => ESCAPES[c] ?? c)
+  })
+}
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }
+
+/** Base64 of a picture begins so: PNG, JPEG, GIF, WebP. */
+const BASE64 = /^(?:iVBOR|\/9j\/|R0lGOD|UklGR)[A-Za-z0-9+/=\s]*$/
+/** VLMEvalKit: so short an `image` is the index of the row that holds the picture. */
+const MAX_INDEX = 64
+
+/** One picture of a value: bytes before the path beside them, base64, a path, or another row's. undefined: none. */
+export function picture(value: unknown, at: RowPlace): ProblemImage | undefined {
+  if (isAbsent(value)) return undefined
+  if (value instanceof Uint8Array) return value
+  if (typeof value === 'object') {
+    const { bytes, path } = value as { bytes?: unknown; path?: unknown }
+    return picture(bytes, at) ?? picture(path, at)
+  }
+  if (typeof value !== 'string') return undefined
+  if (BASE64.test(value) && value.length > MAX_INDEX) return Buffer.from(value, 'base64')
+  if (/^data:/i.test(value)) return value
+  if (/^\d+$/.test(value)) return at.pictureOf(value)
+  return isAbsolute(value) ? value : resolve(at.folder, value)
+}
+
+/** The first of the columns that holds a picture, as a problem's field. */
+export function pictureOf(fields: Fields, names: readonly string[], at: RowPlace): { image?: ProblemImage } {
+  for (const name of names) {
+    const image = picture(fields[name], at)
+    if (image !== undefined) return { image }
+  }
+  return {}
+}
+
+/** All of the columns that hold one, in their order. */
+export function picturesOf(fields: Fields, names: readonly string[], at: RowPlace): { images?: ProblemImage[] } {
+  const images = names.flatMap((name) => picture(fields[name], at) ?? [])
+  return images.length === 0 ? {} : { images }
+}
+
+export const choicesOf = (choices: readonly string[]) => (choices.length > 0 ? { choices } : {})
+
+export const missingChoices = (at: RowPlace) =>
+  invalidArgument(`${at.file}, row ${at.index + 1}: a choice question whose options stand neither in a column nor in the text`)
