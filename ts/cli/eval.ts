@@ -1,140 +1,245 @@
 /** `mm-prm eval`: public benchmarks from files on disk. */
-import { rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { invalidArgument } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
 import {
+  compareRuns,
   type EvalResults,
   findFolder,
-  findTask,
+  loadAnswerSet,
   loadTask,
-  resultRows,
-  STEP_TASKS,
   type StepTask,
   scoreItems,
   stepResults,
-  toCsv,
-  toMarkdown,
 } from '../eval/index.ts'
 import type { OpenedScorer } from '../kit/index.ts'
-import { page, tableHtml } from '../report/index.ts'
-import { type Command, EXIT, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { ENGINE_OPTIONS, engineUsage, PRM_ADAPTER_OPTIONS, prmAdapterUsage, readEngineOptions } from './engine-options.ts'
+import { type Command, EXIT, readOptions, required, UsageError } from './command.ts'
+import {
+  type AnswerWork,
+  enter,
+  generate,
+  grade,
+  makeGrader,
+  policyName,
+  prepareFolders,
+  score,
+  type TaskCost,
+} from './eval-answers.ts'
+import { contaminationOf } from './eval-contamination.ts'
+import {
+  EVAL_OPTIONS,
+  EVAL_USAGE,
+  type EvalSettings,
+  type EvalValues,
+  readPrice,
+  readSettings,
+  readTasks,
+} from './eval-options.ts'
+import { tablesOf, writeResults, writeWhole } from './eval-report.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
-import { openScorer } from './policy-options.ts'
+import { openJudge } from './judge-options.ts'
+import { openPolicy, openScorer } from './policy-options.ts'
 import { Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
-const USAGE = `usage: mm-prm eval --task NAME[,NAME] --data DIR --prm DIR --out DIR [options]
+const RUN = 'run.json'
 
-Scores the steps of benchmark solutions and compares them with what is known of each step. Tasks: ${STEP_TASKS.map((t) => t.name).join(', ')}.
-Writes results.json, results.md, results.csv and results.html to --out; what costs time, to costs.json. Every solution's
-scores are kept as they come; --resume goes on after an interruption. Exit code ${EXIT.someLinesBad}: some solutions could not be scored.
-
-  --task NAMES             one or several, with commas
-  --data DIR               the set's folder, or a parent of several
-  --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
-  --api-key-file FILE      for that server
-${prmAdapterUsage(24)}
-  --scoring NAME           its scoring family (default: what the checkpoint says or shows)
-  --out DIR                results
-  --limit N                the first N rows of each file; without it a set must be whole
-  --seed S                 of the bootstrap (default 0)
-  --resume                 go on with what --out holds
-${engineUsage(24)}
-  --json                   results.json on standard output too`
-
-const OPTIONS = {
-  task: { type: 'string' },
-  data: { type: 'string' },
-  prm: { type: 'string' },
-  scoring: { type: 'string' },
-  ...PRM_ADAPTER_OPTIONS,
-  out: { type: 'string' },
-  limit: { type: 'string' },
-  seed: { type: 'string' },
-  resume: { type: 'boolean' },
-  json: { type: 'boolean' },
-  'api-key-file': { type: 'string' },
-  ...ENGINE_OPTIONS,
-} as const
-
-function readTasks(names: string): StepTask[] {
-  const tasks = names.split(',').map((name) => findTask(name.trim()))
-  if (new Set(tasks).size < tasks.length) throw new UsageError(`--task ${names}: a task is named twice`)
-  return tasks
-}
-
-/** Appears whole or not at all. */
-async function writeWhole(out: string, name: string, text: string): Promise<void> {
-  const temporary = join(out, `.${name}.tmp`)
-  await writeFile(temporary, text)
-  await rename(temporary, join(out, name))
-}
-
-async function writeResults(out: string, results: EvalResults, costs: object): Promise<string> {
-  const json = `${JSON.stringify(results, null, 1)}\n`
-  const rows = resultRows(results)
-  const section = { title: 'Steps', note: `scored by ${results.prm}`, html: tableHtml(rows) }
-  await writeWhole(out, 'costs.json', `${JSON.stringify(costs, null, 1)}\n`)
-  await writeWhole(out, 'results.md', toMarkdown(rows))
-  await writeWhole(out, 'results.csv', toCsv(rows))
-  await writeWhole(
-    out,
-    'results.html',
-    page('Evaluation', 'Figures in percent; intervals by bootstrap over solutions.', [section]),
-  )
-  await writeWhole(out, 'results.json', json)
-  return json
+/** What a run was made with; names come from earlier stages. */
+interface RunRecord extends EvalSettings {
+  policy?: string
+  prm?: string
 }
 
 interface Evaluation {
-  scorer: OpenedScorer
-  out: string
-  resume: boolean
-  seed: string
+  readonly out: string
+  readonly resume: boolean
+  readonly values: EvalValues
+  readonly settings: EvalSettings
 }
 
-type Loaded = { task: StepTask; loaded: Awaited<ReturnType<typeof loadTask>> }
+type StepSet = { task: StepTask; loaded: Awaited<ReturnType<typeof loadTask>> }
+interface Sets {
+  readonly works: readonly AnswerWork[]
+  readonly steps: readonly StepSet[]
+}
 
-async function evaluate(sets: readonly Loaded[], { scorer, out, resume, seed }: Evaluation, signal: AbortSignal) {
-  const results: EvalResults = { version: 1, prm: scorer.name, tasks: {} }
-  const costs: Record<string, { seconds: number }> = {}
+/** Files are read whole before a model opens: what is wrong with them costs no wait. */
+async function loadSets({ task, data, limit }: EvalSettings, out: string): Promise<Sets> {
+  const tasks = readTasks(task)
+  const works: AnswerWork[] = []
+  for (const one of tasks.answers) works.push({ set: await loadAnswerSet(one, data, limit), out: join(out, one.name) })
+  const steps: StepSet[] = []
+  for (const one of tasks.steps) {
+    const folder = findFolder(one.name, Object.keys(one.files), data)
+    steps.push({ task: one, loaded: await loadTask(one, folder, limit) })
+  }
+  return { works, steps }
+}
+
+class Costs {
+  readonly #tasks: Record<string, TaskCost>
+
+  constructor(before: Record<string, TaskCost> = {}) {
+    this.#tasks = before
+  }
+
+  add(task: string, seconds: number): void {
+    this.#tasks[task] = { ...this.#tasks[task], seconds: (this.#tasks[task]?.seconds ?? 0) + seconds }
+  }
+
+  tokens(task: string, tokens: number, price: number | undefined): void {
+    const money = price === undefined ? {} : { money: (tokens * price) / 1e6 }
+    this.#tasks[task] = { seconds: 0, ...this.#tasks[task], tokens, ...money }
+  }
+
+  toJSON(): object {
+    return this.#tasks
+  }
+}
+
+async function readCosts(out: string): Promise<Costs> {
+  const path = join(out, 'costs.json')
+  return new Costs(existsSync(path) ? JSON.parse(await readFile(path, 'utf8')) : {})
+}
+
+async function scoreSteps(sets: readonly StepSet[], scorer: OpenedScorer, e: Evaluation, costs: Costs, signal: AbortSignal) {
+  const tasks: EvalResults['tasks'] = {}
   for (const { task, loaded } of sets) {
     const began = performance.now()
     const progress = new Progress(task.name)
     const onProgress = (done: number, total: number) => progress.update(`${done} of ${total} solutions`, done / total)
+    const { out, resume } = e
     const run = await scoreItems({ items: loaded.items, scorer, out: join(out, task.name), resume, signal, onProgress })
     progress.finish(`${loaded.items.length} solutions`)
-    results.tasks[task.name] = stepResults(task, loaded, run, seed)
-    costs[task.name] = { seconds: (performance.now() - began) / 1000 }
+    tasks[task.name] = stepResults(task, loaded, run, e.settings.seed)
+    costs.add(task.name, (performance.now() - began) / 1000)
   }
-  return { results, costs }
+  return tasks
+}
+
+/** Generates, or takes what was generated elsewhere; returns the policy's name. */
+async function makeSolutions(works: readonly AnswerWork[], e: Evaluation, signal: AbortSignal): Promise<string> {
+  const { values, settings } = e
+  if (values.responses !== undefined) {
+    await enter(works, values.responses)
+    return 'responses'
+  }
+  const { prm: _, ...policyValues } = values
+  await using policy = await openPolicy(policyValues)
+  await generate(works, policy, settings, signal)
+  return policyName(policy)
+}
+
+async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise<{ results: EvalResults; costs: Costs }> {
+  const { out, values, settings } = e
+  const costs = await readCosts(out)
+  const began = performance.now()
+  prepareFolders(sets.works, e.resume)
+  const policy = sets.works.length > 0 ? await makeSolutions(sets.works, e, signal) : undefined
+  let tasks: EvalResults['tasks'] = {}
+  let prm: string | undefined
+  if (values.prm !== undefined) {
+    await using scorer = await openScorer(values.prm, values)
+    prm = scorer.name
+    await score(sets.works, scorer, settings, signal)
+    tasks = await scoreSteps(sets.steps, scorer, e, costs, signal)
+  }
+  const record: RunRecord = { ...settings, ...(policy && { policy }), ...(prm && { prm }) }
+  await writeWhole(out, RUN, `${JSON.stringify(record, null, 1)}\n`)
+  const graded = await gradeAll(sets.works, e, record, costs, signal)
+  for (const { set } of sets.works) costs.add(set.task.name, (performance.now() - began) / 1000 / sets.works.length)
+  return { results: { ...graded, tasks: { ...graded.tasks, ...tasks } }, costs }
+}
+
+async function gradeAll(works: readonly AnswerWork[], e: Evaluation, run: RunRecord, costs: Costs, signal: AbortSignal) {
+  const { values, settings } = e
+  await using judge = works.length > 0 ? await openJudge(values) : undefined
+  const grader = makeGrader(judge)
+  const tasks: EvalResults['tasks'] = {}
+  for (const work of works) {
+    const { name } = work.set.task
+    const { results, tokens } = await grade(work, settings, { grader, scorer: run.prm }, signal)
+    const contamination = values.contamination && (await contaminationOf(work.set, values.contamination, signal))
+    tasks[name] = { ...results, ...(contamination && { contamination }) }
+    costs.tokens(name, tokens, readPrice(values))
+  }
+  const names = {
+    ...(run.policy && { policy: run.policy }),
+    ...(run.prm && { prm: run.prm }),
+    ...(judge && { judge: judge.name }),
+  }
+  return { version: 1, ...names, ...(works.length > 0 && { n: settings.n }), tasks } satisfies EvalResults
+}
+
+/** The settings that a run was made with; options of this call come before them. */
+async function regradeSettings(out: string, values: EvalValues): Promise<RunRecord> {
+  const path = join(out, RUN)
+  if (!existsSync(path))
+    throw invalidArgument(`--regrade ${out}: no ${RUN} there; an evaluation writes one once its solutions are made`)
+  const record = JSON.parse(await readFile(path, 'utf8')) as RunRecord
+  const given = readSettings(values, record.task, values.data ?? record.data)
+  return {
+    ...record,
+    data: given.data,
+    ...(values.grade !== undefined && { grade: given.grade }),
+    ...(values.n !== undefined && { n: given.n }),
+    ...(values.seed !== undefined && { seed: given.seed }),
+  }
+}
+
+async function compare(folders: readonly string[], json: boolean | undefined, seed: string | undefined): Promise<number> {
+  const [a, b] = folders
+  if (a === undefined || b === undefined) throw new UsageError('--compare takes two folders')
+  const differences = await compareRuns(a, b, seed ?? '0')
+  const percent = (value: number | null) => (value === null ? '–' : (100 * value).toFixed(1))
+  const rows = differences.map((d) => [
+    ...[d.task, d.choice, String(d.problems), percent(d.a), percent(d.b), percent(d.difference)],
+    `${percent(d.low)} to ${percent(d.high)}`,
+  ])
+  const head = ['task', 'choice', 'problems', 'A in %', 'B in %', 'B - A', '95 % interval']
+  process.stdout.write(json ? `${JSON.stringify(differences, null, 1)}\n` : formatColumns([head, ...rows]))
+  return EXIT.ok
+}
+
+async function finish(out: string, { results, costs }: { results: EvalResults; costs: Costs }, asJson: boolean | undefined) {
+  const json = await writeResults(out, results, costs)
+  const text = tablesOf(results).map(({ title, rows }) => `${title}\n${formatColumns(rows)}`)
+  process.stdout.write(asJson ? json : text.join('\n'))
+  const isIncomplete = Object.values(results.tasks).some(
+    (task) => task.counts.unscored > 0 || (task.kind === 'answers' && task.counts.refused > 0),
+  )
+  return isIncomplete ? EXIT.someLinesBad : EXIT.ok
+}
+
+function checkModels({ works, steps }: Sets, values: EvalValues): void {
+  if (steps.length > 0) required(values.prm, 'prm')
+  if (works.length > 0 && values.model === undefined && values.responses === undefined)
+    throw new UsageError('--model (what writes the solutions) or --responses (solutions made elsewhere) is required')
+  if (values.model !== undefined && values.responses !== undefined) throw new UsageError('--responses takes no --model')
 }
 
 async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, OPTIONS)
-  const tasks = readTasks(required(values.task, 'task'))
-  const data = required(values.data, 'data')
-  const out = required(values.out, 'out')
-  const limit = positiveInteger(values.limit, 'limit')
-  const model = required(values.prm, 'prm')
-  const { seed = '0', resume = false } = values
-  readEngineOptions(values) // a bad option shows before files are read
-  // Files are read whole before the model opens: what is wrong with them costs no wait.
-  const sets = await Promise.all(
-    tasks.map(async (task) => ({
-      task,
-      loaded: await loadTask(task, findFolder(task.name, Object.keys(task.files), data), limit),
-    })),
-  )
+  const { values, positionals } = readOptions(argv, EVAL_OPTIONS, 2)
+  if (values.compare) return compare(positionals, values.json, values.seed)
+  if (positionals.length > 0) throw new UsageError(`unexpected argument "${positionals[0]}"`)
+  const isRegrade = values.regrade !== undefined
+  const out = isRegrade ? required(values.regrade, 'regrade') : required(values.out, 'out')
+  const settings: RunRecord = isRegrade
+    ? await regradeSettings(out, values)
+    : readSettings(values, required(values.task, 'task'), resolve(required(values.data, 'data')))
+  readPrice(values)
+  const evaluation = { out, resume: values.resume ?? false, values, settings }
+  const sets = await loadSets(settings, out)
+  if (!isRegrade) checkModels(sets, values)
   makeFolder(out)
-  await using scorer = await openScorer(model, values)
-  const evaluated = await interruptible((signal) => evaluate(sets, { scorer, out, resume, seed }, signal))
-  if (!evaluated) return sayStopped()
-  const { results, costs } = evaluated
-  const json = await writeResults(out, results, costs)
-  process.stdout.write(values.json ? json : formatColumns(resultRows(results)))
-  return Object.values(results.tasks).some((task) => task.counts.unscored > 0) ? EXIT.someLinesBad : EXIT.ok
+  const evaluated = await interruptible(async (signal) => {
+    if (!isRegrade) return evaluate(sets, evaluation, signal)
+    const costs = await readCosts(out)
+    return { results: await gradeAll(sets.works, evaluation, settings, costs, signal), costs }
+  })
+  return evaluated ? finish(out, evaluated, values.json) : sayStopped()
 }
 
-export const command: Command = { usage: USAGE, run }
+export const command: Command = { usage: EVAL_USAGE, run }

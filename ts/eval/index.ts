@@ -1,7 +1,21 @@
-/** Benchmarks from files on disk: what a process reward model is worth on steps whose truth is known. */
+/** Benchmarks from files on disk: what a policy solves, and what a process reward model adds or knows of single steps. */
+
+export { answerResults, type JudgedItem, type ResultOptions, type Selection, type Unused } from './answer-results.ts'
+export {
+  type AnswerSet,
+  loadAnswerSet,
+} from './answer-set.ts'
+export { categoryTable, choiceTable, countTable, longRows, paperTable, sweepTable, type Table } from './answer-table.ts'
+export type { AnswerItem, AnswerTask, OfficialVerdict } from './answer-task.ts'
+export { compareRuns, type Difference, PER_PROBLEM } from './compare.ts'
 export { findFolder } from './files.ts'
-export { findTask, STEP_TASKS } from './registry.ts'
-export { type EvalResults, resultsSchema, type StepTaskResults, stepResults } from './results.ts'
+export { type GradedItem, type Grader, gradeSolutions, type JudgedLine } from './grade.ts'
+export { LineStore } from './line-store.ts'
+export { ANSWER_TASKS, findTask, isAnswerTask, STEP_TASKS } from './registry.ts'
+export { enterResponses } from './responses.ts'
+export { type AnswerTaskResults, type EvalResults, resultsSchema, type StepTaskResults, stepResults } from './results.ts'
+export { readScores, type ScoreLine, scoreFile, scoreSolutions } from './scores.ts'
+export { countOf, type Solution, type SolutionLine, sampleSolutions } from './solutions.ts'
 export { type StepRun, type StepRunOptions, scoreItems } from './step-run.ts'
 export { type LoadedTask, loadTask, type StepItem, type StepTask } from './step-task.ts'
 export { resultRows, toCsv, toMarkdown } from './table.ts'

@@ -31,4 +31,4 @@ export function findTask(name: string): StepTask | AnswerTask {
   throw invalidArgument(`no task "${name}"${suggest(name, names)}`)
 }
 
-export const isAnswerTask = (task: StepTask | AnswerTask): task is AnswerTask => 'kind' in task
+export const isAnswerTask = (task: StepTask | AnswerTask): task is AnswerTask => task.kind === 'answers'

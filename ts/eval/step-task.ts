@@ -55,6 +55,7 @@ export interface LoadedTask {
 }
 
 export interface StepTask {
+  readonly kind?: 'steps'
   readonly name: string
   /** What its figure is, for people. */
   readonly figure: string

@@ -1,10 +1,11 @@
-/** An evaluation's results as rows for people; the first row is the head. */
+/** Step-level results as rows for people; the first row is the head. */
 import type { EvalResults } from './results.ts'
 
 const shown = (value: number | null) => (value === null ? '–' : value.toFixed(1))
 
 export function resultRows({ tasks }: EvalResults): string[][] {
   const rows = Object.entries(tasks).flatMap(([name, task]) => {
+    if (task.kind !== 'steps') return []
     const decided = Object.entries(task.prm).map(([decision, { value, low, high, threshold, tunedOn }]) => {
       const how = threshold === undefined ? decision : `${decision} on ${tunedOn}: ${Number(threshold.toPrecision(3))}`
       return [

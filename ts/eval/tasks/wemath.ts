@@ -20,7 +20,7 @@ export function compositesOf(items: readonly AnswerItem[], right: readonly (bool
   const rows = new Map<string, Map<string, boolean>>()
   for (const [i, { unit, problem }] of items.entries()) {
     const of = rows.get(unit) ?? new Map<string, boolean>()
-    rows.set(unit, of.set((problem.meta?.['key'] as string).split('_').at(-1) as string, right[i] === true))
+    rows.set(unit, of.set(String(problem.meta?.['key']).split('_').at(-1) as string, right[i] === true))
   }
   return [...rows].flatMap(([id, of]) => {
     const multi = of.get('multi')

@@ -1,0 +1,113 @@
+/** Solutions of a set's problems: sampled from a policy, or read from a file; durable per problem. */
+import { createHash } from 'node:crypto'
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { type Outcome, type Policy, type Rollout, rolloutIdentity } from '../contracts/policy.ts'
+import type { Problem } from '../contracts/problem.ts'
+import { renderSteps } from '../contracts/rollout-text.ts'
+import type { AnswerItem } from './answer-task.ts'
+import { forEachLimited } from './limited.ts'
+import type { LineHead, LineStore } from './line-store.ts'
+
+export interface Solution {
+  readonly outcome: Outcome
+  readonly steps: readonly string[]
+  /** The raw text, where it is not what the steps' blocks say. */
+  readonly text?: string
+  readonly tokens?: number
+}
+
+/** `from`: index of the first sample; a problem has several lines where more were asked for later. */
+export type SolutionLine = LineHead & { from: number } & ({ solutions: Solution[] } | { error: string })
+
+/** What stays in memory of a line. */
+export interface SolutionCount {
+  readonly count: number
+  readonly error?: string
+}
+export const countOf = (line: SolutionLine): SolutionCount =>
+  'error' in line ? { count: 0, error: line.error } : { count: line.solutions.length }
+export type SolutionStore = LineStore<SolutionLine, SolutionCount>
+
+const asBlocks = (steps: readonly string[]) => `${renderSteps(steps.slice(0, -1))}<answer>${steps.at(-1) ?? ''}</answer>`
+
+/** A solution as its policy wrote it. */
+export const textOf = ({ text, steps }: Solution) => text ?? asBlocks(steps)
+
+export function toSolution({ outcome, steps, text, numTokens }: Rollout): Solution {
+  const isPlain = outcome === 'complete' && text === asBlocks(steps)
+  return { outcome, steps, ...(isPlain ? {} : { text }), ...(numTokens !== undefined && { tokens: numTokens }) }
+}
+
+/** The first `n` solutions of a problem, or why there are none. */
+export async function readSolutions(store: SolutionStore, id: string, n: number): Promise<Solution[] | { error: string }> {
+  const lines = await store.read(id)
+  const error = lines.find((line) => 'error' in line)
+  if (error) return { error: (error as { error: string }).error }
+  return lines.flatMap((line) => ('solutions' in line ? line.solutions : [])).slice(0, n)
+}
+
+const sha256 = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex')
+
+/** Whole, below 2^52, and another for every problem. */
+const seedOf = (seed: string | number, id: string) => Number.parseInt(sha256([seed, id]).slice(0, 13), 16)
+
+/** Refused because of the problem itself; what is the server's or the machine's fault is thrown on. */
+export const isProblems = (error: unknown): error is EngineError =>
+  error instanceof EngineError && error.code === 'ERR_ENGINE_INVALID_ARGUMENT'
+
+export interface SampleOptions {
+  items: readonly AnswerItem[]
+  /** Of each item's row. */
+  hashes: readonly string[]
+  policy: Policy
+  n: number
+  seed: string | number
+  /** Problems in work at once. */
+  inFlight: number
+  signal?: AbortSignal | undefined
+  onProgress?: ((done: number) => void) | undefined
+}
+
+/** @throws EngineError INVALID_ARGUMENT: `id` was made from something else */
+export function checkSame(
+  store: LineStore<LineHead & never, unknown> | SolutionStore,
+  id: string,
+  hash: string,
+  by: string,
+): void {
+  const before = store.hashOf(id)
+  if (before === undefined || before === hash) return
+  throw invalidArgument(`${store.path}: "${id}" was made from another row, or by another ${by}; name another folder`)
+}
+
+/**
+ * Samples what is missing of `n` solutions for each problem. A problem that the policy refuses keeps its reason.
+ * @throws EngineError POLICY, ABORTED, STORE; INVALID_ARGUMENT where what is stored is of other rows, seed or policy
+ */
+export async function sampleSolutions(store: SolutionStore, o: SampleOptions): Promise<void> {
+  const identity = rolloutIdentity(o.policy.identity)
+  const hashes = o.hashes.map((row) => sha256([row, identity, o.seed]))
+  for (const [i, { problem }] of o.items.entries()) checkSame(store, problem.id, hashes[i] as string, 'policy, sampling or seed')
+  let done = 0
+  await forEachLimited(o.items.entries(), o.inFlight, async ([i, { problem }]) => {
+    const kept = store.kept(problem.id)
+    const have = kept.reduce((sum, { count }) => sum + count, 0)
+    const isRefused = kept.some(({ error }) => error !== undefined)
+    if (have < o.n && !isRefused) {
+      const head = { id: problem.id, hash: hashes[i] as string, from: have }
+      await store.append({ ...head, ...(await sampled(problem, have, o)) })
+    }
+    o.onProgress?.(++done)
+  })
+}
+
+async function sampled(problem: Problem, from: number, { policy, n, seed, signal }: SampleOptions) {
+  try {
+    const request = { problem, prefix: [], seed: seedOf(seed, problem.id), from, count: n - from }
+    const [rollouts = []] = await policy.rollouts([request], signal)
+    return { solutions: rollouts.map(toSolution) }
+  } catch (error) {
+    if (isProblems(error)) return { error: error.message }
+    throw error
+  }
+}
