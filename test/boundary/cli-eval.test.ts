@@ -19,6 +19,7 @@ test.after.each(({ folder }) => rmSync(folder, { recursive: true, force: true })
 
 const run = (...args: string[]) => startCli(['eval', '--prm', PRM, '--threads', '1', ...args]).ended
 const results = (out: string) => evaluation.resultsSchema.parse(JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')))
+const stepResults = (out: string) => results(out).tasks as Record<string, evaluation.StepTaskResults>
 const copyOf = (name: string, folder: string) => {
   cpSync(join(DATA, name), join(folder, name), { recursive: true })
   return join(folder, name)
@@ -29,7 +30,7 @@ test('scores every task, leaves what it cannot score by name, and resumes to the
   const args = ['--task', 'prmbench,visualprocessbench', '--data', DATA, '--out', out, '--limit', '1000']
   const first = await run(...args)
   assert.is(first.code, 3, first.stderr) // one solution has two pictures
-  const { tasks } = results(out)
+  const tasks = stepResults(out)
   assert.equal(Object.keys(tasks), ['prmbench', 'visualprocessbench'])
   assert.match(tasks['visualprocessbench']?.unscored[0]?.message ?? '', /2 pictures/)
   assert.is(tasks['prmbench']?.counts.unscored, 0)

@@ -6,6 +6,7 @@ import { hashPixels } from '../images/index.ts'
 import { normalizeQuestion, readProblems } from '../problems/index.ts'
 
 const MAX_NAMED = 100
+const MAX_PICTURES = 99
 /** A shorter question says too little without its picture: "Find x." */
 const MIN_WORDS = 6
 
@@ -28,7 +29,7 @@ export async function contaminationOf(
   signal: AbortSignal,
 ): Promise<NonNullable<AnswerTaskResults['contamination']>> {
   const [texts, pictures] = [new Set<string>(), new Set<string>()]
-  for await (const row of readProblems(file)) {
+  for await (const row of readProblems(file, MAX_PICTURES)) {
     if (!('problem' in row)) continue
     const text = textKey(row.problem)
     if (text !== undefined) texts.add(text)

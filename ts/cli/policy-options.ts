@@ -31,6 +31,7 @@ export const POLICY_OPTIONS = {
   timeout: { type: 'string' },
   'samples-per-request': { type: 'string' },
   template: { type: 'string' },
+  steps: { type: 'string' },
   ...SAMPLING_OPTIONS,
   ...ADAPTER_OPTIONS,
   ...ENGINE_OPTIONS,
@@ -46,6 +47,8 @@ ${adapterUsage(24)}
   --samples-per-request N  asked of the server at once, where it gives several (default 16)
   --template NAME          mm-prm-v1, prefill, or instruct for a server's untrained model
                            (default: the checkpoint's own; mm-prm-v1 for a server)
+  --steps NAME             of a policy that writes no tags: blank-line, line, step-n, heading or regex:PATTERN, with /K
+                           behind it for at most K steps; it is asked with template plain
 ${SAMPLING_USAGE}
 ${engineUsage(24)}`
 
@@ -109,6 +112,7 @@ export function openPolicy(values: PolicyValues & Others): Promise<OpenedPolicy>
     model: required(values.model, 'model'),
     ...(kind === 'openai' ? readServer(values) : { ...readAdapters(values.adapter), ...readEngineOptions(values) }),
     ...(values.template !== undefined && { template: values.template }),
+    ...(values.steps !== undefined && { steps: values.steps }),
     sampling: readSampling(values),
   }
   return shown((onProgress) => openKitPolicy(kind === 'openai' ? options : { ...options, onProgress }))

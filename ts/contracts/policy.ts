@@ -53,6 +53,8 @@ export interface PolicyIdentity {
   readonly template: string
   readonly templateHash: string
   readonly sampling: Sampling
+  /** How its steps are told apart, where it does not write our tags. */
+  readonly steps?: string
   /** Of a server: the most samples of one request, whose common seed is that of the first. */
   readonly samplesPerRequest?: number
 }

@@ -10,7 +10,12 @@ export interface RolloutText {
   readonly assistant: string
 }
 
-export type RolloutTemplate = (question: string, prefix: readonly string[]) => RolloutText
+/** @param join how a policy that does not write our tags puts its steps together */
+export type RolloutTemplate = (
+  question: string,
+  prefix: readonly string[],
+  join?: (steps: readonly string[]) => string,
+) => RolloutText
 
 /** Steps as blocks, as the policy writes them and reads them again. */
 export function renderSteps(steps: readonly string[]): string {

@@ -69,12 +69,7 @@ export interface SampleOptions {
 }
 
 /** @throws EngineError INVALID_ARGUMENT: `id` was made from something else */
-export function checkSame(
-  store: LineStore<LineHead & never, unknown> | SolutionStore,
-  id: string,
-  hash: string,
-  by: string,
-): void {
+export function checkSame(store: SolutionStore, id: string, hash: string, by: string): void {
   const before = store.hashOf(id)
   if (before === undefined || before === hash) return
   throw invalidArgument(`${store.path}: "${id}" was made from another row, or by another ${by}; name another folder`)

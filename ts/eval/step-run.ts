@@ -63,10 +63,8 @@ async function readDone(path: string): Promise<Map<string, Line>> {
 }
 
 async function scoreItem(item: StepItem, scorer: StepScorer, signal?: AbortSignal): Promise<Pick<Line, 'scores' | 'error'>> {
-  const [image, ...more] = item.images
-  if (more.length > 0) return { error: `${item.images.length} pictures; the model takes one` }
   try {
-    const problem = { id: item.id, question: item.question, answer: '', ...(image !== undefined && { image }) }
+    const problem = { id: item.id, question: item.question, answer: '', ...(item.images.length > 0 && { images: item.images }) }
     const [scored] = await scorer.score({ problem, solutions: [item.steps] }, signal)
     return { scores: [...(scored?.scores ?? [])] }
   } catch (error) {

@@ -10,6 +10,8 @@ import { clientOptions, isServer, type ServerOptions } from './server.ts'
 interface Asking {
   /** How it is asked: for a folder its own template by default, for a server `mm-prm-v1`. */
   template?: string
+  /** How steps without tags are told apart: `blank-line`, `line`, `step-n`, `heading`, `regex:…`, with `/K` merged to K. */
+  steps?: string
   /** What is absent takes the default of every policy. */
   sampling?: Partial<Sampling>
 }
@@ -25,7 +27,7 @@ export interface OpenedPolicy extends Policy, Opened {
 
 /** Problems of one prefix each; further ones would only wait. */
 const FOLDER_IN_FLIGHT = 8
-const schema = folderSchema.extend(policySchema.pick({ template: true, sampling: true }).shape)
+const schema = folderSchema.extend(policySchema.pick({ template: true, steps: true, sampling: true }).shape)
 
 /**
  * @throws EngineError INVALID_ARGUMENT (unknown options or template); INVALID_MODEL, UNSUPPORTED_MODEL, OUT_OF_MEMORY,
@@ -37,8 +39,8 @@ export async function openPolicy(options: PolicyOptions): Promise<OpenedPolicy> 
     const inFlight = client.concurrency ?? clientSchema.shape.concurrency.parse(undefined)
     return Object.assign(opened(openAiPolicy(client as OpenAiPolicyOptions)), { inFlight })
   }
-  const { template, sampling, ...folder } = validate(schema, options, 'kit.openPolicy')
-  const asking = { sampling, ...(template !== undefined && { template }) }
+  const { template, steps, sampling, ...folder } = validate(schema, options, 'kit.openPolicy')
+  const asking = { sampling, ...(template !== undefined && { template }), ...(steps !== undefined && { steps }) }
   const policy = await openFolder(folder as FolderOptions, (engine) => nativePolicy(engine, asking))
   return Object.assign(policy, { inFlight: FOLDER_IN_FLIGHT })
 }

@@ -1,27 +1,32 @@
-/** A problem's image as a data URI. */
+/** A problem's pictures as data URIs, each at its place in what is asked. */
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
-import type { Problem } from '../contracts/problem.ts'
+import { type Problem, picturesOf, placePictures } from '../contracts/problem.ts'
 import { type EncodedImage, imageDataUri, withEncoded, withPixels } from '../images/index.ts'
+import type { ContentPart } from './openai-client.ts'
 
-type Pictured = { readonly id: string; readonly image?: Problem['image'] | undefined }
+type Named = { readonly id: string; readonly image?: Problem['image'] | undefined }
 
-/** Problems whose image was found whole: it is sent with each of many requests, and looked at once. */
-const whole = new WeakSet<Pictured>()
+/** Problems whose pictures were found whole: they are sent with each of many requests, and looked at once. */
+const whole = new WeakSet<object>()
 
-async function checkWhole(problem: Pictured, encoded: EncodedImage, signal: AbortSignal | undefined): Promise<void> {
+async function checkWhole(problem: object, encoded: EncodedImage, signal: AbortSignal | undefined): Promise<void> {
   if (whole.has(problem)) return
   await withPixels(encoded, { signal }, async () => {})
-  whole.add(problem)
 }
 
 /**
  * What the package's own engine would refuse is not sent to a server either. Undefined without an image.
  * @throws EngineError INVALID_ARGUMENT naming the problem and what is wrong with its image; ABORTED
  */
-export async function imageUri(problem: Pictured, signal?: AbortSignal): Promise<string | undefined> {
-  if (problem.image === undefined) return undefined
+export async function imageUri(problem: Named, signal?: AbortSignal): Promise<string | undefined> {
+  const uri = problem.image === undefined ? undefined : await uriOf(problem, problem.image, signal)
+  whole.add(problem)
+  return uri
+}
+
+async function uriOf(problem: Named, image: NonNullable<Problem['image']>, signal: AbortSignal | undefined): Promise<string> {
   try {
-    return await withEncoded(problem.image, { signal }, async (encoded) => {
+    return await withEncoded(image, { signal }, async (encoded) => {
       await checkWhole(problem, encoded, signal)
       return imageDataUri(encoded.bytes)
     })
@@ -29,4 +34,40 @@ export async function imageUri(problem: Pictured, signal?: AbortSignal): Promise
     if (!(error instanceof EngineError) || error.code !== 'ERR_ENGINE_INVALID_ARGUMENT') throw error
     throw invalidArgument(`problem "${problem.id}": ${error.message}`, error)
   }
+}
+
+/** Stands for the question while a template is rendered: no question, and no template, holds it. */
+const PLACE = '\ue000question\ue001'
+
+/**
+ * The user's turn with every picture where the question marks its place; one picture without a mark goes before all.
+ * @throws EngineError as `imageUri`
+ */
+export async function withPictures(
+  problem: Problem,
+  question: string,
+  render: (question: string) => string,
+  signal?: AbortSignal,
+): Promise<string | ContentPart[]> {
+  const pictures = picturesOf(problem)
+  if (pictures.length === 0) return render(question)
+  const uris: string[] = []
+  for (const picture of pictures) uris.push(await uriOf(problem, picture, signal))
+  whole.add(problem)
+  const [before = '', after = ''] = render(PLACE).split(PLACE)
+  const parts: ContentPart[] = []
+  const say = (text: string) => {
+    const last = parts.at(-1)
+    if (last?.type === 'text') last.text += text
+    else if (text !== '') parts.push({ type: 'text', text })
+  }
+  const placed = placePictures(question, pictures.length)
+  const show = (picture: number) => parts.push({ type: 'image_url', image_url: { url: uris[picture] as string } })
+  const front = placed.findIndex((part) => 'text' in part)
+  const leading = placed.slice(0, front < 0 ? placed.length : front)
+  for (const part of leading) if ('picture' in part) show(part.picture)
+  say(before)
+  for (const part of placed.slice(leading.length)) 'text' in part ? say(part.text) : show(part.picture)
+  say(after)
+  return parts
 }

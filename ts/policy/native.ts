@@ -1,18 +1,22 @@
 /** The package's own engine as a policy. It sees the engine through the interface below, which the engine fulfils. */
 import { z } from 'zod'
-import { EngineError } from '../contracts/errors.ts'
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Outcome, Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contracts/policy.ts'
-import type { ProblemImage } from '../contracts/problem.ts'
+import { type ProblemImage, picturesOf } from '../contracts/problem.ts'
 import { capRollout } from '../contracts/read-rollout.ts'
+import { type StepSplitter, stepSplitter } from '../contracts/step-splitter.ts'
 import { validate } from '../contracts/validate.ts'
+import { questionWithOnePicture } from './one-picture.ts'
+import { readText } from './read-text.ts'
 import { samplingSchema } from './sampling.ts'
 import { findTemplate, templateHash } from './templates.ts'
 
-export interface GenerateCall {
-  question: string
+/** A question for a policy that writes our tags, or a conversation for one that does not. */
+export type GenerateCall = ({ question: string; steps: string[]; template: string } | { messages: ChatTurn[] }) & Sampled
+type ChatTurn = { role: 'user' | 'assistant'; content: string }
+
+interface Sampled {
   image?: ProblemImage
-  steps: string[]
-  template: string
   n: number
   firstSample: number
   seed: number
@@ -34,7 +38,9 @@ export const policySchema = z.strictObject({
   model: z.string().min(1).optional(),
   modelHash: z.string().min(1).optional(),
   /** Default: the one that the checkpoint was trained with. */
-  template: z.enum(['prefill', 'mm-prm-v1']).optional(),
+  template: z.enum(['prefill', 'mm-prm-v1', 'plain']).optional(),
+  /** How the steps of a policy without tags are told apart; it is then asked with `plain`. */
+  steps: z.string().optional(),
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
 })
 
@@ -43,13 +49,20 @@ export type NativePolicyOptions = z.input<typeof policySchema>
 class NativePolicy implements Policy {
   readonly identity: PolicyIdentity
   readonly #engine: GenerateEngine
+  readonly #splitter: StepSplitter | undefined
 
   constructor(engine: GenerateEngine, { sampling, ...o }: z.output<typeof policySchema>) {
     this.#engine = engine
     const info = engine.info()
-    const { model = info.model, modelHash = engine.identity(), template = info.rolloutTemplate } = o
+    const { steps } = o
+    this.#splitter = steps === undefined ? undefined : stepSplitter(steps)
+    const usual = steps === undefined ? info.rolloutTemplate : 'plain'
+    const { model = info.model, modelHash = engine.identity(), template = usual } = o
+    if ((template === 'plain') !== (steps !== undefined))
+      throw invalidArgument('native policy: template "plain" and the option "steps" go together: its steps have no tags')
     const hash = templateHash(findTemplate(template))
-    this.identity = { kind: 'native', model, modelHash, template, templateHash: hash, sampling }
+    const asked = { template, templateHash: hash, sampling, ...(steps !== undefined && { steps }) }
+    this.identity = { kind: 'native', model, modelHash, ...asked }
   }
 
   /** Requests go to the engine at once: it batches their samples and shares what their prompts begin with. */
@@ -57,28 +70,33 @@ class NativePolicy implements Policy {
     return Promise.all(requests.map((request) => this.#node(request, signal)))
   }
 
+  /** @throws EngineError INVALID_ARGUMENT for more pictures than the engine takes */
+  #asked({ problem, prefix }: RolloutRequest) {
+    const question = questionWithOnePicture(problem)
+    const { template } = this.identity
+    if (!this.#splitter) return { question, steps: [...prefix], template }
+    const { user, assistant } = findTemplate(template).render(question, prefix, this.#splitter.join)
+    const begun = assistant === '' ? [] : [{ role: 'assistant' as const, content: assistant }]
+    return { messages: [{ role: 'user' as const, content: user }, ...begun] }
+  }
+
   async #node(request: RolloutRequest, signal: AbortSignal | undefined): Promise<Rollout[]> {
-    const { problem, prefix, seed, from, count, maxSteps } = request
-    const { template, sampling } = this.identity
-    const { maxTokens, ...rest } = sampling
+    const { problem, seed, from, count, maxSteps } = request
+    const { maxTokens, ...sampling } = this.identity.sampling
+    const [image] = picturesOf(problem)
     try {
       const completions = await this.#engine.generate({
-        ...{
-          question: problem.question,
-          steps: [...prefix],
-          template,
-          n: count,
-          firstSample: from,
-          seed,
-          maxTokens,
-          sampling: rest,
-        },
-        ...(problem.image !== undefined && { image: problem.image }),
-        ...(maxSteps !== undefined && { maxSteps }),
+        ...this.#asked(request),
+        ...{ n: count, firstSample: from, seed, maxTokens, sampling },
+        ...(image !== undefined && { image }),
+        ...(maxSteps !== undefined && !this.#splitter && { maxSteps }),
         ...(signal && { signal }),
       })
       return completions.map(({ outcome, steps, text, tokens }) => ({
-        ...{ outcome, steps, text: capRollout(text), numTokens: tokens.length },
+        ...(this.#splitter
+          ? readText(text, { truncated: outcome === 'truncated', maxSteps }, this.#splitter)
+          : { outcome, steps }),
+        ...{ text: capRollout(text), numTokens: tokens.length },
       }))
     } catch (error) {
       if (!(error instanceof EngineError) || error.code === 'ERR_ENGINE_ABORTED') throw error

@@ -3,21 +3,29 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { policyError } from '../contracts/errors.ts'
 import type { Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contracts/policy.ts'
+import { shownQuestion } from '../contracts/problem.ts'
 import { hash32 } from '../contracts/random.ts'
-import { capRollout, readRollout } from '../contracts/read-rollout.ts'
+import { capRollout } from '../contracts/read-rollout.ts'
 import { hasReasoning } from '../contracts/reasoning.ts'
+import { type StepSplitter, stepSplitter } from '../contracts/step-splitter.ts'
 import { validate } from '../contracts/validate.ts'
 import type { Parameters } from './dialect.ts'
-import { imageUri } from './image-uri.ts'
+import { withPictures } from './image-uri.ts'
 import { type ChatChoice, ChatClient, type ChatMessage, clientSchema } from './openai-client.ts'
 import { probeServer } from './probe.ts'
+import { readText } from './read-text.ts'
 import { samplingSchema } from './sampling.ts'
-import { findTemplate, type PolicyTemplate, templateHash } from './templates.ts'
+import { continuesTurn, findTemplate, type PolicyTemplate, templateHash } from './templates.ts'
 import { shareTokens } from './token-share.ts'
 
 const schema = clientSchema.extend({
-  /** `mm-prm-v1`, `instruct` (for models that were not trained on the tags), or `prefill` where the server continues. */
-  template: z.string().default('mm-prm-v1'),
+  /**
+   * `mm-prm-v1`, `instruct` (for models that were not trained on the tags), `prefill` where the server continues, or `plain`
+   * (no tags; the default where `steps` is given).
+   */
+  template: z.string().optional(),
+  /** How the steps of a policy without tags are told apart: `blank-line`, `line`, `step-n`, `heading`, `regex:…`. */
+  steps: z.string().optional(),
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
   /** The most samples asked for in one request (`n`); the image travels once with each. A sample's seed depends on it. */
   samplesPerRequest: z.number().int().positive().default(16),
@@ -34,6 +42,7 @@ class OpenAiPolicy implements Policy {
   readonly identity: PolicyIdentity
   readonly #client: ChatClient
   readonly #template: PolicyTemplate
+  readonly #splitter: StepSplitter | undefined
   readonly #options: z.output<typeof schema>
   /** Falls to what the server proves to give. */
   #samplesPerRequest: number
@@ -42,14 +51,17 @@ class OpenAiPolicy implements Policy {
   #prepared: Promise<readonly string[]> | undefined
 
   constructor(options: z.output<typeof schema>) {
-    const { template, sampling, samplesPerRequest, maxEmptyAnswers: _, ...client } = options
+    const { steps, template = steps === undefined ? 'mm-prm-v1' : 'plain', ...more } = options
+    const { sampling, samplesPerRequest, maxEmptyAnswers: _, ...client } = more
     this.#options = options
     this.#client = new ChatClient(client)
     this.#template = findTemplate(template)
+    this.#splitter = steps === undefined ? undefined : stepSplitter(steps)
+    if (this.#splitter) this.#stopsAtStep = false
     this.#samplesPerRequest = samplesPerRequest
     const modelHash = createHash('sha256').update(options.model).digest('hex').slice(0, 16)
     const hash = templateHash(this.#template)
-    const asked = { template, templateHash: hash, sampling, samplesPerRequest }
+    const asked = { template, templateHash: hash, sampling, ...(steps !== undefined && { steps }), samplesPerRequest }
     this.identity = { kind: 'openai', model: options.model, modelHash, ...asked }
   }
 
@@ -98,7 +110,7 @@ class OpenAiPolicy implements Policy {
       const given = choices.slice(0, n)
       const counted = usage?.completion_tokens ?? undefined
       const shares = counted === undefined ? [] : shareTokens(counted, choices.map(textOf))
-      rollouts.push(...given.map((choice, i) => toRollout(choice, request, shares[i])))
+      rollouts.push(...given.map((choice, i) => toRollout(choice, request, shares[i], this.#splitter)))
       if (given.length === 0 && ++empty > this.#options.maxEmptyAnswers) {
         throw policyError(`${about}: the server answers without a sample, ${empty} times for one prefix`)
       }
@@ -108,15 +120,9 @@ class OpenAiPolicy implements Policy {
   }
 
   async #messages({ problem, prefix }: RolloutRequest, signal: AbortSignal | undefined): Promise<ChatMessage[]> {
-    const { user, assistant } = this.#template.render(problem.question, prefix)
-    const url = await imageUri(problem, signal)
-    const content =
-      url === undefined
-        ? user
-        : [
-            { type: 'image_url' as const, image_url: { url } },
-            { type: 'text' as const, text: user },
-          ]
+    const render = (question: string) => this.#template.render(question, prefix, this.#splitter?.join)
+    const { assistant } = render('')
+    const content = await withPictures(problem, shownQuestion(problem), (question) => render(question).user, signal)
     const messages: ChatMessage[] = [{ role: 'user', content }]
     if (assistant !== '') messages.push({ role: 'assistant', content: assistant })
     return messages
@@ -140,13 +146,13 @@ class OpenAiPolicy implements Policy {
       seed: hash32(`${request.seed}/${index}`) >>> 1,
       ...this.#sampling(),
       ...(request.maxSteps === 1 && this.#stopsAtStep && { stop: ['</step>'] }),
-      ...(this.#template.name === 'prefill' && request.prefix.length > 0 && CONTINUED),
+      ...(continuesTurn(this.#template) && request.prefix.length > 0 && CONTINUED),
     }
   }
 
   /** All that a run may send. */
   #everyParameter(): Parameters {
-    return { ...this.#sampling(), ...(this.#template.name === 'prefill' && CONTINUED) }
+    return { ...this.#sampling(), ...(continuesTurn(this.#template) && CONTINUED) }
   }
 }
 
@@ -155,13 +161,18 @@ const hasReasoned = (choice: ChatChoice) => reasoningOf(choice) !== '' || hasRea
 /** All that was written, for its length. */
 const textOf = (choice: ChatChoice) => reasoningOf(choice) + (choice.message.content ?? choice.message.refusal ?? '')
 
-function toRollout(choice: ChatChoice, { maxSteps }: RolloutRequest, numTokens: number | undefined): Rollout {
+function toRollout(
+  choice: ChatChoice,
+  { maxSteps }: RolloutRequest,
+  numTokens: number | undefined,
+  splitter: StepSplitter | undefined,
+): Rollout {
   const { finish_reason: finish, message } = choice
   const content = message.content ?? ''
   // A server takes the stop text out of what it returns.
   const wasStopped = maxSteps === 1 && finish === 'stop' && content.lastIndexOf('<step>') > content.lastIndexOf('</step>')
   const text = wasStopped ? `${content}</step>` : content
-  const { outcome, steps } = readRollout(text, { truncated: finish === 'length', maxSteps })
+  const { outcome, steps } = readText(text, { truncated: finish === 'length', maxSteps }, splitter)
   return {
     outcome: finish === 'content_filter' && outcome === 'complete' ? 'unparsed' : outcome,
     steps,

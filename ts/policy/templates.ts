@@ -1,7 +1,7 @@
 /** Templates that a chat server can be asked with, by name: the trained policies' own, and one for any model. */
 import { createHash } from 'node:crypto'
 import { invalidArgument } from '../contracts/errors.ts'
-import { inUserTurn, ROLLOUT_TEXTS, type RolloutTemplate } from '../contracts/rollout-text.ts'
+import { inUserTurn, ROLLOUT_TEXTS, type RolloutTemplate, renderSteps } from '../contracts/rollout-text.ts'
 import { suggest } from '../contracts/suggest.ts'
 
 export interface PolicyTemplate {
@@ -13,6 +13,8 @@ const INSTRUCT_TASK = `Solve the problem step by step. Write each step as <step>
 
 Problem: `
 
+const PLAIN_TASK = 'Reason step by step, and put your final answer within \\boxed{}.'
+
 export const TEMPLATES: readonly PolicyTemplate[] = [
   ...Object.entries(ROLLOUT_TEXTS).map(([name, render]) => ({ name, render })),
   {
@@ -20,7 +22,17 @@ export const TEMPLATES: readonly PolicyTemplate[] = [
     render: (question, prefix) =>
       inUserTurn(INSTRUCT_TASK, question, prefix, '\n\nThese steps are written already; continue after them:\n'),
   },
+  {
+    name: 'plain',
+    render: (question, prefix, join = renderSteps) => ({
+      user: `${question}\n\n${PLAIN_TASK}`,
+      assistant: prefix.length === 0 ? '' : join([...prefix, '']),
+    }),
+  },
 ]
+
+/** Templates whose assistant's turn is begun already where there is a prefix. */
+export const continuesTurn = ({ name }: PolicyTemplate) => name === 'prefill' || name === 'plain'
 
 /** @throws EngineError INVALID_ARGUMENT with the nearest name */
 export function findTemplate(name: string): PolicyTemplate {

@@ -4,7 +4,7 @@
  * place and field, and the others go on.
  */
 import { dirname, isAbsolute, resolve } from 'node:path'
-import type { Problem } from '../contracts/problem.ts'
+import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import { type Fields, IMAGE_COLUMNS, readRows } from '../rows/index.ts'
 
 /** One row: a problem, or why it is none. `row` counts from 1 as its format does (line, record, element). */
@@ -13,9 +13,9 @@ export type ProblemRow =
   { row: number; problem: Problem; note?: string } | { row: number; id: string | null; error: string }
 
 const NAMES = {
-  id: ['id', 'problem_id', 'qid'],
+  id: ['id', 'problem_id', 'qid', 'pid', 'ID', 'sample_index', 'unique_id', 'question_id'],
   question: ['question', 'problem', 'query'],
-  answer: ['answer', 'correct_answer', 'solution_answer', 'gold'],
+  answer: ['answer', 'correct_answer', 'solution_answer', 'gold', 'ground_truth', 'final_answer'],
   image: IMAGE_COLUMNS,
 } as const
 const KNOWN = new Set<string>(Object.values(NAMES).flat())
@@ -27,16 +27,16 @@ function pick(fields: Fields, key: keyof typeof NAMES): unknown {
 
 const asText = (value: unknown) => (typeof value === 'string' ? value : Number.isFinite(value) ? String(value) : undefined)
 
-/** A path (relative to the file), a data URI, bytes, or {bytes, path} as data sets embed them. */
-function asImage(value: unknown, folder: string): Problem['image'] | { error: string } {
-  if (Array.isArray(value)) {
-    if (value.length > 1) return { error: 'more than one image' }
-    return value.length === 0 ? undefined : asImage(value[0], folder)
-  }
-  if (value === '' || value === undefined) return undefined
+/** Columns of several pictures, in the order of their numbers. */
+const NUMBERED_IMAGES = Array.from({ length: 9 }, (_, i) => [`image_${i + 1}`, `image${i + 1}`]).flat()
+const GSM8K_MARK = '####'
+
+/** A path (relative to the file), a data URI, bytes, or {bytes, path} as data sets embed them: bytes win. */
+function asImage(value: unknown, folder: string): ProblemImage | undefined | { error: string } {
+  if (value === '' || value === undefined || value === null) return undefined
   if (value instanceof Uint8Array) return value
   if (typeof value === 'string') return /^data:/i.test(value) || isAbsolute(value) ? value : resolve(folder, value)
-  if (typeof value === 'object' && value !== null) {
+  if (typeof value === 'object') {
     const { bytes, path } = value as { bytes?: unknown; path?: unknown }
     if (bytes !== undefined && bytes !== null) return asImage(bytes, folder)
     if (typeof path === 'string') return asImage(path, folder)
@@ -44,26 +44,95 @@ function asImage(value: unknown, folder: string): Problem['image'] | { error: st
   return { error: 'must be a path, a data URI or embedded bytes' }
 }
 
-function toProblem(fields: Fields, folder: string): Problem | { error: string } {
+const isError = (value: unknown): value is { error: string } => typeof value === 'object' && value !== null && 'error' in value
+
+/** All pictures of a row: those of the numbered columns, or of the first other one that has any; embedded before a path. */
+function asImages(fields: Fields, folder: string): ProblemImage[] | { error: string } {
+  const present = NAMES.image.map((name) => fields[name]).filter((value) => value !== undefined && value !== null && value !== '')
+  const embedded = present.find((value) => value instanceof Uint8Array || isEmbedded(value))
+  const numbered = NUMBERED_IMAGES.map((name) => fields[name])
+  const one = embedded ?? present[0]
+  const values = one === undefined ? numbered : Array.isArray(one) ? one : [one]
+  const images: ProblemImage[] = []
+  for (const value of values) {
+    const image = asImage(value, folder)
+    if (isError(image)) return image
+    if (image !== undefined) images.push(image)
+  }
+  return images
+}
+
+const isEmbedded = (value: unknown): boolean =>
+  Array.isArray(value)
+    ? value.some(isEmbedded)
+    : typeof value === 'object' && value !== null && Boolean((value as { bytes?: unknown }).bytes)
+
+/** Options as a list, or by letters from A on; undefined where the column holds something else. */
+function asChoices(value: unknown): string[] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const names = Object.keys(value).sort()
+  const isLettered = !Array.isArray(value)
+  if (isLettered && !names.every((name, i) => name === String.fromCharCode(65 + i))) return undefined
+  const choices = isLettered ? names.map((name) => (value as Record<string, unknown>)[name]) : (value as unknown[])
+  const texts = choices.map(asText)
+  return texts.length > 0 && texts.every((text) => text !== undefined) ? (texts as string[]) : undefined
+}
+
+/** Reference answers; of a worked solution what stands behind its mark. */
+function asAnswers(value: unknown): string[] | undefined {
+  const texts = (Array.isArray(value) ? value : [value]).map(asText)
+  if (texts.length === 0 || texts.some((text) => text === undefined || text.trim() === '')) return undefined
+  return (texts as string[]).map((text) => (text.includes(GSM8K_MARK) ? (text.split(GSM8K_MARK).at(-1) as string).trim() : text))
+}
+
+const asNumber = (value: unknown) => {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  return typeof number === 'number' && Number.isFinite(number) ? number : undefined
+}
+
+/** What else a row says of its answer. */
+function answerFields(fields: Fields): Partial<Problem> {
+  const [unit, answerType] = [asText(fields['unit']), asText(fields['answer_type'] ?? fields['answerType'])]
+  const [precision, tolerance] = [asNumber(fields['precision']), asNumber(fields['tolerance'] ?? fields['error'])]
+  const choices = asChoices(fields['choices']) ?? asChoices(fields['options'])
+  return {
+    ...(unit && { unit }),
+    ...(answerType && { answerType }),
+    ...(precision !== undefined && { precision }),
+    ...(tolerance !== undefined && { tolerance }),
+    ...(choices && { choices }),
+  }
+}
+
+function toProblem(fields: Fields, folder: string, maxPictures: number): Problem | { error: string } {
   const id = asText(pick(fields, 'id'))
   if (id === undefined || id === '') return { error: '"id" is missing or not a string' }
   const question = asText(pick(fields, 'question'))
   if (question === undefined || question.trim() === '') return { error: '"question" is missing, empty or not a string' }
-  const answer = asText(pick(fields, 'answer'))
-  if (answer === undefined || answer.trim() === '')
-    return { error: '"answer" (or "correct_answer") is missing, empty or not a string' }
-  const image = asImage(pick(fields, 'image'), folder)
-  if (typeof image === 'object' && 'error' in image) return { error: `"image": ${image.error}` }
+  const answers = asAnswers(pick(fields, 'answer'))
+  if (!answers) return { error: '"answer" (or "correct_answer") is missing, empty or not a string' }
+  const images = asImages(fields, folder)
+  if (isError(images)) return { error: `"image": ${images.error}` }
+  if (images.length > maxPictures) return { error: `"image": ${images.length} pictures; ${maxPictures} can be taken` }
   const meta = Object.fromEntries(Object.entries(fields).filter(([key]) => !KNOWN.has(key)))
-  return { id, question, answer, ...(image !== undefined && { image }), ...(Object.keys(meta).length > 0 && { meta }) }
+  const [image] = images
+  const [answer = '', ...more] = answers
+  return {
+    ...{ id, question, answer },
+    ...(more.length > 0 && { answers: more }),
+    ...(images.length > 1 ? { images } : image !== undefined && { image }),
+    ...answerFields(fields),
+    ...(Object.keys(meta).length > 0 && { meta }),
+  }
 }
 
 /**
  * Rows of a problem file, in order; the format follows the file's ending. An id that appeared before is an error
  * of its second row.
+ * @param maxPictures a row with more is an error; a search takes one
  * @throws EngineError INVALID_ARGUMENT where the file as a whole cannot be read
  */
-export async function* readProblems(path: string): AsyncGenerator<ProblemRow> {
+export async function* readProblems(path: string, maxPictures = 1): AsyncGenerator<ProblemRow> {
   const folder = dirname(resolve(path))
   const rowOf = new Map<string, number>()
   for await (const { row, fields, error, note } of readRows(path)) {
@@ -71,7 +140,7 @@ export async function* readProblems(path: string): AsyncGenerator<ProblemRow> {
       yield { row, id: null, error: error ?? 'unreadable' }
       continue
     }
-    const problem = toProblem(fields, folder)
+    const problem = toProblem(fields, folder, maxPictures)
     if ('error' in problem) {
       yield { row, id: asText(pick(fields, 'id')) ?? null, error: problem.error }
       continue
