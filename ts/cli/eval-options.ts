@@ -19,7 +19,7 @@ samples. Exit code ${EXIT.someLinesBad}: some problems were refused, or some sol
 
   --task NAMES             one or several, with commas
   --data DIR               the set's folder, or a parent of several
-  --prm DIR                checkpoint of the process reward model
+  --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   --out DIR                results
   -n N                     solutions per problem (default ${DEFAULT_N})

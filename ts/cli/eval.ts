@@ -10,6 +10,7 @@ import {
   findFolder,
   loadAnswerSet,
   loadTask,
+  resultsSchema,
   type StepTask,
   scoreItems,
   stepResults,
@@ -36,6 +37,7 @@ import {
   readPrice,
   readSettings,
   readTasks,
+  type Tasks,
 } from './eval-options.ts'
 import { tablesOf, writeResults, writeWhole } from './eval-report.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
@@ -189,6 +191,14 @@ async function regradeSettings(out: string, values: EvalValues): Promise<RunReco
   }
 }
 
+/** What a run says of steps: there is nothing to grade anew. */
+async function stepTasksOf(out: string): Promise<EvalResults['tasks']> {
+  const path = join(out, 'results.json')
+  if (!existsSync(path)) return {}
+  const { tasks } = resultsSchema.parse(JSON.parse(await readFile(path, 'utf8')))
+  return Object.fromEntries(Object.entries(tasks).filter(([, task]) => task.kind === 'steps'))
+}
+
 async function compare(folders: readonly string[], json: boolean | undefined, seed: string | undefined): Promise<number> {
   const [a, b] = folders
   if (a === undefined || b === undefined) throw new UsageError('--compare takes two folders')
@@ -213,9 +223,9 @@ async function finish(out: string, { results, costs }: { results: EvalResults; c
   return isIncomplete ? EXIT.someLinesBad : EXIT.ok
 }
 
-function checkModels({ works, steps }: Sets, values: EvalValues): void {
+function checkModels({ answers, steps }: Tasks, values: EvalValues): void {
   if (steps.length > 0) required(values.prm, 'prm')
-  if (works.length > 0 && values.model === undefined && values.responses === undefined)
+  if (answers.length > 0 && values.model === undefined && values.responses === undefined)
     throw new UsageError('--model (what writes the solutions) or --responses (solutions made elsewhere) is required')
   if (values.model !== undefined && values.responses !== undefined) throw new UsageError('--responses takes no --model')
 }
@@ -231,13 +241,14 @@ async function run(argv: readonly string[]): Promise<number> {
     : readSettings(values, required(values.task, 'task'), resolve(required(values.data, 'data')))
   readPrice(values)
   const evaluation = { out, resume: values.resume ?? false, values, settings }
+  if (!isRegrade) checkModels(readTasks(settings.task), values)
   const sets = await loadSets(settings, out)
-  if (!isRegrade) checkModels(sets, values)
   makeFolder(out)
   const evaluated = await interruptible(async (signal) => {
     if (!isRegrade) return evaluate(sets, evaluation, signal)
     const costs = await readCosts(out)
-    return { results: await gradeAll(sets.works, evaluation, settings, costs, signal), costs }
+    const { tasks, ...graded } = await gradeAll(sets.works, evaluation, settings, costs, signal)
+    return { results: { ...graded, tasks: { ...tasks, ...(await stepTasksOf(out)) } }, costs }
   })
   return evaluated ? finish(out, evaluated, values.json) : sayStopped()
 }

@@ -143,7 +143,7 @@ export function answerBlock(all: readonly JudgedItem[], verdicts: readonly Verdi
     ...(task.figures && {
       figures: task.figures(
         all.map(({ item }) => item),
-        verdicts.map((of) => of[0] ?? false),
+        verdicts.map(firstOf),
       ) as Record<string, unknown>,
     }),
   }
@@ -154,8 +154,10 @@ export function answerBlock(all: readonly JudgedItem[], verdicts: readonly Verdi
   return { block, perProblem }
 }
 
+const firstOf = ([first = false]: Verdicts) => first
+
 function firstCounts(verdicts: readonly Verdicts[]) {
-  const first = verdicts.map((of) => of[0] ?? false)
+  const first = verdicts.map(firstOf)
   const count = (value: boolean | null) => first.filter((v) => v === value).length
   return { right: count(true), wrong: count(false), undecided: count(null), total: first.length }
 }

@@ -2,11 +2,13 @@
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument, policyError } from '../contracts/errors.ts'
+import { picturesOf } from '../contracts/problem.ts'
 import type { ScoreRequest, StepScorer, StepScores } from '../contracts/scorer.ts'
 import { validate } from '../contracts/validate.ts'
 import { type Access, accessTo } from './access.ts'
 import { getJson, type HttpAnswer, postJson } from './http.ts'
 import { imageUri } from './image-uri.ts'
+import { questionWithOnePicture } from './one-picture.ts'
 import { clientSchema } from './openai-client.ts'
 import { RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
 
@@ -53,8 +55,10 @@ class RemoteScorer implements StepScorer {
 
   async score({ problem, solutions }: ScoreRequest, signal?: AbortSignal): Promise<StepScores[]> {
     if (solutions.length === 0) return []
-    const image = await imageUri(problem, signal)
-    const request = { question: problem.question, solutions, returnLogits: true, ...(image !== undefined && { image }) }
+    const question = questionWithOnePicture(problem)
+    const [picture] = picturesOf(problem)
+    const image = await imageUri({ id: problem.id, image: picture }, signal)
+    const request = { question, solutions, returnLogits: true, ...(image !== undefined && { image }) }
     await this.#enter()
     try {
       const { scores, logits, errors } = await this.#ask(request, `problem "${problem.id}"`, solutions.length, signal)
