@@ -1,6 +1,7 @@
 /** Options of `mm-prm eval`, and what they say together. */
 import { ANSWER_TASKS, type AnswerTask, findTask, isAnswerTask, STEP_TASKS, type StepTask } from '../eval/index.ts'
 import { EXIT, numberIn, oneOf, positiveInteger, UsageError } from './command.ts'
+import { PRM_ADAPTER_OPTIONS, prmAdapterUsage } from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 
@@ -20,6 +21,7 @@ samples. Exit code ${EXIT.someLinesBad}: some problems were refused, or some sol
   --task NAMES             one or several, with commas
   --data DIR               the set's folder, or a parent of several
   --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
+${prmAdapterUsage(24)}
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   --out DIR                results
   -n N                     solutions per problem (default ${DEFAULT_N})
@@ -43,6 +45,7 @@ export const EVAL_OPTIONS = {
   data: { type: 'string' },
   prm: { type: 'string' },
   scoring: { type: 'string' },
+  ...PRM_ADAPTER_OPTIONS,
   out: { type: 'string' },
   n: { type: 'string', short: 'n' },
   responses: { type: 'string' },
@@ -57,9 +60,9 @@ export const EVAL_OPTIONS = {
   json: { type: 'boolean' },
 } as const
 
-export type EvalValues = {
-  [K in keyof typeof EVAL_OPTIONS]?: ((typeof EVAL_OPTIONS)[K]['type'] extends 'boolean' ? boolean : string) | undefined
-}
+type Name = keyof typeof EVAL_OPTIONS
+type ValueOf<O> = O extends { multiple: true } ? string[] : O extends { type: 'boolean' } ? boolean : string
+export type EvalValues = { [K in Name]?: ValueOf<(typeof EVAL_OPTIONS)[K]> | undefined }
 
 export interface Tasks {
   readonly answers: readonly AnswerTask[]

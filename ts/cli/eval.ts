@@ -128,8 +128,7 @@ async function makeSolutions(works: readonly AnswerWork[], e: Evaluation, signal
     await enter(works, values.responses)
     return 'responses'
   }
-  const { prm: _, ...policyValues } = values
-  await using policy = await openPolicy(policyValues)
+  await using policy = await openPolicy({ ...values, scorer: values.prm })
   await generate(works, policy, settings, signal)
   return policyName(policy)
 }
