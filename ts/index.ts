@@ -37,6 +37,7 @@ export type {
 export type { CandidateError, ScoredCandidates, ScoredSteps } from './engine/scorer.ts'
 export { initModel } from './engine/trainable.ts'
 export * as evaluation from './eval/index.ts'
+export * as hub from './hub/index.ts'
 export * as kit from './kit/index.ts'
 export * as policy from './policy/index.ts'
 export * as problems from './problems/index.ts'

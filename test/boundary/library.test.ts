@@ -27,6 +27,7 @@ test.after(() => rmSync(scratch, { recursive: true }))
 
 const SURFACE = {
   '': ['Engine', 'EngineError', 'ERROR_CODES', 'checkpointHash', 'initModel', 'train'],
+  hub: ['pull', 'resolveModel', 'cachedModels', 'parseName'],
   kit: ['openPolicy', 'openScorer', 'openJudge', 'openVerifier'],
   policy: ['openAiPolicy', 'nativePolicy', 'scriptedPolicy', 'nativeScorer', 'chatJudge', 'engineJudge', 'policyJudge'],
   search: ['STRATEGIES', 'findStrategy', 'omega', 'bestOfN', 'beam', 'runSearch', 'identityOf', 'WIDTH_SCHEDULES'],

@@ -7,6 +7,7 @@ import {
 } from '../kit/index.ts'
 import { positiveInteger, UsageError } from './command.ts'
 import { type EngineValues, readEngineOptions, shown } from './engine-options.ts'
+import { modelFolder } from './hub-model.ts'
 import { readApiKey } from './policy-options.ts'
 
 export const JUDGE_OPTIONS = {
@@ -22,13 +23,13 @@ export const JUDGE_USAGE = `  --judge-model DIR|NAME   judges answers the rules 
 type Values = EngineValues & { [K in keyof typeof JUDGE_OPTIONS | 'api-key-file']?: string | undefined }
 
 /** Where the judge is; undefined where none is asked for. */
-function readJudge(values: Values) {
+async function readJudge(values: Values) {
   const { 'judge-model': model, 'judge-endpoint': server } = values
   const maxTokens = positiveInteger(values['judge-max-tokens'], 'judge-max-tokens')
   if (model !== undefined) {
     const asking = { model, ...(maxTokens !== undefined && { maxTokens }) }
     return server === undefined
-      ? { ...asking, ...readEngineOptions(values) }
+      ? { ...asking, model: await modelFolder(model), ...readEngineOptions(values) }
       : { ...asking, server, ...readApiKey(values['api-key-file']) }
   }
   const alone = (['judge-endpoint', 'judge-max-tokens'] as const).find((name) => values[name] !== undefined)
@@ -38,13 +39,13 @@ function readJudge(values: Values) {
 
 /** undefined where no judge is asked for. @throws EngineError as `kit.openJudge` */
 export async function openJudge(values: Values): Promise<OpenedJudge | undefined> {
-  const judge = readJudge(values)
+  const judge = await readJudge(values)
   return judge && shown((onProgress) => openKitJudge('server' in judge ? judge : { ...judge, onProgress }))
 }
 
 /** @throws EngineError as `kit.openVerifier` */
-export function openVerifier(values: Values): Promise<OpenedVerifier> {
-  const judge = readJudge(values)
+export async function openVerifier(values: Values): Promise<OpenedVerifier> {
+  const judge = await readJudge(values)
   if (!judge) return openKitVerifier()
   return shown((onProgress) => openKitVerifier('server' in judge ? judge : { ...judge, onProgress }))
 }

@@ -37,6 +37,8 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'answer clients of OpenAI’s interface, and score steps',
     load: async () => (await import('./serve.ts')).command,
   },
+  pull: { summary: 'fetch a model of a hub into the cache', load: async () => (await import('./pull.ts')).command },
+  models: { summary: 'what the cache holds', load: async () => (await import('./models.ts')).command },
   inspect: { summary: 'what a checkpoint folder holds', load: async () => (await import('./inspect.ts')).command },
   doctor: { summary: 'what this machine and installation can do', load: async () => (await import('./doctor.ts')).command },
 }
@@ -44,11 +46,23 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
 function usage(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length))
   const rows = Object.entries(COMMANDS).map(([name, c]) => `  ${name.padEnd(width)}  ${c.summary}`)
-  return ['usage: mm-prm COMMAND [options]', '', ...rows, '', 'mm-prm COMMAND --help shows its options.', ''].join('\n')
+  return [
+    'usage: mm-prm COMMAND [options]',
+    '',
+    ...rows,
+    '',
+    'mm-prm COMMAND --help shows its options. With --offline nothing is fetched.',
+    '',
+  ].join('\n')
 }
 
+const OFFLINE = '--offline'
+
 async function run(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv
+  const [name, ...given] = argv
+  // WHY the environment: whatever may fetch a model asks there, in this process and in those that it starts.
+  if (given.includes(OFFLINE)) process.env['HF_HUB_OFFLINE'] = '1'
+  const rest = given.filter((arg) => arg !== OFFLINE)
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(usage())
     return name === undefined ? EXIT.usage : EXIT.ok

@@ -18,6 +18,7 @@ import {
   readEngineOptions,
   shown,
 } from './engine-options.ts'
+import { withFolders } from './hub-model.ts'
 import { badLine, LineFile, type LineSink, lineId, standardOutput } from './lines.ts'
 import { Progress } from './progress.ts'
 
@@ -29,7 +30,7 @@ export const MODEL_OPTIONS = {
   ...ENGINE_OPTIONS,
 } as const
 
-export const MODEL_USAGE = `  --model DIR              checkpoint folder
+export const MODEL_USAGE = `  --model DIR|NAME         checkpoint folder, or org/name[@revision] on a hub
 ${adapterUsage(24)}
   --input FILE             JSON lines; - for standard input
   --output FILE            where results go (default: standard output)
@@ -114,7 +115,8 @@ async function emptied(file: LineFile | undefined): Promise<LineSink> {
 export async function runModelJob(job: ModelJob, label: string, inFlight: number, answer: AnswerLine): Promise<number> {
   const totalBytes = await inputBytes(job.input)
   await using file = await openOutput(job)
-  const opened = await shown(async (onProgress) => ({ engine: await Engine.open({ ...job.engine, onProgress }) }))
+  const options = await withFolders(job.engine)
+  const opened = await shown(async (onProgress) => ({ engine: await Engine.open({ ...options, onProgress }) }))
   await using engine = opened.engine
   const progress = new Progress(label)
   const folder = job.input === '-' ? process.cwd() : dirname(resolve(job.input))

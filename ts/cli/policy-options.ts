@@ -20,6 +20,7 @@ import {
   readEngineOptions,
   shown,
 } from './engine-options.ts'
+import { withFolders } from './hub-model.ts'
 import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-options.ts'
 
 export const POLICY_OPTIONS = {
@@ -38,7 +39,7 @@ export const POLICY_OPTIONS = {
 } as const
 
 export const POLICY_USAGE = `  --policy native|openai   the package's engine, or an OpenAI-compatible server (default native)
-  --model DIR|NAME         checkpoint folder, or the model's name on the server
+  --model DIR|NAME         checkpoint folder, org/name[@revision] on a hub, or the model's name on the server
 ${adapterUsage(24)}
   --endpoint URL           of the server, up to and including /v1
   --api-key-file FILE      file that holds the server's key
@@ -105,7 +106,7 @@ function readServer(values: PolicyValues) {
 }
 
 /** @throws UsageError for options of the other kind of policy; EngineError as `kit.openPolicy` */
-export function openPolicy(values: PolicyValues & Others): Promise<OpenedPolicy> {
+export async function openPolicy(values: PolicyValues & Others): Promise<OpenedPolicy> {
   const kind = oneOf(values.policy, 'policy', ['native', 'openai']) ?? 'native'
   refuse(kind, values)
   const options: PolicyOptions = {
@@ -115,7 +116,9 @@ export function openPolicy(values: PolicyValues & Others): Promise<OpenedPolicy>
     ...(values.steps !== undefined && { steps: values.steps }),
     sampling: readSampling(values),
   }
-  return shown((onProgress) => openKitPolicy(kind === 'openai' ? options : { ...options, onProgress }))
+  if (kind === 'openai') return shown(() => openKitPolicy(options))
+  const folders = await withFolders(options)
+  return shown((onProgress) => openKitPolicy({ ...folders, onProgress }))
 }
 
 type ScorerValues = EngineValues & {
@@ -135,7 +138,8 @@ export async function openScorer(model: string, values: ScorerValues): Promise<O
     if (adapters) throw new UsageError('--prm-adapter is for a folder')
     return openKitScorer({ server: model, ...readApiKey(values['api-key-file']) })
   }
-  const options = { model, ...readAdapters(adapters), ...readEngineOptions(values), ...(scoring !== undefined && { scoring }) }
+  const folders = await withFolders({ model, ...readAdapters(adapters), ...readEngineOptions(values) })
+  const options = { ...folders, ...(scoring !== undefined && { scoring }) }
   try {
     return await shown((onProgress) => openKitScorer({ ...options, onProgress }))
   } catch (error) {

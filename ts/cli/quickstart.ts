@@ -7,6 +7,7 @@ import { CANDIDATES, type LoopResult, runLoop, type Stage } from '../mini/loop.t
 import { choiceRows, loopPage, stepRows } from '../mini/page.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, UsageError } from './command.ts'
 import { ENGINE_OPTIONS, engineUsage, readEngineOptions } from './engine-options.ts'
+import { modelFolder } from './hub-model.ts'
 import { formatDuration, Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -123,8 +124,8 @@ async function run(argv: readonly string[]): Promise<number> {
   const options = {
     ...{
       out,
-      policy: checkModel(values.policy ?? join(MODELS, 'mini-policy')),
-      prm: checkModel(values.prm ?? join(MODELS, 'mini-prm')),
+      policy: checkModel(await modelFolder(values.policy ?? join(MODELS, 'mini-policy'))),
+      prm: checkModel(await modelFolder(values.prm ?? join(MODELS, 'mini-prm'))),
     },
     seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
     searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? SEARCH_PROBLEMS,

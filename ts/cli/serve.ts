@@ -5,7 +5,18 @@ import { Engine } from '../engine/engine.ts'
 import type { OpenOptions } from '../engine/options.ts'
 import { serve } from '../serve/index.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, UsageError } from './command.ts'
-import { ENGINE_OPTIONS, engineUsage, readEngineOptions, shown } from './engine-options.ts'
+import {
+  ADAPTER_OPTIONS,
+  adapterUsage,
+  ENGINE_OPTIONS,
+  engineUsage,
+  PRM_ADAPTER_OPTIONS,
+  prmAdapterUsage,
+  readAdapters,
+  readEngineOptions,
+  shown,
+} from './engine-options.ts'
+import { withFolders } from './hub-model.ts'
 
 const MIB = 2 ** 20
 const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1)$/
@@ -17,8 +28,10 @@ Serves a policy, a process reward model, or both: /v1/chat/completions, /v1/comp
 "listening on http://HOST:PORT". SIGTERM or Ctrl-C: no more requests are taken, those under way end. Pictures are data URIs:
 paths and URLs in requests are refused.
 
-  --model DIR              checkpoint of the policy
-  --prm DIR                checkpoint of the process reward model
+  --model DIR|NAME         checkpoint of the policy, or its name on a hub
+${adapterUsage(24)}
+  --prm DIR|NAME           checkpoint of the process reward model
+${prmAdapterUsage(24)}
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
   --threshold X            steps that score less are flagged (default: what the checkpoint records, if it does)
   --host NAME              address to listen on (default 127.0.0.1: this machine alone)
@@ -33,6 +46,8 @@ ${engineUsage(24)}`
 const OPTIONS = {
   model: { type: 'string' },
   prm: { type: 'string' },
+  ...ADAPTER_OPTIONS,
+  ...PRM_ADAPTER_OPTIONS,
   scoring: { type: 'string' },
   threshold: { type: 'string' },
   host: { type: 'string' },
@@ -61,7 +76,8 @@ function readKeys(path: string | undefined): string[] {
 }
 
 async function open(options: OpenOptions): Promise<Engine> {
-  return (await shown(async (onProgress) => ({ engine: await Engine.open({ ...options, onProgress }) }))).engine
+  const folders = await withFolders(options)
+  return (await shown(async (onProgress) => ({ engine: await Engine.open({ ...folders, onProgress }) }))).engine
 }
 
 /** Resolves when the process is asked to end. */
@@ -85,8 +101,11 @@ async function run(argv: readonly string[]): Promise<number> {
   const apiKeys = readKeys(values['api-key-file'])
   const engine = readEngineOptions(values)
   const end = asked()
-  await using policyEngine = model === undefined ? null : await open({ model, ...engine })
-  await using prmEngine = prm === undefined ? null : await open({ model: prm, ...engine, ...(scoring && { scoring }) })
+  await using policyEngine = model === undefined ? null : await open({ model, ...readAdapters(values.adapter), ...engine })
+  await using prmEngine =
+    prm === undefined
+      ? null
+      : await open({ model: prm, ...readAdapters(values['prm-adapter']), ...engine, ...(scoring && { scoring }) })
   const server = await serve({
     ...{ host, port, cors, apiKeys },
     ...(policyEngine && { policy: policyEngine }),

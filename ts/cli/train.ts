@@ -3,6 +3,7 @@ import { MAX_THREADS } from '../engine/options.ts'
 import { openTrainable } from '../engine/trainable.ts'
 import { type Recipe, readRecipe, runTraining } from '../train/index.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required } from './command.ts'
+import { modelFolder } from './hub-model.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
 
@@ -14,7 +15,7 @@ its formats, TRL's {"prompt","completions","labels"}, Math-Shepherd's {"input","
 {"question","image"?,"steps","answer"} for a policy. What was skipped is named on standard error.
 
   --task NAME          policy: next token; prm: soft labels at each step's marker
-  --init DIR           checkpoint folder to start from
+  --init DIR|NAME      checkpoint folder to start from, or org/name[@revision] on a hub
   --data FILE          training data
   --eval-data FILE     evaluation data, read after every epoch (or evalFraction, evalEvery in the recipe)
   --out DIR            result; must be new, or --resume
@@ -70,7 +71,7 @@ async function run(argv: readonly string[]): Promise<number> {
         evalData: values['eval-data'],
       }),
       task,
-      init: required(values.init, 'init'),
+      init: await modelFolder(required(values.init, 'init')),
       data: required(values.data, 'data'),
       out: required(values.out, 'out'),
       resume: values.resume ?? false,

@@ -14,6 +14,7 @@ export const ERROR_CODES = [
   'ERR_ENGINE_POLICY',
   'ERR_ENGINE_STORE',
   'ERR_ENGINE_TRAINING',
+  'ERR_ENGINE_HUB',
   'ERR_ENGINE_INTERNAL',
 ] as const
 
@@ -52,4 +53,9 @@ export function storeError(message: string, cause?: unknown): EngineError {
 /** Training that cannot go on: a loss or gradient that is no number. The message names the batch. */
 export function trainingError(message: string, cause?: unknown): EngineError {
   return new EngineError('ERR_ENGINE_TRAINING', message, cause === undefined ? undefined : { cause })
+}
+
+/** A hub that does not give a model, or a cache that may not be filled. The message names the model and the URL, never a token. */
+export function hubError(message: string, cause?: unknown): EngineError {
+  return new EngineError('ERR_ENGINE_HUB', message, cause === undefined ? undefined : { cause })
 }

@@ -1,55 +1,10 @@
-/**
- * One training per folder. The lock is a socket that listens under a name made of the folder's device and inode: the
- * system frees it however the process ends, and every path to the folder is the same one.
- */
-import { once } from 'node:events'
-import { statSync, unlinkSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type EngineError, storeError } from '../contracts/errors.ts'
-
-/** Linux has names without files; elsewhere a file stands for the name, and stays where a process is killed. */
-const HAS_ABSTRACT_NAMES = process.platform === 'linux'
-
-function nameOf(folder: string): string {
-  const { dev, ino } = statSync(folder, { bigint: true })
-  const name = `mm-prm-train-${dev}-${ino}`
-  return HAS_ABSTRACT_NAMES ? `\0${name}` : join(tmpdir(), `${name}.sock`)
-}
-
-async function isListening(name: string): Promise<boolean> {
-  const socket = connect(name)
-  const answered = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  )
-  socket.destroy()
-  return answered
-}
-
-async function listen(name: string) {
-  const server = createServer((socket) => socket.destroy())
-  server.listen(name)
-  await once(server, 'listening')
-  server.unref()
-  return server
-}
-
-/** Takes the name over where only a killed process's file stands for it. */
-async function takeOver(name: string, refused: EngineError) {
-  if (HAS_ABSTRACT_NAMES || (await isListening(name))) throw refused
-  unlinkSync(name)
-  return listen(name).catch(() => Promise.reject(refused))
-}
+/** One training per folder. */
+import { storeError } from '../contracts/errors.ts'
+import { lockFolder as lock } from '../contracts/folder-lock.ts'
 
 /** @throws EngineError STORE where another training holds it */
 export async function lockFolder(folder: string): Promise<AsyncDisposable> {
-  const name = nameOf(folder)
-  const server = await listen(name).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EADDRINUSE')
-      return takeOver(name, storeError(`${folder}: another training writes into this folder`, error))
-    throw storeError(`${folder}: cannot be locked: ${error.message}`, error)
-  })
-  return { [Symbol.asyncDispose]: () => new Promise<void>((resolve) => server.close(() => resolve())) }
+  const held = await lock(folder, 'train')
+  if (!held) throw storeError(`${folder}: another training writes into this folder`)
+  return held
 }
