@@ -131,6 +131,10 @@ test('bad requests name what is wrong', async () => {
 
 test('unknown options and models are refused at opening', async () => {
   assert.match((await rejection(Engine.open({ model: MODEL, cpu: { thread: 2 } } as never))).message, /did you mean "threads"/)
+  assert.match(
+    (await rejection(Engine.open({ model: MODEL, threads: 2 } as never))).message,
+    /"threads" \(it is "cpu\.threads"\)/,
+  )
   assert.is((await rejection(Engine.open({ model: '/no/such/model' }))).code, 'ERR_ENGINE_INVALID_MODEL')
   assert.match((await rejection(Engine.open({ model: MODEL, scoring: 'mm-prn' }))).message, /mm-prm/)
 })

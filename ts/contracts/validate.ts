@@ -13,7 +13,8 @@ export function validate<S extends z.ZodObject>(schema: S, value: unknown, where
 function describe(error: z.ZodError, schema: z.ZodObject, where: string): EngineError {
   const reasons = error.issues.map((issue) => {
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => `unknown option "${key}"${suggest(key, keysAt(schema, issue.path))}`).join('; ')
+      const here = (key: string) => within(schema, key, issue.path) ?? suggest(key, keysAt(schema, issue.path))
+      return issue.keys.map((key) => `unknown option "${key}"${here(key)}`).join('; ')
     }
     return issue.path.length > 0 ? `${formatPath(issue.path)}: ${issue.message}` : issue.message
   })
@@ -26,6 +27,15 @@ function keysAt(schema: z.ZodObject, path: readonly PropertyKey[]): string[] {
   for (const part of path) at = inner((at as Partial<z.ZodObject>)?.shape?.[part as string])
   return Object.keys((at as Partial<z.ZodObject>)?.shape ?? schema.shape)
 }
+
+/** ` (it is "cpu.threads")` for a key that an option of the whole has. */
+function within(schema: z.ZodObject, key: string, path: readonly PropertyKey[]): string | undefined {
+  if (path.length > 0) return undefined
+  const owner = Object.keys(schema.shape).find((name) => keysOf(inner(schema.shape[name])).includes(key))
+  return owner && ` (it is "${owner}.${key}")`
+}
+
+const keysOf = (schema: unknown): string[] => Object.keys((schema as Partial<z.ZodObject> | undefined)?.shape ?? {})
 
 /** What an optional schema, or one with a default, is about. */
 function inner(schema: unknown): unknown {

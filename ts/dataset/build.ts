@@ -235,6 +235,8 @@ async function checkTrees(trees: () => AsyncIterable<ProblemTree>): Promise<void
  */
 export async function buildDataset(build: BuildSources & DatasetOptions): Promise<DatasetManifest> {
   const { trees, out, source = null, judge: _, signal, onProgress, ...options } = build
+  if (typeof trees !== 'function' || typeof out !== 'string')
+    throw invalidArgument('buildDataset: takes { trees, out, … }, with trees as a function that begins them anew')
   const o = validate(optionsSchema, options, 'buildDataset')
   o.formats.forEach(findFormat)
   if (o.validation + o.test >= 1) throw invalidArgument('buildDataset: validation and test together must be below 1')

@@ -4,7 +4,7 @@
  */
 import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { storeError } from '../contracts/errors.ts'
+import { invalidArgument, storeError } from '../contracts/errors.ts'
 import type { SearchEvent } from '../contracts/events.ts'
 import { makeFolder } from '../contracts/folders.ts'
 import { rolloutIdentity } from '../contracts/policy.ts'
@@ -61,9 +61,13 @@ export class SqliteRunStore implements RunStore {
   /**
    * Opens a run for writing.
    * @throws EngineError STORE: it holds a run and `resume` is not set, a run of another identity (names what differs),
-   * another process writes it, its schema is newer, a page is corrupt, the disk is full
+   * another process writes it, its schema is newer, a page is corrupt, the disk is full; INVALID_ARGUMENT
    */
   static open({ folder, identity, resume = false }: OpenRunOptions): SqliteRunStore {
+    if (typeof folder !== 'string' || !identity)
+      throw invalidArgument(
+        'SqliteRunStore.open: takes { folder, identity, resume? }, with search.identityOf(settings) as identity',
+      )
     const door = findDoor()
     makeFolder(folder)
     const path = join(folder, 'run.db')

@@ -208,6 +208,15 @@ test('memory stays bounded over many trees', async () => {
   assert.ok(process.memoryUsage().heapUsed - before < 200e6)
 })
 
+test('what is no object of options is refused with what would be right', async () => {
+  const wrong = [{ trees: [], out: folder() }, { trees: () => many(1) }]
+  for (const options of wrong) {
+    const error = await buildDataset(options as never).catch((e: unknown) => e)
+    assert.is((error as EngineError).code, 'ERR_ENGINE_INVALID_ARGUMENT')
+    assert.match((error as Error).message, /takes \{ trees, out, … \}/)
+  }
+})
+
 test('without a tree nothing is built, and what is there stays', async () => {
   const out = folder()
   await buildDataset({ trees: () => many(3), out })

@@ -110,6 +110,14 @@ test('finished problems are not searched again; a run is not overwritten', async
   assert.equal([again.skipped, again.done], [2, 1])
 })
 
+test('opening without a folder or an identity is refused with what would be right', () => {
+  for (const options of ['out', { folder: 'out' }, { identity: {} }])
+    assert.throws(
+      () => SqliteRunStore.open(options as never),
+      (e: EngineError) => e.code === 'ERR_ENGINE_INVALID_ARGUMENT' && /takes \{ folder, identity, resume\? \}/.test(e.message),
+    )
+})
+
 test('another model, template, seed or option is another run', async () => {
   const folder = newFolder()
   await searchInto(folder, [simulatedProblem(1)])
