@@ -97,6 +97,8 @@ function compareReadings(gold: Expression, pred: Expression, o: CompareOptions):
   const hasUnits = gold.unit !== undefined || pred.unit !== undefined
   if (gold.noun && pred.noun && gold.noun !== pred.noun) return null
   if (gold.unit && pred.unit) return sameQuantity(gold, pred, o) ? 'units' : null
+  if ((isInRadians(gold) && some(p, isDegrees)) || (isInRadians(pred) && some(g, isDegrees)))
+    return sameExpression(radians(g), radians(p), o.precision) ? 'units' : null
   if (hasOtherKind(gold, pred, g, p)) return null
   if (sameSize(gold, pred, g, p, o))
     return hasUnits ? 'units' : symbolsOf(g).size + symbolsOf(p).size === 0 ? 'numeric' : 'symbolic'
@@ -111,6 +113,8 @@ function hasOtherKind(gold: Expression, pred: Expression, g: Node, p: Node): boo
   return isOther(gold, pred, p) || isOther(pred, gold, g)
 }
 
+/** A unit without a dimension. */
+const isInRadians = (e: Expression) => e.unit?.dimension === ''
 const isMatrix = (n: Node) => n.op === 'matrix'
 const isUnitVector = (n: Node) => n.op === 'symbol' && n.name.startsWith('\\unit-')
 const isDegrees = (n: Node) => n.op === 'degrees'

@@ -9,9 +9,9 @@ import { isUnitWord } from './units.ts'
 export { type ExtractKind, extractCandidates } from './candidates.ts'
 
 const ANCHOR =
-  /(?:(?:final|correct|best|right)\s+(?:answer|option|choice)|the\s+(?:option|choice)(?=\s+is\s)|(?<![\w"])answers?|(?:故|最终)?答案|故选|应选|(?:正确)?选项(?=[是为])|(?:所以|因此|本题)?选择?(?=\s{0,4}[(（]?[A-K]{1,6}(?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:(?:is|are|was|must\s+be|should\s+be|would\s+be)\b|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
+  /(?:(?:final|correct|best|right)\s+(?:answer|option|choice)|the\s+(?:option|choice)(?=\s+is\s)|(?<![\w"])answers?|(?:故|最终)?答案】?|故选|应选|(?:正确)?选项(?=[是为])|(?:所以|因此|本题)?选择?(?=\s{0,4}[(（]?[A-K]{1,6}(?![a-zA-Z]))|答(?=[:：]))(?:\s+to\s+[^.:\n]{1,60}?(?=\s+is\b))?\s{0,9}\**\s{0,9}(?:(?:(?:is|are|was|must\s+be|should\s+be|would\s+be)\b|应该?[是为]|[是为=:：])\s{0,9}){0,3}\**\s{0,9}/gi
 /** Without one of these behind it, "answer" is a word like any other. */
-const SAYS = /(?:is|are|was|be|[是为=:：])\s*\**\s*$|故选|应选|选择?\s*$|答案\s*$/i
+const SAYS = /(?:is|are|was|be|[是为=:：])\s*\**\s*$|故选|应选|选择?\s*$|答案】?\s*$/i
 const HASHES = /^\s{0,3}#{4}\s*(\S[^\n]*)$/gm
 const JSON_ANSWER = /"(?:final_?)?answer"\s{0,9}:\s{0,9}(?:"((?:[^"\\]|\\.){1,4000})"|([^,"}\s]{1,200}))/gi
 const REASON = /\b(?:because|since|as shown|as required|which|due to)\b|因为|由于/i

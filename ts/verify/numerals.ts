@@ -92,6 +92,10 @@ export function readOrdinal(word: string): number | undefined {
 const DIGITS = '零一二三四五六七八九'
 const CHINESE_UNITS: Record<string, number> = { 十: 10, 百: 100, 千: 1000 }
 
+/** WHY no 角 and 分: 三角 is a shape, and 十分 a degree. */
+const COUNTED =
+  /^([零一二三四五六七八九十百千万亿两]+)((?:[个种次人名只条块本张件棵朵辆位支道组元天年岁克米升吨秒]|(?:平方|立方)?(?:厘|分|毫|千)?米|千克|毫升|小时|分钟))$/
+
 function readChinese(text: string): string | undefined {
   const parts = /^百分之([零一二三四五六七八九十百千点两]+)$/.exec(text)
   if (parts) return chineseNumber(parts[1] as string) && `${chineseNumber(parts[1] as string)}%`
@@ -101,6 +105,8 @@ function readChinese(text: string): string | undefined {
     return below && above && `${above}/${below}`
   }
   if (text === '一半') return '1/2'
+  const counted = COUNTED.exec(text)
+  if (counted) return chineseNumber(counted[1] as string) && `${chineseNumber(counted[1] as string)}${counted[2]}`
   if (/^[负零〇一二三四五六七八九十百千万亿两点]+$/.test(text)) {
     const value = chineseNumber(text.replace(/^负/, ''))
     return value && (text.startsWith('负') ? `-${value}` : value)
