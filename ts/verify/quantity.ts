@@ -49,18 +49,21 @@ function firstWord(tokens: readonly Token[]): number {
       if (!hasUnknown && i > 0 && mayBeUnit(tokens, i)) return i
       hasUnknown = true
     } else if (t.text === '°' && /^[CF]$/.test(tokens[i + 1]?.text ?? '')) return i
-    else if (i > 0 && isUnitFraction(tokens.slice(i))) return i
+    else if (i > 0 && isUnitFraction(tokens, i)) return i
     else if (t.kind === 'command' && (t.text === 'Omega' || t.text === 'mu') && i > 0) return i
   }
   return -1
 }
 
+/** More is no unit. WHY a limit: every fraction of a long formula is asked about. */
+const MAX_UNIT = 30
+
 /** \frac{km}{h}; of single letters that are not set upright, as m/s is then, they are unknowns. */
-const isUnitFraction = (tokens: readonly Token[]): boolean =>
-  tokens[0]?.kind === 'command' &&
-  tokens[0].text === 'frac' &&
-  tokens.some((t) => t.kind === 'text' || t.kind === 'word' || t.roman) &&
-  parseUnit(tokens) !== undefined
+function isUnitFraction(tokens: readonly Token[], at: number): boolean {
+  if (tokens[at]?.kind !== 'command' || tokens[at].text !== 'frac' || tokens.length - at > MAX_UNIT) return false
+  const rest = tokens.slice(at)
+  return rest.some((t) => t.kind === 'text' || t.kind === 'word' || t.roman) && parseUnit(rest) !== undefined
+}
 
 function mayBeUnit(tokens: readonly Token[], i: number): boolean {
   const before = tokens[i - 1] as Token
