@@ -54,10 +54,6 @@ RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
 }  // namespace
 
 DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta, int default_head_dim) {
-  if (config.has("quantization_config")) {
-    config.unsupported("quantization_config",
-                       "is set: quantised weights are not read; open the original model");
-  }
   if (const std::string act = config.text("hidden_act"); act != "silu" && act != "swish") {
     config.unsupported("hidden_act", "is \"" + act + "\"; silu is supported");
   }
