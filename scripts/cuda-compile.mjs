@@ -6,12 +6,9 @@
 //   node scripts/cuda-compile.mjs
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { dirname, join, relative } from 'node:path'
+import { buildCuda, root, TOOLKIT, WORK } from './cuda-build.mjs'
 
-const root = join(import.meta.dirname, '..')
-const TOOLKIT = join(root, 'build/cuda-toolkit')
-const WORK = join(root, 'build/cuda')
 const TARGETS = ['sm_80', 'sm_86', 'sm_89', 'sm_90a']
 
 /** What a source calls, and what then must be in its machine code; `from` is the first class that has it. */
@@ -29,12 +26,11 @@ const INSTRUCTIONS = [
 /** Must occur somewhere, or the checks above check nothing. */
 const ALWAYS = { sm_80: ['HMMA', 'LDGSTS', 'LDSM'], sm_90a: ['HGMMA', 'UTMALDG'] }
 
-function run(command, args, quiet = false) {
-  const options = { cwd: root, encoding: 'utf8', maxBuffer: 1 << 30, stdio: quiet ? 'pipe' : ['ignore', 'inherit', 'inherit'] }
-  const { status, error, stdout, stderr } = spawnSync(command, args, options)
+function output(command, args) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 30 })
   if (error) throw error
   if (status !== 0) {
-    if (quiet) console.log(stdout + stderr)
+    console.log(stdout + stderr)
     console.log(`${command} ended with ${status}\n0 passed, 1 failed`)
     process.exit(1)
   }
@@ -57,7 +53,7 @@ function textOf(path, seen = new Set()) {
 function opcodesOf(object) {
   const byTarget = Object.fromEntries(TARGETS.map((t) => [t, new Set()]))
   let target = ''
-  for (const line of run(join(TOOLKIT, 'bin/cuobjdump'), ['--dump-sass', object], true).split('\n')) {
+  for (const line of output(join(TOOLKIT, 'bin/cuobjdump'), ['--dump-sass', object]).split('\n')) {
     const arch = /^arch = (\w+)/.exec(line)
     if (arch) target = arch[1]
     const opcode = /^\s+\/\*[0-9a-f]+\*\/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9]*)/.exec(line)
@@ -116,16 +112,12 @@ const sourceOf = (object) =>
     .replace(/^(?:__\/)+conformance/, 'test/cuda/conformance')
     .replace(/^(?:__\/)+/, '')
 
-run('bash', ['scripts/cuda-toolkit.sh'])
-const definitions = {
-  MMPRM_CUDA: 'ON',
-  CMAKE_CUDA_COMPILER: join(TOOLKIT, 'bin/nvcc'),
-  CMAKE_CUDA_COMPILER_LAUNCHER: join(root, 'scripts/nvcc-kept.sh'),
-  MMPRM_TESTS_DIR: join(WORK, 'tests'),
+try {
+  buildCuda('cuda_objects')
+} catch (error) {
+  console.log(`${error.message}\n0 passed, 1 failed`)
+  process.exit(1)
 }
-const place = ['-S', root, '-B', WORK]
-run('cmake', [...place, '-DCMAKE_BUILD_TYPE=Release', ...Object.entries(definitions).map(([k, v]) => `-D${k}=${v}`)], true)
-run('cmake', ['--build', WORK, '--target', 'cuda_objects', '--parallel', String(availableParallelism())])
 const objects = readdirSync(WORK, { recursive: true })
   .map((path) => join(WORK, path))
   .filter((path) => path.endsWith('.cu.o') && existsSync(`${path}.log`))

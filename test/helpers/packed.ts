@@ -77,9 +77,10 @@ export class Installation {
     return join(this.folder, readdirSync(this.folder).find((name) => name.endsWith('.tgz')) as string)
   }
 
-  install(path: string): Ran {
+  /** Installs the tarball, and others beside it. */
+  install(path: string, ...others: string[]): Ran {
     const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
-    return runNode([this.#npm, 'install', ...flags, this.tarball], this.project, path)
+    return runNode([this.#npm, 'install', ...flags, this.tarball, ...others], this.project, path)
   }
 
   /** Runs a module of this content inside the project. */

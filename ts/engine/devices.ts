@@ -71,7 +71,8 @@ function probeLibrary(library: string | undefined): Cards & { loads: boolean } {
     const reason = `${CUDA_PACKAGE} is not installed (looked for ${cudaLibraries().join(', ')}); "cpu" needs none`
     return { devices: [], library: null, reason, loads: false }
   }
-  const script = `const native = require(${JSON.stringify(nativePath())}); native.setErrorClass(Error)
+  const script = `const native = require(${JSON.stringify(nativePath())})
+    native.setErrorClass(class extends Error { constructor(code, message) { super(message) } })
     try { process.stdout.write(JSON.stringify({ devices: native.listDevices(${JSON.stringify(library)}) })) }
     catch (error) { process.stdout.write(JSON.stringify({ reason: error.message })) }`
   const { stdout, status, signal } = spawnSync(process.execPath, ['-e', script], {
