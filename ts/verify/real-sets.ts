@@ -76,7 +76,8 @@ const shape = (node: Node): string =>
 function fromRelation({ sides, signs, left }: Of<'relation'>): RealSet | undefined {
   if (signs.length === 1 && signs[0] === '∈') {
     const set = realSetOf(sides[1] as Value)
-    return set && { name: left, intervals: set.intervals }
+    const [member] = sides
+    return set && { name: member?.kind === 'expression' ? nameOf(member.node) : left, intervals: set.intervals }
   }
   if (!signs.every(isInequality) || sides.length > 3) return undefined
   const solved = fromInequalities(sides, signs)

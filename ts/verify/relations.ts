@@ -66,13 +66,16 @@ function compareTwo(gold: Relation, pred: Relation, o: CompareOptions): Method |
   if (g.value && p.value && (!o.strict || !g.name || !p.name || isSameName(g.name, p.name))) {
     if (compareValues(g.value, p.value, o)) return 'relation'
   }
-  if (g.value && !p.value && compareSets(g.value, pred, o)) return 'interval'
-  if (p.value && !g.value && compareSets(gold, p.value, o)) return 'interval'
+  // D = (0, 1) names the set itself; x ∈ (0, 1) its members, as an inequality does.
+  if (g.value && !p.value && !isMembership(gold) && compareSets(g.value, pred, o)) return 'interval'
+  if (p.value && !g.value && !isMembership(pred) && compareSets(gold, p.value, o)) return 'interval'
   if (g.equation && p.equation && isEquation(g.equation) && isEquation(p.equation)) {
     return sameEquation(g.equation, p.equation) ? 'relation' : null
   }
   return compareInequalities(gold, pred) ?? compareSigns(gold, pred, o)
 }
+
+const isMembership = ({ signs }: Relation): boolean => signs[0] === '∈'
 
 /** y is what f(x) is called where it is drawn. */
 const isSameName = (a: string, b: string): boolean =>
