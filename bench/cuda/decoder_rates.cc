@@ -115,8 +115,13 @@ PackedDecoder random_decoder(Device& device, const DecoderSpec& s, RandomRows& r
   PackedDecoder model;
   model.spec = s;
   for (int l = 0; l < s.layers_L; ++l) {
-    model.layers.push_back({norm(), norm(), linear((s.heads_H + 2 * s.kv_heads_G) * D, C),
-                            linear(C, s.heads_H * D), linear(2 * s.intermediate_F, C, true),
+    model.layers.push_back({norm(),
+                            norm(),
+                            {},
+                            {},
+                            linear((s.heads_H + 2 * s.kv_heads_G) * D, C),
+                            linear(C, s.heads_H * D),
+                            linear(2 * s.intermediate_F, C, true),
                             linear(C, s.intermediate_F)});
   }
   model.embed = device.table(random.rows(s.embed_rows, C), C);
