@@ -4,7 +4,7 @@ import { type Sign, solve } from './inequalities.ts'
 import { complement, type End, EVERYTHING, type Interval, intersect, interval } from './intervals.ts'
 import { Undecided } from './limits.ts'
 import { order } from './same.ts'
-import { type Node, symbolsOf } from './tree.ts'
+import { type Node, number, symbolsOf } from './tree.ts'
 import type { Value } from './value.ts'
 
 export interface RealSet {
@@ -131,10 +131,12 @@ function fromSign(sign: string, node: Node): Interval[] {
 }
 
 /** x < -1 or x > 2; x ≥ 2 and x ≠ 3; with a comma, both where that is possible. */
-function fromConditions({ items, joint }: Of<'list'>): RealSet | undefined {
-  const sets = items.map((item) =>
-    item.kind === 'relation' || item.kind === 'tuple' || item.kind === 'set' ? realSetOf(item) : undefined,
-  )
+function fromConditions(list: Of<'list'>): RealSet | undefined {
+  const { items, joint } = list
+  const whole = items.find(isOfWholes)
+  if (whole) return wholesOf(whole, { ...list, items: items.filter((item) => item !== whole) })
+  const isCondition = (v: Value) => /^(?:relation|tuple|set)$/.test(v.kind) || (v.kind === 'list' && !v.isBraced)
+  const sets = items.map((item) => (isCondition(item) ? realSetOf(item) : undefined))
   if (!sets.every((set) => set !== undefined) || sets.length === 0) return undefined
   const names = new Set(sets.map((set) => set.name).filter((name) => name !== undefined))
   if (names.size > 1) return undefined
@@ -149,6 +151,47 @@ function fromConditions({ items, joint }: Of<'list'>): RealSet | undefined {
   if (joint === 'or') return items.some(isHole) ? undefined : named(either)
   if (both && (both.length > 0 || joint === 'and')) return named(both)
   return items.some(isHole) ? undefined : named(either)
+}
+
+/** x ∈ ℤ, x ∈ ℕ */
+const isOfWholes = (v: Value): v is Of<'relation'> =>
+  v.kind === 'relation' && v.signs[0] === '∈' && v.sides[1]?.kind === 'named-set' && /^[ZN]$/.test(v.sides[1].name)
+
+/** The whole numbers that meet the conditions, one by one. @throws Undecided where they are too many, or 0 may be natural or not */
+function wholesOf({ sides }: Of<'relation'>, conditions: Of<'list'>): RealSet | undefined {
+  const [member, set] = sides as [Value, Of<'named-set'>]
+  const real = realSetOf(conditions.items.length === 1 ? (conditions.items[0] as Value) : conditions)
+  const name = member.kind === 'expression' ? nameOf(member.node) : undefined
+  if (!real || name === undefined || (real.name ?? name) !== name) return undefined
+  const natural = set.name === 'N' ? intersect(real.intervals, [{ low: { at: number(0), isClosed: true } }]) : real.intervals
+  if (!natural) return undefined
+  const found = new Set<number>()
+  for (const { low, high } of natural) {
+    if (!low || !high) throw new Undecided('there are too many whole numbers')
+    const above = (k: number, end: End, isEnough: boolean) => (order(number(k), end.at) ?? -1) >= (isEnough ? 0 : 1)
+    const past = firstWhole((k) => above(k, high, !high.isClosed))
+    for (let k = firstWhole((k) => above(k, low, low.isClosed)); k < past; k++) found.add(k)
+  }
+  if (set.name === 'N' && found.has(0)) throw new Undecided('0 is a natural number to some')
+  const points = [...found].map((k): Interval => {
+    const end = { at: number(k), isClosed: true }
+    return interval(end, end)
+  })
+  return { name, intervals: points }
+}
+
+const MAX_WHOLE = 100
+
+/** The first whole number for which a test holds that holds for all behind it. @throws Undecided where it is a large one */
+function firstWhole(test: (k: number) => boolean): number {
+  let [low, high] = [-MAX_WHOLE, MAX_WHOLE]
+  if (test(low) || !test(high)) throw new Undecided('the whole numbers are too large')
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (test(middle)) high = middle
+    else low = middle
+  }
+  return high
 }
 
 function fromOperation({ operator, items }: Of<'set'>): RealSet | undefined {

@@ -113,7 +113,7 @@ class AnswerParser {
     const system = this.#system(tokens)
     if (system) return system
     const { parts, found } = splitAt(tokens, [',', ';', 'and', 'or', '\\\\'])
-    const items = parts.map(stripEnds).filter((part) => part.length > 0 && !this.#declares(part))
+    const items = parts.map(stripEnds).filter((part) => part.length > 0 && (restricts(part, parts) || !this.#declares(part)))
     if (items.length > MAX_ITEMS) throw new Undecided(`a list has more than ${MAX_ITEMS} items`)
     const joint = found.includes('or') ? 'or' : found.includes('and') ? 'and' : ','
     const values = items.flatMap((item) => this.#bothSigns(item))
@@ -161,6 +161,7 @@ class AnswerParser {
   #withoutDeclaration(item: readonly Token[]): readonly Token[] {
     if (!isSign(item.at(-1), ')')) return item
     const at = item.findLastIndex((t) => isSign(t, '('))
+    if (at > 0 && restricts(item.slice(at + 1, -1), [item.slice(0, at)])) throw new Undecided('whole numbers of an inequality')
     return at > 0 && this.#declares(item.slice(at)) ? item.slice(0, at) : item
   }
 
@@ -327,6 +328,19 @@ class AnswerParser {
     const node = numeral === undefined ? undefined : this.#tryNode(tokenize(numeral))
     return node ? { kind: 'expression', node, ...(numeral?.endsWith('%') && { isPercent: true }) } : { kind: 'words', text }
   }
+}
+
+/** x ∈ ℤ beside -2 < x < 2, of which x is the only unknown, is a condition: no other letter may take its place. */
+function restricts(part: readonly Token[], all: readonly (readonly Token[])[]): boolean {
+  const [letter] = part
+  if (letter?.kind !== 'letter' || !isSign(part[1], '∈')) return false
+  const lettersOf = (tokens: readonly Token[]) => tokens.filter((t) => t.kind === 'letter' || t.kind === 'word')
+  return all.some(
+    (other) =>
+      other.some((t) => isSign(t, '<', '>', '≤', '≥', '≠')) &&
+      lettersOf(other).length > 0 &&
+      lettersOf(other).every((t) => t.text === letter.text),
+  )
 }
 
 /** What stands on both sides of the bar or colon of {x | |x| > 1}; a bar of an absolute value is none. */
