@@ -62,29 +62,41 @@ export async function gradeSolutions(solutions: SolutionStore, o: GradeOptions):
 async function gradeItem(item: AnswerItem, solutions: readonly Solution[], o: GradeOptions): Promise<GradedItem> {
   const texts = solutions.map(textOf)
   const official = new Map<string, boolean | null>()
-  const own = new Map<string, { answer: string | null; verdict: boolean | null }>()
+  const answers = new Map<string, string | null>()
+  const own = new Map<string | null, boolean | null>([[null, false]])
   for (const text of new Set(texts)) {
     official.set(text, item.official(text))
-    own.set(text, await ownVerdict(item, text, o))
+    const answer = answerIn(item, text, o.grader)
+    answers.set(text, answer)
+    if (!own.has(answer)) own.set(answer, await ownVerdict(item.problem, answer as string, o))
   }
-  const each = texts.map((text) => own.get(text) as { answer: string | null; verdict: boolean | null })
+  const stated = texts.map((text) => answers.get(text) ?? null)
   return {
-    ours: each.map(({ verdict }) => verdict),
+    ours: stated.map((answer) => own.get(answer) as boolean | null),
     official: texts.map((text) => official.get(text) ?? null),
-    answers: o.grader.canonical(each.map(({ answer }) => answer)),
+    answers: o.grader.canonical(stated),
     outcomes: solutions.map(({ outcome }) => outcome),
     tokens: solutions.reduce((sum, { tokens = 0 }) => sum + tokens, 0),
   }
 }
 
-async function ownVerdict(item: AnswerItem, text: string, o: GradeOptions) {
-  const { problem } = item
-  const form = item.read?.(text) ?? text
-  const answer = o.grader.answerOf(form)
-  const { match, isDecided } = o.grader.verify(problem, form)
-  if (match || answer === null || isDecided) return { answer, verdict: match }
-  if (!o.grader.judge) return { answer, verdict: null }
-  return { answer, verdict: await judgedVerdict(problem, answer, o.grader.judge, o) }
+/** A text without any mark of an answer is one itself where it is short. */
+const MAX_BARE_ANSWER = 120
+
+/** The answer that a solution states, in its task's own form or as any text states one. */
+function answerIn(item: AnswerItem, text: string, { answerOf, verify }: Grader): string | null {
+  const form = item.read?.(text)?.trim()
+  const answer = answerOf(form ?? text)
+  if (answer !== null) return answer
+  if (form !== undefined) return form === '' ? null : form
+  const bare = text.trim()
+  return bare !== '' && bare.length <= MAX_BARE_ANSWER && verify(item.problem, bare).match ? bare : null
+}
+
+async function ownVerdict(problem: Problem, answer: string, o: GradeOptions): Promise<boolean | null> {
+  const { match, isDecided } = o.grader.verify(problem, answer)
+  if (match || isDecided) return match
+  return o.grader.judge ? judgedVerdict(problem, answer, o.grader.judge, o) : null
 }
 
 async function judgedVerdict(problem: Problem, answer: string, judge: NonNullable<Grader['judge']>, o: GradeOptions) {

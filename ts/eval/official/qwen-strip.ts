@@ -8,6 +8,7 @@ const UNITS = (
   'gallons pound pounds lb lbs ounce ounces oz ton tons gram grams kilogram kilograms percent am pm a\\.m\\. p\\.m\\. ' +
   'apples oranges books students people persons boys girls men women balls marbles coins cookies pages points times ways'
 ).split(' ')
+const UNIT_WORDS = UNITS.map((unit) => new RegExp(`(^|[^\\p{L}\\p{N}_])${unit}($|[^\\p{L}\\p{N}_])`, 'gu'))
 
 const NUMBER_WORDS: Readonly<Record<string, number>> = Object.fromEntries(
   (
@@ -20,9 +21,10 @@ const NUMBER_WORDS: Readonly<Record<string, number>> = Object.fromEntries(
 
 function withoutUnits(text: string): string {
   let s = text
+  if (!/[a-z]/.test(s)) return s
   for (let round = 0; round < 2; round++) {
-    for (const unit of UNITS) {
-      const less = s.replace(new RegExp(`(^|[^\\p{L}\\p{N}_])${unit}($|[^\\p{L}\\p{N}_])`, 'gu'), '$1$2')
+    for (const unit of UNIT_WORDS) {
+      const less = s.replace(unit, '$1$2')
       if (less !== '') s = less
     }
   }
