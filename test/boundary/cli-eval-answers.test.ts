@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { evaluation } from '../../ts/index.ts'
+import { completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
 import { startCli } from '../helpers/cli.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -105,6 +106,39 @@ test('generations made elsewhere are graded as their set does and as we do; grad
   const [difference] = JSON.parse(compared.stdout)
   assert.is(difference.problems, 12)
   assert.ok(Math.abs(difference.b - difference.a - difference.difference) < 1e-12)
+})
+
+test('what rules cannot decide is a range; a judge decides it once, its words are kept, and its failure loses nothing', async ({
+  folder,
+}) => {
+  const out = join(folder, 'out')
+  const task = ['--task', 'dynamath', '--data', DATA, '--limit', '3', '-n', '4', '--out', out]
+  const responses = join(DATA, 'dynamath/responses.jsonl')
+  assert.is((await run(...task, '--responses', responses)).code, 0)
+  const { policy, counts } = answers(out)['dynamath'] as evaluation.AnswerTaskResults
+  assert.ok(counts.undecided > 0)
+  assert.ok((policy.accuracyIfUndecidedRight ?? 0) > (policy.accuracy ?? 1))
+
+  let fails = true
+  const server = await startChatServer((_, response) =>
+    fails ? sendJson(response, 400, { error: 'no' }) : sendJson(response, 200, completion(['Yes'])),
+  )
+  const judge = ['--judge-model', 'j', '--judge-endpoint', server.baseUrl]
+  const failed = await run('--regrade', out, ...judge)
+  assert.is(failed.code, 1)
+  assert.match(failed.stderr, /judge/)
+  fails = false
+  const judged = await run('--regrade', out, ...judge)
+  assert.is(judged.code, 0, judged.stderr)
+  const after = answers(out)['dynamath'] as evaluation.AnswerTaskResults
+  assert.is(after.counts.undecided, 0)
+  assert.is(after.policy.accuracy, policy.accuracyIfUndecidedRight)
+  assert.is(results(out).judge, 'j')
+  const asked = server.requests.length
+  assert.match(readFileSync(join(out, 'dynamath/judged.jsonl'), 'utf8'), /"raw":"Yes"/)
+  assert.is((await run('--regrade', out, ...judge)).code, 0)
+  assert.is(server.requests.length, asked)
+  await server.close()
 })
 
 test('wrong files and wrong questions are refused by name', async ({ folder }) => {

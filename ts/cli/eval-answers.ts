@@ -1,7 +1,7 @@
 /** The stages of a solution-level evaluation, each over all tasks: generate, score, grade. One model is open at a time. */
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { storeError } from '../contracts/errors.ts'
+import { invalidArgument, storeError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
 import type { Verdict } from '../contracts/verifier.ts'
 import {
@@ -64,12 +64,22 @@ async function shownStage<T>(name: string, total: number, work: (onProgress: (do
   return result
 }
 
+/** A policy that was trained with one template is not measured with another. */
+function checkTemplate({ engine, identity }: OpenedPolicy): void {
+  const info = engine?.info()
+  if (info?.recordsTemplate && identity.template !== info.rolloutTemplate)
+    throw invalidArgument(
+      `--template ${identity.template}: the checkpoint records that it was trained with ${info.rolloutTemplate}; leave --template out`,
+    )
+}
+
 export async function generate(
   works: readonly AnswerWork[],
   policy: OpenedPolicy,
   { n, seed }: EvalSettings,
   signal: AbortSignal,
 ) {
+  checkTemplate(policy)
   for (const note of (await policy.prepare?.(signal)) ?? []) process.stderr.write(`mm-prm: ${note}\n`)
   for (const { set, out } of works) {
     await using store = await openSolutions(out)

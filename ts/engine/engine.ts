@@ -48,6 +48,8 @@ export interface EngineInfo extends NativeInfo {
   scoring: string | null
   /** Template that a `question` is asked with: the one the checkpoint was trained with. */
   rolloutTemplate: string
+  /** Whether the checkpoint records that template; otherwise it is the usual one of its kind. */
+  recordsTemplate: boolean
 }
 
 /** Counters since the engine was opened, and what it holds now. */
@@ -144,7 +146,8 @@ export class Engine implements AsyncDisposable {
     }
     const rolloutTemplate = defaultRolloutTemplate(this.#folder.recorded)
     const adapters = this.#adapters.map(({ path }) => path)
-    return { model: this.#folder.path, adapters, scoring, rolloutTemplate, ...this.#info }
+    const recordsTemplate = this.#folder.recorded?.template === rolloutTemplate
+    return { model: this.#folder.path, adapters, scoring, rolloutTemplate, recordsTemplate, ...this.#info }
   }
 
   /**

@@ -64,7 +64,8 @@ function groupsIn(folder: string): Group[] {
 async function fits(task: AnswerTask, group: Group): Promise<boolean> {
   try {
     for await (const { fields } of readRows(group.files[0] as string)) {
-      return fields !== undefined && task.forms.some((columns) => columns.every((column) => column in fields))
+      if (!fields || !task.forms.some((columns) => columns.every((column) => column in fields))) return false
+      return task.recognises?.(fields) ?? true
     }
   } catch {
     // Not ours to complain about: another set's file, perhaps.

@@ -44,11 +44,12 @@ export interface AnswerTask {
   readonly units: string
   /** Forms that the set is stored in: columns that every row of one has. */
   readonly forms: readonly (readonly string[])[]
+  /** Whether a row with these columns is one of this set, where they do not tell. */
+  recognises?(fields: Fields): boolean
   /** Of several groups of files with these columns, those to take: a file's name, or its folder's. */
   readonly prefers: RegExp
   /** Whether its authors released grading code. */
   readonly hasOfficial: boolean
-  /** The order of a form's files, by name; default: as text, numbers by value. */
   item(fields: Fields, at: RowPlace): AnswerItem
   /** The benchmark's own table, where it is more than accuracies by category. @param right null: undecided */
   figures?(items: readonly AnswerItem[], right: readonly (boolean | null)[]): object

@@ -11,6 +11,7 @@ export const gsm8k: AnswerTask = {
   rows: 1319,
   units: 'problems',
   forms: [['question', 'answer']],
+  recognises: (fields) => String(fields['answer']).includes('####'),
   prefers: /(?:^|\/)(?:main\/)?test/,
   hasOfficial: true,
   item(fields, at) {

@@ -13,6 +13,7 @@ export const mmK12: AnswerTask = {
     ['id', 'question', 'correct_answer', 'image_path'],
     ['id', 'question', 'answer', 'image'],
   ],
+  recognises: (fields) => !('unit' in fields || 'final_answer' in fields || 'level' in fields || 'answer_type' in fields),
   prefers: /(?:^|\/)test/,
   hasOfficial: false,
   item(fields, at) {
