@@ -252,6 +252,13 @@ test('LoRA: adapters saved apart, added to the base, are the merged weights', as
   assert.not.ok(existsSync(join(apart, 'model.safetensors')))
   const config = readJson(join(apart, 'adapter_config.json'))
   assert.equal([config.peft_type, config.r, config.lora_alpha, config.target_modules], ['LORA', 4, 8, LORA.targets])
+  const excluded = new RegExp(`^(?:${config.exclude_modules})$`)
+  assert.equal(
+    ['model.vision_tower.encoder.layer.0.attention.q_proj', 'model.language_model.layers.0.self_attn.q_proj'].map((n) =>
+      excluded.test(n),
+    ),
+    [true, false],
+  )
   const adapters = readTensors(join(apart, 'adapter_model.safetensors'))
   const [base, full] = [readTensors(join(init, 'model.safetensors')), readTensors(join(merged, 'model.safetensors'))]
   let adapted = 0

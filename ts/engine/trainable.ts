@@ -176,7 +176,8 @@ class NativeTrainable implements TrainableModel {
   }
 
   #adapterConfig() {
-    const { lora, init } = this.#parts.options
+    const { options, summary } = this.#parts
+    const { lora, init } = options
     return {
       peft_type: 'LORA',
       task_type: 'CAUSAL_LM',
@@ -188,6 +189,8 @@ class NativeTrainable implements TrainableModel {
       fan_in_fan_out: false,
       inference_mode: true,
       target_modules: lora?.targets,
+      // WHY: towers have modules of the same names, which would get adapters that no file holds.
+      ...(summary.vision && { exclude_modules: '.*(vision|visual).*' }),
     }
   }
 
