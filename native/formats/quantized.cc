@@ -267,9 +267,15 @@ std::vector<QuantizedMatrix> find_quantized(const Json& config, const std::strin
   const std::optional<Settings> settings = find_settings(config, config_path);
   if (!settings) return {};
   const std::string method = settings->text_or("quant_method", "");
-  const bool fp8 = method == "fp8", awq = method == "awq";
-  if (!fp8 && !awq && method != "gptq")
-    settings->unsupported("quant_method", "is \"" + method + "\"; fp8, gptq and awq can be read");
+  const bool compressed = method == "compressed-tensors", awq = method == "awq";
+  const bool fp8 = method == "fp8" || compressed;
+  if (!fp8 && !awq && method != "gptq") {
+    settings->unsupported("quant_method",
+                          "is \"" + method + "\"; fp8, gptq, awq and compressed-tensors can be read");
+  }
+  const std::string form = settings->text_or("format", "");
+  if (compressed && form != "float-quantized")
+    settings->unsupported("format", "is \"" + form + "\"; float-quantized can be read");
   const IntegerFormat format = fp8 ? IntegerFormat{} : integer_format(*settings, awq);
   std::vector<QuantizedMatrix> found;
   for (const auto& [name, view] : tensors) {

@@ -19,7 +19,7 @@ struct QuantizedMatrix {
 };
 
 // Every matrix that the tensors hold in the form that "quantization_config" names: "fp8" (E4M3 with scales of
-// blocks, rows or the whole), "gptq" and "awq" (integers of 4 or 8 bits). None without such a config. Throws
+// blocks, rows or the whole; also as "compressed-tensors" in the form "float-quantized"), "gptq" and "awq" (integers of 4 or 8 bits). None without such a config. Throws
 // kUnsupportedModel naming key and value for other methods, bits and packings, kInvalidModel naming the tensor
 // where its parts are missing or do not fit each other.
 std::vector<QuantizedMatrix> find_quantized(const Json& config, const std::string& config_path,

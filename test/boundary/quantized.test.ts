@@ -167,7 +167,8 @@ const shaped = (part: string, shape: number[]) => (tensors: Stored) => {
   tensor.bytes = Buffer.alloc(size * shape.reduce((n, m) => n * m, 1))
 }
 const REFUSED: [name: string, of: string, change: (tensors: Stored, config: Config) => void, says: RegExp, code?: string][] = [
-  ['another method', 'gptq-4', set('quant_method', 'bitsandbytes'), /config\.json: "quantization_config\.quant_method" is "bitsandbytes"; fp8, gptq and awq/, 'UNSUPPORTED_MODEL'],
+  ['another method', 'gptq-4', set('quant_method', 'bitsandbytes'), /config\.json: "quantization_config\.quant_method" is "bitsandbytes"; fp8, gptq, awq and compressed-tensors/, 'UNSUPPORTED_MODEL'],
+  ['integers of compressed-tensors', 'gptq-4', (_, c) => { c.quant_method = 'compressed-tensors'; c.format = 'pack-quantized' }, /format" is "pack-quantized"; float-quantized can/, 'UNSUPPORTED_MODEL'],
   ['no method', 'gptq-4', set('quant_method', null), /quant_method" is ""/, 'UNSUPPORTED_MODEL'],
   ['a method that is no text', 'gptq-4', set('quant_method', 3), /quant_method" must be a string/],
   ['three bits', 'gptq-4', set('bits', 3), /"quantization_config\.bits" is 3; GPTQ of 4 or 8/, 'UNSUPPORTED_MODEL'],

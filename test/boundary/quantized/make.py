@@ -2,7 +2,7 @@
 
     python make.py ../../golden/models/llama3
 
-needs torch, transformers, safetensors, auto-gptq 0.7.1 and autoawq 0.2.9 (both with --no-deps). Every folder gets the
+needs torch, transformers, safetensors, compressed-tensors, auto-gptq 0.7.1 and autoawq 0.2.9 (these two with --no-deps). Every folder gets the
 tensors that stand in the place of the base's, the "quantization_config" that belongs to them, and logits of transformers
 in fp32 on the weights as each package unpacks them again.
 """
@@ -95,6 +95,16 @@ def fp8(weight, block):
         "weight": made["m.weight"], "weight_scale_inv": made["m.weight_scale_inv"]}
 
 
+def compressed(weight):
+    """compressed-tensors: a scale for each row."""
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationStrategy, QuantizationType
+    from compressed_tensors.quantization.lifecycle.forward import dequantize, quantize
+    args = QuantizationArgs(num_bits=8, type=QuantizationType.FLOAT, strategy=QuantizationStrategy.CHANNEL, symmetric=True)
+    scale = (weight.abs().amax(-1, keepdim=True) / 448).bfloat16()
+    stored = quantize(weight, scale.float(), None, args, dtype=torch.float8_e4m3fn)
+    return dequantize(stored, scale.float(), None, args, dtype=torch.float32), {"weight": stored, "weight_scale": scale}
+
+
 def save(name, config, quantise):
     torch.manual_seed(0)
     base = {k: v.float() for k, v in load_file(BASE / "model.safetensors").items()}
@@ -123,3 +133,5 @@ with torch.no_grad():
     save("gptq-8-whole", common | {"bits": 8, "group_size": -1, "sym": True}, lambda w: gptq(w, 8, -1, False, False))
     save("awq-4", {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"},
          lambda w: awq(w, 32))
+    save("fp8-rows", {"quant_method": "compressed-tensors", "format": "float-quantized", "quantization_status": "compressed"},
+         compressed)
