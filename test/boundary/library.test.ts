@@ -26,7 +26,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'mm-prm-library-'))
 test.after(() => rmSync(scratch, { recursive: true }))
 
 const SURFACE = {
-  '': ['Engine', 'EngineError', 'ERROR_CODES', 'checkpointHash', 'initModel', 'train'],
+  '': ['Engine', 'EngineError', 'ERROR_CODES', 'checkpointHash', 'initModel', 'serve', 'train'],
   hub: ['pull', 'resolveModel', 'cachedModels', 'parseName'],
   kit: ['openPolicy', 'openScorer', 'openJudge', 'openVerifier'],
   policy: ['openAiPolicy', 'nativePolicy', 'scriptedPolicy', 'nativeScorer', 'chatJudge', 'engineJudge', 'policyJudge'],
@@ -148,7 +148,7 @@ test('the engine as policy, scorer and judge; Best-of-N from its scores', async 
   const best = select.bestOf(values)[0] as number
   assert.is(values[best], Math.max(...(values as number[])))
 
-  const judge = { ask: policy.engineJudge(engine), attempts: 2, backOffMs: 1 }
+  const judge = { ask: policy.engineJudge(engine, { maxTokens: 64 }), attempts: 2, backOffMs: 1 }
   const judging = verify.ruleVerifier({ judge })
   const error = await judging.verify(problem, 'about twelve').catch((e: unknown) => e)
   assert.instance(error, EngineError, 'a random model says neither yes nor no')
