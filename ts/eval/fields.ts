@@ -1,4 +1,5 @@
 /** Values of rows as benchmark files store them: texts, numbers, lists written as Python writes them, pictures. */
+import { existsSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { ProblemImage } from '../contracts/problem.ts'
@@ -57,7 +58,10 @@ export function picture(value: unknown, at: RowPlace): ProblemImage | undefined 
   if (BASE64.test(value) && value.length > MAX_INDEX) return Buffer.from(value, 'base64')
   if (/^data:/i.test(value)) return value
   if (/^\d+$/.test(value)) return at.pictureOf(value)
-  return isAbsolute(value) ? value : resolve(at.folder, value)
+  if (isAbsolute(value)) return value
+  // Some sets write paths from their folder of pictures on.
+  const [beside, within] = [resolve(at.folder, value), resolve(at.folder, 'images', value)]
+  return !existsSync(beside) && existsSync(within) ? within : beside
 }
 
 /** The first of the columns that holds a picture, as a problem's field. */

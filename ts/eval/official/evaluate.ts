@@ -22,6 +22,8 @@ const FUNCTIONS: Readonly<Record<string, (x: number, y: number) => number>> = {
   ...{ sin: Math.sin, cos: Math.cos, tan: Math.tan, sinh: Math.sinh, cosh: Math.cosh, tanh: Math.tanh },
   ...{ csc: (x) => 1 / Math.sin(x), sec: (x) => 1 / Math.cos(x), cot: (x) => 1 / Math.tan(x) },
   ...{ arcsin: Math.asin, arccos: Math.acos, arctan: Math.atan },
+  ...{ arccot: (x) => Math.atan(1 / x), arcsec: (x) => Math.acos(1 / x), arccsc: (x) => Math.asin(1 / x) },
+  ...{ floor: Math.floor, ceil: Math.ceil },
 }
 
 /** Whole exponents alone have a real value. */

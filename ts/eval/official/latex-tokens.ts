@@ -22,7 +22,7 @@ const SKIPPED = new Set(
   ]),
 )
 const MARKS = "+-*/=<>!^_|()[]{}:,'.&"
-const SPACING = ',:;! */\\"('
+const SPACING = ',:;!*/\\"('
 
 /** @returns undefined where a character is none that a formula holds */
 export function tokensOf(text: string): Token[] | undefined {

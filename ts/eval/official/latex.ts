@@ -189,7 +189,8 @@ class Reader {
       this.#at++
       text += [0, 1, 2].map(() => this.#tokens[this.#at++]?.text).join('')
     }
-    if (this.#next === '.' && isDigit(1)) {
+    if (this.#next === '.') {
+      if (!isDigit(1)) throw new Unreadable()
       this.#at++
       text += `.${this.#digits()}`
     }
@@ -201,6 +202,8 @@ class Reader {
   #named(name: string): Expr {
     this.#at++
     let full = name
+    // A differential is one symbol.
+    if (name === 'd' && this.#tokens[this.#at]?.kind === 'letter') full += this.#tokens[this.#at++]?.text
     if (this.#next === '_') {
       const index = this.#maybe(() => {
         this.#at++
@@ -237,6 +240,13 @@ class Reader {
     }
     if (FUNCTIONS.has(name)) return this.#function(name)
     if (name in RELATIONS || TIMES.has(name) || OVER.has(name)) throw new Unreadable()
+    if (name === 'lfloor' || name === 'lceil') {
+      this.#at++
+      const inner = this.#sum()
+      this.#expect(name === 'lfloor' ? 'rfloor' : 'rceil')
+      return call(name === 'lfloor' ? 'floor' : 'ceil', inner)
+    }
+    if (name === 'rfloor' || name === 'rceil') throw new Unreadable()
     if (name === 'overline') {
       this.#at++
       return this.#group('{', '}')
