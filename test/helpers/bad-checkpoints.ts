@@ -258,9 +258,14 @@ const CONFIGS: BadModel[] = [
   ),
   bad('architectures of numbers', config('architectures', [7]), [/"architectures" must hold strings/]),
   bad('another activation', config('hidden_act', 'relu'), [/"hidden_act" is "relu"; silu/], { code: 'UNSUPPORTED' }),
-  bad('weights quantised in some way', config('quantization_config', { bits: 4 }), [/"quantization_config\.quant_method" is ""/], {
-    code: 'UNSUPPORTED',
-  }),
+  bad(
+    'weights quantised in some way',
+    config('quantization_config', { bits: 4 }),
+    [/"quantization_config\.quant_method" is ""/],
+    {
+      code: 'UNSUPPORTED',
+    },
+  ),
   bad('unknown rope scaling', config('rope_scaling', { type: 'yarn', factor: 4 }), [/"rope_scaling\.type" is "yarn"/], {
     code: 'UNSUPPORTED',
   }),
