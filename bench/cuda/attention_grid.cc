@@ -97,7 +97,9 @@ double time_shape(const Shape& s, const Chip& chip, cudaStream_t stream, double&
   for (const KeyRun& run : plan.keys_T) flops += 4.0 * s.H * s.D * run.num_keys;
   bytes = double(num_pages) * kPageTokens * s.G * s.D * 4;  // every page once
   return median_seconds(stream, rows <= 256 ? 16 : 4, [&] {
-    require_ok(attention(op, uploaded, pool.pages, work.work, chip.multiprocessors, stream), "attention");
+    const AttendKernel kernel = attend_kernel(chip.chip_class, pool.pages.dtype, pool.pages.padded_D);
+    require_ok(attention(op, uploaded, pool.pages, work.work, kernel, chip.multiprocessors, stream),
+               "attention");
   });
 }
 

@@ -83,6 +83,7 @@ class CudaDevice {
   const DevicePlan& staged(const Staged& plan) const;
   PagePool& pool_of(const Pages& pages);
   AttentionNeeds needs_of(const PagePool& pool, int heads_H) const;
+  ChipClass chip_class() const { return info_.result_class[2] == '8' ? ChipClass::kSm80 : ChipClass::kSm90; }
   enum class RunMode : uint8_t { kCallGraph, kReplayed };
   RunMode begin_run(const StepKey& key);
   void end_run(bool failed);

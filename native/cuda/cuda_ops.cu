@@ -52,8 +52,7 @@ void CudaDevice::linear(const LinearOp& op) {
     check(gemm_quant(p, w.quant(), scratch_.as(), stream_), "linear");
     return;
   }
-  const ChipClass chip = info_.result_class[2] == '8' ? ChipClass::kSm80 : ChipClass::kSm90;
-  const GemmConfig config = gemm_config(chip, p.N, p.K, p.dtype, p.rows);
+  const GemmConfig config = gemm_config(chip_class(), p.N, p.K, p.dtype, p.rows);
   check(gemm(p, config, multiprocessors_, stream_), "linear");
 }
 
@@ -69,8 +68,9 @@ void CudaDevice::attention(const AttentionOp& op) {
     pool.heads_H = op.heads_H;
     upload_->cut_attention(needs);
   }
-  check(cuda::attention(op, staged(op.plan), pool.pages, upload_->work(op.outputs_only), multiprocessors_,
-                        stream_),
+  const AttendKernel kernel = attend_kernel(chip_class(), pool.pages.dtype, pool.pages.padded_D);
+  check(cuda::attention(op, staged(op.plan), pool.pages, upload_->work(op.outputs_only), kernel,
+                        multiprocessors_, stream_),
         "attention");
 }
 

@@ -52,8 +52,12 @@ struct Data {
     q.fill_normal(numbers, 1.0f / std::sqrt(float(s.D)));
   }
 
+  AttendKernel kernel(const Chip& chip) const {
+    return attend_kernel(chip.chip_class, s.dtype, pool.pages.padded_D);
+  }
   // Attends for `list`; o's row i is list[i].
-  void run(const std::vector<int32_t>& list, const AttendLimits& limits, DeviceRows& o, const Chip& chip) {
+  void run(const std::vector<int32_t>& list, const AttendLimits& limits, AttendKernel kernel, DeviceRows& o,
+           const Chip& chip) {
     Uploads uploads;
     const DevicePlan plan = upload_plan(scene.plan, uploads);
     const UploadedWork work(scene.plan, list, limits, pool.pages, s.H, uploads);
@@ -61,7 +65,8 @@ struct Data {
     op.o = tensor_of(o);
     op.q = tensor_of(q);
     op.layer = 1, op.heads_H = s.H;
-    require_ok(attention(op, plan, pool.pages, work.work, chip.multiprocessors, nullptr), "attention");
+    require_ok(attention(op, plan, pool.pages, work.work, kernel, chip.multiprocessors, nullptr),
+               "attention");
     o.download("attention");
   }
 };
@@ -111,7 +116,7 @@ uint64_t check(const Shape& s, const Scene& scene, const Chip& chip) {
   const int rows_per_item = kAttendRows / (s.H / s.G);
   const auto result = [&](const std::vector<int32_t>& list, const AttendLimits& limits) {
     auto o = std::make_unique<DeviceRows>(s.dtype, int(list.size()), s.H * s.D, s.H * s.D + 8);
-    data.run(list, limits, *o, chip);
+    data.run(list, limits, data.kernel(chip), *o, chip);
     return o;
   };
   const auto walked = result(all, {rows_per_item, 0, 0});
@@ -126,6 +131,11 @@ uint64_t check(const Shape& s, const Scene& scene, const Chip& chip) {
   for (const AttendLimits& limits : others) {
     const auto o = result(all, limits);
     for (int r = 0; r < data.rows; ++r) require_same_bits(*o, r, *walked, r, "cut in another way");
+  }
+  if (data.kernel(chip) == AttendKernel::kWgmma) {
+    DeviceRows o(s.dtype, data.rows, s.H * s.D, s.H * s.D + 8);
+    data.run(all, others[0], AttendKernel::kMma, o, chip);
+    for (int r = 0; r < data.rows; ++r) require_same_bits(o, r, *walked, r, "by mma.sync");
   }
   std::vector<int32_t> some;
   for (int r = data.rows - 1; r >= 0; r -= 3) some.insert(some.begin(), r);

@@ -122,6 +122,7 @@ void multiply(const Product& p, int warp) {
     block->warps[warp].products_done.release();
   });
   mark();
+  block->warps[warp].products_done.release();  // the lane that reads need not be the one that arrives next
 }
 
 void add_product(const Product& own) {
