@@ -26,7 +26,7 @@ struct GemmProblem {
   const float* column_scale_N = nullptr;  // likewise
   DType dtype = DType::kBF16;             // of w and x: F32 or BF16
   DType y_dtype = DType::kF32;
-  Epilogue epilogue = Epilogue::kStore;  // kSwiglu: rows of w come in groups of 16, as gated_rows.h orders them
+  Epilogue epilogue = Epilogue::kStore;  // kSwiglu: rows of w in groups of 16, ordered by gated_rows.h
 };
 
 enum class GemmKind : uint8_t {
