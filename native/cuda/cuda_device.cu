@@ -116,7 +116,7 @@ Tensor CudaDevice::allocate(int rows, int cols, DType dtype) {
   return tensor;
 }
 
-void CudaDevice::release(const Tensor& tensor) {
+void CudaDevice::release(const Tensor& tensor) noexcept {
   cudaStreamSynchronize(stream_);
   drop_recordings();  // they name its address
   tensors_.erase(tensor.at.value);
@@ -208,24 +208,23 @@ void CudaDevice::pack_quantised(std::span<const RowRef> rows, PackedLinear& pack
   packed.zeros = uploaded(zeros.data(), zeros.size() * sizeof(uint32_t));
 }
 
-Linear CudaDevice::pack(const PackRequest& request) {
-  const std::span<const RowRef> given(request.rows_N, size_t(request.N));
-  const std::vector<RowRef> interleaved = request.gated ? interleave_halves(given) : std::vector<RowRef>();
-  const std::span<const RowRef> rows = request.gated ? std::span<const RowRef>(interleaved) : given;
+Linear CudaDevice::pack(std::span<const RowRef> given, int K, DType as, std::span<const float> bias_N,
+                        bool gated) {
+  const std::vector<RowRef> interleaved = gated ? interleave_halves(given) : std::vector<RowRef>();
+  const std::span<const RowRef> rows = gated ? std::span<const RowRef>(interleaved) : given;
   auto packed = std::make_unique<PackedLinear>();
-  packed->dtype = request.as == DType::kF16 ? DType::kBF16 : request.as;
+  packed->dtype = as == DType::kF16 ? DType::kBF16 : as;
   packed->N = int(rows.size());
-  packed->K = request.K;
+  packed->K = K;
   if (is_quantized(packed->dtype)) {
     pack_quantised(rows, *packed);
   } else {
     pack_floats(rows, *packed);
   }
-  packed->has_bias = request.bias_N != nullptr;
+  packed->has_bias = !bias_N.empty();
   if (packed->has_bias) {
-    const std::span<const float> halves(request.bias_N, size_t(request.N));
     std::vector<float> bias =
-        request.gated ? interleave_halves(halves) : std::vector<float>(halves.begin(), halves.end());
+        gated ? interleave_halves(bias_N) : std::vector<float>(bias_N.begin(), bias_N.end());
     bias.resize((bias.size() + 3) / 4 * 4);
     packed->bias = uploaded(bias.data(), bias.size() * sizeof(float));
   }
@@ -233,7 +232,7 @@ Linear CudaDevice::pack(const PackRequest& request) {
   for (const DeviceMemory* m : {&packed->weights, &packed->bias, &packed->scales, &packed->zeros})
     bytes += m->bytes();
   linears_.push_back(std::move(packed));
-  return {uint32_t(linears_.size()), request.N, request.K, request.gated != 0, bytes};
+  return {uint32_t(linears_.size()), int32_t(given.size()), K, gated, bytes};
 }
 
 // Only outside of a recording, which names the address.
@@ -280,7 +279,7 @@ Pages CudaDevice::pages(const PageShape& shape, int count) {
   return {uint32_t(pools_.size()), count, shape};
 }
 
-void CudaDevice::release(const Pages& pages) {
+void CudaDevice::release(const Pages& pages) noexcept {
   if (pages.id == 0 || pages.id > pools_.size()) return;
   cudaStreamSynchronize(stream_);
   drop_recordings();

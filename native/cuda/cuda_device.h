@@ -10,16 +10,17 @@
 #include <vector>
 
 #include "cuda/plan_upload.h"
-#include "device/c_api.h"
+#include "device/device.h"
+#include "include/engine/error.h"
 #include "kernels/gemm/gemm_quant_cuda.h"
 
 namespace mmprm::cuda {
 
-class CudaDevice {
+class CudaDevice final : public Device {
  public:
   // Throws kNoDevice where there is no such card, or none that these kernels run on.
   explicit CudaDevice(int ordinal);
-  ~CudaDevice();
+  ~CudaDevice() override;
   static int count();
   static DeviceInfo describe(int ordinal);
 
@@ -28,26 +29,27 @@ class CudaDevice {
   // Keeps a fault for all later calls.
   void failed(const Error& error) { fault_ = std::make_unique<Error>(error); }
 
-  const DeviceInfo& info() const { return info_; }
-  uint64_t free_bytes() const;
-  Tensor allocate(int rows, int cols, DType dtype);
-  void release(const Tensor& tensor);
-  void write(const Tensor& to, const void* rows);
-  void read(void* rows, const Tensor& from);
-  Linear pack(const PackRequest& request);
-  Table table(std::span<const RowRef> rows, int cols);
-  uint64_t page_bytes(const PageShape& shape) const;
-  Pages pages(const PageShape& shape, int count);
-  void release(const Pages& pages);
+  const DeviceInfo& info() const override { return info_; }
+  uint64_t free_bytes() const override;
+  Tensor allocate(int rows, int cols, DType dtype) override;
+  void release(const Tensor& tensor) noexcept override;
+  void write(const Tensor& to, const void* rows) override;
+  void read(void* rows, const Tensor& from) override;
+  Linear pack(std::span<const RowRef> given, int K, DType as, std::span<const float> bias_N,
+              bool gated) override;
+  Table table(std::span<const RowRef> rows, int cols) override;
+  uint64_t page_bytes(const PageShape& shape) const override;
+  Pages pages(const PageShape& shape, int count) override;
+  void release(const Pages& pages) noexcept override;
 
-  Staged stage(const StepPlan& plan, const Pages& pages);
-  // Calls `graph`, or replays what an equal key recorded. `graph` answers whether it went through; so does this.
-  bool run(const StepKey& key, const std::function<bool()>& graph);
+  Staged stage(const StepPlan& plan, const Pages& pages) override;
+  void run(const StepKey& key, const std::function<void()>& stop,
+           const std::function<void()>& graph) override;
 
-#define MMPRM_DEVICE_OP(name, Op) void name(const Op& op);
+#define MMPRM_DEVICE_OP(name, Op) void name(const Op& op) override;
 #include "device/device_ops.def"
 #undef MMPRM_DEVICE_OP
-  void sample(const SampleOp& op);
+  void sample(const SampleOp& op) override;
 
  private:
   struct PackedLinear {

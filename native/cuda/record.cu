@@ -26,11 +26,17 @@ const DevicePlan& CudaDevice::staged(const Staged& plan) const {
   return upload_->plan();
 }
 
-bool CudaDevice::run(const StepKey& key, const std::function<bool()>& graph) {
-  if (begin_run(key) == RunMode::kReplayed) return true;
-  const bool done = graph();
-  end_run(!done);
-  return done;
+void CudaDevice::run(const StepKey& key, const std::function<void()>& stop,
+                     const std::function<void()>& graph) {
+  if (stop) stop();  // what is recorded cannot end half way
+  if (begin_run(key) == RunMode::kReplayed) return;
+  try {
+    graph();
+  } catch (...) {
+    end_run(true);
+    throw;
+  }
+  end_run(false);
 }
 
 CudaDevice::RunMode CudaDevice::begin_run(const StepKey& key) {

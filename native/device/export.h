@@ -4,6 +4,7 @@
 //     static int32_t num_devices();                          // 0 where there are none; may throw why
 //     static DeviceInfo describe(int32_t ordinal);
 //     static std::unique_ptr<Device> open(int32_t ordinal);
+//     template <typename Body> static void call(Device&, Body&&);  // around every call of an open device
 //   };
 //   extern "C" … const DeviceApi* mmprm_device_api() { return exported_device_api<Backend>(); }
 #pragma once
@@ -45,6 +46,11 @@ int32_t guarded(DeviceFault* fault, Body&& body) {
 
 inline Device& of(void* device) { return *static_cast<Device*>(device); }
 
+template <typename Backend, typename Body>
+int32_t guarded_call(void* device, DeviceFault* fault, Body&& body) {
+  return guarded(fault, [&] { Backend::call(of(device), [&] { body(of(device)); }); });
+}
+
 template <typename T>
 std::vector<T> copied(const T* values, int32_t count) {
   return count > 0 ? std::vector<T>(values, values + count) : std::vector<T>();
@@ -81,55 +87,57 @@ DeviceApi make_api() {
   };
   api.close = [](void* device) { delete static_cast<Device*>(device); };
   api.info = [](void* device, DeviceInfo* info, DeviceFault* fault) {
-    return guarded(fault, [&] { *info = of(device).info(); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { *info = d.info(); });
   };
   api.free_bytes = [](void* device, uint64_t* bytes, DeviceFault* fault) {
-    return guarded(fault, [&] { *bytes = of(device).free_bytes(); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { *bytes = d.free_bytes(); });
   };
   api.allocate = [](void* device, int32_t rows, int32_t cols, DType dtype, Tensor* out, DeviceFault* fault) {
-    return guarded(fault, [&] { *out = of(device).allocate(rows, cols, dtype); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { *out = d.allocate(rows, cols, dtype); });
   };
   api.release_tensor = [](void* device, const Tensor* tensor) { of(device).release(*tensor); };
   api.write = [](void* device, const Tensor* to, const void* rows, DeviceFault* fault) {
-    return guarded(fault, [&] { of(device).write(*to, rows); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { d.write(*to, rows); });
   };
   api.read = [](void* device, void* rows, const Tensor* from, DeviceFault* fault) {
-    return guarded(fault, [&] { of(device).read(rows, *from); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { d.read(rows, *from); });
   };
   api.pack = [](void* device, const PackRequest* r, Linear* out, DeviceFault* fault) {
-    return guarded(fault, [&] {
+    return guarded_call<Backend>(device, fault, [&](Device& d) {
       const std::span<const float> bias(r->bias_N, r->bias_N ? size_t(r->N) : 0);
-      *out = of(device).pack({r->rows_N, size_t(r->N)}, r->K, r->as, bias, r->gated != 0);
+      *out = d.pack({r->rows_N, size_t(r->N)}, r->K, r->as, bias, r->gated != 0);
     });
   };
   api.table = [](void* device, const RowRef* rows, int32_t num_rows, int32_t cols, Table* out,
                  DeviceFault* fault) {
-    return guarded(fault, [&] { *out = of(device).table({rows, size_t(num_rows)}, cols); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) {
+      *out = d.table({rows, size_t(num_rows)}, cols);
+    });
   };
   api.page_bytes = [](void* device, const PageShape* shape, uint64_t* bytes, DeviceFault* fault) {
-    return guarded(fault, [&] { *bytes = of(device).page_bytes(*shape); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { *bytes = d.page_bytes(*shape); });
   };
   api.pages = [](void* device, const PageShape* shape, int32_t count, Pages* out, DeviceFault* fault) {
-    return guarded(fault, [&] { *out = of(device).pages(*shape, count); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { *out = d.pages(*shape, count); });
   };
   api.release_pages = [](void* device, const Pages* pages) { of(device).release(*pages); };
   api.stage = [](void* device, const StepPlanView* plan, const Pages* pages, Staged* out,
                  DeviceFault* fault) {
-    return guarded(fault, [&] { *out = of(device).stage(plan_of(*plan), *pages); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { *out = d.stage(plan_of(*plan), *pages); });
   };
   api.run = [](void* device, const StepKey* key, GraphCall graph, void* context, DeviceFault* fault) {
-    return guarded(fault, [&] {
-      of(device).run(*key, {}, [&] {
+    return guarded_call<Backend>(device, fault, [&](Device& d) {
+      d.run(*key, {}, [&] {
         if (graph(context) != 0) throw GraphThrew();
       });
     });
   };
   api.sample = [](void* device, const SampleOp* op, DeviceFault* fault) {
-    return guarded(fault, [&] { of(device).sample(*op); });
+    return guarded_call<Backend>(device, fault, [&](Device& d) { d.sample(*op); });
   };
-#define MMPRM_DEVICE_OP(name, Op)                                 \
-  api.name = [](void* device, const Op* op, DeviceFault* fault) { \
-    return guarded(fault, [&] { of(device).name(*op); });         \
+#define MMPRM_DEVICE_OP(name, Op)                                                 \
+  api.name = [](void* device, const Op* op, DeviceFault* fault) {                 \
+    return guarded_call<Backend>(device, fault, [&](Device& d) { d.name(*op); }); \
   };
 #include "device/device_ops.def"
 #undef MMPRM_DEVICE_OP

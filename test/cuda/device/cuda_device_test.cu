@@ -28,27 +28,11 @@ struct Weights {
   }
 };
 
-// What both devices are asked in the same words.
 struct OnCuda {
   CudaDevice device{0};
-  Linear pack(const std::vector<RowRef>& rows, int K, DType as, const std::vector<float>& bias, bool gated) {
-    return device.pack(
-        {rows.data(), bias.empty() ? nullptr : bias.data(), int32_t(rows.size()), K, gated, as});
-  }
-  template <typename Graph>
-  void run(const StepKey& key, Graph graph) {
-    device.run(key, [&] { return graph(), true; });
-  }
 };
 struct OnCpu {
   CpuDevice device{Isa::kReference, 1};
-  Linear pack(const std::vector<RowRef>& rows, int K, DType as, const std::vector<float>& bias, bool gated) {
-    return device.pack(rows, K, as, bias, gated);
-  }
-  template <typename Graph>
-  void run(const StepKey& key, Graph graph) {
-    device.run(key, {}, graph);
-  }
 };
 
 template <typename On>
@@ -57,15 +41,15 @@ class TinyDecoder {
   explicit TinyDecoder(DType weights, DType dtype) {
     embed_ = on_.device.table(embed_rows_.refs(), kC);
     pairs_ = on_.device.table(head_rows_.refs(), kC);
-    head_ = on_.pack(head_rows_.refs(), kC, weights, {}, false);
+    head_ = on_.device.pack(head_rows_.refs(), kC, weights, {}, false);
     for (int l = 0; l < kLayers; ++l) {
       const uint32_t seed = 10 * (l + 1);
       const std::vector<float> bias = Weights(1, (kH + 2 * kG) * kD, seed + 9, 0.2f).rows[0];
       layers_.push_back(
-          {on_.pack(Weights((kH + 2 * kG) * kD, kC, seed, 0.3f).refs(), kC, weights, bias, false),
-           on_.pack(Weights(kC, kH * kD, seed + 1, 0.2f).refs(), kH * kD, weights, {}, false),
-           on_.pack(Weights(2 * kF, kC, seed + 2, 0.3f).refs(), kC, weights, {}, true),
-           on_.pack(Weights(kC, kF, seed + 3, 0.3f).refs(), kF, weights, {}, false)});
+          {on_.device.pack(Weights((kH + 2 * kG) * kD, kC, seed, 0.3f).refs(), kC, weights, bias, false),
+           on_.device.pack(Weights(kC, kH * kD, seed + 1, 0.2f).refs(), kH * kD, weights, {}, false),
+           on_.device.pack(Weights(2 * kF, kC, seed + 2, 0.3f).refs(), kC, weights, {}, true),
+           on_.device.pack(Weights(kC, kF, seed + 3, 0.3f).refs(), kF, weights, {}, false)});
     }
     norm_ = tensor(1, kC, DType::kF32), angles_ = tensor(kPositions, kD, DType::kF32);
     on_.device.write(norm_, std::vector<float>(kC, 1.25f).data());
@@ -88,7 +72,7 @@ class TinyDecoder {
   // Logits of the output rows, then the pair outputs' two each.
   std::vector<float> step(const StepPlan& plan, uint64_t graph) {
     const Staged s = on_.device.stage(plan, pages_);
-    on_.run(StepKey(graph, s), [&] { compute(s); });
+    on_.device.run(StepKey(graph, s), {}, [&] { compute(s); });
     std::vector<float> out(size_t(s.outputs) * kV), scores(size_t(s.pairs) * 2);
     on_.device.read(out.data(), logits_.part(0, s.outputs));
     on_.device.read(scores.data(), scores_.part(0, s.pairs));

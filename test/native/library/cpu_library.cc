@@ -13,6 +13,10 @@ struct Backend {
     if (ordinal == 1) throw Error(ErrorCode::kOutOfMemory, "the second device is full");
     return std::make_unique<CpuDevice>(Isa::kReference, 2);
   }
+  template <typename Body>
+  static void call(Device&, Body&& body) {
+    body();
+  }
 };
 
 }  // namespace
