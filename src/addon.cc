@@ -58,6 +58,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("sampleDistribution", Napi::Function::New(env, sample_distribution));
   exports.Set("philox4x32", Napi::Function::New(env, philox_block));
   exports.Set("inspectModel", Napi::Function::New(env, inspect_model));
+  exports.Set("smartResize", Napi::Function::New(env, smart_resize));
   exports.Set("tileGrid", Napi::Function::New(env, tile_grid));
   exports.Set("cutPicture", Napi::Function::New(env, cut_picture));
   exports.Set("resizeImage", Napi::Function::New(env, resize_image));

@@ -130,7 +130,10 @@ Napi::Value to_js(Napi::Env env, const VisionInfo& v) {
                          {"minTiles", number(env, v.min_tiles)},
                          {"maxTiles", number(env, v.max_tiles)},
                          {"useThumbnail", Napi::Boolean::New(env, v.use_thumbnail)},
-                         {"dynamicTiles", Napi::Boolean::New(env, v.dynamic_tiles)}});
+                         {"dynamicTiles", Napi::Boolean::New(env, v.dynamic_tiles)},
+                         {"merge", number(env, v.merge)},
+                         {"minPixels", number(env, v.min_pixels)},
+                         {"maxPixels", number(env, v.max_pixels)}});
 }
 
 Napi::Value to_js(Napi::Env env, const DeviceSummary& d) {
@@ -163,6 +166,7 @@ Napi::Value to_js(Napi::Env env, const ForwardResult& result) {
 Napi::Value to_js(Napi::Env env, const VisionResult& result) {
   return object_of(env, {{"pixels", to_js(env, result.pixels)},
                          {"embeds", to_js(env, result.embeds)},
+                         {"deepstack", to_js(env, result.deepstack)},
                          {"hidden", to_js(env, result.hidden)},
                          {"numStates", number(env, result.num_states)}});
 }

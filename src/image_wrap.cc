@@ -110,6 +110,20 @@ TileOptions tile_options_argument(Napi::Value value) {
   return options;
 }
 
+bool keeps_shape(Napi::Value value) { return value.IsObject() && value.As<Napi::Object>().Has("factor"); }
+
+WholeOptions whole_options_argument(Napi::Value value) {
+  if (!keeps_shape(value)) reject("options must be an object with a factor");
+  const Napi::Object object = value.As<Napi::Object>();
+  WholeOptions options;
+  options.factor = get_int(object, "factor");
+  options.min_pixels = get_int(object, "minPixels");
+  options.max_pixels = get_int(object, "maxPixels");
+  read_channels(object, "mean", options.mean);
+  read_channels(object, "std", options.std);
+  return options;
+}
+
 template <typename Result>
 Napi::Value start(const Napi::CallbackInfo& info, std::function<Result()> work) {
   return (new PixelWorker<Result>(info.Env(), info[0].As<Napi::Uint8Array>(), std::move(work)))->start();
@@ -129,9 +143,26 @@ Napi::Value tile_grid(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value smart_resize(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const PictureSize size =
+        mmprm::smart_resize(integer_argument(info[0], "width"), integer_argument(info[1], "height"),
+                            whole_options_argument(info[2]));
+    Napi::Array out = Napi::Array::New(info.Env(), 2);
+    out.Set(0u, size.width);
+    out.Set(1u, size.height);
+    return out;
+  });
+}
+
 Napi::Value cut_picture(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     const RgbView image = image_argument(info);
+    if (keeps_shape(info[3])) {
+      const WholeOptions options = whole_options_argument(info[3]);
+      return start<PicturePtr>(
+          info, [image, options] { return std::make_shared<const Picture>(resize_whole(image, options)); });
+    }
     const TileOptions options = tile_options_argument(info[3]);
     return start<PicturePtr>(
         info, [image, options] { return std::make_shared<const Picture>(cut_tiles(image, options)); });

@@ -7,7 +7,9 @@ namespace mmprm::addon {
 
 // (width, height, tileOptions) -> [columns, rows]
 Napi::Value tile_grid(const Napi::CallbackInfo& info);
-// (rgb, width, height, tileOptions) -> promise of a NativePicture
+// (width, height, wholeOptions) -> [width, height]
+Napi::Value smart_resize(const Napi::CallbackInfo& info);
+// (rgb, width, height, tileOptions or wholeOptions) -> promise of a NativePicture
 Napi::Value cut_picture(const Napi::CallbackInfo& info);
 // (rgb, width, height, toWidth, toHeight) -> promise of a Uint8Array
 Napi::Value resize_image(const Napi::CallbackInfo& info);

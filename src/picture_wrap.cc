@@ -6,10 +6,12 @@
 namespace mmprm::addon {
 
 Napi::Function PictureWrap::define(Napi::Env env) {
-  return DefineClass(env, "NativePicture",
-                     {InstanceAccessor<&PictureWrap::num_tiles>("numTiles"),
-                      InstanceAccessor<&PictureWrap::num_bytes>("numBytes"),
-                      InstanceMethod<&PictureWrap::normalised>("normalised")});
+  return DefineClass(
+      env, "NativePicture",
+      {InstanceAccessor<&PictureWrap::num_tiles>("numTiles"), InstanceAccessor<&PictureWrap::width>("width"),
+       InstanceAccessor<&PictureWrap::height>("height"),
+       InstanceAccessor<&PictureWrap::num_bytes>("numBytes"),
+       InstanceMethod<&PictureWrap::normalised>("normalised")});
 }
 
 Napi::Value PictureWrap::create(Napi::Env env, PicturePtr picture) {
@@ -28,6 +30,12 @@ void PictureWrap::Finalize(Napi::Env env) {
 
 Napi::Value PictureWrap::num_tiles(const Napi::CallbackInfo& info) {
   return number(info.Env(), picture_->num_tiles);
+}
+
+Napi::Value PictureWrap::width(const Napi::CallbackInfo& info) { return number(info.Env(), picture_->width); }
+
+Napi::Value PictureWrap::height(const Napi::CallbackInfo& info) {
+  return number(info.Env(), picture_->height);
 }
 
 Napi::Value PictureWrap::num_bytes(const Napi::CallbackInfo& info) {

@@ -17,6 +17,8 @@ class PictureWrap : public Napi::ObjectWrap<PictureWrap> {
 
  private:
   Napi::Value num_tiles(const Napi::CallbackInfo& info);
+  Napi::Value width(const Napi::CallbackInfo& info);  // of a tile
+  Napi::Value height(const Napi::CallbackInfo& info);
   Napi::Value num_bytes(const Napi::CallbackInfo& info);
   Napi::Value normalised(const Napi::CallbackInfo& info);  // -> Float32Array [tiles, 3, height, width]
 

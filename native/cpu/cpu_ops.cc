@@ -62,6 +62,17 @@ void CpuDevice::embed(const EmbedOp& op) {
   });
 }
 
+void CpuDevice::add_image_rows(const AddImageRowsOp& op) {
+  const StepPlan& plan = staged(op.plan).plan;
+  for_rows(op.x.rows, [&](int64_t i) {
+    const int32_t token = plan.tokens_T[op.outputs_only ? plan.output_rows[i] : i];
+    if (token >= 0) return;
+    const float* from = row_of<float>(op.image_rows, -1 - token);
+    float* x = row_of<float>(op.x, i);
+    for (int c = 0; c < op.x.cols; ++c) x[c] += from[c];
+  });
+}
+
 void CpuDevice::norm(const NormOp& op) {
   const float *x = row_of<float>(op.x, 0), *weight = row_of<float>(op.weight, 0);
   std::byte* y = memory_of(op.y);
@@ -200,7 +211,9 @@ void CpuDevice::fold(const FoldOp& op) {
     if (op.transposed) std::swap(R, Q);
     for (int d = 0; d < f * f; ++d) {
       const int patch = (f * R + d / f) * side + f * Q + d % f;
-      std::copy_n(row_of<float>(op.x, first + patch), C, row_of<float>(op.y, r) + int64_t(d) * C);
+      const float* from = row_of<float>(op.x, first + patch);
+      std::byte* y = memory_of(op.y.part(r, 1));
+      for (int c = 0; c < C; ++c) store_from_f32(y, op.y.dtype, int64_t(d) * C + c, from[c]);
     }
   });
 }

@@ -78,4 +78,10 @@ __device__ inline float gelu(float x) {
   return __fmaf_rn(half, divide_by_positive(z * p, q), half);
 }
 
+// x / (1 + e^-2u), u = √(2/π)·(x + 0.044715·x³).
+__device__ inline float gelu_tanh(float x) {
+  const float twice = x * __fmaf_rn(x * x, 0.0713548163f, 1.59576912f);
+  return divide_by_positive(x, 1.0f + exp_clamped(-twice));
+}
+
 }  // namespace mmprm::cuda

@@ -29,6 +29,10 @@ void CudaDevice::embed(const EmbedOp& op) {
   check(cuda::embed(op, staged(op.plan), tables_.at(op.table.id - 1)->table, stream_), "embed");
 }
 
+void CudaDevice::add_image_rows(const AddImageRowsOp& op) {
+  check(cuda::add_image_rows(op, staged(op.plan), stream_), "add_image_rows");
+}
+
 void CudaDevice::norm(const NormOp& op) { check(cuda::norm(op, stream_), "norm"); }
 
 void CudaDevice::linear(const LinearOp& op) {

@@ -49,6 +49,14 @@ struct EmbedOp {
   Tensor image_rows;  // empty: the plan has none
 };
 
+// x[i] += image_rows[r] where the row's token is -1 - r; other rows stay. F32; x has the plan's rows, or its outputs'.
+struct AddImageRowsOp {
+  Tensor x;
+  Staged plan;
+  Tensor image_rows;
+  bool outputs_only = false;
+};
+
 // y = x · rsqrt(mean(x²) + eps) · weight; with a bias: (x - mean) · rsqrt(variance + eps) · weight + bias.
 // x, weight, bias are F32; y may be x.
 struct NormOp {
@@ -61,6 +69,7 @@ enum class Epilogue : uint8_t {
   kStore,       // y = v
   kAccumulate,  // y += v               y is F32: the residual stream
   kGelu,        // y = gelu(v), the exact erf form
+  kGeluTanh,    // y = v/2 · (1 + tanh(√(2/π)·(v + 0.044715·v³)))
   kRelu,        // y = max(v, 0)
   kSwiglu,      // y = silu(gate) · up  for gated weights, and only for them
 };
@@ -134,7 +143,7 @@ struct PatchesOp {
 
 // Folds factor² neighbouring patches into one row (pixel shuffle):
 //   y[R·(side/f) + Q, (dr·f + dq)·C + c] = x[skip + (f·R + dr)·side + f·Q + dq, c]   for every tile
-// `transposed`: output rows are numbered column by column. F32.
+// `transposed`: output rows are numbered column by column. x is F32.
 struct FoldOp {
   Tensor y;  // [tiles · (side/f)², f²·C]
   Tensor x;  // [tiles · (skip + side²), C]

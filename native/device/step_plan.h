@@ -14,9 +14,19 @@ struct PairOutput {
   int32_t ids[2] = {0, 0};
 };
 
+// Where a row stands, for the angles that it turns by: in a text all three are its position, in a picture of some models
+// they are not.
+struct RopeAxes {
+  int32_t time = 0, row = 0, column = 0;
+
+  static RopeAxes text(int32_t position) { return {position, position, position}; }
+  bool is_text() const { return row == time && column == time; }
+};
+
 struct StepPlan {
   std::vector<int32_t> tokens_T;     // a vocabulary id, or -1 - r for image row r; empty in vision
   std::vector<int32_t> positions_T;  // from 0; empty where nothing rotates
+  std::vector<RopeAxes> axes_T;      // read by graphs, not by devices; empty: positions_T says it all
   std::vector<int32_t> pages;        // what keys_T refers to
   std::vector<KeyRun> keys_T;
   std::vector<Slot> slots;  // destinations of row t: [slot_begin_T1[t], slot_begin_T1[t + 1])

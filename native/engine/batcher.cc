@@ -22,7 +22,7 @@ ReadoutId readout_id(const ForwardRequest& request) {
 }
 
 // Rows that a step computes of prompts: so many that matrices are used well, so few that a step ends soon.
-SchedulerOptions scheduler_options(const DecoderSpec& s) {
+SchedulerOptions scheduler_options(const DecoderSpec& s, const PictureGrids& grids) {
   constexpr double kFlopsAlone = 1e12, kFlopsBesideDecode = 2.5e11;
   const double attention = double(s.hidden_C) * s.head_dim_D * (2 * s.heads_H + 2 * s.kv_heads_G);
   const double flops_per_row = 2 * s.layers_L * (attention + 3.0 * s.hidden_C * s.intermediate_F);
@@ -30,6 +30,7 @@ SchedulerOptions scheduler_options(const DecoderSpec& s) {
   options.prefill_rows = static_cast<int>(std::clamp(kFlopsAlone / flops_per_row, 256.0, 2048.0));
   options.prefill_rows_beside_decode =
       static_cast<int>(std::clamp(kFlopsBesideDecode / flops_per_row, 64.0, 256.0));
+  if (s.rope.by_sections()) options.grids = &grids;
   return options;
 }
 
@@ -55,14 +56,14 @@ std::vector<TokenKey> to_keys(const std::vector<int32_t>& tokens, int32_t image_
 }
 
 Batcher::Batcher(Device& device, Decoder& decoder, const DecoderSpec& spec, const Pages& pages,
-                 const ImageSlab& image_rows)
+                 const ImageSlab& image_rows, const PictureGrids& grids)
     : device_(device),
       decoder_(decoder),
       pages_(pages),
       image_rows_(image_rows),
       pool_(pages.count),
       cache_(pool_),
-      scheduler_(pool_, cache_, scheduler_options(spec)) {}
+      scheduler_(pool_, cache_, scheduler_options(spec, grids)) {}
 
 Batcher::~Batcher() = default;
 

@@ -18,9 +18,9 @@ class Batcher {
   template <typename Result>
   using Callback = Engine::Callback<Result>;
 
-  // `image_rows`: the slab that images lie in.
+  // `image_rows`: the slab that images lie in; `grids`: of all images.
   Batcher(Device& device, Decoder& decoder, const DecoderSpec& spec, const Pages& pages,
-          const ImageSlab& image_rows);
+          const ImageSlab& image_rows, const PictureGrids& grids);
   ~Batcher();
 
   // Requests have been checked. `images` hold the rows of their image tokens, in order.

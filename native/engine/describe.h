@@ -14,8 +14,14 @@ inline DecoderInfo describe(const DecoderSpec& d) {
 }
 
 inline VisionInfo describe(const VisionSpec& v) {
-  return {v.hidden_C,          v.layers_L,  v.heads_H,   v.image_size,    v.patch_size,
-          v.tokens_per_tile(), v.min_tiles, v.max_tiles, v.use_thumbnail, v.dynamic_tiles};
+  VisionInfo info{v.hidden_C,          v.layers_L,  v.heads_H,   v.image_size,    v.patch_size,
+                  v.tokens_per_tile(), v.min_tiles, v.max_tiles, v.use_thumbnail, v.dynamic_tiles};
+  if (v.kind == VisionKind::kPatches) {
+    info.merge = v.merge;
+    info.min_pixels = v.min_pixels;
+    info.max_pixels = v.max_pixels;
+  }
+  return info;
 }
 
 inline DeviceSummary describe(const DeviceInfo& d, const std::string& why) {

@@ -63,15 +63,27 @@ ForwardResult unpack(const PackedTree& tree, const Decoder::Output& out, int num
   return result;
 }
 
-// Tokens that mean image rows, counted over all images, get their places in the slab.
-void name_image_rows(const Batcher::Images& images, StepPlan& plan) {
-  std::vector<int32_t> slab_rows;
-  for (const auto& image : images) {
-    for (uint32_t r = 0; r < image->num_rows(); ++r) slab_rows.push_back(image->slab_row(r));
+// Keys that mean image rows become their places in the slab.
+void name_tokens(const Batcher::Images& images, PackedTree& tree) {
+  std::map<uint32_t, const EmbeddedImage*> by_id;
+  for (const auto& image : images) by_id[image->id] = image.get();
+  for (TokenKey key : tree.keys_T) {
+    const bool is_row = is_image(key);
+    tree.plan.tokens_T.push_back(is_row ? -1 - by_id.at(image_of(key))->slab_row(image_row_of(key))
+                                        : token_of(key));
   }
-  for (int32_t& token : plan.tokens_T) {
-    if (token < 0) token = -1 - slab_rows.at(-1 - token);
-  }
+}
+
+// Rows of a picture that lie together: a tile's, or as many as waste little.
+int slab_block(const ModelSpec& spec) {
+  constexpr int kPatchBlock = 16;
+  if (!spec.vision) return 1;
+  return spec.vision->kind == VisionKind::kTiles ? spec.vision->tokens_per_tile() : kPatchBlock;
+}
+
+int slab_cols(const ModelSpec& spec) {
+  const size_t features = spec.vision ? spec.vision->deepstack_layers.size() : 0;
+  return spec.decoder.hidden_C * static_cast<int>(1 + features);
 }
 
 }  // namespace
@@ -87,11 +99,14 @@ Engine::Impl::Impl(const EngineOptions& options, const std::function<void(uint64
       info_(describe(spec_, describe(device_->info(), why_this_device_), options.weights, model_.bytes)),
       decoder_(*device_, model_.decoder, activations_),
       pages_(open_pages(*device_, spec_.decoder, activations_, options.kv_cache_bytes)),
-      image_rows_(*device_, spec_.vision ? spec_.vision->tokens_per_tile() : 1, spec_.decoder.hidden_C),
+      image_rows_(*device_, slab_block(spec_), slab_cols(spec_)),
       images_(options.image_cache_bytes, image_rows_),
-      batcher_(*device_, decoder_, spec_.decoder, pages_, image_rows_),
+      batcher_(*device_, decoder_, spec_.decoder, pages_, image_rows_, images_.grids()),
       queue_(*this) {
-  if (spec_.vision) vision_.emplace(*device_, model_.vision, activations_);
+  if (spec_.vision && spec_.vision->kind == VisionKind::kTiles)
+    vision_.emplace(*device_, model_.vision, activations_);
+  else if (spec_.vision)
+    patch_vision_.emplace(*device_, model_.vision, activations_);
   publish_stats();
 }
 
@@ -189,11 +204,17 @@ void Engine::Impl::closed_down() {
 Batcher::Images Engine::Impl::embed_all(const std::vector<PicturePtr>& images, const Decoder::Stop& stop) {
   Batcher::Images embedded;
   for (const PicturePtr& image : images) {
-    embedded.push_back(images_.find_or_embed(*image, [&](EmbeddedImage& fresh) {
-      const int rows = image_rows_.rows_per_tile();
-      vision_->forward(*image, stop, [&](int, const Tensor& embeds) {
-        for (int first = 0; first < embeds.rows; first += rows) fresh.add_tile(embeds.part(first, rows));
-      });
+    PictureGrid grid;
+    if (patch_vision_) {
+      const PatchGrid patches = patch_vision_->grid_of(*image);
+      grid = {patches.rows / patches.merge, patches.columns / patches.merge};
+    }
+    embedded.push_back(images_.find_or_embed(*image, grid, [&](EmbeddedImage& fresh) {
+      if (patch_vision_) {
+        patch_vision_->forward(*image, stop, [&](const Tensor& rows) { fresh.add_rows(rows); });
+      } else {
+        vision_->forward(*image, stop, [&](int, const Tensor& rows) { fresh.add_rows(rows); });
+      }
     }));
   }
   return embedded;
@@ -202,9 +223,12 @@ Batcher::Images Engine::Impl::embed_all(const std::vector<PicturePtr>& images, c
 ForwardResult Engine::Impl::forward_alone(const ForwardRequest& request, const Batcher::Images& images,
                                           const Decoder::Stop& stop) {
   const auto start = std::chrono::steady_clock::now();
-  PackedTree tree =
-      pack_prefix_tree(request.sequences, request.wanted, images.empty() ? -1 : request.image_token);
-  name_image_rows(images, tree.plan);
+  std::vector<std::vector<TokenKey>> keys;
+  for (const std::vector<int32_t>& tokens : request.sequences)
+    keys.push_back(to_keys(tokens, request.image_token, images));
+  const PictureGrids* grids = spec_.decoder.rope.by_sections() ? &images_.grids() : nullptr;
+  PackedTree tree = pack_sequences(keys, request.wanted, grids);
+  name_tokens(images, tree);
   for (int32_t i = 0; i < tree.plan.num_outputs(); ++i) {
     if (request.output == Output::kPair) {
       tree.plan.pair_outputs.push_back({i, {request.pair[0], request.pair[1]}});
@@ -222,7 +246,30 @@ ForwardResult Engine::Impl::forward_alone(const ForwardRequest& request, const B
   return result;
 }
 
+VisionResult Engine::Impl::embed_patches_alone(const Picture& image, bool want_hidden,
+                                               const Decoder::Stop& stop) {
+  VisionResult seen;
+  seen.pixels = patch_vision_->pixels_of(image);
+  const int C = patch_vision_->out_width(), features = patch_vision_->num_features();
+  const size_t part = size_t(patch_vision_->grid_of(image).blocks()) * C;
+  const PatchVision::OnRows on_rows = [&](const Tensor& rows) {
+    seen.embeds.resize(part);
+    device_->read(seen.embeds.data(), rows.columns(0, C));
+    seen.deepstack.resize(features * part);
+    for (int i = 0; i < features; ++i)
+      device_->read(seen.deepstack.data() + i * part, rows.columns(int64_t(1 + i) * C, C));
+  };
+  if (want_hidden) {
+    seen.hidden = patch_vision_->forward_hidden(image, stop, on_rows);
+    seen.num_states = spec_.vision->layers_L + 1;
+  } else {
+    patch_vision_->forward(image, stop, on_rows);
+  }
+  return seen;
+}
+
 VisionResult Engine::Impl::embed_alone(const Picture& image, bool want_hidden, const Decoder::Stop& stop) {
+  if (patch_vision_) return embed_patches_alone(image, want_hidden, stop);
   VisionResult seen;
   seen.pixels.resize(image.pixels.size());
   normalise_tiles(image, 0, image.num_tiles, seen.pixels.data());

@@ -6,6 +6,7 @@
 #include "engine/batcher.h"
 #include "engine/job_queue.h"
 #include "engine/prefix_tree.h"
+#include "models/patch_vision.h"
 #include "models/registry.h"
 #include "models/vision.h"
 
@@ -45,6 +46,7 @@ class Engine::Impl : private BackgroundWork {
   Batcher::Images embed_all(const std::vector<PicturePtr>& images, const Decoder::Stop& stop);
   ForwardResult forward_alone(const ForwardRequest& request, const Batcher::Images& images,
                               const Decoder::Stop& stop);
+  VisionResult embed_patches_alone(const Picture& image, bool want_hidden, const Decoder::Stop& stop);
   VisionResult embed_alone(const Picture& image, bool want_hidden, const Decoder::Stop& stop);
   void publish_stats();
 
@@ -57,6 +59,7 @@ class Engine::Impl : private BackgroundWork {
   EngineInfo info_;
   Decoder decoder_;
   std::optional<Vision> vision_;
+  std::optional<PatchVision> patch_vision_;  // one of the two, or neither
   Pages pages_;
   ImageSlab image_rows_;
   ImageCache images_;

@@ -3,14 +3,15 @@
 namespace mmprm {
 
 std::shared_ptr<const EmbeddedImage> ImageCache::find_or_embed(
-    const Picture& image, const std::function<void(EmbeddedImage&)>& embed) {
+    const Picture& image, PictureGrid grid, const std::function<void(EmbeddedImage&)>& embed) {
   if (const auto found = cached_.find(image.content); found != cached_.end()) {
     ++num_hits_;
     recent_.splice(recent_.begin(), recent_, found->second);
     return found->second->second;
   }
   const uint32_t id = ids_.try_emplace(image.content, static_cast<uint32_t>(ids_.size())).first->second;
-  auto fresh = std::make_shared<EmbeddedImage>(id, slab_);
+  grids_[id] = grid;
+  auto fresh = std::make_shared<EmbeddedImage>(id, grid, slab_);
   embed(*fresh);
   ++num_misses_;
   num_bytes_ += fresh->num_bytes();

@@ -19,12 +19,12 @@ class ImageSlab {
   int rows_per_tile() const { return rows_per_tile_; }
   size_t tile_bytes() const { return size_t(rows_per_tile_) * cols_ * sizeof(float); }
 
-  // First row of a block whose contents are `tile`, [rows_per_tile, cols].
+  // First row of a block whose contents are `tile`, at most rows_per_tile rows of cols.
   int32_t put(const Tensor& tile) {
     if (free_.empty()) grow();
     const int32_t first = free_.back();
     free_.pop_back();
-    device_.copy({rows_.part(first, rows_per_tile_), tile});
+    device_.copy({rows_.part(first, tile.rows), tile});
     return first;
   }
   void take_back(int32_t first_row) { free_.push_back(first_row); }

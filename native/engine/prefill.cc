@@ -18,8 +18,8 @@ int Prefill::pages_needed(const Sequences& sequences) {
 }
 
 std::unique_ptr<Prefill> Prefill::try_start(Sequences sequences, Positions wanted, bool reuse,
-                                            int spare_pages, PagePool& pool, PrefixCache& cache,
-                                            std::vector<PageOp>& ops) {
+                                            int spare_pages, const PictureGrids* grids, PagePool& pool,
+                                            PrefixCache& cache, std::vector<PageOp>& ops) {
   std::unique_ptr<Prefill> self(new Prefill(std::move(sequences), pool, cache));
   std::vector<CachedPrefix> cached(self->sequences_.size());
   for (size_t i = 0; reuse && i < cached.size(); ++i) {
@@ -32,7 +32,9 @@ std::unique_ptr<Prefill> Prefill::try_start(Sequences sequences, Positions wante
       self->held_.push_back(page);
     }
   }
-  const PrefixPacker packer(self->sequences_, wanted, cached);
+  std::vector<std::vector<RopeAxes>> axes;
+  for (size_t i = 0; grids && i < cached.size(); ++i) axes.push_back(axes_of(self->sequences_[i], *grids));
+  const PrefixPacker packer(self->sequences_, wanted, cached, axes);
   const int num_new = packer.num_new_pages();
   if (!cache.make_room(num_new + spare_pages)) return nullptr;
 
@@ -69,7 +71,8 @@ void Prefill::emit(int num_rows, Step& step, const std::function<StepOutput(int)
       seen.first = step.add_pages(tree_.pages_of_node(node));
     }
     seen.num_keys = plan.keys_T[row].num_keys;
-    step.add_row(tree_.keys_T[row], plan.positions_T[row], seen);
+    const RopeAxes at = tree_.axes_T.empty() ? RopeAxes::text(plan.positions_T[row]) : tree_.axes_T[row];
+    step.add_row(tree_.keys_T[row], at, seen);
     for (int i = plan.slot_begin_T1[row]; i < plan.slot_begin_T1[row + 1]; ++i) step.add_slot(plan.slots[i]);
     if (output == plan.output_rows.end() || *output != row) continue;
     step.plan.output_rows.push_back(step.plan.num_rows() - 1);

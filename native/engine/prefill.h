@@ -20,9 +20,10 @@ class Prefill {
 
   // Finds what is cached (unless `reuse` is off) before each sequence's first wanted position, and takes
   // pages for the rest while `spare_pages` others stay free. Null when there is no room. Appends to `ops`.
+  // grids: null where all angles are those of positions.
   static std::unique_ptr<Prefill> try_start(Sequences sequences, Positions wanted, bool reuse,
-                                            int spare_pages, PagePool& pool, PrefixCache& cache,
-                                            std::vector<PageOp>& ops);
+                                            int spare_pages, const PictureGrids* grids, PagePool& pool,
+                                            PrefixCache& cache, std::vector<PageOp>& ops);
   ~Prefill();
   Prefill(const Prefill&) = delete;
   Prefill& operator=(const Prefill&) = delete;

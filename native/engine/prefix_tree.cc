@@ -18,8 +18,9 @@ int pages_of(int num_tokens) { return (num_tokens + kPageTokens - 1) / kPageToke
 
 PrefixPacker::PrefixPacker(const std::vector<std::vector<TokenKey>>& sequences,
                            const std::vector<std::vector<int32_t>>& wanted,
-                           const std::vector<CachedPrefix>& cached)
-    : wanted_(wanted), cached_(cached), trie_(sequences, cached_lengths(cached)) {
+                           const std::vector<CachedPrefix>& cached,
+                           const std::vector<std::vector<RopeAxes>>& axes)
+    : wanted_(wanted), cached_(cached), axes_(axes), trie_(sequences, cached_lengths(cached)) {
   for (int index : trie_.order()) {
     const TokenTrie::Node& node = trie_.node(index);
     num_new_pages_ += end_page(node) - first_new_page(node);
@@ -85,6 +86,7 @@ void PrefixPacker::place_rows(PackedTree& out) const {
       out.keys_T.push_back(node.keys[position - node.start]);
       out.node_T.push_back(index);
       out.plan.positions_T.push_back(position);
+      if (!axes_.empty()) out.axes_T.push_back(axes_[node.sequence][position]);
       out.plan.keys_T.push_back({out.pages_of[index].first, position + 1});
     }
   }
@@ -110,6 +112,25 @@ void PrefixPacker::place_outputs(PackedTree& out) const {
   }
 }
 
+PackedTree pack_sequences(const std::vector<std::vector<TokenKey>>& sequences,
+                          const std::vector<std::vector<int32_t>>& wanted, const PictureGrids* grids) {
+  std::vector<std::vector<RopeAxes>> axes;
+  for (size_t i = 0; grids && i < sequences.size(); ++i) axes.push_back(axes_of(sequences[i], *grids));
+  const std::vector<CachedPrefix> nothing(sequences.size());
+  const PrefixPacker packer(sequences, wanted, nothing, axes);
+  std::vector<int32_t> new_pages(packer.num_new_pages());
+  std::iota(new_pages.begin(), new_pages.end(), 0);
+  PackedTree tree = packer.place(new_pages);
+  tree.plan.axes_T = tree.axes_T;
+  // INVARIANT: slots that no row fills hold finite numbers, whatever an earlier pass left there.
+  std::vector<int> num_filled(tree.num_new_pages);
+  for (const Slot& slot : tree.plan.slots) ++num_filled[slot.page];
+  for (int32_t page = 0; page < tree.num_new_pages; ++page) {
+    if (num_filled[page] < kPageTokens) tree.plan.page_ops.push_back({-1, page});
+  }
+  return tree;
+}
+
 PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
                             const std::vector<std::vector<int32_t>>& wanted, int32_t image_token) {
   std::vector<std::vector<TokenKey>> keys;
@@ -121,17 +142,7 @@ PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
       keys.back().push_back(image ? image_key(0, image_row++) : text_key(token));
     }
   }
-  const std::vector<CachedPrefix> nothing(sequences.size());
-  const PrefixPacker packer(keys, wanted, nothing);
-  std::vector<int32_t> new_pages(packer.num_new_pages());
-  std::iota(new_pages.begin(), new_pages.end(), 0);
-  PackedTree tree = packer.place(new_pages);
-  // INVARIANT: slots that no row fills hold finite numbers, whatever an earlier pass left there.
-  std::vector<int> num_filled(tree.num_new_pages);
-  for (const Slot& slot : tree.plan.slots) ++num_filled[slot.page];
-  for (int32_t page = 0; page < tree.num_new_pages; ++page) {
-    if (num_filled[page] < kPageTokens) tree.plan.page_ops.push_back({-1, page});
-  }
+  PackedTree tree = pack_sequences(keys, wanted, nullptr);
   for (TokenKey key : tree.keys_T) {
     tree.plan.tokens_T.push_back(is_image(key) ? -1 - int32_t(image_row_of(key)) : token_of(key));
   }

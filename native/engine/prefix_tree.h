@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "device/step_plan.h"
+#include "engine/picture_axes.h"
 #include "engine/token_trie.h"
 
 namespace mmprm {
@@ -34,6 +35,7 @@ struct PackedTree {
   StepPlan plan;                  // without tokens_T: see keys_T
   int num_new_pages = 0;          // of those given, in order
   std::vector<TokenKey> keys_T;   // one per row
+  std::vector<RopeAxes> axes_T;   // one per row, where they were given
   std::vector<int32_t> node_T;    // the trie node of each row, index into pages_of
   std::vector<PageRun> pages_of;  // per node
   std::vector<PageCopy> copies;   // to be made before the first row is computed
@@ -50,8 +52,10 @@ class PrefixPacker {
  public:
   // wanted[i]: positions of sequence i whose outputs are read; none may lie among its cached tokens.
   // Refers to its arguments until it is gone.
+  // axes: of each token of each sequence, where their angles are not those of their positions.
   PrefixPacker(const std::vector<std::vector<TokenKey>>& sequences,
-               const std::vector<std::vector<int32_t>>& wanted, const std::vector<CachedPrefix>& cached);
+               const std::vector<std::vector<int32_t>>& wanted, const std::vector<CachedPrefix>& cached,
+               const std::vector<std::vector<RopeAxes>>& axes = {});
 
   int num_new_pages() const { return num_new_pages_; }
 
@@ -70,11 +74,17 @@ class PrefixPacker {
 
   const std::vector<std::vector<int32_t>>& wanted_;
   const std::vector<CachedPrefix>& cached_;
+  std::vector<std::vector<RopeAxes>> axes_;
   TokenTrie trie_;
   int num_new_pages_ = 0;
 };
 
-// One forward pass over whole sequences, nothing cached, pages numbered from 0. image_token: tokens equal to
+// One forward pass over whole sequences, nothing cached, pages numbered from 0. The plan's tokens are left to the caller
+// where it has to name rows of pictures. grids: null where all angles are those of positions.
+PackedTree pack_sequences(const std::vector<std::vector<TokenKey>>& sequences,
+                          const std::vector<std::vector<int32_t>>& wanted, const PictureGrids* grids);
+
+// The same with tokens. image_token: tokens equal to
 // it take the rows of the image features in order; -1: none.
 PackedTree pack_prefix_tree(const std::vector<std::vector<int32_t>>& sequences,
                             const std::vector<std::vector<int32_t>>& wanted, int32_t image_token);

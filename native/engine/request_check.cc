@@ -27,7 +27,9 @@ size_t check_images(const std::vector<PicturePtr>& images, const EngineInfo& inf
   size_t rows = 0;
   for (const PicturePtr& image : images) {
     check_image(image.get(), info);
-    rows += size_t(image->num_tiles) * info.vision.tokens_per_tile;
+    const int side = info.vision.merge * info.vision.patch_size;  // of a row's pixels; 0: tiles
+    rows += side > 0 ? size_t(image->width / side) * (image->height / side)
+                     : size_t(image->num_tiles) * info.vision.tokens_per_tile;
   }
   return rows;
 }
@@ -67,6 +69,12 @@ void check_readout(const ForwardRequest& request, const EngineInfo& info) {
 void check_image(const Picture* image, const EngineInfo& info) {
   if (!info.has_vision) reject("this model reads no images: " + info.architecture + " has no vision part");
   if (!image || image->num_tiles < 1) reject("an image without tiles");
+  if (const int unit = info.vision.merge * info.vision.patch_size; unit > 0) {
+    if (image->num_tiles == 1 && image->width % unit == 0 && image->height % unit == 0) return;
+    reject("a picture of " + std::to_string(image->width) + " x " + std::to_string(image->height) +
+           " pixels in " + std::to_string(image->num_tiles) +
+           " tiles; this model reads one tile whose sides are multiples of " + std::to_string(unit));
+  }
   const int side = info.vision.image_size;
   if (image->width == side && image->height == side) return;
   reject("an image in tiles of " + std::to_string(image->width) + " x " + std::to_string(image->height) +

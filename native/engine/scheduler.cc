@@ -34,7 +34,13 @@ GroupId Scheduler::add(GenerateGroup spec) {
   auto group = std::make_unique<Group>();
   group->id = next_id_++;
   group->samples.resize(spec.num_samples);
-  for (Sample& sample : group->samples) sample.keys = spec.prompt;
+  const int offset = options_.grids ? axes_of(spec.prompt, *options_.grids).back().time -
+                                          static_cast<int>(spec.prompt.size())
+                                    : 0;
+  for (Sample& sample : group->samples) {
+    sample.keys = spec.prompt;
+    sample.angle_offset = offset;
+  }
   std::sort(spec.stop_ids.begin(), spec.stop_ids.end());
   group->generate = std::move(spec);
   const GroupId id = group->id;
@@ -179,7 +185,8 @@ void Scheduler::emit_decode_rows(Step& step) {
       const Sample& sample = group->samples[i];
       if (sample.done) continue;
       const int position = sample.num_computed;
-      step.add_row(sample.keys[position], position, {step.add_pages(sample.pages), position + 1});
+      step.add_row(sample.keys[position], RopeAxes::text(position + sample.angle_offset),
+                   {step.add_pages(sample.pages), position + 1});
       step.add_slot({sample.pages.back(), position % kPageTokens});
       step.plan.output_rows.push_back(step.num_decode_rows++);
       step.outputs.push_back({id, {static_cast<int>(i)}, -1});

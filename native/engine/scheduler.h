@@ -22,7 +22,8 @@ namespace mmprm {
 struct SchedulerOptions {
   int prefill_rows = 2048;  // per step, while nothing decodes
   int prefill_rows_beside_decode = 256;
-  int max_running_samples = 256;  // beyond, groups wait (a single group may be larger)
+  int max_running_samples = 256;        // beyond, groups wait (a single group may be larger)
+  const PictureGrids* grids = nullptr;  // of all pictures, where tokens turn by their place in them
 };
 
 struct GenerateGroup {

@@ -7,6 +7,7 @@ namespace mmprm {
 struct Scheduler::Sample {
   std::vector<TokenKey> keys;  // prompt and generated; while decoding, all but the last are computed
   std::vector<int32_t> pages;  // each with a reference of ours
+  int angle_offset = 0;        // of generated tokens: from their index in the sequence to where they stand
   int num_computed = 0;
   int num_generated = 0;
   bool done = false;

@@ -29,8 +29,8 @@ bool Scheduler::start(Group& group, bool reuse, int spare, Step& step) {
   } else {
     gather_live_samples(group, sequences, wanted, uses);
   }
-  group.prefill = Prefill::try_start(std::move(sequences), std::move(wanted), reuse, spare, pool_, cache_,
-                                     step.plan.page_ops);
+  group.prefill = Prefill::try_start(std::move(sequences), std::move(wanted), reuse, spare, options_.grids,
+                                     pool_, cache_, step.plan.page_ops);
   if (!group.prefill) return false;
   group.uses_of_output.assign(group.prefill->num_outputs(), {});
   for (size_t i = 0; i < uses.size(); ++i) {

@@ -37,10 +37,13 @@ struct Step {
     plan.pages.insert(plan.pages.end(), pages.begin(), pages.end());
     return first;
   }
-  void add_row(TokenKey key, int position, KeyRun seen) {
+  void add_row(TokenKey key, RopeAxes at, KeyRun seen) {
     if (is_image(key)) image_rows.push_back(key);
+    if (!at.is_text() && plan.axes_T.empty())
+      for (int32_t position : plan.positions_T) plan.axes_T.push_back(RopeAxes::text(position));
+    if (!at.is_text() || !plan.axes_T.empty()) plan.axes_T.push_back(at);
     plan.tokens_T.push_back(is_image(key) ? -static_cast<int32_t>(image_rows.size()) : token_of(key));
-    plan.positions_T.push_back(position);
+    plan.positions_T.push_back(at.time);
     plan.keys_T.push_back(seen);
     if (plan.slot_begin_T1.empty()) plan.slot_begin_T1.push_back(0);
     plan.slot_begin_T1.push_back(static_cast<int32_t>(plan.slots.size()));

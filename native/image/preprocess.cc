@@ -87,4 +87,40 @@ Picture cut_tiles(const RgbView& image, const TileOptions& options) {
   return out;
 }
 
+PictureSize smart_resize(int width, int height, const WholeOptions& options) {
+  constexpr double kMaxRatio = 200;
+  if (width < 1 || height < 1) fail("an image must be at least 1 pixel wide and high");
+  if (options.factor < 1 || options.min_pixels < 1 || options.max_pixels < options.min_pixels)
+    fail("pictures need a factor and 1 <= minPixels <= maxPixels");
+  if (std::max(width, height) > kMaxRatio * std::min(width, height)) {
+    fail("an image of " + std::to_string(width) + " x " + std::to_string(height) +
+         " pixels: one side may be 200 times the other at most");
+  }
+  const double factor = options.factor, area = double(width) * height;
+  double w = std::nearbyint(width / factor) * factor, h = std::nearbyint(height / factor) * factor;
+  if (w * h > options.max_pixels) {
+    const double beta = std::sqrt(area / options.max_pixels);
+    w = std::max(factor, std::floor(width / beta / factor) * factor);
+    h = std::max(factor, std::floor(height / beta / factor) * factor);
+  } else if (w * h < options.min_pixels) {
+    const double beta = std::sqrt(options.min_pixels / area);
+    w = std::ceil(width * beta / factor) * factor;
+    h = std::ceil(height * beta / factor) * factor;
+  }
+  return {static_cast<int>(w), static_cast<int>(h)};
+}
+
+Picture resize_whole(const RgbView& image, const WholeOptions& options) {
+  const PictureSize size = smart_resize(image.width, image.height, options);
+  Picture out;
+  out.num_tiles = 1;
+  out.width = size.width;
+  out.height = size.height;
+  out.mean = options.mean;
+  out.std = options.std;
+  out.pixels = resize_bicubic(image, size.width, size.height);
+  out.content = content_of(out);
+  return out;
+}
+
 }  // namespace mmprm

@@ -1,8 +1,18 @@
 #include "models/decoder.h"
 
 #include <cmath>
+#include <numeric>
 
 namespace mmprm {
+namespace {
+
+// Every row's angles stand in a row of their own.
+StepPlan with_own_angles(StepPlan plan) {
+  std::iota(plan.positions_T.begin(), plan.positions_T.end(), 0);
+  return plan;
+}
+
+}  // namespace
 
 Decoder::Decoder(Device& device, const PackedDecoder& model, DType activation_dtype)
     : device_(device),
@@ -52,7 +62,7 @@ Decoder::Output Decoder::forward(const StepPlan& plan, const Tensor& image_rows,
 Decoder::Pass Decoder::prepare(const StepPlan& plan, const Pages& pages, const Tensor& image_rows,
                                bool want_hidden) {
   const DecoderSpec& s = model_.spec;
-  const Staged staged = device_.stage(plan, pages);
+  const Staged staged = device_.stage(plan.axes_T.empty() ? plan : with_own_angles(plan), pages);
   const int T = staged.rows, block = std::min(T, device_.info().row_block),
             heads_D = s.heads_H * s.head_dim_D;
   const auto reserve = [&](Tensor& t, int rows, int cols, DType dtype) {
@@ -70,24 +80,46 @@ Decoder::Pass Decoder::prepare(const StepPlan& plan, const Pages& pages, const T
   reserve(pair_rows_, staged.pairs, s.hidden_C, DType::kF32);
   reserve(pairs_, staged.pairs, 2, DType::kF32);
   if (want_hidden) reserve(hidden_, (s.layers_L + 1) * staged.outputs, s.hidden_C, DType::kF32);
-  reserve_angles(plan);
-  return {staged, pages, image_rows, want_hidden};
+  return {staged, pages, image_rows, angles_of(plan, T), want_hidden};
 }
 
-void Decoder::reserve_angles(const StepPlan& plan) {
-  const int D = model_.spec.head_dim_D;
+Tensor Decoder::angles_of(const StepPlan& plan, int rows) {
+  if (plan.axes_T.empty()) {
+    reserve_table(plan);
+    return angles_;
+  }
+  const size_t D = model_.spec.head_dim_D;
+  std::vector<float> values(plan.axes_T.size() * D);
+  for (size_t t = 0; t < plan.axes_T.size(); ++t) rope_.write_row(plan.axes_T[t], &values[t * D]);
+  grow_angles(row_angles_, rows);
+  write_angles(row_angles_, static_cast<int>(plan.axes_T.size()), values.data());
+  return row_angles_;
+}
+
+void Decoder::reserve_table(const StepPlan& plan) {
   int wanted = 0;
   for (int32_t p : plan.positions_T) wanted = std::max(wanted, p + 1);
   if (wanted <= angles_.rows) return;
   wanted = std::max(wanted, std::min(2 * angles_.rows, model_.spec.max_positions));
   rope_.grow(wanted);
-  // One row of numbers, seen as rows of D without gaps.
-  Tensor line = angles_;
+  grow_angles(angles_, wanted);
+  write_angles(angles_, wanted, rope_.data());
+}
+
+// One row of numbers, seen as rows of D without gaps: what they hold is lost where they move.
+void Decoder::grow_angles(Tensor& angles, int rows) {
+  if (rows <= angles.rows) return;
+  const int D = model_.spec.head_dim_D;
+  Tensor line = angles;
   line.rows = line.empty() ? 0 : 1;
   workspace_.release(line);
-  workspace_.reserve(line, 1, wanted * D, DType::kF32);
-  device_.write(line, rope_.data());
-  angles_ = {line.at, DType::kF32, wanted, D, D};
+  workspace_.reserve(line, 1, rows * D, DType::kF32);
+  angles = {line.at, DType::kF32, rows, D, D};
+}
+
+void Decoder::write_angles(const Tensor& angles, int rows, const float* values) {
+  const int size = rows * model_.spec.head_dim_D;
+  device_.write({angles.at, DType::kF32, 1, size, size}, values);
 }
 
 void Decoder::reserve_own_pages(const StepPlan& plan) {
@@ -101,7 +133,9 @@ void Decoder::reserve_own_pages(const StepPlan& plan) {
 }
 
 void Decoder::run(const Pass& pass, const Stop& stop, bool whole_head) {
-  const uint64_t graph = workspace_.graph(pass.pages, pass.image_rows, 2 * pass.want_hidden + whole_head);
+  const int own_angles = pass.angles.at.value == row_angles_.at.value;
+  const int variant = 4 * own_angles + 2 * pass.want_hidden + whole_head;
+  const uint64_t graph = workspace_.graph(pass.pages, pass.image_rows, variant);
   device_.run({graph, pass.plan}, stop, [&] {
     compute(pass);
     if (!whole_head) return;
@@ -116,7 +150,9 @@ void Decoder::compute(const Pass& pass) {
   const Tensor x = x_.part(0, pass.plan.rows), kept = kept_.part(0, outputs);
   const auto hidden = [&](int state) { return hidden_.part(state * outputs, outputs); };
   device_.prepare_pages({pass.plan, pass.pages});
-  device_.embed({x, pass.plan, model_.embed, pass.image_rows});
+  Tensor image_rows = pass.image_rows;
+  if (!image_rows.empty()) image_rows = image_rows.columns(0, width());
+  device_.embed({x, pass.plan, model_.embed, image_rows});
   for (int l = 0; l <= last; ++l) {
     const PackedDecoderLayer& layer = model_.layers[l];
     const int page_layer = pass.pages.shape.layers == 1 ? 0 : l;
@@ -128,9 +164,17 @@ void Decoder::compute(const Pass& pass) {
                        model_.spec.heads_H, l == last});
     if (l == last) device_.gather({kept, x, pass.plan, RowList::kOutputs});
     project_and_mlp(layer, l < last ? x : kept, attended);
+    add_features(l < last ? x : kept, pass, l);
   }
   if (pass.want_hidden) norm(model_.final_norm, hidden(last + 1), kept);
   read_outputs(pass);
+}
+
+// What the vision tower has to add after this layer, where it has: see PatchVision.
+void Decoder::add_features(const Tensor& x, const Pass& pass, int layer) {
+  const int C = width(), last = static_cast<int>(model_.layers.size()) - 1;
+  if (pass.image_rows.empty() || pass.image_rows.cols < (2 + layer) * C) return;
+  device_.add_image_rows({x, pass.plan, pass.image_rows.columns(int64_t(1 + layer) * C, C), layer == last});
 }
 
 void Decoder::write_qkv(const PackedDecoderLayer& layer, const Pass& pass, int page_layer) {
@@ -140,7 +184,7 @@ void Decoder::write_qkv(const PackedDecoderLayer& layer, const Pass& pass, int p
     const Tensor normed = normed_.part(0, rows), qkv = qkv_.part(0, rows);
     norm(layer.attention_norm, normed, x_.part(first, rows));
     device_.linear({qkv, normed, layer.qkv, {}, Epilogue::kStore});
-    device_.rope({q_.part(first, rows), qkv, angles_, pass.plan, pass.pages, first, page_layer, s.heads_H,
+    device_.rope({q_.part(first, rows), qkv, pass.angles, pass.plan, pass.pages, first, page_layer, s.heads_H,
                   q_scale, layer.q_norm.weight, layer.k_norm.weight, layer.q_norm.eps});
   });
 }
@@ -170,6 +214,8 @@ void Decoder::read_head(const Tensor& chosen, const Tensor& logits) {
   const Tensor normed = normed_.part(0, chosen.rows);
   norm(model_.final_norm, normed, chosen);
   if (!is_reward_model()) return device_.linear({logits, normed, model_.head, {}, Epilogue::kStore});
+  if (model_.reward_fc1.empty())
+    return device_.linear({logits, normed, model_.reward_fc2, {}, Epilogue::kStore});
   const Tensor inner = inner_.part(0, chosen.rows);
   device_.linear({inner, normed, model_.reward_fc1, {}, Epilogue::kRelu});
   device_.linear({logits, inner, model_.reward_fc2, {}, Epilogue::kStore});

@@ -20,7 +20,8 @@ class Decoder {
   Decoder(Device& device, const PackedDecoder& model, DType activation_dtype);
 
   // One pass over rows whose pages outlive the call and may have been filled by earlier ones. image_rows: F32
-  // rows of C that negative tokens of the plan refer to; may be empty. Results stay until the next call.
+  // rows that negative tokens of the plan refer to, of C, or of C and then C for each feature that is added after a layer
+  // (deepstack); may be empty. Results stay until the next call.
   struct StepOutput {
     Tensor logits;  // F32 [plan.head_outputs, V or classes]
     Tensor pairs;   // F32 [plan.pair_outputs, 2]
@@ -45,13 +46,18 @@ class Decoder {
     Staged plan;
     Pages pages;
     Tensor image_rows;
+    Tensor angles;
     bool want_hidden;
   };
 
   bool is_reward_model() const { return model_.spec.reward_head != RewardHead::kNone; }
   Pass prepare(const StepPlan& plan, const Pages& pages, const Tensor& image_rows, bool want_hidden);
   void run(const Pass& pass, const Stop& stop, bool whole_head);
-  void reserve_angles(const StepPlan& plan);
+  Tensor angles_of(const StepPlan& plan, int rows);
+  void reserve_table(const StepPlan& plan);
+  void grow_angles(Tensor& angles, int rows);
+  void write_angles(const Tensor& angles, int rows, const float* values);
+  void add_features(const Tensor& x, const Pass& pass, int layer);
   void reserve_own_pages(const StepPlan& plan);
   void compute(const Pass& pass);
   void write_qkv(const PackedDecoderLayer& layer, const Pass& pass, int page_layer);
@@ -69,6 +75,7 @@ class Decoder {
   // One row block each; then all rows of a step; then its output rows.
   Tensor qkv_, normed_, mlp_, inner_;
   Tensor x_, q_, attended_, angles_;
+  Tensor row_angles_;  // of a step whose rows bring their own
   Tensor kept_, chosen_, logits_, pair_rows_, pairs_, hidden_;
 };
 

@@ -30,7 +30,8 @@ RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
 
   const std::string key = object->has("rope_type") ? "rope_type" : "type";
   const std::string type = object->text_or(key, "default");
-  if (type == "default" || type == "none") return rope;
+  // mrope: by sections of the frequencies, which the families that have them read; of a text it is the default.
+  if (type == "default" || type == "none" || type == "mrope") return rope;
   if (type != "linear" && type != "dynamic" && type != "llama3") {
     object->unsupported(key, "is \"" + type + "\"; default, linear, dynamic and llama3 are supported");
   }

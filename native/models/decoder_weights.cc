@@ -34,6 +34,10 @@ void settle_head(const TensorLookup& tensors, const DecoderNames& names, const D
   }
 }
 
+std::string linear_head_of(const TensorLookup& tensors) {
+  return tensors.pick_prefix({"v_head.summary", "score", "classifier"}, ".weight");
+}
+
 DecoderWeights decoder_weights(TensorLookup& tensors, const DecoderNames& names, const DecoderFamily& family,
                                const DecoderSpec& spec) {
   DecoderWeights out;
@@ -45,6 +49,11 @@ DecoderWeights decoder_weights(TensorLookup& tensors, const DecoderNames& names,
     out.reward_fc2.weight = tensors.matrix("score.2.weight", spec.num_classes, spec.hidden_C);
     out.reward_fc2.bias = tensors.vector("score.2.bias", spec.num_classes);
     tensors.ignore(names.head);  // left over from the policy that the reward model was trained from
+  } else if (spec.reward_head == RewardHead::kLinear) {
+    const std::string head = linear_head_of(tensors);
+    out.reward_fc2.weight = tensors.matrix(head + ".weight", spec.num_classes, spec.hidden_C);
+    if (tensors.has(head + ".bias")) out.reward_fc2.bias = tensors.vector(head + ".bias", spec.num_classes);
+    tensors.ignore(names.head);
   } else if (spec.tied_head) {
     out.head.weight = out.embed;
   } else {

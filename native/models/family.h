@@ -38,6 +38,8 @@ struct ModelFamily {
 
 // By architecture, else by model_type. Throws kUnsupportedModel naming key, value and the supported ones.
 const DecoderFamily& find_decoder_family(const ConfigReader& config);
+// By model_type alone: for architectures that put another head on a decoder.
+const DecoderFamily& find_decoder_by_type(const ConfigReader& config);
 const DecoderFamily& decoder_family(const std::string& name);  // ModelSpec::family
 
 // What all decoders share: extents, eps, positions, rope. Biases, window and head are left alone.
@@ -59,6 +61,10 @@ void llama_layers(TensorLookup& tensors, const std::string& backbone, const Deco
 void settle_head(const TensorLookup& tensors, const DecoderNames& names, const DecoderFamily& family,
                  std::optional<bool> nested, std::optional<bool> top, DecoderSpec& spec);
 
+// The name before ".weight" of a reward head that is one product: of a value head beside a whole model, or of a
+// classification's.
+std::string linear_head_of(const TensorLookup& tensors);
+
 DecoderWeights decoder_weights(TensorLookup& tensors, const DecoderNames& names, const DecoderFamily& family,
                                const DecoderSpec& spec);
 
@@ -68,6 +74,6 @@ ModelSpec parse_text_model(const Checkpoint& checkpoint, const ConfigReader& con
 WeightTable text_model_weights(TensorLookup& tensors, const ModelSpec& spec);
 
 extern const DecoderFamily kInternLM2, kQwen2, kQwen3, kLlama, kMistral;
-extern const ModelFamily kInternVLChat, kInternVLNative;
+extern const ModelFamily kInternVLChat, kInternVLNative, kQwen25VL, kQwen3VL;
 
 }  // namespace mmprm

@@ -42,20 +42,30 @@ struct DecoderOf {
   Rows embed;
   std::vector<DecoderLayerOf<Norm, Linear>> layers;
   Norm final_norm;
-  Linear head;  // the embedding's rows where tied; empty with a reward head
-  Linear reward_fc1, reward_fc2;
+  Linear head;                    // the embedding's rows where tied; empty with a reward head
+  Linear reward_fc1, reward_fc2;  // fc1 is empty where the reward head is one product
 
   static auto fields(auto& d) { return std::tie(d.embed, d.final_norm, d.head, d.reward_fc1, d.reward_fc2); }
 };
 
+// Patches to rows of the language model.
+template <typename Norm, typename Linear>
+struct MergerOf {
+  Norm norm;
+  Linear fc1, fc2;
+
+  static auto fields(auto& m) { return std::tie(m.norm, m.fc1, m.fc2); }
+};
+
 template <typename Norm, typename Linear, typename Vector, typename Rows>
 struct VisionOf {
-  Linear patch_embedding;   // C rows of channels·patch·patch
+  Linear patch_embedding;   // C rows of channels·frames·patch·patch
   Vector class_embedding;   // [C]
   Rows position_embedding;  // 1 + patches rows of C
   std::vector<VisionLayerOf<Norm, Linear, Vector>> layers;
   Norm projector_norm;
   Linear projector_fc1, projector_fc2;
+  std::vector<MergerOf<Norm, Linear>> deepstack;  // one for each of the spec's deepstack_layers
 
   static auto fields(auto& v) {
     return std::tie(v.patch_embedding, v.class_embedding, v.position_embedding, v.projector_norm,

@@ -3,6 +3,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace mmprm {
 
@@ -15,10 +16,15 @@ struct RopeSpec {
   double low_freq_factor = 1;         // llama3
   double high_freq_factor = 1;        // llama3
   double original_max_positions = 0;  // llama3
+  int sections[3] = {0, 0, 0};        // frequencies that turn by time, row and column; all 0: by one position
+  bool interleaved = false;           // sections take turns, frequency by frequency
+
+  bool by_sections() const { return sections[0] + sections[1] + sections[2] > 0; }
 };
 
-// kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM).
-enum class RewardHead { kNone, kTwoLayer };
+// kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM). kLinear: one Linear to `num_classes` (value heads,
+// token and sequence classification).
+enum class RewardHead { kNone, kTwoLayer, kLinear };
 
 struct DecoderSpec {
   int hidden_C = 0, intermediate_F = 0, layers_L = 0;
@@ -38,8 +44,11 @@ struct DecoderSpec {
 
 enum class NormKind { kLayer, kRms };
 enum class PixelShuffle { kV1, kV2 };
+// kTiles: square tiles of one size (vision.h). kPatches: whole pictures of any size (patch_vision.h).
+enum class VisionKind { kTiles, kPatches };
 
 struct VisionSpec {
+  VisionKind kind = VisionKind::kTiles;
   int hidden_C = 0, intermediate_F = 0, layers_L = 0, heads_H = 0;
   int image_size = 0, patch_size = 0, channels = 3;  // pixels a side of a tile and of a patch
   int tower_image_size = 0;  // that the stored positions are of; for other tiles they are interpolated
@@ -52,6 +61,16 @@ struct VisionSpec {
   float projector_eps = 1e-5f;
   int min_tiles = 1, max_tiles = 1;
   bool use_thumbnail = false, dynamic_tiles = false;
+  // kPatches
+  int merge = 1,
+      frames = 1;  // patches a side that become one row; equal pictures behind each other in a patch
+  int min_pixels = 0, max_pixels = 0;  // of a resized picture
+  double rope_theta = 0;
+  bool gated_mlp = false;             // silu(gate)·up; otherwise gelu with a tanh
+  int window = 0;                     // merge blocks a side that see each other; 0: the whole picture does
+  std::vector<int> whole_layers;      // that see the whole picture all the same
+  int table_side = 0;                 // of the learned positions; 0: there are none
+  std::vector<int> deepstack_layers;  // after which features for the language model are taken
 
   int patches_per_side() const { return image_size / patch_size; }
   int positions_per_side() const { return tower_image_size / patch_size; }  // of the stored table

@@ -83,6 +83,7 @@ size_t matrix_bytes(const WeightTable& weights) {
   for_each_field(bytes, weights.vision);
   for (const DecoderLayerWeights& layer : weights.decoder.layers) for_each_field(bytes, layer);
   for (const VisionLayerWeights& layer : weights.vision.layers) for_each_field(bytes, layer);
+  for (const auto& merger : weights.vision.deepstack) for_each_field(bytes, merger);
   return bytes.total;
 }
 
@@ -122,10 +123,16 @@ PackedModel pack_model(Device& device, const Checkpoint& checkpoint, const Model
     for_each_field(exact, weights.vision, model.vision);
     Tensor& positions = model.vision.position_embedding;
     device.release(positions);
-    positions = device.allocate(1 + spec.vision->patches_per_side() * spec.vision->patches_per_side(),
-                                spec.vision->hidden_C, DType::kF32);
-    device.write(positions, tile_positions(*spec.vision, weights.vision).data());
+    positions = {};
+    if (spec.vision->kind == VisionKind::kTiles) {
+      const int side = spec.vision->patches_per_side();
+      positions = device.allocate(1 + side * side, spec.vision->hidden_C, DType::kF32);
+      device.write(positions, tile_positions(*spec.vision, weights.vision).data());
+    } else {
+      model.vision.position_table = weights.vision.position_embedding.to_f32();
+    }
     exact.layers(weights.vision.layers, model.vision.layers);
+    exact.layers(weights.vision.deepstack, model.vision.deepstack);
   }
   model.bytes = progress.packed_bytes;
   return model;

@@ -25,6 +25,7 @@ struct PackedDecoder : DecoderOf<NormWeights, Linear, Table> {
 
 struct PackedVision : VisionOf<NormWeights, Linear, Tensor, Tensor> {
   VisionSpec spec;
+  std::vector<float> position_table;  // kPatches: learned positions, [table_side², C]; perhaps empty
 };
 
 struct PackedModel {

@@ -1,6 +1,7 @@
 #include "models/registry.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "models/family.h"
 
@@ -9,16 +10,32 @@ namespace {
 
 const DecoderFamily* const kDecoders[] = {&kInternLM2, &kQwen2, &kQwen3, &kLlama, &kMistral};
 
-const ModelFamily kModels[] = {
-    kInternVLChat,
-    kInternVLNative,
-    {"InternLM2ForCausalLM", "internlm2", parse_text_model, text_model_weights},
-    {"Qwen2ForCausalLM", "qwen2", parse_text_model, text_model_weights},
-    {"Qwen3ForCausalLM", "qwen3", parse_text_model, text_model_weights},
-    {"Qwen2ForProcessRewardModel", "", parse_text_model, text_model_weights},
-    {"LlamaForCausalLM", "llama", parse_text_model, text_model_weights},
-    {"MistralForCausalLM", "mistral", parse_text_model, text_model_weights},
-};
+// WHY a function: the families' own files are initialised in no certain order.
+const std::vector<ModelFamily>& models() {
+  static const std::vector<ModelFamily> all = {
+      kInternVLChat,
+      kInternVLNative,
+      {"InternVLRewardModel", "", kInternVLChat.parse, kInternVLChat.weights},
+      kQwen25VL,
+      kQwen3VL,
+      {"InternLM2ForCausalLM", "internlm2", parse_text_model, text_model_weights},
+      {"Qwen2ForCausalLM", "qwen2", parse_text_model, text_model_weights},
+      {"Qwen3ForCausalLM", "qwen3", parse_text_model, text_model_weights},
+      {"Qwen2ForProcessRewardModel", "", parse_text_model, text_model_weights},
+      {"Qwen2ForPrmModel", "", parse_text_model, text_model_weights},
+      {"Qwen2ForTokenClassification", "", parse_text_model, text_model_weights},
+      {"Qwen2ForSequenceClassification", "", parse_text_model, text_model_weights},
+      {"Qwen3ForTokenClassification", "", parse_text_model, text_model_weights},
+      {"Qwen3ForSequenceClassification", "", parse_text_model, text_model_weights},
+      {"LlamaForTokenClassification", "", parse_text_model, text_model_weights},
+      {"LlamaForSequenceClassification", "", parse_text_model, text_model_weights},
+      {"MistralForTokenClassification", "", parse_text_model, text_model_weights},
+      {"MistralForSequenceClassification", "", parse_text_model, text_model_weights},
+      {"LlamaForCausalLM", "llama", parse_text_model, text_model_weights},
+      {"MistralForCausalLM", "mistral", parse_text_model, text_model_weights},
+  };
+  return all;
+}
 
 // The first of "architectures", or nothing.
 std::string architecture_of(const ConfigReader& config) {
@@ -32,11 +49,11 @@ std::string architecture_of(const ConfigReader& config) {
 }
 
 // By architecture, or by model_type in configs that leave the architecture out.
-template <typename Entry, size_t N, typename Deref>
-const Entry& find_by_config(const ConfigReader& config, const Entry (&entries)[N], Deref deref) {
+template <typename Entries, typename Deref>
+const auto& find_by_config(const ConfigReader& config, const Entries& entries, Deref deref) {
   const std::string architecture = architecture_of(config), type = config.text_or("model_type", "");
   std::string supported;
-  for (const Entry& entry : entries) {
+  for (const auto& entry : entries) {
     if (architecture.empty() ? !type.empty() && type == deref(entry).model_type
                              : architecture == deref(entry).architecture) {
       return entry;
@@ -55,7 +72,8 @@ ConfigReader config_of(const Checkpoint& checkpoint) {
 }
 
 const ModelFamily& model_family(const ConfigReader& config) {
-  return find_by_config(config, kModels, [](const ModelFamily& family) { return family; });
+  return find_by_config(config, models(),
+                        [](const ModelFamily& family) -> const ModelFamily& { return family; });
 }
 
 // Past `sliding_window` tokens a window would begin to matter. Up to there plain causal
@@ -70,6 +88,16 @@ void limit_to_window(DecoderSpec& decoder) {
 
 const DecoderFamily& find_decoder_family(const ConfigReader& config) {
   return *find_by_config(config, kDecoders, [](const DecoderFamily* family) { return *family; });
+}
+
+const DecoderFamily& find_decoder_by_type(const ConfigReader& config) {
+  const std::string type = config.text("model_type");
+  std::string supported;
+  for (const DecoderFamily* family : kDecoders) {
+    if (type == family->model_type) return *family;
+    supported += (supported.empty() ? "" : ", ") + std::string(family->model_type);
+  }
+  config.unsupported("model_type", "is \"" + type + "\"; supported: " + supported);
 }
 
 const DecoderFamily& decoder_family(const std::string& name) {

@@ -16,6 +16,13 @@ float scale_llama3(float frequency, const RopeSpec& spec) {
   return float((1 - smooth) * frequency / spec.factor + smooth * frequency);
 }
 
+// In blocks, one axis behind the other; or row and column in turn with time, as far as their sections reach.
+int axis_of(const RopeSpec& spec, int i) {
+  const auto& [time, row, column] = spec.sections;
+  if (spec.interleaved) return i % 3 == 1 && i < 3 * row ? 1 : i % 3 == 2 && i < 3 * column ? 2 : 0;
+  return i < time ? 0 : i < time + row ? 1 : i < time + row + column ? 2 : 0;
+}
+
 }  // namespace
 
 RopeTable::RopeTable(const RopeSpec& spec, int head_dim_D) {
@@ -24,6 +31,7 @@ RopeTable::RopeTable(const RopeSpec& spec, int head_dim_D) {
     if (spec.scaling == RopeScaling::kLinear) frequency = float(frequency / spec.factor);
     if (spec.scaling == RopeScaling::kLlama3) frequency = scale_llama3(frequency, spec);
     inverse_frequencies_.push_back(frequency);
+    axis_.push_back(axis_of(spec, i));
   }
 }
 
@@ -33,6 +41,16 @@ void RopeTable::grow(int num_positions) {
   for (; num_positions_ < num_positions; ++num_positions_) {
     for (float f : inverse_frequencies_) table_.push_back(float(std::cos(double(float(num_positions_) * f))));
     for (float f : inverse_frequencies_) table_.push_back(float(std::sin(double(float(num_positions_) * f))));
+  }
+}
+
+void RopeTable::write_row(const RopeAxes& at, float* cos_sin) const {
+  const size_t half = inverse_frequencies_.size();
+  const int32_t places[] = {at.time, at.row, at.column};
+  for (size_t i = 0; i < half; ++i) {
+    const auto angle = double(float(places[axis_[i]]) * inverse_frequencies_[i]);
+    cos_sin[i] = float(std::cos(angle));
+    cos_sin[half + i] = float(std::sin(angle));
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <vector>
 
+#include "device/step_plan.h"
 #include "models/model_spec.h"
 
 namespace mmprm {
@@ -13,9 +14,12 @@ class RopeTable {
   RopeTable(const RopeSpec& spec, int head_dim_D);
   const float* data() const { return table_.data(); }
   void grow(int num_positions);
+  // The D numbers of one row whose frequencies turn by sections.
+  void write_row(const RopeAxes& at, float* cos_sin) const;
 
  private:
   std::vector<float> inverse_frequencies_;  // [D/2]
+  std::vector<int> axis_;                   // 0 time, 1 row, 2 column: what each frequency turns by
   std::vector<float> table_;
   int num_positions_ = 0;
 };

@@ -1,4 +1,4 @@
-// A decoder on its own, with its vocabulary head or with the two-layer reward head of Qwen2.5-Math-PRM.
+// A decoder on its own, with its vocabulary head or with a reward head.
 #include "models/family.h"
 
 namespace mmprm {
@@ -9,8 +9,22 @@ DecoderNames names_of(const TensorLookup& tensors, const DecoderFamily& family) 
   return {tensors.pick_prefix({"model.", ""}, family.embed), family.head};
 }
 
+// A value head, or one of transformers' classification heads, in place of the vocabulary's.
+bool is_linear_reward(const std::string& architecture) {
+  return architecture == "Qwen2ForPrmModel" || architecture.ends_with("ForTokenClassification") ||
+         architecture.ends_with("ForSequenceClassification");
+}
+
+// The config says nothing or something else (id2label), so the weights are asked first.
+int classes_of(const TensorLookup& tensors, const std::string& weight, int otherwise) {
+  const TensorView* view = tensors.find(weight);
+  return view && view->shape.size() == 2 && view->shape[0] < 1024 ? static_cast<int>(view->shape[0])
+                                                                  : otherwise;
+}
+
 const DecoderFamily& family_of(const ConfigReader& config, const std::string& architecture) {
-  return architecture == "Qwen2ForProcessRewardModel" ? kQwen2 : find_decoder_family(config);
+  if (architecture == "Qwen2ForProcessRewardModel") return kQwen2;
+  return is_linear_reward(architecture) ? find_decoder_by_type(config) : find_decoder_family(config);
 }
 
 }  // namespace
@@ -23,13 +37,13 @@ ModelSpec parse_text_model(const Checkpoint&, const ConfigReader& config, const 
   ModelSpec spec;
   spec.family = family.name;
   spec.decoder = family.parse(config);
-  const TensorView* classes = tensors.find("score.2.weight");
-  if (reward_model || classes) {
+  if (reward_model || tensors.has("score.2.weight")) {
     spec.decoder.reward_head = RewardHead::kTwoLayer;
-    // The published class fixes two classes; the config says nothing, so the weights are asked first.
-    spec.decoder.num_classes = classes && classes->shape.size() == 2 && classes->shape[0] < 1024
-                                   ? static_cast<int>(classes->shape[0])
-                                   : 2;
+    spec.decoder.num_classes = classes_of(tensors, "score.2.weight", 2);  // two in the published class
+    spec.decoder.vocab_V = 0;
+  } else if (is_linear_reward(architecture)) {
+    spec.decoder.reward_head = RewardHead::kLinear;
+    spec.decoder.num_classes = classes_of(tensors, linear_head_of(tensors) + ".weight", 1);
     spec.decoder.vocab_V = 0;
   } else {
     settle_head(tensors, names_of(tensors, family), family, config.try_flag("tie_word_embeddings"),

@@ -37,6 +37,11 @@ TrainModel::TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec)
                     ": models with a reward head of their own cannot be trained; start from one "
                     "with a vocabulary head");
   }
+  if (spec.vision && spec.vision->kind == VisionKind::kPatches) {
+    throw Error(ErrorCode::kUnsupportedModel,
+                checkpoint.folder() + ": " + spec.architecture +
+                    " cannot be trained yet: gradients of towers that read whole pictures are missing");
+  }
   const WeightTable weights = build_weight_table(checkpoint, spec);
   const Builder language(parameters_, ModelPart::kLanguage);
   // INVARIANT: this order; the gradients' norm is summed in it.

@@ -286,10 +286,21 @@ test('what a request names is never opened: paths, URLs, pictures out of place',
   }
   const broken = { question: 'Q', image: 'data:image/png;base64,AAAA', steps: ['a'] }
   assert.is((await post('/v1/score/steps', broken)).status, 400)
-  assert.match(
-    (await post('/v1/score/steps', { question: 'Q', images: [PICTURE, PICTURE], steps: ['a'] })).body.error.message,
-    /one picture/,
-  )
+})
+
+test('several pictures are scored and asked about as in process', async () => {
+  const two = { question: 'Is <image> like <image>?', images: [PICTURE, PICTURE], steps: ['Yes.'] }
+  assert.equal((await post('/v1/score/steps', two)).body, { scores: await prm.scoreSteps(two) })
+  const wrong = await post('/v1/score/steps', { ...two, images: [PICTURE] })
+  assert.is(wrong.status, 400)
+  assert.match(wrong.body.error.message, /2 marks <image>, but one picture was given/)
+  const image = { type: 'image_url', image_url: { url: PICTURE } }
+  const text = (words: string) => ({ type: 'text', text: words })
+  const content = [text('Is '), image, text(' like '), image, text('?')]
+  const { body } = await post('/v1/chat/completions', { messages: [{ role: 'user', content }], seed: 3, max_tokens: 8 })
+  const messages = [{ role: 'user' as const, content: 'Is <image> like <image>?' }]
+  const [expected] = await policy.generate({ messages, images: [PICTURE, PICTURE], seed: 3, maxTokens: 8 })
+  assert.is(body.choices[0].message.content, expected?.text)
 })
 
 const HOSTILE: [string, unknown, number, RegExp][] = [

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
+import { loadNative } from '../../ts/engine/native.ts'
 import { namedScoring } from '../helpers/checkpoint-files.ts'
 import { goldenFolders, goldenMachines, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
 
@@ -44,7 +45,15 @@ async function runLogits(c: Context, golden: Case): Promise<Outcome> {
 }
 
 async function runVision(c: Context, golden: Case): Promise<Outcome> {
-  const seen = await c.engine.embedImage({ image: join(c.folder, golden.image), maxTiles: golden.maxTiles, returnHidden: true })
+  const maxTiles = golden.grid ? {} : { maxTiles: golden.maxTiles }
+  const seen = await c.engine.embedImage({ image: join(c.folder, golden.image), ...maxTiles, returnHidden: true })
+  if (golden.grid) {
+    const { patchSize = 0 } = c.engine.info().vision ?? {}
+    assert.equal([1, seen.height / patchSize, seen.width / patchSize], golden.grid)
+    assert.is(seen.embeds.length, golden.numTokens * c.engine.info().decoder.hidden)
+    const { pixels, hidden: vitHidden, embeds, deepstack } = seen
+    return { tensors: { pixels, vitHidden, embeds, ...(golden.tensors.deepstack && { deepstack }) }, scores: {} }
+  }
   assert.is(seen.numTiles, golden.numTiles)
   assert.is(c.engine.info().vision?.tokensPerTile, golden.tokensPerTile)
   const stateSize = seen.hidden.length / seen.numStates
@@ -64,11 +73,24 @@ async function runScore(c: Context, golden: Case): Promise<Outcome> {
   return outcome
 }
 
+/** Sizes of pictures after resizing, and pictures that are refused. */
+async function runSmartResize(_: Context, golden: Case): Promise<Outcome> {
+  const { smartResize } = loadNative()
+  const options = (minPixels: number, maxPixels: number) => {
+    return { factor: golden.factor, minPixels, maxPixels, mean: [0, 0, 0], std: [1, 1, 1] }
+  }
+  for (const [width, height, least, most, ...expected] of golden.sizes)
+    assert.equal(smartResize(width, height, options(least, most)), expected, `${width} x ${height}`)
+  for (const [width, height] of golden.refused) assert.throws(() => smartResize(width, height, options(1, 2 ** 30)), /200 times/)
+  return { tensors: {}, scores: {} }
+}
+
 const RUNNERS: Record<string, ((c: Context, golden: Case) => Promise<Outcome>) | null> = {
   logits: runLogits,
   logitsRows: runLogits,
   chatImage: runLogits,
   vision: runVision,
+  smartResize: runSmartResize,
   score: runScore,
   scoreSolutions: runScore,
   greedy: null, // below
@@ -136,7 +158,7 @@ for (const { name, path } of goldenFolders('models')) {
         assert.ok(runner !== undefined, `unknown kind ${c.kind}`)
         if (!runner) return
         const f32 = await runner({ engine: engines.f32 as Engine, folder: path, tensors }, c)
-        for (const [key, tensorName] of Object.entries<string>(c.tensors)) {
+        for (const [key, tensorName] of Object.entries<string>(c.tensors ?? {})) {
           const expected = tensors.get(tensorName)?.data as Float32Array
           const actual = f32.tensors[key]
           assert.ok(actual, `${where}: the test does not know tensor "${key}"`)

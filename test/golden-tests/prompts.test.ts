@@ -34,7 +34,7 @@ function imageRows(c: Context, ids: number[]): number[] {
 function scorePrompt(c: Context, golden: Case, steps: string[], ids: number[]) {
   const family = resolveFamily(c.scoring, {
     architecture: c.architecture,
-    hasRewardHead: /reward/i.test(c.architecture),
+    hasRewardHead: /ProcessRewardModel|ForPrmModel/.test(c.architecture),
     pieceId: (piece) => c.tokenizer.pieceId(piece),
     config: c.folder.config as { system_message?: string },
     recorded: undefined,
@@ -54,6 +54,11 @@ const RUNNERS: Record<string, (c: Context, golden: Case) => void> = {
     assert.equal(rendered.ids, golden.inputIds)
   },
   chatImage: (c, golden) => {
+    if (golden.template === 'chat') {
+      assert.is(renderChat(c.tokenizer, golden.messages, true).text, golden.text)
+      const { ids } = renderChat(c.tokenizer, golden.messages, true, { imageRows: imageRows(c, golden.inputIds) })
+      return assert.equal(ids, golden.inputIds)
+    }
     assert.is(golden.template, 'internvl2_5')
     const prompt = { question: golden.question, imageRows: imageRows(c, golden.inputIds) }
     assert.equal(chatPrompt(c.tokenizer, prompt), golden.inputIds)
@@ -66,17 +71,21 @@ const RUNNERS: Record<string, (c: Context, golden: Case) => void> = {
   score: (c, golden) => {
     const prompt = scorePrompt(c, golden, golden.steps, golden.inputIds)
     assert.equal(prompt.ids, golden.inputIds)
-    assert.ok(prompt.markers.length === golden.steps.length && prompt.markers.every((m) => prompt.ids[m] === golden.marker))
+    if (golden.positions) assert.equal(prompt.markers, golden.positions)
+    else assert.ok(prompt.markers.length === golden.steps.length && prompt.markers.every((m) => prompt.ids[m] === golden.marker))
     if (golden.rewardIds && prompt.reward.kind === 'pair') assert.equal([prompt.reward.yes, prompt.reward.no], golden.rewardIds)
   },
   scoreSolutions: (c, golden) => {
     golden.solutions.forEach((steps: string[], i: number) => {
-      assert.equal(scorePrompt(c, golden, steps, golden.inputIds[i]).ids, golden.inputIds[i], `solution ${i}`)
+      const { ids, markers } = scorePrompt(c, golden, steps, golden.inputIds[i])
+      assert.equal(ids, golden.inputIds[i], `solution ${i}`)
+      if (golden.positions) assert.equal(markers, golden.positions[i])
     })
   },
   logitsRows: () => {},
   greedy: () => {},
   vision: () => {},
+  smartResize: () => {},
 }
 
 let ran = 0

@@ -79,7 +79,7 @@ async function markerBatch(c: Case, rows: Case[], packed: boolean): Promise<Nati
     if (row.image && !index.has(key)) {
       const { rgb, width, height } = await decodeImage(join(modelFolder(c), row.image))
       assert.ok(vision)
-      const picture = await native.cutPicture(rgb, width, height, folder.tileOptions(vision, row.maxTiles))
+      const picture = await native.cutPicture(rgb, width, height, folder.pictureOptions(vision, row.maxTiles))
       assert.is(picture.numTiles, row.numTiles)
       index.set(key, images.length)
       images.push(picture)

@@ -42,7 +42,7 @@ export function pickCheckpoint(wanted: Wanted): string {
       (sharded === undefined || existsSync(join(path, WEIGHTS)) !== sharded) &&
       (vision === undefined || 'vision_config' in config === vision) &&
       (kind === undefined || casesOf(path).some((c) => c.kind === kind)) &&
-      (head === undefined || /RewardModel/.test(config.architectures) === (head === 'reward')) &&
+      (head === undefined || /ProcessRewardModel|ForPrmModel/.test(config.architectures) === (head === 'reward')) &&
       (tied === undefined || Boolean(config.tie_word_embeddings) === tied) &&
       architecture.test(config.architectures) &&
       (scoring === undefined || (namedScoring(path) !== undefined) === (scoring === 'named')) &&
@@ -61,7 +61,9 @@ export function picturesOf(checkpoint: string): string[] {
 
 /** The scoring family that has to be named at opening; undefined where it is recognised. */
 export function namedScoring(checkpoint: string): string | undefined {
-  const isShepherd = casesOf(checkpoint).some((c) => c.kind === 'score' && c.rewardIds && c.template === undefined)
+  const cases = casesOf(checkpoint)
+  if (cases.some((c) => c.scoring === 'rlhflow')) return 'rlhflow'
+  const isShepherd = cases.some((c) => c.kind === 'score' && c.rewardIds && c.template === undefined && c.scoring === undefined)
   return isShepherd ? 'math-shepherd' : undefined
 }
 

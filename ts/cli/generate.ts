@@ -17,11 +17,12 @@ import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-optio
 
 const USAGE = `usage: mm-prm generate --model DIR --input FILE.jsonl [options]
 
-Each input line is {"id", "question", "image"?, "steps"?: [...]}, where steps are those written so far; each output line
-{"id", "completions": [{"text", "steps", "answer", "finish", "tokens"}]} in input order: steps end with the answer, tokens
-is their number, finish is stop, length or steps. A sample depends on the seed, the line's id and its index, never on
-other lines. A bad line becomes {"id", "error": {"code", "message", "line"}} in its place, and the exit code is then
-${EXIT.someLinesBad}. An image is a data URI or a path relative to the input file.
+Each input line is {"id", "question", "steps"?: [...]}, where steps are those written so far, and may have an "image" or
+"images": [...]; each output line {"id", "completions": [{"text", "steps", "answer", "finish", "tokens"}]} in input order: steps
+end with the answer, tokens is their number, finish is stop, length or steps. A sample depends on the seed, the line's id and its
+index, never on other lines. A bad line becomes {"id", "error": {"code", "message", "line"}} in its place, and the exit code is
+then ${EXIT.someLinesBad}. An image is a data URI or a path relative to the input file; several stand at the marks <image> of the
+question, one each, or before it.
 
   -n N                     completions per line (default 1)
   --seed S                 whole number (default 0)
@@ -45,7 +46,7 @@ const OPTIONS = {
   template: { type: 'string' },
 } as const
 
-const KEYS = ['id', 'question', 'image', 'steps']
+const KEYS = ['id', 'question', 'image', 'images', 'steps']
 /** Samples that keep the engine's batch full; so many lines are worked on at once. */
 const SAMPLES_IN_FLIGHT = 128
 const MIN_IN_FLIGHT = 4

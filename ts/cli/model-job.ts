@@ -56,6 +56,7 @@ export interface QuestionLine {
   id: string | number
   question: string
   image?: string
+  images?: string[]
 }
 
 export function isStringList(value: unknown): value is string[] {
@@ -64,19 +65,30 @@ export function isStringList(value: unknown): value is string[] {
 
 /** The fields every line has. Other keys are the user's own, unless they look like a misspelt one of `known`. */
 export function readQuestionLine(value: Record<string, unknown>, folder: string, known: readonly string[]): QuestionLine {
-  const { id, question, image } = value
+  const { id, question, image, images } = value
   if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
   if (typeof question !== 'string') throw invalidArgument('"question" must be a string')
   if (image !== undefined && image !== null && (typeof image !== 'string' || image === ''))
     throw invalidArgument('"image" must be a path or a data URI')
+  if (images !== undefined && images !== null && !(isStringList(images) && images.every((one) => one !== '')))
+    throw invalidArgument('"images" must be a list of paths or data URIs')
+  if (typeof image === 'string' && isStringList(images))
+    throw invalidArgument('"image" is short for one of "images": give one of the two')
   for (const key of Object.keys(value)) {
     const hint = known.includes(key) ? '' : suggest(key, known)
     if (hint.startsWith(' (did')) throw invalidArgument(`unknown key "${key}"${hint}`)
   }
-  if (typeof image !== 'string') return { id, question }
-  // WHY URLs pass unchanged: the engine says that it fetches none; as a path they would only be absent.
-  const isPath = !/^(data:|[a-z][a-z0-9+.-]+:\/\/)/i.test(image)
-  return { id, question, image: isPath ? resolve(folder, image) : image }
+  return {
+    id,
+    question,
+    ...(typeof image === 'string' && { image: located(image, folder) }),
+    ...(isStringList(images) && { images: images.map((one) => located(one, folder)) }),
+  }
+}
+
+/** WHY URLs pass unchanged: the engine says that it fetches none; as a path they would only be absent. */
+function located(image: string, folder: string): string {
+  return /^(data:|[a-z][a-z0-9+.-]+:\/\/)/i.test(image) ? image : resolve(folder, image)
 }
 
 /**

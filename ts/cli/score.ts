@@ -6,16 +6,17 @@ import { isStringList, MODEL_OPTIONS, MODEL_USAGE, readModelJob, readQuestionLin
 
 const USAGE = `usage: mm-prm score --model DIR --input FILE.jsonl [options]
 
-Each input line is {"id", "question", "image"?, "steps": [...]} or {"id", "question", "image"?, "solutions": [[...], ...]};
-each output line {"id", "scores"}, in input order: one score per step. A solution without steps has [], and one that cannot
-be scored (a blank step, too long) null, with "errors": [{"candidate", "code", "message"}] beside "scores". A bad line becomes
-{"id", "error": {"code", "message", "line"}} in its place. The exit code is ${EXIT.someLinesBad} where there was an error. An
-image is a data URI or a path relative to the input file.
+Each input line is {"id", "question", "steps": [...]} or {"id", "question", "solutions": [[...], ...]}, and may have an "image"
+or "images": [...]; each output line {"id", "scores"}, in input order: one score per step. A solution without steps has [], and
+one that cannot be scored (a blank step, too long) null, with "errors": [{"candidate", "code", "message"}] beside "scores". A bad
+line becomes {"id", "error": {"code", "message", "line"}} in its place. The exit code is ${EXIT.someLinesBad} where there was an error.
+An image is a data URI or a path relative to the input file; several stand at the marks <image> of the question, one each, or
+before it.
 
 ${MODEL_USAGE}
   --scoring NAME           scoring family (default: what the checkpoint says or shows)`
 
-const KEYS = ['id', 'question', 'image', 'steps', 'solutions']
+const KEYS = ['id', 'question', 'image', 'images', 'steps', 'solutions']
 /** Lines worked on at once: the engine runs one while the next ones' images are decoded. */
 const IN_FLIGHT = 4
 

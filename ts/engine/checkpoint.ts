@@ -6,11 +6,11 @@
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { invalidModel } from '../contracts/errors.ts'
+import { invalidArgument, invalidModel } from '../contracts/errors.ts'
 import { type RecordedScoring, readRecordedScoring } from './families/index.ts'
 import { modelFiles } from './folder-files.ts'
 import { checkModelFolder } from './model-folder.ts'
-import type { NativeVisionInfo, TileOptions } from './native.ts'
+import type { NativeVisionInfo, PictureOptions, WholeOptions } from './native.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 const IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -18,7 +18,12 @@ const IMAGENET_STD = [0.229, 0.224, 0.225]
 const IMAGE_CONTEXT = '<IMG_CONTEXT>'
 const END_OF_TURN = '<|im_end|>'
 
-const OWN_CHAT = 'InternVLForConditionalGeneration'
+/** Architectures that are asked so, in transformers' names. */
+const OWN_CHAT: readonly unknown[] = [
+  'InternVLForConditionalGeneration',
+  'Qwen2_5_VLForConditionalGeneration',
+  'Qwen3VLForConditionalGeneration',
+]
 
 const configSchema = z.looseObject({
   architectures: z.unknown(), // checked natively
@@ -28,8 +33,8 @@ const configSchema = z.looseObject({
 const tokenId = z.number().int().nonnegative()
 const generationSchema = z.looseObject({ eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish() })
 const preprocessorSchema = z.looseObject({
-  image_mean: z.array(z.number()).length(3).default(IMAGENET_MEAN),
-  image_std: z.array(z.number().positive()).length(3).default(IMAGENET_STD),
+  image_mean: z.array(z.number()).length(3).optional(),
+  image_std: z.array(z.number().positive()).length(3).optional(),
   min_patches: z.number().int().positive().optional(),
   max_patches: z.number().int().positive().optional(),
 })
@@ -83,11 +88,11 @@ export class CheckpointFolder {
 
   /**
    * The published chat models of InternVL are asked with templates of their own code, by name; those in transformers' own
-   * layout with the folder's chat template, as transformers asks them.
+   * layout, and all other families, with the folder's chat template, as transformers asks them.
    */
   usesOwnChat(tokenizer: Tokenizer): boolean {
     const { architectures } = this.config
-    return tokenizer.chat.template !== undefined && Array.isArray(architectures) && architectures[0] === OWN_CHAT
+    return tokenizer.chat.template !== undefined && Array.isArray(architectures) && OWN_CHAT.includes(architectures[0])
   }
 
   /** Id of the token that stands for one row of an image, or -1 where the tokenizer has none. */
@@ -95,17 +100,26 @@ export class CheckpointFolder {
     return this.config.image_token_id ?? tokenizer.pieceId(IMAGE_CONTEXT) ?? -1
   }
 
-  tileOptions(vision: NativeVisionInfo, maxTiles: number | undefined): TileOptions {
+  /** @throws EngineError INVALID_MODEL, INVALID_ARGUMENT where tiles are counted and there are none */
+  pictureOptions(vision: NativeVisionInfo, maxTiles: number | undefined): PictureOptions {
     const p = this.#preprocessor
+    if (vision.merge > 0) return this.#wholeOptions(vision, maxTiles)
     const most = maxTiles ?? (vision.dynamicTiles ? (p.max_patches ?? vision.maxTiles) : 1)
     return {
       imageSize: vision.imageSize,
       minTiles: Math.min(p.min_patches ?? vision.minTiles, most),
       maxTiles: most,
       useThumbnail: vision.useThumbnail,
-      mean: p.image_mean,
-      std: p.image_std,
+      mean: p.image_mean ?? IMAGENET_MEAN,
+      std: p.image_std ?? IMAGENET_STD,
     }
+  }
+
+  #wholeOptions({ patchSize, merge, minPixels, maxPixels }: NativeVisionInfo, maxTiles: number | undefined): WholeOptions {
+    const { image_mean: mean, image_std: std } = this.#preprocessor
+    if (!mean || !std) throw invalidModel(`${this.path}: preprocessor_config.json: image_mean and image_std are needed`)
+    if (maxTiles !== undefined) throw invalidArgument('maxTiles: this model reads whole pictures and no tiles')
+    return { factor: patchSize * merge, minPixels, maxPixels, mean, std }
   }
 }
 

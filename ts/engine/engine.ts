@@ -257,13 +257,14 @@ export class Engine implements AsyncDisposable {
   /**
    * An image as the language model sees it.
    * @returns pixels [tiles, 3, imageSize, imageSize], normalised; embeds [tiles, tokensPerTile, C]; hidden [states, tiles,
-   * 1 + patches, C of vision] when asked for
+   * 1 + patches, C of vision] when asked for. Of towers that read whole pictures: pixels [patches, 3 · frames · patch²], by
+   * merge blocks; embeds [rows, C]; deepstack [features, rows, C]; hidden [states, patches, C of vision]
    */
   async embedImage(request: EmbedImageRequest) {
     const r = validate(embedImageSchema, request, 'engine.embedImage')
     const picture = await this.#picture(r.image, r.maxTiles, r.signal)
     const seen = await settle(this.#open().embedImage({ picture, hidden: r.returnHidden }), r.signal)
-    return { numTiles: picture.numTiles, ...seen }
+    return { numTiles: picture.numTiles, width: picture.width, height: picture.height, ...seen }
   }
 
   /** Rejects what waits, stops what runs, frees the weights. Idempotent. */
@@ -314,6 +315,6 @@ export class Engine implements AsyncDisposable {
   #picture(image: string | Uint8Array, maxTiles: number | undefined, signal: AbortSignal | undefined): Promise<NativePicture> {
     const vision = this.#info.vision
     if (!vision) throw invalidArgument(`an image was given, but ${this.#info.architecture} reads text only`)
-    return this.#pictures.get(image, this.#folder.tileOptions(vision, maxTiles ?? this.#images.maxTiles), signal)
+    return this.#pictures.get(image, this.#folder.pictureOptions(vision, maxTiles ?? this.#images.maxTiles), signal)
   }
 }

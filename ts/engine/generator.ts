@@ -34,8 +34,12 @@ export interface PicturesRequest {
 }
 
 /** Rows that each picture has in the language model. */
-export const rowsOf = (images: readonly NativePicture[], info: NativeInfo): number[] =>
-  images.map(({ numTiles }) => numTiles * (info.vision?.tokensPerTile ?? 0))
+export function rowsOf(images: readonly NativePicture[], { vision }: NativeInfo): number[] {
+  const side = vision ? vision.merge * vision.patchSize : 0
+  return images.map(({ numTiles, width, height }) =>
+    side > 0 ? (width / side) * (height / side) : numTiles * (vision?.tokensPerTile ?? 0),
+  )
+}
 
 interface Started {
   job: NativeGenerateJob

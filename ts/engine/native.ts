@@ -31,6 +31,10 @@ export interface NativeVisionInfo {
   maxTiles: number
   useThumbnail: boolean
   dynamicTiles: boolean
+  /** Patches a side that become one row, of towers that read whole pictures (WholeOptions); 0: tiles. */
+  merge: number
+  minPixels: number
+  maxPixels: number
 }
 
 /** What computes, as it calls itself. */
@@ -99,9 +103,23 @@ export interface TileOptions {
   std: number[]
 }
 
+/** How an image is resized that keeps its shape: to sides that are multiples of `factor`. */
+export interface WholeOptions {
+  factor: number
+  minPixels: number
+  maxPixels: number
+  mean: number[]
+  std: number[]
+}
+
+export type PictureOptions = TileOptions | WholeOptions
+
 /** A picture in native memory, cut and resized; requests name it as often as they like. */
 export interface NativePicture {
   readonly numTiles: number
+  /** Of a tile, in pixels. */
+  readonly width: number
+  readonly height: number
   readonly numBytes: number
   /** [numTiles, 3, imageSize, imageSize], as the vision model reads them. */
   normalised(): Float32Array
@@ -139,6 +157,8 @@ export interface NativeVisionResult {
   pixels: Float32Array
   /** [numTiles, tokensPerTile, C of the language model] */
   embeds: Float32Array
+  /** [features, rows, C of the language model], of towers that have such. */
+  deepstack: Float32Array
   /** [numStates, numTiles, 1 + patches, C of vision]; empty unless asked for. */
   hidden: Float32Array
   numStates: number
@@ -319,8 +339,10 @@ export interface Native {
   /** [columns, rows] of the tiles that an image of this size is cut into. */
   tileGrid(width: number, height: number, options: TileOptions): [number, number]
   // Pixels are worked on by other threads and must not change before the promise settles.
-  /** The whole picture, [height, width, 3], cut into tiles. */
-  cutPicture(rgb: Uint8Array, width: number, height: number, options: TileOptions): Promise<NativePicture>
+  /** [width, height] after resizing. */
+  smartResize(width: number, height: number, options: WholeOptions): [number, number]
+  /** The whole picture, [height, width, 3], cut into tiles or resized. */
+  cutPicture(rgb: Uint8Array, width: number, height: number, options: PictureOptions): Promise<NativePicture>
   /** Bicubic as Pillow does it: [height, width, 3] to [toHeight, toWidth, 3]. */
   resizeImage(rgb: Uint8Array, width: number, height: number, toWidth: number, toHeight: number): Promise<Uint8Array>
   /** What a checkpoint's config and the headers of its weights say, without loading them. Blocks for their parsing. */

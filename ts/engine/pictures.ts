@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError } from '../contracts/errors.ts'
 import { type DecodeOptions, type EncodedImage, withEncoded, withPixels } from '../images/index.ts'
-import { loadNative, type NativePicture, type TileOptions } from './native.ts'
+import { loadNative, type NativePicture, type PictureOptions } from './native.ts'
 
 /** Of pictures that are kept, in bytes of their tiles. */
 const MAX_BYTES = 128 * 2 ** 20
@@ -31,7 +31,7 @@ export class Pictures {
   }
 
   /** @throws EngineError INVALID_ARGUMENT naming the file, ABORTED */
-  async get(image: string | Uint8Array, tiles: TileOptions, signal: AbortSignal | undefined): Promise<NativePicture> {
+  async get(image: string | Uint8Array, tiles: PictureOptions, signal: AbortSignal | undefined): Promise<NativePicture> {
     throwIfAborted(signal)
     return withEncoded(image, { ...this.#options, signal }, async (encoded) => {
       const name = nameOf(encoded, tiles)
@@ -43,7 +43,12 @@ export class Pictures {
     })
   }
 
-  async #wait(name: string, encoded: EncodedImage, tiles: TileOptions, signal: AbortSignal | undefined): Promise<NativePicture> {
+  async #wait(
+    name: string,
+    encoded: EncodedImage,
+    tiles: PictureOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<NativePicture> {
     const key = `${name} ${encoded.name}`
     const work = this.#working.get(key) ?? this.#begin(key, name, encoded, tiles)
     work.waiting++
@@ -64,7 +69,7 @@ export class Pictures {
     }
   }
 
-  #begin(key: string, name: string, encoded: EncodedImage, tiles: TileOptions): Work {
+  #begin(key: string, name: string, encoded: EncodedImage, tiles: PictureOptions): Work {
     const stop = new AbortController()
     const picture = withPixels(encoded, { ...this.#options, signal: stop.signal }, ({ rgb, width, height }) =>
       loadNative().cutPicture(rgb, width, height, tiles),
@@ -94,6 +99,6 @@ export class Pictures {
 }
 
 /** WHY by content: a path may hold another picture the next time. */
-function nameOf({ bytes }: EncodedImage, tiles: TileOptions): string {
+function nameOf({ bytes }: EncodedImage, tiles: PictureOptions): string {
   return `${createHash('sha256').update(bytes).digest('hex')} ${JSON.stringify(tiles)}`
 }

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { EngineError, type ErrorCode, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
-import type { ScoringFamily, ScoringPrompt, ScoringRequest } from './families/index.ts'
+import type { Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './families/index.ts'
 import { type GeneratorContext, rowsOf } from './generator.ts'
 import type { NativePicture } from './native.ts'
 import { nonFiniteError } from './non-finite.ts'
@@ -112,9 +112,10 @@ export class Scorer {
   }
 
   #marker() {
-    const { ids, markers, reward } = this.#engine
-      .family()
-      .prompt(this.#engine.tokenizer, { question: 'q', steps: ['s'], imageRows: [] })
+    const family = this.#engine.family()
+    if (family.marked === false)
+      throw invalidArgument(`${family.name} scoring reads no marker behind a step: give question and steps`)
+    const { ids, markers, reward } = family.prompt(this.#engine.tokenizer, { question: 'q', steps: ['s'], imageRows: [] })
     return { id: ids[markers[0] as number] as number, reward }
   }
 
@@ -164,7 +165,7 @@ export class Scorer {
       }),
       signal,
     )
-    const scored = result.values.map((values) => toScores(values, result.width, reward.kind === 'pair' ? 0 : reward.positive))
+    const scored = result.values.map((values) => toScores(values, result.width, reward))
     for (const { scores, logits } of scored) {
       const bad = logits.findIndex((row, step) => !row.every(Number.isFinite) || !Number.isFinite(scores[step]))
       if (bad >= 0) throw await nonFiniteError(this.#engine.folder, `the score of step ${bad + 1}`)
@@ -208,10 +209,12 @@ function readScoreRequest(request: ScoreOneRequest | ScoreManyRequest) {
     : { solutions: undefined, ...validate(scoreOneSchema, request, 'engine.scoreSteps') }
 }
 
-/** softmax over `width` logits per row, read at `positive`. */
-function toScores(values: Float32Array, width: number, positive: number): ScoredSteps {
+/** Per row of `width` logits: softmax, read where the reward stands; sigmoid of the one value of a value head. */
+function toScores(values: Float32Array, width: number, reward: Reward): ScoredSteps {
+  const positive = reward.kind === 'classes' ? reward.positive : 0
   const logits: number[][] = []
   for (let at = 0; at < values.length; at += width) logits.push([...values.subarray(at, at + width)])
+  if (reward.kind === 'logit') return { scores: logits.map(([logit = 0]) => 1 / (1 + Math.exp(-logit))), logits }
   const scores = logits.map((row) => 1 / row.reduce((sum, l) => sum + Math.exp(l - (row[positive] as number)), 0))
   return { scores, logits }
 }

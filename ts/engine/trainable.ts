@@ -228,7 +228,7 @@ class NativeTrainable implements TrainableModel {
     if (known) return known
     const { folder, summary, options } = this.#parts
     if (!summary.vision) throw invalidModel(`${folder.path}: a sample has an image, but ${summary.architecture} reads text only`)
-    const tileOptions = folder.tileOptions(summary.vision, options.maxTiles)
+    const tileOptions = folder.pictureOptions(summary.vision, options.maxTiles)
     const cut = ({ rgb, width, height }: DecodedImage) => loadNative().cutPicture(rgb, width, height, tileOptions)
     const picture = await (isPixels(image) ? cut(toRgb(image)) : withImage(image, {}, cut))
     this.#remember(image, picture)

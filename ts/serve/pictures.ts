@@ -9,9 +9,3 @@ export function dataUri(image: string): string {
     `image ${JSON.stringify(shown)}: must be a data URI (data:image/png;base64,…): this server opens no path and no URL`,
   )
 }
-
-/** The one picture of those given. @throws EngineError INVALID_ARGUMENT */
-export function onePicture(images: readonly string[]): { image?: string } {
-  if (images.length > 1) throw invalidArgument(`${images.length} pictures were given; the models here see one`)
-  return images[0] === undefined ? {} : { image: dataUri(images[0]) }
-}

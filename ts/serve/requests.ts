@@ -8,6 +8,7 @@ import { positive, scoreManySchema, scoreOneSchema } from '../engine/options.ts'
 
 /** Samples of one request. */
 const MAX_N = 1024
+const MAX_PICTURES = 64
 const MAX_STOPS = 64
 
 /** Clients send null for what they leave open. */
@@ -106,7 +107,7 @@ export const scoreSchema = z.strictObject({
   question: one.question,
   /** A data URI. */
   image: open(z.string()),
-  images: open(z.array(z.string()).max(1, 'hold one picture at most')),
+  images: open(z.array(z.string()).max(MAX_PICTURES)),
   steps: open(one.steps),
   solutions: open(scoreManySchema.shape.solutions.max(MAX_N)),
   returnLogits: open(z.boolean()),

@@ -4,8 +4,8 @@ import type { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { ScoredSteps } from '../engine/scorer.ts'
-import { readConversation } from './conversation.ts'
-import { onePicture } from './pictures.ts'
+import { markedText, readConversation } from './conversation.ts'
+import { dataUri } from './pictures.ts'
 import type { poolingSchema, scoreSchema } from './requests.ts'
 
 /** A process reward model, and below which score one of its steps is taken for wrong, where that is known. */
@@ -24,7 +24,7 @@ export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, thre
   if ((steps === undefined) === (solutions === undefined))
     throw invalidArgument('exactly one of "steps" and "solutions" is needed')
   if (r.image !== undefined && r.images !== undefined) throw invalidArgument('give either "image" or "images", not both')
-  const asked = { question, ...onePicture(r.images ?? (r.image === undefined ? [] : [r.image])), signal }
+  const asked = { question, images: (r.images ?? (r.image === undefined ? [] : [r.image])).map(dataUri), signal }
   const flagged = (scores: readonly number[]) => scores.map((score) => score < (threshold as number))
   if (steps !== undefined) {
     const { scores, logits } = await engine.scoreSteps({ ...asked, steps, returnLogits: true })
@@ -52,23 +52,23 @@ type PoolingRequest = z.output<typeof poolingSchema>
 
 /** A conversation whose last turn holds the steps, a marker behind each. */
 async function scoreConversation({ messages }: PoolingRequest, { engine, signal }: ScoreWork): Promise<Marked> {
-  const { image, messages: turns } = readConversation(messages ?? [])
+  const { images, messages: turns } = readConversation(messages ?? [])
   const solution = turns.pop()
   const question = turns.pop()
   const others = turns.filter(({ role }) => role !== 'system')
   if (solution?.role !== 'assistant' || question?.role !== 'user' || others.length > 0)
     throw invalidArgument('messages: a question of the user and the assistant’s solution, perhaps behind a system message')
   const marker = engine.stepMarker()
-  const parts = solution.content.split(marker)
+  const parts = markedText(solution).split(marker)
   if (parts.pop()?.trim() !== '' || parts.length === 0)
     throw invalidArgument(`messages: the assistant’s turn must hold its steps with ${marker} behind each`)
   const steps = parts.map((part) => part.trim())
   const scored = await engine.scoreSteps({
-    question: question.content,
+    question: markedText(question),
     steps,
     returnLogits: true,
     signal,
-    ...(image && { image }),
+    ...(images && { images }),
   })
   return { ...scored, numTokens: 0 }
 }

@@ -49,6 +49,8 @@ struct VisionInfo {
   int hidden = 0, layers = 0, heads = 0, image_size = 0, patch_size = 0, tokens_per_tile = 0;
   int min_tiles = 0, max_tiles = 0;
   bool use_thumbnail = false, dynamic_tiles = false;
+  // Of towers that read whole pictures in patches; merge is 0 for others.
+  int merge = 0, min_pixels = 0, max_pixels = 0;
 };
 
 struct EngineInfo {
@@ -127,9 +129,12 @@ struct EngineStats {
 };
 
 struct VisionResult {
-  std::vector<float> pixels;  // [tiles, 3, height, width], normalised
-  std::vector<float> embeds;  // [tiles, tokens_per_tile, C of the language model]
-  std::vector<float> hidden;  // [states, tiles, 1 + patches, C of vision], when asked for
+  std::vector<float>
+      pixels;  // [tiles, 3, height, width], normalised; of patches: [patches, 3 · frames · patch²]
+  std::vector<float> embeds;     // [tiles, tokens_per_tile, C of the language model]; of patches: [rows, C]
+  std::vector<float> deepstack;  // of patches, where there are features: [features, rows, C]
+  std::vector<float> hidden;     // [states, tiles, 1 + patches, C of vision], when asked for; of patches:
+                                 // [states, patches, C]
   int num_states = 0;
 };
 

@@ -38,4 +38,22 @@ std::vector<uint8_t> resize_bicubic(const RgbView& image, int to_width, int to_h
 // Tiles row by row, the thumbnail last.
 Picture cut_tiles(const RgbView& image, const TileOptions& options);
 
+// Pictures that keep their shape: both sides become multiples of `factor`, the area stays between two numbers of
+// pixels.
+struct WholeOptions {
+  int factor = 0;
+  int min_pixels = 1, max_pixels = 1;
+  std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};
+};
+
+struct PictureSize {
+  int width = 0, height = 0;
+};
+
+// Rounds halves to even, as the reference does. Throws kInvalidArgument where one side is more than 200 times the other.
+PictureSize smart_resize(int width, int height, const WholeOptions& options);
+
+// One tile: the whole picture, resized.
+Picture resize_whole(const RgbView& image, const WholeOptions& options);
+
 }  // namespace mmprm

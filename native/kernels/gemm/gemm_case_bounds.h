@@ -4,6 +4,7 @@
 // weights, rows are rounded to 16 bits before.
 #pragma once
 #include <cmath>
+#include <numbers>
 
 #include "kernels/gemm/gated_rows.h"
 #include "kernels/gemm/gemm_case_data.h"
@@ -72,6 +73,12 @@ inline Bounded plain_result(const Problem& p, int m, int j) {
       y.value += load_as_f32(p.y_before.data(), p.shape.y_dtype, m * p.y_stride + j);
     }
     if (p.shape.epilogue == Epilogue::kRelu) y.value = std::max(v.value, 0.0);
+    if (p.shape.epilogue == Epilogue::kGeluTanh) {
+      y = {0.5 * v.value *
+               (1 + std::tanh(std::sqrt(2 / std::numbers::pi) *
+                              (v.value + 0.044715 * v.value * v.value * v.value))),
+           1.13 * v.error + 6 * kRounding * std::fabs(v.value)};
+    }
     if (p.shape.epilogue == Epilogue::kGelu) {
       y = {0.5 * v.value * (1 + std::erf(v.value / std::sqrt(2.0))),
            1.13 * v.error + function_error * std::fabs(v.value)};

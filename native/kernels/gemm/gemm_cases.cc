@@ -176,6 +176,7 @@ void add_small_cases(DType weights, std::vector<KernelCase>& cases) {
     for (DType y : {DType::kF32, DType::kBF16}) {
       cases.push_back(small_case({M, N, K, weights, Epilogue::kStore, y}));
       cases.push_back(small_case({M, N, K, weights, Epilogue::kGelu, y, true}));
+      cases.push_back(small_case({M, N, K, weights, Epilogue::kGeluTanh, y, true}));
       cases.push_back(small_case({M, N, K, weights, Epilogue::kRelu, y, true, true}));
       cases.push_back(small_case({M, groups * 16, K, weights, Epilogue::kSwiglu, y, M % 2 == 0}));
     }

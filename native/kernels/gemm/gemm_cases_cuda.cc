@@ -2,6 +2,8 @@
 // a product of 16 (Ampere: 8) terms is cut to at most 2u of the largest partial sum, so K terms are off by
 // (K/16 + 4) · 2u · ‖x‖‖w‖ (Ampere twice that); a chain of fma by (K + 4) · u; then the epilogue's Lipschitz constant, its
 // own 4 u and the rounding of y.
+#include <numbers>
+
 #include "kernels/cuda_case.h"
 #include "kernels/gemm/gemm_cuda.h"
 
@@ -102,6 +104,12 @@ Bounded expected(Problem& p, int t, int j, double steps_error) {
     const Bounded v = y = column(p, t, j, steps_error);
     if (p.s.epilogue == Epilogue::kAccumulate) y.value += p.y_before[t * p.y_cols + j];
     if (p.s.epilogue == Epilogue::kRelu) y.value = std::max(v.value, 0.0);
+    if (p.s.epilogue == Epilogue::kGeluTanh) {
+      y = {0.5 * v.value *
+               (1 + std::tanh(std::sqrt(2 / std::numbers::pi) *
+                              (v.value + 0.044715 * v.value * v.value * v.value))),
+           1.13 * v.error + 6 * kU * std::fabs(v.value)};
+    }
     if (p.s.epilogue == Epilogue::kGelu) {
       y = {0.5 * v.value * (1 + std::erf(v.value / std::sqrt(2.0))),
            1.13 * v.error + 4 * kU * std::fabs(v.value)};
@@ -185,6 +193,13 @@ std::vector<KernelCase> gemm_cases() {
                       .dtype = dtype,
                       .y_dtype = narrow,
                       .epilogue = Epilogue::kGelu,
+                      .bias = true});
+    shapes.push_back({.N = 130,
+                      .K = 96,
+                      .rows = 18,
+                      .dtype = dtype,
+                      .y_dtype = narrow,
+                      .epilogue = Epilogue::kGeluTanh,
                       .bias = true});
     shapes.push_back({.N = 64,
                       .K = 257,

@@ -78,6 +78,8 @@ __global__ void __launch_bounds__(ChainShape::kThreads) gemm_chain(ChainIn in, G
       return finish_chain<Epilogue::kAccumulate>(out, low, high, n, t);
     case Epilogue::kGelu:
       return finish_chain<Epilogue::kGelu>(out, low, high, n, t);
+    case Epilogue::kGeluTanh:
+      return finish_chain<Epilogue::kGeluTanh>(out, low, high, n, t);
     case Epilogue::kRelu:
       return finish_chain<Epilogue::kRelu>(out, low, high, n, t);
     case Epilogue::kSwiglu:

@@ -72,6 +72,8 @@ cudaError_t run_wgmma(const Launch& l) {
       return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kAccumulate>, l, 1);
     case Epilogue::kGelu:
       return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kGelu>, l, 1);
+    case Epilogue::kGeluTanh:
+      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kGeluTanh>, l, 1);
     case Epilogue::kRelu:
       return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kRelu>, l, 1);
     case Epilogue::kSwiglu:

@@ -87,6 +87,7 @@ struct FourColumns {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if constexpr (kEpilogue == Epilogue::kGelu) v[i] = gelu(v[i]);
+      if constexpr (kEpilogue == Epilogue::kGeluTanh) v[i] = gelu_tanh(v[i]);
       if constexpr (kEpilogue == Epilogue::kRelu) v[i] = v[i] < 0 ? 0 : v[i];
     }
     store(v, first + int64_t(row) * stride, before);
@@ -209,6 +210,8 @@ __device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums
       return finish_warp<Epilogue::kAccumulate>(out, sums, slice, f0, t0);
     case Epilogue::kGelu:
       return finish_warp<Epilogue::kGelu>(out, sums, slice, f0, t0);
+    case Epilogue::kGeluTanh:
+      return finish_warp<Epilogue::kGeluTanh>(out, sums, slice, f0, t0);
     case Epilogue::kRelu:
       return finish_warp<Epilogue::kRelu>(out, sums, slice, f0, t0);
     case Epilogue::kSwiglu:

@@ -35,6 +35,7 @@ void finish_columns(const GemmArgs& args, const float* acc, int64_t m, int64_t n
     v = load_first(static_cast<const float*>(args.y) + m * args.y_stride + n, count, v) + v;
   }
   if constexpr (epilogue == Epilogue::kGelu) v = gelu(v);
+  if constexpr (epilogue == Epilogue::kGeluTanh) v = gelu_tanh(v);
   if constexpr (epilogue == Epilogue::kRelu) v = max(Vec{}, v);
   store_columns(args, m, n, count, v);
 }
@@ -75,6 +76,8 @@ void finish_tile(const GemmArgs& args, const float* tile, int64_t m, int rows, i
       return finish_rows<Epilogue::kAccumulate>(args, tile, m, rows, n, vectors);
     case Epilogue::kGelu:
       return finish_rows<Epilogue::kGelu>(args, tile, m, rows, n, vectors);
+    case Epilogue::kGeluTanh:
+      return finish_rows<Epilogue::kGeluTanh>(args, tile, m, rows, n, vectors);
     case Epilogue::kRelu:
       return finish_rows<Epilogue::kRelu>(args, tile, m, rows, n, vectors);
     case Epilogue::kSwiglu:

@@ -3,6 +3,7 @@
 // quantised ones as the numbers they stand for, in F32.
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "base/float_types.h"
 #include "kernels/gemm/gated_rows.h"
@@ -74,6 +75,10 @@ double result(const GemmArgs& args, int64_t m, int64_t j) {
     case Epilogue::kGelu: {
       const double v = value(args, m, j);
       return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
+    }
+    case Epilogue::kGeluTanh: {
+      const double v = value(args, m, j);
+      return 0.5 * v * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (v + 0.044715 * v * v * v)));
     }
     case Epilogue::kRelu: {
       const double v = value(args, m, j);

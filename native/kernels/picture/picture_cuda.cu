@@ -21,9 +21,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 struct Fold {
-  float* y;
+  void* y;
   const float* x;
   int64_t y_stride, x_stride;
+  DType y_dtype;
   int C, side, factor, skip;
   bool transposed;
 };
@@ -36,7 +37,7 @@ __global__ void __launch_bounds__(kThreads) fold_rows(Fold f) {
   const int64_t first = int64_t(tile) * (f.skip + f.side * f.side) + f.skip;
   for (int i = threadIdx.x; i < f.factor * f.factor * f.C; i += kThreads) {
     const int d = i / f.C, patch = (f.factor * R + d / f.factor) * f.side + f.factor * Q + d % f.factor;
-    f.y[blockIdx.x * f.y_stride + i] = f.x[(first + patch) * f.x_stride + i % f.C];
+    store_from_f32(f.y, f.y_dtype, blockIdx.x * f.y_stride + i, f.x[(first + patch) * f.x_stride + i % f.C]);
   }
 }
 
@@ -51,15 +52,11 @@ cudaError_t patches(const PatchesOp& op, cudaStream_t stream) {
 
 cudaError_t fold(const FoldOp& op, cudaStream_t stream) {
   if (op.y.rows == 0) return cudaSuccess;
-  const Fold f{data_of<float>(op.y),
-               data_of<float>(op.x),
-               op.y.stride,
-               op.x.stride,
-               op.x.cols,
-               op.side,
-               op.factor,
-               op.skip,
-               op.transposed};
+  const Fold f{data_of(op.y), data_of<float>(op.x),
+               op.y.stride,   op.x.stride,
+               op.y.dtype,    op.x.cols,
+               op.side,       op.factor,
+               op.skip,       op.transposed};
   return launch(fold_rows, dim3(op.y.rows), dim3(kThreads), 0, stream, f);
 }
 

@@ -17,6 +17,17 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// `outputs`: which rows of the plan x's are; null: all.
+__global__ void __launch_bounds__(kThreads)
+    add_rows(float* x, int64_t x_stride, int cols, const int32_t* tokens_T, const int32_t* outputs,
+             const float* image_rows, int64_t image_stride) {
+  const int32_t token = tokens_T[outputs ? outputs[blockIdx.x] : int(blockIdx.x)];
+  if (token >= 0) return;
+  float* to = x + blockIdx.x * x_stride;
+  const float* from = image_rows + (-1 - int64_t(token)) * image_stride;
+  for (int c = threadIdx.x; c < cols; c += kThreads) to[c] += from[c];
+}
+
 // Where row i of the result comes from.
 struct RowSource {
   const int32_t* list;      // may be null
@@ -50,6 +61,14 @@ cudaError_t embed(const EmbedOp& op, const DevicePlan& plan, const DeviceTable& 
   const float* images = data_of<float>(op.image_rows);
   return launch(embed_rows, dim3(op.x.rows), dim3(kThreads), 0, stream, data_of<float>(op.x), op.x.stride,
                 plan.tokens_T, table, images, op.image_rows.stride);
+}
+
+cudaError_t add_image_rows(const AddImageRowsOp& op, const DevicePlan& plan, cudaStream_t stream) {
+  if (op.x.rows == 0) return cudaSuccess;
+  const float* images = data_of<float>(op.image_rows);
+  return launch(add_rows, dim3(op.x.rows), dim3(kThreads), 0, stream, data_of<float>(op.x), op.x.stride,
+                op.x.cols, plan.tokens_T, op.outputs_only ? plan.output_rows : nullptr, images,
+                op.image_rows.stride);
 }
 
 cudaError_t gather(const GatherOp& op, const DevicePlan& plan, cudaStream_t stream) {

@@ -56,5 +56,13 @@ inline V gelu(V x) {
   return fma(half, erf_over_sqrt2(x), half);
 }
 
+// x/2 · (1 + tanh(u)) = x / (1 + e^-2u), u = √(2/π)·(x + 0.044715·x³); within 6 eps·|x|.
+template <typename V>
+inline V gelu_tanh(V x) {
+  const V zero{};
+  const V twice = x * fma(x * x, splat(0.0713548163f, zero), splat(1.59576912f, zero));
+  return x / (splat(1.0f, zero) + exp(zero - twice));
+}
+
 }  // namespace
 }  // namespace mmprm::MMPRM_ISA

@@ -8,8 +8,8 @@ export interface ScoringRequest {
   imageRows: readonly number[]
 }
 
-/** `pair`: softmax over two vocabulary logits; `classes`: softmax over a reward head. */
-export type Reward = { kind: 'pair'; yes: number; no: number } | { kind: 'classes'; positive: number }
+/** `pair`: softmax over two vocabulary logits; `classes`: softmax over a reward head; `logit`: sigmoid of its only value. */
+export type Reward = { kind: 'pair'; yes: number; no: number } | { kind: 'classes'; positive: number } | { kind: 'logit' }
 
 export interface ScoringPrompt {
   ids: number[]
@@ -20,6 +20,8 @@ export interface ScoringPrompt {
 
 export interface ScoringFamily {
   readonly name: string
+  /** False where no token of the family's own stands behind a step. */
+  readonly marked?: false
   /** @throws EngineError INVALID_ARGUMENT */
   prompt(tokenizer: Tokenizer, request: ScoringRequest): ScoringPrompt
 }

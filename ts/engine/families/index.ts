@@ -7,10 +7,13 @@ import type { CheckpointTraits, FamilyDefinition, ScoringFamily } from './family
 import { mathShepherd } from './math-shepherd.ts'
 import { mmPrm } from './mm-prm.ts'
 import { qwenMathPrm } from './qwen-math-prm.ts'
+import { rlhflow } from './rlhflow.ts'
+import { skywork } from './skywork.ts'
+import { visualPrm } from './visual-prm.ts'
 
 export type { CheckpointTraits, Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './family.ts'
 
-const FAMILIES: readonly FamilyDefinition[] = [mmPrm, qwenMathPrm, mathShepherd]
+const FAMILIES: readonly FamilyDefinition[] = [visualPrm, mmPrm, qwenMathPrm, skywork, mathShepherd, rlhflow]
 export const FAMILY_NAMES = FAMILIES.map((f) => f.name)
 
 /** File in which a checkpoint says how it was trained to be used. */

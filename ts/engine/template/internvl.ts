@@ -35,7 +35,8 @@ export interface MarkedPrompt {
 
 const turn = (role: string, message: string) => `<|im_start|>${role}\n${message}<|im_end|>\n`
 const system = (message: string | undefined) => turn('system', message ?? INTERNVL_SYSTEM_MESSAGE)
-const picture = (rows: number) => `<img>${'<IMG_CONTEXT>'.repeat(rows)}</img>`
+/** What stands in a prompt for a picture. */
+export const pictureTokens = (rows: number) => `<img>${'<IMG_CONTEXT>'.repeat(rows)}</img>`
 
 const tokensOf = (p: ImagePrompt) => [
   '<|im_start|>',
@@ -49,7 +50,7 @@ function marked(tokenizer: Tokenizer, ids: number[]): MarkedPrompt {
 }
 
 function markedQuestion(p: StepsPrompt, text: PromptText): string {
-  const asked = placePictures(p.question, p.imageRows.map(picture), text.user)
+  const asked = placePictures(p.question, p.imageRows.map(pictureTokens), text.user)
   return `${asked.lead}Question: ${asked.text}`
 }
 
@@ -81,7 +82,7 @@ export function prmTrainPrompt(tokenizer: Tokenizer, p: StepsPrompt): MarkedProm
 export function chatPrompt(tokenizer: Tokenizer, p: ImagePrompt & { answer?: string }): number[] {
   const text = new PromptText(tokenizer, [p.question, p.answer ?? '', p.systemMessage ?? ''])
   text.require(...tokensOf(p))
-  const asked = placePictures(p.question, p.imageRows.map(picture), text.user)
+  const asked = placePictures(p.question, p.imageRows.map(pictureTokens), text.user)
   const user = turn('user', asked.lead + asked.text)
   const prompt = `${system(p.systemMessage && text.user(p.systemMessage))}${user}<|im_start|>assistant\n${text.user(p.answer ?? '')}`
   return [...tokenizer.prefixIds, ...text.encode(prompt)]
