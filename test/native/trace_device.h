@@ -96,6 +96,10 @@ class TraceDevice final : public Device {
     note("embed", {op.x}, {}, {op.table.id, op.image_rows.at.value});
     inner_.embed(op);
   }
+  void add_image_rows(const AddImageRowsOp& op) override {
+    note("add_image_rows", {op.x}, {op.x}, {op.image_rows.at.value, uint64_t(op.outputs_only)});
+    inner_.add_image_rows(op);
+  }
   void norm(const NormOp& op) override {
     note("norm", {op.y}, {op.x, op.weight, op.bias}, {bits(op.eps)});
     inner_.norm(op);
