@@ -24,7 +24,7 @@ struct Shape {
 };
 
 inline std::string name_of(const Shape& s) {
-  static const char* const epilogues[] = {"store", "accumulate", "gelu", "relu", "swiglu"};
+  static const char* const epilogues[] = {"store", "accumulate", "gelu", "gelu tanh", "relu", "swiglu"};
   std::string name = std::string("gemm ") + dtype_name(s.weights) + " M=" + std::to_string(s.M) +
                      " N=" + std::to_string(s.N) + " K=" + std::to_string(s.K) + " " +
                      epilogues[int(s.epilogue)] + " " + dtype_name(s.y_dtype);

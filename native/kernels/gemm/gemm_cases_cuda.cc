@@ -160,7 +160,7 @@ uint64_t check(const Shape& s, const Chip& chip) {
 }
 
 std::string name_of(const Shape& s) {
-  constexpr const char* kEpilogues[] = {"store", "accumulate", "gelu", "relu", "swiglu"};
+  constexpr const char* kEpilogues[] = {"store", "accumulate", "gelu", "gelu tanh", "relu", "swiglu"};
   return std::string("gemm ") + (s.dtype == DType::kF32 ? "f32" : "bf16") + " N=" + std::to_string(s.N) +
          " K=" + std::to_string(s.K) + " rows=" + std::to_string(s.rows) + " " + kEpilogues[int(s.epilogue)] +
          (s.y_dtype == DType::kF32 ? " f32" : " bf16") + (s.bias ? " bias" : "") +

@@ -67,6 +67,36 @@ uint64_t embed_f16_case(const Chip&) {
   return hash_of(x);
 }
 
+uint64_t add_image_rows_case(const Chip&) {
+  CaseNumbers numbers(9);
+  DeviceRows images(DType::kF32, 6, 40, 84), x(DType::kF32, 5, 40, 43), before(DType::kF32, 5, 40, 43);
+  images.fill_normal(numbers);
+  StepPlan plan;
+  plan.tokens_T = {3, -1, 0, -6, -2};
+  plan.output_rows = {1, 2, 4};
+  Uploads uploads;
+  const DevicePlan on_device = upload_plan(plan, uploads);
+  Hash hash;
+  for (bool outputs_only : {false, true}) {
+    const int rows = outputs_only ? 3 : 5;
+    x.fill_normal(numbers);
+    for (int t = 0; t < rows; ++t) {
+      for (int c = 0; c < 40; ++c) before.set(t, c, x.get(t, c));
+    }
+    require_ok(
+        add_image_rows({tensor_of(x, 0, rows), {}, tensor_of(images), outputs_only}, on_device, nullptr),
+        "add_image_rows");
+    x.download("add_image_rows");
+    for (int t = 0; t < rows; ++t) {
+      const int token = plan.tokens_T[outputs_only ? plan.output_rows[t] : t];
+      for (int c = 0; c < 40; ++c)
+        require_equal(x, t, c, before.get(t, c) + (token < 0 ? images.get(-1 - token, c) : 0));
+    }
+    hash.add(x);
+  }
+  return hash.value();
+}
+
 uint64_t gather_case(const Chip&) {
   CaseNumbers numbers(2);
   DeviceRows x(DType::kF32, 9, 37, 40), y(DType::kF32, 4, 37, 41);
@@ -196,10 +226,10 @@ uint64_t patches_case(const Chip&) {
   return hash.value();
 }
 
-uint64_t fold_case(const Chip&) {
+uint64_t fold_case(DType y_dtype) {
   CaseNumbers numbers(8);
   const int C = 5, side = 4, f = 2, skip = 1, tiles = 2, rows = (side / f) * (side / f);
-  DeviceRows x(DType::kF32, tiles * (skip + side * side), C, 8), y(DType::kF32, tiles * rows, f * f * C, 24);
+  DeviceRows x(DType::kF32, tiles * (skip + side * side), C, 8), y(y_dtype, tiles * rows, f * f * C, 24);
   x.fill_normal(numbers);
   Hash hash;
   for (bool transposed : {false, true}) {
@@ -214,7 +244,8 @@ uint64_t fold_case(const Chip&) {
       if (transposed) std::swap(R, Q);
       for (int i = 0; i < y.cols; ++i) {
         const int d = i / C, patch = (f * R + d / f) * side + f * Q + d % f;
-        require_equal(y, r, i, x.get(r / rows * (skip + side * side) + skip + patch, i % C));
+        const float v = x.get(r / rows * (skip + side * side) + skip + patch, i % C);
+        require_equal(y, r, i, y_dtype == DType::kF32 ? v : float_of(bf16_of(v)));
       }
     }
     hash.add(y);
@@ -225,10 +256,16 @@ uint64_t fold_case(const Chip&) {
 }  // namespace
 
 std::vector<KernelCase> rows_cases() {
-  return {{"embed", embed_case},     {"embed f16", embed_f16_case},
-          {"gather", gather_case},   {"copy and repeat", copy_case},
-          {"pair", pair_case},       {"page operations", pages_case},
-          {"patches", patches_case}, {"fold", fold_case}};
+  return {{"embed", embed_case},
+          {"embed f16", embed_f16_case},
+          {"gather", gather_case},
+          {"copy and repeat", copy_case},
+          {"pair", pair_case},
+          {"page operations", pages_case},
+          {"patches", patches_case},
+          {"fold", [](const Chip&) { return fold_case(DType::kF32); }},
+          {"fold bf16", [](const Chip&) { return fold_case(DType::kBF16); }},
+          {"add image rows", add_image_rows_case}};
 }
 
 }  // namespace mmprm::cuda
