@@ -67,7 +67,7 @@ test('<prm> in the tokenizer alone does not make a language model a PRM; it does
   assert.is(plain.info().scoring, null)
   const error = await plain.scoreSteps({ question: 'q', steps: ['a'] }).catch((e: unknown) => e)
   assert.is((error as EngineError).code, 'ERR_ENGINE_UNSUPPORTED_MODEL')
-  assert.match((error as Error).message, /LlamaForCausalLM: .*name the scoring family: mm-prm/)
+  assert.match((error as Error).message, /LlamaForCausalLM: .*name the scoring family: visualprm, mm-prm/)
   await using internvl = await Engine.open({
     model: pickCheckpoint({ vision: true, scoring: 'recognised' }),
     cpu: { threads: 1 },
