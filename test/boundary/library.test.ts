@@ -113,7 +113,7 @@ test('problems, curation, search, labels: one after the other, with a policy of 
   const out = join(scratch, 'dataset')
   mkdirSync(out)
   const manifest = await searched('omega', settings, async (reader) => {
-    assert.equal(reader.summary().problems, { running: 0, done: 3, failed: 0 })
+    assert.equal((await reader.summary()).problems, { running: 0, done: 3, failed: 0 })
     const trees = () => reader.trees()
     return dataset.buildDataset({ trees, out, formats: ['steps'], maxShortWords: 0, seed: 1, source: reader.runId })
   })

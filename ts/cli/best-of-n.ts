@@ -1,8 +1,10 @@
 /** `mm-prm best-of-n`: problems, a policy and a PRM in, one chosen answer per problem out. */
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../contracts/folders.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { CandidateRecord } from '../contracts/records.ts'
+import type { RunReader } from '../contracts/run-store.ts'
 import { aggregate, aggregationOf, bestCandidates, type ScoredItem } from '../select/index.ts'
 import { openRun } from '../store/reader.ts'
 import { canonicalAnswers } from '../verify/index.ts'
@@ -10,7 +12,7 @@ import { type Command, EXIT, positiveInteger, readOptions, required } from './co
 import { PRM_ADAPTER_OPTIONS, prmAdapterUsage } from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
-import { exitCodeOf, searchToEnd } from './search.ts'
+import { exitCodeOf, type SearchOutcome, searchToEnd } from './search.ts'
 import { printSelection, selectionReport } from './select.ts'
 
 const DEFAULT_N = 16
@@ -26,6 +28,7 @@ Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
 
   --problems FILE          .json, .jsonl, .csv or .parquet
   --out DIR                run directory
+  --run DIR|URL            choose among what a run of best-of-n has sampled already (postgres://…#RUN): needs --out alone
   --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
 ${prmAdapterUsage(24)}
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
@@ -44,6 +47,7 @@ const OPTIONS = {
   ...JUDGE_OPTIONS,
   problems: { type: 'string' },
   out: { type: 'string' },
+  run: { type: 'string' },
   prm: { type: 'string' },
   scoring: { type: 'string' },
   ...PRM_ADAPTER_OPTIONS,
@@ -77,8 +81,8 @@ function choose(item: ScoredItem, aggregation: string) {
   }
 }
 
-async function readItems(out: string): Promise<ScoredItem[]> {
-  const reader = openRun(out)
+async function readItems(run: string): Promise<ScoredItem[]> {
+  const reader: RunReader = await openRun(run)
   try {
     const items: ScoredItem[] = []
     let unscored = 0
@@ -90,18 +94,35 @@ async function readItems(out: string): Promise<ScoredItem[]> {
       process.stderr.write(`mm-prm: the PRM could not score ${unscored} complete solutions (too long?); they rank last\n`)
     return items
   } finally {
-    reader.close()
+    await reader.close()
+  }
+}
+
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
+
+async function sample(shared: Omit<Values, 'prm' | 'n' | 'aggregate' | 'run'>, n: string | undefined, prm: string | undefined) {
+  const count = positiveInteger(n, 'n') ?? DEFAULT_N
+  return searchToEnd({ ...shared, strategy: 'best-of-n', set: [`n=${count}`], scorer: required(prm, 'prm') })
+}
+
+/** Candidates that were sampled already, by workers say. */
+async function found(run: string): Promise<SearchOutcome> {
+  const reader: RunReader = await openRun(run)
+  try {
+    return { summary: await reader.summary(), bad: 0, interrupted: false, seconds: 0 }
+  } finally {
+    await reader.close()
   }
 }
 
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
-  const { prm, n, aggregate: asked = DEFAULT_AGGREGATION, ...shared } = values
+  const { prm, n, aggregate: asked = DEFAULT_AGGREGATION, run: _, ...shared } = values
   aggregationOf(asked)
   const out = required(values.out, 'out')
-  const count = positiveInteger(n, 'n') ?? DEFAULT_N
-  const outcome = await searchToEnd({ ...shared, strategy: 'best-of-n', set: [`n=${count}`], scorer: required(prm, 'prm') })
-  const items = await readItems(out)
+  const outcome = values.run === undefined ? await sample(shared, n, prm) : await found(values.run)
+  if (values.run !== undefined) makeFolder(out)
+  const items = await readItems(values.run ?? out)
   const answers = items.map((item) => choose(item, asked))
   const temporary = join(out, '.answers.jsonl.tmp')
   await writeFile(temporary, answers.map((a) => `${JSON.stringify(a)}\n`).join(''))

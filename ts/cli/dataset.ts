@@ -25,7 +25,7 @@ const USAGE = `usage: mm-prm dataset --run DIR --out DIR [options]
 
 Turns the finished trees of a search run into samples with a label per step, split by problem, and a manifest.
 
-  --run DIR            run folder of mm-prm search
+  --run DIR|URL        run folder of mm-prm search, or postgres://…#RUN
   --out DIR            where files go
   --format LIST        ${FORMAT_NAMES.join(', ')} (default steps)
   --label KIND         ${LABEL_KINDS.join(', ')} (default soft)
@@ -135,7 +135,7 @@ async function build(values: Values, out: string, { reader, judge, signal }: Sou
   const source = { runId: reader.runId, identity: reader.identity, ...(judge && { judge: judge.name }) }
   const judged = judge && new DecisionFile<FirstError>(`${resolve(out)}.judged.jsonl`, source, values.resume ?? false)
   const progress = new Progress('dataset')
-  const total = reader.summary().problems.done
+  const total = (await reader.summary()).problems.done
   const onProgress = (p: { phase: string; problems: number; samples: number }) =>
     progress.update(`${p.phase}: ${p.problems} problems, ${p.samples} labels`, total > 0 ? p.problems / total : undefined)
   const manifest = await buildDataset({
@@ -152,7 +152,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const folder = required(values.run, 'run')
   const out = required(values.out, 'out')
   readDatasetOptions(values) // a bad option shows before a model is opened
-  const reader = openRun(folder)
+  const reader: RunReader = await openRun(folder)
   let judge: OpenedJudge | undefined
   try {
     judge = await openJudge(values)
@@ -163,7 +163,7 @@ async function run(argv: readonly string[]): Promise<number> {
     return EXIT.ok
   } finally {
     await judge?.close()
-    reader.close()
+    await reader.close()
   }
 }
 

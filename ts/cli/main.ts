@@ -33,6 +33,12 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   eval: { summary: 'public benchmarks from files on disk', load: async () => (await import('./eval.ts')).command },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
   train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
+  submit: { summary: 'make a run for many machines, in PostgreSQL', load: async () => (await import('./submit.ts')).command },
+  worker: { summary: 'work on the runs of a database', load: async () => (await import('./worker.ts')).command },
+  status: { summary: 'what the runs of a database have come to', load: async () => (await import('./status.ts')).command },
+  pause: { summary: 'let no worker take more of a run', load: async () => (await import('./status.ts')).pause },
+  resume: { summary: 'let workers go on with a run', load: async () => (await import('./status.ts')).resume },
+  cancel: { summary: 'end a run; what is done is kept', load: async () => (await import('./status.ts')).cancel },
   serve: {
     summary: 'answer clients of OpenAI’s interface, and score steps',
     load: async () => (await import('./serve.ts')).command,

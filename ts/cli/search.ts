@@ -20,18 +20,9 @@ import { formatRows } from './table.ts'
 
 const MAX_BAD_ROWS_SHOWN = 10
 
-const USAGE = `usage: mm-prm search --problems FILE --out DIR --model DIR|NAME [options]
-
-Searches every problem and keeps what it finds in DIR (run.db, manifest.json). Ctrl-C stops cleanly; --resume goes on
-with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
-
-  --problems FILE          .json, .jsonl, .csv or .parquet
-  --out DIR                run directory
-  --resume                 go on with the run that DIR holds
-  --skip-bad               leave out problem rows that cannot be read (default: they end the command)
-  --strategy NAME          omega, best-of-n or beam (default omega)
+/** What decides about a run's results. */
+export const STRATEGY_USAGE = `  --strategy NAME          omega, best-of-n or beam (default omega)
   --seed S                 whole number (default 0)
-  --in-flight N            problems at once (default: what keeps the policy busy)
   --rollout-budget N       per problem (default 1000)
   --token-budget N         per problem (default: none)
   --compat mm-prm          omega: the MM-PRM reference, defects included
@@ -42,10 +33,22 @@ with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some
 ${prmAdapterUsage(24)}
   --scoring NAME           its scoring family (default: what the checkpoint says or shows)
 ${JUDGE_USAGE}
-${POLICY_USAGE}
+${POLICY_USAGE}`
+
+const USAGE = `usage: mm-prm search --problems FILE --out DIR --model DIR|NAME [options]
+
+Searches every problem and keeps what it finds in DIR (run.db, manifest.json). Ctrl-C stops cleanly; --resume goes on
+with the same result as an undisturbed run. Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
+
+  --problems FILE          .json, .jsonl, .csv or .parquet
+  --out DIR                run directory
+  --resume                 go on with the run that DIR holds
+  --skip-bad               leave out problem rows that cannot be read (default: they end the command)
+  --in-flight N            problems at once (default: what keeps the policy busy)
+${STRATEGY_USAGE}
   --json                   the summary as one JSON object on standard output`
 
-const OPTIONS = {
+export const SEARCH_OPTIONS = {
   ...POLICY_OPTIONS,
   ...JUDGE_OPTIONS,
   problems: { type: 'string' },
@@ -82,7 +85,7 @@ const STRATEGY_FLAGS = {
   'length-scale': 'lengthScale',
 } as const
 
-type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
+export type SearchValues = ReturnType<typeof readOptions<typeof SEARCH_OPTIONS>>['values']
 
 function plainValue(text: string): unknown {
   const number = Number(text)
@@ -90,7 +93,7 @@ function plainValue(text: string): unknown {
   return text === 'true' || text === 'false' ? text === 'true' : text
 }
 
-function readStrategy(values: Values) {
+export function readStrategy(values: SearchValues) {
   const strategy = findStrategy(values.strategy ?? 'omega')
   const given: Record<string, unknown> = {}
   for (const [flag, key] of Object.entries(STRATEGY_FLAGS)) {
@@ -106,8 +109,19 @@ function readStrategy(values: Values) {
   return { strategy, options: validate(strategy.options, given, `strategy ${strategy.name}`) }
 }
 
+/** The run's seed, and its limits for each problem. */
+export function readLimits(values: SearchValues) {
+  return {
+    seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
+    budget: {
+      maxRollouts: positiveInteger(values['rollout-budget'], 'rollout-budget') ?? 1000,
+      maxTokens: positiveInteger(values['token-budget'], 'token-budget') ?? Number.MAX_SAFE_INTEGER,
+    },
+  }
+}
+
 /** Reads the whole file once before any work: a bad row in its middle must not end a run of hours. */
-async function checkProblems(path: string, skipBad: boolean): Promise<{ total: number; bad: number }> {
+export async function checkProblems(path: string, skipBad: boolean): Promise<{ total: number; bad: number }> {
   const reasons: string[] = []
   let total = 0
   let bad = 0
@@ -128,7 +142,7 @@ async function checkProblems(path: string, skipBad: boolean): Promise<{ total: n
   return { total: total - bad, bad }
 }
 
-async function* goodProblems(path: string): AsyncGenerator<Problem> {
+export async function* goodProblems(path: string): AsyncGenerator<Problem> {
   for await (const row of readProblems(path)) if ('problem' in row) yield row.problem
 }
 
@@ -156,15 +170,11 @@ function report(summary: RunSummary & { bad: number; seconds: number; interrupte
 }
 
 /** Resolves to what the run came to; an abort is an outcome here, not an error. */
-async function search(values: Values, signal: AbortSignal, closing: (() => Promise<void>)[]): Promise<{ bad: number }> {
+async function search(values: SearchValues, signal: AbortSignal, closing: (() => Promise<void>)[]): Promise<{ bad: number }> {
   const { strategy, options } = readStrategy(values)
   const file = required(values.problems, 'problems')
   const out = required(values.out, 'out')
-  const seed = numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0
-  const budget = {
-    maxRollouts: positiveInteger(values['rollout-budget'], 'rollout-budget') ?? 1000,
-    maxTokens: positiveInteger(values['token-budget'], 'token-budget') ?? Number.MAX_SAFE_INTEGER,
-  }
+  const { seed, budget } = readLimits(values)
   const askedInFlight = positiveInteger(values['in-flight'], 'in-flight')
   const { total, bad } = await checkProblems(file, values['skip-bad'] ?? false)
   const verifier = await openVerifier(values)
@@ -198,7 +208,7 @@ export interface SearchOutcome {
 }
 
 /** The whole of a search with its signals handled; the run is closed when this resolves. */
-export async function searchToEnd(values: Values): Promise<SearchOutcome> {
+export async function searchToEnd(values: SearchValues): Promise<SearchOutcome> {
   const start = performance.now()
   const outcome = await interruptible(async (signal) => {
     const closing: (() => Promise<void>)[] = []
@@ -221,7 +231,7 @@ export function exitCodeOf({ summary, bad, interrupted }: SearchOutcome): number
 }
 
 async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, OPTIONS)
+  const { values } = readOptions(argv, SEARCH_OPTIONS)
   const { summary, ...state } = await searchToEnd(values)
   report({ ...summary, ...state }, required(values.out, 'out'), values.json ?? false)
   return exitCodeOf({ summary, ...state })

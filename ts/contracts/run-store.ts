@@ -22,9 +22,12 @@ export interface KnownWork {
   readonly verdicts: readonly VerdictRecord[]
 }
 
+/** A store in this process answers at once, one on another machine later: callers await. */
+export type Awaitable<T> = T | Promise<T>
+
 export interface RunStore {
   /** Registers a problem, or returns what is known of it. @throws EngineError STORE where it differs from the stored one */
-  begin(problem: Problem): { status: SearchStatus; known: KnownWork }
+  begin(problem: Problem): Awaitable<{ status: SearchStatus; known: KnownWork }>
   /** Resolves when the event is durable. @throws EngineError STORE */
   append(problemId: string, event: SearchEvent): Promise<void>
   /** Marks a problem as unfinished, with the reason. */
@@ -40,8 +43,8 @@ export interface RunReader {
   trees(): AsyncIterable<ProblemTree>
   /** Candidates of finished problems, problem by problem. */
   candidates(): AsyncIterable<{ problem: Problem; candidates: CandidateRecord[] }>
-  summary(): RunSummary
-  close(): void
+  summary(): Awaitable<RunSummary>
+  close(): Awaitable<void>
 }
 
 export interface RunSummary {

@@ -3,22 +3,22 @@
  * store before the strategy goes on. A problem whose policy or judge fails is left unfinished; the others go on.
  */
 import type { z } from 'zod'
-import { EngineError, invalidArgument, policyError } from '../contracts/errors.ts'
+import { EngineError, policyError } from '../contracts/errors.ts'
 import type { SearchEvent } from '../contracts/events.ts'
 import type { Policy } from '../contracts/policy.ts'
-import type { Problem } from '../contracts/problem.ts'
-import type { RunIdentity, RunStore } from '../contracts/run-store.ts'
+import type { Awaitable, RunIdentity, RunStore } from '../contracts/run-store.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import type { Verifier } from '../contracts/verifier.ts'
+import type { Lease, WorkSource } from '../contracts/work.ts'
 import { streamsOf } from './seeds.ts'
+import { type Problems, storeSource } from './source.ts'
 import type { Budget, SearchContext, Strategy } from './strategy.ts'
 
 /** So many problems failing in a row, beyond those in flight, means that the policy itself is out of order. */
 const MAX_FAILURES_IN_A_ROW = 8
 
-/** Everything of one run; `options` are those of the strategy, as its schema's `parse` returns them. */
-export interface SearchRun {
-  readonly problems: AsyncIterable<Problem> | Iterable<Problem>
+/** How one run searches; `options` are those of the strategy, as its schema's `parse` returns them. */
+export interface SearchSettings {
   readonly strategy: Strategy
   readonly options: z.output<z.ZodObject>
   readonly budget: Budget
@@ -26,17 +26,33 @@ export interface SearchRun {
   readonly policy: Policy
   readonly verifier: Verifier
   readonly scorer?: StepScorer
-  readonly store: RunStore
+}
+
+/** How a source is worked on. */
+export interface WorkOptions {
   /** Problems worked on at once. */
   readonly inFlight: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Readonly<SearchProgress>) => void
+}
+
+/** Everything of one run on one machine. */
+export interface SearchRun extends SearchSettings, WorkOptions {
+  readonly problems: Problems
+  readonly store: RunStore
   /** What the policy found out about itself before the run. */
   readonly onWarning?: (warning: string) => void
 }
 
+/** A source of problems, perhaps of several runs. */
+export interface Work extends WorkOptions {
+  readonly source: WorkSource
+  /** How a lease's run searches. @throws EngineError INVALID_ARGUMENT where this worker may not */
+  settingsOf(lease: Lease): Awaitable<SearchSettings>
+}
+
 /** For SqliteRunStore.open: what a store records of a run, everything that its results depend on. */
-export function identityOf(run: Omit<SearchRun, 'problems' | 'store' | 'inFlight'>): RunIdentity {
+export function identityOf(run: SearchSettings): RunIdentity {
   const { seed, strategy, options, budget, policy, verifier, scorer } = run
   return {
     ...{ seed, strategy: strategy.name, options, budget: { ...budget } },
@@ -68,28 +84,25 @@ class Runner {
     unparsed: 0,
     truncated: 0,
   }
-  readonly #run: SearchRun
+  readonly #work: Work
   readonly #controller = new AbortController()
   readonly #signal: AbortSignal
-  readonly #seen = new Set<string>()
   #failuresInARow = 0
 
-  constructor(run: SearchRun) {
-    this.#run = run
-    this.#signal = run.signal ? AbortSignal.any([run.signal, this.#controller.signal]) : this.#controller.signal
+  constructor(work: Work) {
+    this.#work = work
+    this.#signal = work.signal ? AbortSignal.any([work.signal, this.#controller.signal]) : this.#controller.signal
   }
 
   async all(): Promise<void> {
-    const { problems, inFlight, policy, onWarning } = this.#run
-    for (const warning of (await policy.prepare?.(this.#signal)) ?? []) onWarning?.(warning)
-    const iterator = Symbol.asyncIterator in problems ? problems[Symbol.asyncIterator]() : problems[Symbol.iterator]()
+    const { source, inFlight } = this.#work
     const worker = async () => {
       try {
         for (;;) {
           this.#throwIfAborted()
-          const next = await iterator.next()
-          if (next.done) return
-          await this.#problem(next.value)
+          const lease = await source.next(this.#signal)
+          if (!lease) return
+          await this.#problem(lease)
         }
       } catch (error) {
         this.#controller.abort(error)
@@ -98,44 +111,58 @@ class Runner {
     }
     const results = await Promise.allSettled(Array.from({ length: inFlight }, worker))
     const reasons = results.flatMap((r) => (r.status === 'rejected' ? [r.reason] : []))
-    if (reasons.length === 0) return
-    await iterator.return?.()
-    throw this.#controller.signal.reason ?? reasons[0]
+    if (reasons.length > 0) throw this.#controller.signal.reason ?? reasons[0]
   }
 
-  async #problem(problem: Problem): Promise<void> {
-    if (this.#seen.has(problem.id)) throw invalidArgument(`problem id "${problem.id}" occurs twice`)
-    this.#seen.add(problem.id)
-    const { status, known } = this.#run.store.begin(problem)
-    if (status === 'done') {
+  async #problem(lease: Lease): Promise<void> {
+    if (lease.status === 'done') {
       this.progress.skipped++
+      await lease.done()
       return this.#report()
     }
-    const { strategy, options, budget, seed, policy, verifier, scorer } = this.#run
-    const context: SearchContext = {
-      ...{ problem, policy, verifier, budget, known, signal: this.#signal, rng: streamsOf(seed, problem.id) },
-      ...(scorer && { scorer }),
-    }
+    const { problem, known } = lease
+    const signal = lease.signal ? AbortSignal.any([this.#signal, lease.signal]) : this.#signal
+    const { strategy, options, budget, seed, policy, verifier, scorer } = await this.#settingsOf(lease)
     try {
+      const context: SearchContext = {
+        ...{ problem, policy, verifier, budget, known, signal, rng: streamsOf(seed, problem.id) },
+        ...(scorer && { scorer }),
+      }
       for await (const event of strategy.run(context, options)) {
-        await this.#run.store.append(problem.id, event)
+        await lease.append(event)
         this.#count(event)
       }
+      await lease.done()
       this.progress.done++
       this.#failuresInARow = 0
     } catch (error) {
-      await this.#failed(problem, error)
+      await this.#failed(lease, error)
     }
     this.#report()
   }
 
+  /** A run that this worker may not work on is no fault of the problem. */
+  async #settingsOf(lease: Lease): Promise<SearchSettings> {
+    try {
+      return await this.#work.settingsOf(lease)
+    } catch (error) {
+      await lease.giveBack((error as Error).message)
+      throw error
+    }
+  }
+
   /** Leaves the problem unfinished where the fault is the policy's or the problem's; anything else ends the run. */
-  async #failed(problem: Problem, error: unknown): Promise<void> {
-    this.#throwIfAborted()
-    if (!(error instanceof EngineError) || !isAboutProblem(error)) throw error
-    await this.#run.store.fail(problem.id, error.message)
+  async #failed(lease: Lease, error: unknown): Promise<void> {
+    if (lease.signal?.aborted) return // another worker has it
+    const isOurs = error instanceof EngineError && isAboutProblem(error)
+    if (this.#signal.aborted || !isOurs) {
+      await lease.giveBack(error instanceof Error ? error.message : String(error))
+      this.#throwIfAborted()
+      throw error
+    }
+    await lease.fail(error.message)
     this.progress.failed++
-    if (++this.#failuresInARow >= MAX_FAILURES_IN_A_ROW + this.#run.inFlight) {
+    if (++this.#failuresInARow >= MAX_FAILURES_IN_A_ROW + this.#work.inFlight) {
       throw policyError(`${this.#failuresInARow} problems in a row failed; the last one: ${error.message}`, error)
     }
   }
@@ -152,7 +179,7 @@ class Runner {
   }
 
   #report(): void {
-    this.#run.onProgress?.(this.progress)
+    this.#work.onProgress?.(this.progress)
   }
 
   #throwIfAborted(): void {
@@ -169,11 +196,26 @@ function isAboutProblem({ code }: EngineError): boolean {
 }
 
 /**
+ * Works on what a source gives until it gives no more.
+ * @throws EngineError ABORTED, STORE, POLICY (problem after problem failed); what was in hand is given back
+ */
+export async function runWork(work: Work): Promise<SearchProgress> {
+  const runner = new Runner(work)
+  await runner.all()
+  return runner.progress
+}
+
+/**
  * Searches every problem that the store does not hold as finished.
  * @throws EngineError ABORTED (resumable), STORE, POLICY (problem after problem failed), INVALID_ARGUMENT (an id twice)
  */
 export async function runSearch(run: SearchRun): Promise<SearchProgress> {
-  const runner = new Runner(run)
-  await runner.all()
-  return runner.progress
+  const { problems, store, policy, signal, onWarning } = run
+  for (const warning of (await policy.prepare?.(signal)) ?? []) onWarning?.(warning)
+  const source = storeSource(problems, store)
+  try {
+    return await runWork({ ...run, source, settingsOf: () => run })
+  } finally {
+    await source.end()
+  }
 }

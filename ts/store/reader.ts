@@ -8,14 +8,14 @@ import type { RunIdentity, RunReader, RunSummary } from '../contracts/run-store.
 import { Digests, digestKey } from './digest.ts'
 import { type Database, findDoor, guardedRecords, isSqlite, type Row, type Statement, type Value } from './driver.ts'
 import { readIdentity, runId } from './identity.ts'
-import { toCandidate, toProblem, toRollout, toTree } from './rows.ts'
+import { checkImage, toCandidate, toProblem, toRollout, toTree } from './rows.ts'
 import { MIGRATIONS } from './schema.ts'
 
 /** Bytes that Node reads of a file at once. */
 const MAX_IN_MEMORY = 2 ** 31 - 1
 const UNWRITABLE = ['SQLITE_CANTOPEN', 'SQLITE_READONLY', 'SQLITE_FULL', 'SQLITE_IOERR']
 
-class SqliteRunReader implements RunReader {
+export class SqliteRunReader implements RunReader {
   readonly identity: RunIdentity
   readonly runId: string
   readonly #db: Database
@@ -93,7 +93,8 @@ class SqliteRunReader implements RunReader {
         if (digest !== undefined && digest !== digests.of(ordinal)) {
           throw new Error(`problem "${row['id']}" is not as it was written`)
         }
-        return toProblem(row, images)
+        const hash = row['image_hash']
+        return toProblem(row, hash ? checkImage(hash, images.get(hash)?.['bytes'] as Uint8Array | undefined) : undefined)
       })
       yield { ordinal, problem }
     }
@@ -140,8 +141,26 @@ function openFile(path: string): Database {
   }
 }
 
-/** Opens the run in `folder` for reading. @throws EngineError STORE: no run, another schema version, corrupt */
-export function openRun(folder: string): RunReader {
+/** Where a database holds many runs, `#RUN` names one. */
+export const isDatabase = (uri: string): uri is PostgresUri => /^postgres(?:ql)?:\/\//i.test(uri)
+type PostgresUri = `postgres://${string}` | `postgresql://${string}`
+
+/**
+ * Opens a run for reading: a folder's at once, one of a database (`postgres://…#RUN`) when it answers.
+ * @throws EngineError STORE: no run, another schema version, corrupt
+ */
+export function openRun(uri: PostgresUri): Promise<RunReader>
+export function openRun(folder: string): SqliteRunReader
+export function openRun(uri: string): SqliteRunReader | Promise<RunReader> {
+  return isDatabase(uri) ? openDatabaseRun(uri) : openFolder(uri)
+}
+
+async function openDatabaseRun(uri: string): Promise<RunReader> {
+  const { openPostgresRun } = await import('./postgres/reader.ts')
+  return openPostgresRun(uri)
+}
+
+function openFolder(folder: string): SqliteRunReader {
   const path = join(folder, 'run.db')
   if (!existsSync(path)) throw storeError(`${folder}: there is no run in this directory (no run.db)`)
   if (!statSync(path).isFile()) throw storeError(`${path}: this is not a regular file`)

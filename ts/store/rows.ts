@@ -1,10 +1,9 @@
-/** How records become rows and rows become records: the only place that knows both. */
+/** How records become rows and rows become records, whatever store has them: the only place that knows both. */
 import { createHash } from 'node:crypto'
 import type { Outcome } from '../contracts/policy.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import type { CandidateRecord, Counts, EvaluationRecord, RolloutRecord, TreeNode, VerdictRecord } from '../contracts/records.ts'
-import { Digests, digestKey } from './digest.ts'
-import type { Database, Row, Statement, Value } from './driver.ts'
+import type { Row, Value } from './driver.ts'
 
 /** Key of an evaluation within its problem. */
 export function evaluationKey(prefix: readonly string[], occurrence: number): Buffer {
@@ -20,10 +19,6 @@ const json = (value: unknown): Value => (value === undefined ? null : JSON.strin
 const parsed = <T>(value: Value | undefined): T => JSON.parse(String(value)) as T
 const toFlag = (value: Value | undefined): boolean | null => (value === null || value === undefined ? null : value === 1)
 
-function insert(db: Database, table: string, columns: readonly string[], verb = 'INSERT'): Statement {
-  return db.prepare(`${verb} INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`)
-}
-
 /** Image as columns: a path stays a path, bytes and data URIs are stored once by hash. */
 export function imageColumns(image: ProblemImage | undefined): {
   path: string | null
@@ -36,18 +31,21 @@ export function imageColumns(image: ProblemImage | undefined): {
   return { path: null, hash: createHash('sha256').update(bytes).digest('hex'), bytes }
 }
 
-/** The bytes that an image's hash stands for. @throws Error where they are others */
-function imageOf(hash: Value, images: Statement): Uint8Array {
-  const bytes = images.get(hash)?.['bytes'] as Uint8Array | undefined
+/** @throws Error where the bytes are not those that the hash stands for */
+export function checkImage(hash: Value, bytes: Uint8Array | undefined): Uint8Array {
   if (bytes && createHash('sha256').update(bytes).digest('hex') === hash) return bytes
   throw new Error(`the image ${hash} is ${bytes ? 'another' : 'gone'}`)
 }
 
-export function toProblem(row: Row, images: Statement): Problem {
-  const hash = row['image_hash']
-  const bytes = hash ? imageOf(hash, images) : undefined
-  const isDataUri = bytes && Buffer.from(bytes.subarray(0, 5)).toString('latin1').toLowerCase() === 'data:'
-  const image = isDataUri ? Buffer.from(bytes).toString('utf8') : (bytes ?? row['image_path'])
+/** Bytes as they were given: a data URI is stored as its text. */
+function imageFrom(bytes: Uint8Array): ProblemImage {
+  const isDataUri = Buffer.from(bytes.subarray(0, 5)).toString('latin1').toLowerCase() === 'data:'
+  return isDataUri ? Buffer.from(bytes).toString('utf8') : bytes
+}
+
+/** @param bytes of the image that `image_hash` names */
+export function toProblem(row: Row, bytes: Uint8Array | undefined): Problem {
+  const image = bytes ? imageFrom(bytes) : row['image_path']
   return {
     id: row['id'] as string,
     question: row['question'] as string,
@@ -57,89 +55,54 @@ export function toProblem(row: Row, images: Statement): Problem {
   }
 }
 
-/** Prepared inserts of one connection. */
-export class RowWriter {
-  readonly #images: Statement
-  readonly #problem: Statement
-  readonly #evaluation: Statement
-  readonly #rollout: Statement
-  readonly #verdict: Statement
-  readonly #node: Statement
-  readonly #candidate: Statement
-  readonly #timing: Statement
-  readonly #status: Statement
-  readonly #digest: Statement
-  readonly #digests: Digests
+export function problemRow(ordinal: number, problem: Problem): Row {
+  const { path, hash } = imageColumns(problem.image)
+  const { id, question, answer, meta } = problem
+  return { ordinal, id, question, answer, image_path: path, image_hash: hash, meta: json(meta), status: 'running' }
+}
 
-  constructor(db: Database) {
-    this.#images = db.prepare('INSERT OR IGNORE INTO images (hash, bytes) VALUES (?, ?)')
-    this.#problem = insert(db, 'problems', ['ordinal', 'id', 'question', 'answer', 'image_path', 'image_hash', 'meta', 'status'])
-    const counts = ['correct', 'total', 'unparsed', 'truncated']
-    this.#evaluation = insert(db, 'evaluations', ['problem', 'key', 'prefix', 'occurrence', 'seed', ...counts])
-    const rollout = ['problem', 'evaluation', 'idx', 'outcome', 'steps', 'text', 'answer', 'correct', 'tokens']
-    this.#rollout = insert(db, 'rollouts', rollout)
-    this.#verdict = insert(db, 'verdicts', ['problem', 'answer', 'match', 'method', 'raw'])
-    const node = ['problem', 'ordinal', 'parent', 'steps', 'evaluation', ...counts, 'first_error', 'terminal', 'visits']
-    this.#node = insert(db, 'nodes', node)
-    const candidate = ['problem', 'idx', 'outcome', 'steps', 'answer', 'correct', 'scores', 'logits']
-    this.#candidate = insert(db, 'candidates', candidate, 'INSERT OR REPLACE')
-    this.#timing = insert(db, 'timings', ['problem', 'evaluation', 'written_at_ms', 'elapsed_ms'])
-    this.#digest = insert(db, 'run', ['key', 'value'], 'INSERT OR REPLACE')
-    this.#digests = new Digests(db)
-    this.#status = db.prepare('UPDATE problems SET status = ?, reason = ?, searches = ?, rollouts = ? WHERE ordinal = ?')
-  }
+export function verdictRow(problem: number, v: VerdictRecord): Row {
+  return { problem, answer: v.answer, match: flag(v.match), method: v.method, raw: optional(v.raw) }
+}
 
-  problem(ordinal: number, problem: Problem): void {
-    const { path, hash, bytes } = imageColumns(problem.image)
-    if (hash && bytes) this.#images.run(hash, bytes)
-    this.#problem.run(ordinal, problem.id, problem.question, problem.answer, path, hash, json(problem.meta), 'running')
-  }
+export function evaluationRow(problem: number, { prefix, occurrence, seed, counts }: EvaluationRecord): Row {
+  const { correct, total, unparsed, truncated } = counts
+  const key = evaluationKey(prefix, occurrence)
+  return { problem, key, prefix: json(prefix), occurrence, seed, correct, total, unparsed, truncated }
+}
 
-  status(problem: number, status: string, reason: string | null, searches: number | null, rollouts: number | null): void {
-    this.#status.run(status, reason, searches, rollouts, problem)
+export function rolloutRow(problem: number, evaluation: Uint8Array, r: RolloutRecord): Row {
+  return {
+    ...{ problem, evaluation, idx: r.index, outcome: r.outcome, steps: json(r.steps), text: optional(r.text) },
+    ...{ answer: r.answer, correct: flag(r.correct), tokens: optional(r.numTokens) },
   }
+}
 
-  /** To be written last: over everything that the problem has. */
-  digest(problem: number): void {
-    this.#digest.run(digestKey(problem), this.#digests.of(problem))
+export function candidateRow(problem: number, c: CandidateRecord): Row {
+  return {
+    ...{ problem, idx: c.index, outcome: c.outcome, steps: json(c.steps), answer: c.answer, correct: flag(c.correct) },
+    ...{ scores: json(c.scores), logits: json(c.logits) },
   }
+}
 
-  verdict(problem: number, v: VerdictRecord): void {
-    this.#verdict.run(problem, v.answer, flag(v.match), v.method, optional(v.raw))
+/** Nodes in preorder; a node points to the evaluation its counts come from, where there is one. */
+export function nodeRows(problem: number, root: TreeNode): Row[] {
+  const rows: Row[] = []
+  const visit = (node: TreeNode, parent: number | null, before: readonly string[]): void => {
+    const prefix = [...before, ...node.steps]
+    const ordinal = rows.length
+    const evaluation = node.rollouts.length > 0 ? evaluationKey(prefix, node.occurrence ?? 0) : null
+    const c = node.counts
+    rows.push({
+      ...{ problem, ordinal, parent, steps: json(node.steps), evaluation },
+      ...{ correct: optional(c?.correct), total: optional(c?.total) },
+      ...{ unparsed: optional(c?.unparsed), truncated: optional(c?.truncated) },
+      ...{ first_error: flag(node.firstError), terminal: flag(node.terminal), visits: node.visits },
+    })
+    for (const child of node.children) visit(child, ordinal, prefix)
   }
-
-  evaluation(problem: number, e: EvaluationRecord, elapsedMs: number): void {
-    const key = evaluationKey(e.prefix, e.occurrence)
-    const { correct, total, unparsed, truncated } = e.counts
-    this.#evaluation.run(problem, key, json(e.prefix), e.occurrence, e.seed, correct, total, unparsed, truncated)
-    for (const r of e.rollouts) {
-      const judged = [r.answer, flag(r.correct), optional(r.numTokens)]
-      this.#rollout.run(problem, key, r.index, r.outcome, json(r.steps), optional(r.text), ...judged)
-    }
-    this.#timing.run(problem, key, Date.now(), elapsedMs)
-  }
-
-  candidate(problem: number, c: CandidateRecord): void {
-    this.#candidate.run(problem, c.index, c.outcome, json(c.steps), c.answer, flag(c.correct), json(c.scores), json(c.logits))
-  }
-
-  /** Nodes in preorder; a node points to the evaluation its counts come from, where there is one. */
-  tree(problem: number, root: TreeNode): void {
-    let ordinal = 0
-    const visit = (node: TreeNode, parent: number | null, before: readonly string[]): void => {
-      const prefix = [...before, ...node.steps]
-      const own = ordinal++
-      const evaluated = node.rollouts.length > 0
-      const c = node.counts
-      this.#node.run(
-        ...[problem, own, parent, json(node.steps), evaluated ? evaluationKey(prefix, node.occurrence ?? 0) : null],
-        ...[optional(c?.correct), optional(c?.total), optional(c?.unparsed), optional(c?.truncated)],
-        ...[flag(node.firstError), flag(node.terminal), node.visits],
-      )
-      for (const child of node.children) visit(child, own, prefix)
-    }
-    visit(root, null, [])
-  }
+  visit(root, null, [])
+  return rows
 }
 
 export function toCounts(row: Row): Counts {

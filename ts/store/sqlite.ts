@@ -15,8 +15,9 @@ import { CommitQueue } from './commit-queue.ts'
 import { type Database, findDoor, guarded, guardedRecords, type Row, type Statement } from './driver.ts'
 import { canonicalJson, differences, readIdentity, runId } from './identity.ts'
 import { lockRun } from './lock.ts'
-import { imageColumns, RowWriter, toEvaluation, toRollout, toVerdict } from './rows.ts'
+import { imageColumns, toEvaluation, toRollout, toVerdict } from './rows.ts'
 import { MIGRATIONS, migrate } from './schema.ts'
+import { RowWriter } from './writer.ts'
 
 const NOTHING: KnownWork = { evaluations: [], verdicts: [] }
 

@@ -77,7 +77,9 @@ class OmegaSearch {
           const selection = this.#pool.select()
           if (!selection) break
           await this.#announce(selection)
-          running.push(this.#search(selection))
+          const search = this.#search(selection)
+          search.catch(() => {}) // awaited in its turn, whichever fails first
+          running.push(search)
         }
         const oldest = running.shift()
         if (!oldest) break

@@ -1,0 +1,245 @@
+/** Runs in PostgreSQL: the same trees as in a folder, whoever worked on them; leases, fences, states. */
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { policyError } from '../../../ts/contracts/errors.ts'
+import type { Problem } from '../../../ts/contracts/problem.ts'
+import type { RunReader } from '../../../ts/contracts/run-store.ts'
+import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
+import { runSearch, runWork } from '../../../ts/search/runner.ts'
+import { bestOfN } from '../../../ts/search/strategies/best-of-n.ts'
+import { omega, omegaOptions } from '../../../ts/search/strategies/omega.ts'
+import { PostgresSource, Runs } from '../../../ts/store/postgres/index.ts'
+import { openRun } from '../../../ts/store/reader.ts'
+import { SqliteRunStore } from '../../../ts/store/sqlite.ts'
+import { findNewNode, isNewEnough, startPostgres } from '../../helpers/postgres.ts'
+import { runIdentity } from '../../helpers/search.ts'
+import { simulate, simulatedProblem, simulatedVerifier } from '../../helpers/simulated-policy.ts'
+
+const WORKER = join(import.meta.dirname, '../../helpers/fleet-worker.ts')
+const policy = scriptedPolicy(simulate)
+const options = omegaOptions.parse({ numRollouts: 4, sideBySide: 2 })
+const budget = { maxRollouts: 120, maxTokens: 1e9 }
+const settings = { strategy: omega, options, budget, seed: 7, policy, verifier: simulatedVerifier }
+const identity = runIdentity(policy, { options, budget })
+
+async function contents(reader: RunReader): Promise<string> {
+  const parts: unknown[] = [reader.identity, reader.runId, await reader.summary()]
+  for await (const tree of reader.trees()) parts.push(tree)
+  for await (const found of reader.candidates()) parts.push(found)
+  await reader.close()
+  return JSON.stringify(parts, (_, v) => (v?.type === 'Buffer' ? v.data : v instanceof Uint8Array ? [...v] : v))
+}
+
+async function inFolder(problems: Problem[], more = settings, id = identity): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'mm-prm-folder-'))
+  try {
+    const store = SqliteRunStore.open({ folder, identity: id })
+    await runSearch({ ...more, problems, store, inFlight: 3 })
+    await store.close()
+    return await contents(openRun(folder))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const newNode = findNewNode()
+const database = isNewEnough() ? startPostgres() : undefined
+const { url = '' } = database ?? {}
+const withDatabase = database ? test : test.skip
+if (isNewEnough() && !database) console.log('skipped: PostgreSQL is not installed here')
+
+if (!isNewEnough()) {
+  test('an older Node is told what postgres:// needs', async () => {
+    const error = await openRun('postgres://localhost/x#y').catch((e) => e)
+    assert.is(error.code, 'ERR_ENGINE_STORE')
+    assert.match(error.message, /postgres:\/\/ needs Node 22\.12 or later, this is 20/)
+  })
+  const elsewhere = newNode ? test : test.skip
+  elsewhere('under Node 22', () => {
+    const { status, stdout, stderr } = spawnSync(newNode as string, ['--import', 'tsx', import.meta.filename], {
+      encoding: 'utf8',
+      timeout: 600_000,
+    })
+    console.log(stdout.trim())
+    assert.is(status, 0, stderr)
+  })
+}
+
+async function submit(problems: Problem[], more: object = {}, id = identity): Promise<string> {
+  const runs = await Runs.open(url)
+  try {
+    return await runs.submit(
+      id,
+      more,
+      problems.map((problem) => ({ problem })),
+    )
+  } finally {
+    await runs.close()
+  }
+}
+
+async function withRuns<T>(work: (runs: Runs) => Promise<T>): Promise<T> {
+  const runs = await Runs.open(url)
+  try {
+    return await work(runs)
+  } finally {
+    await runs.close()
+  }
+}
+
+async function work(run: string, more: Partial<typeof settings> = {}, inFlight = 3) {
+  const source = await PostgresSource.open({ url, run, untilDone: true })
+  try {
+    return await runWork({ source, settingsOf: () => ({ ...settings, ...more }), inFlight })
+  } finally {
+    await source.close()
+  }
+}
+
+const ODD: Problem[] = [
+  { ...simulatedProblem(4), image: 'pictures/a.png', meta: { grade: 7, b: 1, a: 2 } },
+  { ...simulatedProblem(5), image: new Uint8Array([1, 2, 3]) },
+  { ...simulatedProblem(6), image: 'data:image/png;base64,AAAA', question: "a quote ', a \\ and a 𝒳" },
+  simulatedProblem(7),
+]
+
+withDatabase('the same trees, summary and identity as a folder; a problem keeps its image and columns', async () => {
+  const run = await submit(ODD)
+  assert.is(await submit(ODD), run, 'submitting again is the same run')
+  assert.equal((await work(run)).done, 4)
+  assert.is(await contents(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(ODD))
+  assert.equal((await work(run)).done, 0)
+  const [status] = await withRuns((runs) => runs.status(run))
+  assert.equal([status?.status, status?.problems, status?.done, status?.left], ['done', 4, 4, 0])
+})
+
+withDatabase('candidates too', async () => {
+  const problems = Array.from({ length: 5 }, (_, i) => simulatedProblem(100 + i))
+  const many = { ...settings, strategy: bestOfN, options: bestOfN.options.parse({ n: 4 }) } as unknown as typeof settings
+  const id = runIdentity(policy, { strategy: 'best-of-n', options: many.options as never, budget })
+  const run = await submit(problems, {}, id)
+  await work(run, many)
+  assert.is(await contents(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems, many, id))
+})
+
+withDatabase('a policy that fails three times has its problem given up; submitting again takes it up', async () => {
+  const problems = Array.from({ length: 6 }, (_, i) => simulatedProblem(200 + i))
+  const run = await submit(problems)
+  let isBroken = true
+  const flaky = scriptedPolicy((request, index) => {
+    if (isBroken && request.problem.id === 'sim-203') throw policyError('problem "sim-203": no answer')
+    return simulate(request, index)
+  })
+  const progress = await work(run, { policy: flaky }, 1)
+  assert.equal([progress.done, progress.failed], [5, 3])
+  const [status] = await withRuns((runs) => runs.status(run))
+  assert.equal([status?.left, status?.failed, status?.failures[0]?.id], [0, 1, 'sim-203'])
+  isBroken = false
+  await submit(problems)
+  assert.equal((await work(run)).done, 1)
+  assert.is(await contents(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))
+})
+
+withDatabase('a lease that another has taken over writes nothing more', async () => {
+  const run = await submit([simulatedProblem(300)])
+  const source = await PostgresSource.open({ url, run })
+  const { signal } = new AbortController()
+  const first = await source.next(signal)
+  assert.ok(first)
+  await withRuns((runs) => runs.db.query("UPDATE mm_prm.problems SET attempt = attempt + 1 WHERE id = 'sim-300'"))
+  const evaluation = {
+    problemId: 'sim-300',
+    prefix: [],
+    occurrence: 0,
+    seed: 1,
+    counts: { correct: 0, total: 0, unparsed: 0, truncated: 0 },
+    rollouts: [],
+  }
+  const error = await first.append({ type: 'evaluated', evaluation, elapsedMs: 1 }).catch((e) => e)
+  assert.is(error.code, 'ERR_ENGINE_ABORTED')
+  assert.match(error.message, /another worker has taken it over/)
+  assert.ok(first.signal?.aborted)
+  const [{ n } = { n: -1 }] = await withRuns((runs) =>
+    runs.db.query('SELECT count(*) AS n FROM mm_prm.evaluations JOIN mm_prm.runs USING (run) WHERE run_id = $1', [run]),
+  )
+  assert.is(Number(n), 0)
+  await source.close()
+})
+
+withDatabase('pause, resume and cancel', async () => {
+  const problems = Array.from({ length: 30 }, (_, i) => simulatedProblem(400 + i))
+  const run = await submit(problems)
+  await withRuns((runs) => runs.setState(run, 'paused'))
+  const source = await PostgresSource.open({ url, run })
+  const waiting = new AbortController()
+  const found = source.next(waiting.signal).catch((e) => e)
+  await sleep(900)
+  waiting.abort()
+  assert.is((await found).code, 'ERR_ENGINE_ABORTED', 'a paused run gives no work')
+  await source.close()
+  await withRuns((runs) => runs.setState(run.slice(0, 8), 'active'))
+  const slow = scriptedPolicy(async (request, index) => {
+    await sleep(20)
+    return simulate(request, index)
+  })
+  const progress = work(run, { policy: slow })
+  await sleep(1500)
+  await withRuns((runs) => runs.setState(run, 'cancelled'))
+  assert.ok((await progress).done < 30)
+  const [status] = await withRuns((runs) => runs.status(run))
+  assert.equal([status?.status, status?.left], ['cancelled', 0])
+  await withRuns((runs) => runs.setState(run, 'active'))
+  await work(run)
+  assert.is(await contents(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))
+})
+
+function startWorker(name: string) {
+  const child = spawn(process.execPath, ['--import', 'tsx', WORKER, url, '150', name], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => (errors += text))
+  const ended = new Promise<{ code: number | null; errors: string }>((resolve) =>
+    child.on('close', (code) => resolve({ code, errors })),
+  )
+  return { child, ended }
+}
+
+withDatabase('kill -9, a freeze beyond the lease, a restart of the database: the trees of a folder, nothing twice', async () => {
+  const problems = Array.from({ length: 40 }, (_, i) => simulatedProblem(500 + i))
+  const run = await submit(problems)
+  const workers = ['a', 'b', 'c'].map(startWorker)
+  for (let done = 0; done < 3; await sleep(100)) done = (await withRuns((runs) => runs.status(run)))[0]?.done ?? 0
+  workers[0]?.child.kill('SIGKILL')
+  workers[1]?.child.kill('SIGSTOP')
+  await sleep(1000)
+  database?.restart()
+  const began = performance.now()
+  const late = startWorker('d')
+  await sleep(14_000)
+  workers[1]?.child.kill('SIGCONT')
+  for (const { code, errors } of await Promise.all(
+    [workers[1], workers[2], late].map((w) => w?.ended as NonNullable<typeof w>['ended']),
+  ))
+    assert.is(code, 0, errors)
+  const seconds = (performance.now() - began) / 1000
+  assert.is(await contents(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))
+  const [row] = await withRuns((runs) =>
+    runs.db.query(
+      'SELECT max(attempt) AS most, sum(attempt) AS all FROM mm_prm.problems JOIN mm_prm.runs USING (run) WHERE run_id = $1',
+      [run],
+    ),
+  )
+  console.log(
+    `40 problems, three disturbances: ${Number(row?.['all'])} attempts, at most ${row?.['most']} of one problem, ${seconds.toFixed(0)} s`,
+  )
+  assert.ok(Number(row?.['all']) > 40, 'somebody took over')
+  assert.ok(Number(row?.['most']) <= 4)
+  assert.ok(seconds < 90, `taken over late: ${seconds} s`)
+})
+
+test.after(() => database?.stop())
+test.run()

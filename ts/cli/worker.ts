@@ -1,0 +1,131 @@
+/** `mm-prm worker`: works on the runs of a database, beside as many others as there are. */
+
+import { invalidArgument } from '../contracts/errors.ts'
+import type { RunIdentity } from '../contracts/run-store.ts'
+import type { Lease } from '../contracts/work.ts'
+import { runWork, type SearchSettings } from '../search/runner.ts'
+import type { PostgresSource } from '../store/postgres/index.ts'
+import { type Command, EXIT, positiveInteger, readOptions } from './command.ts'
+import { interruptible } from './interrupt.ts'
+import { POLICY_OPTIONS } from './policy-options.ts'
+import { Progress } from './progress.ts'
+import { checkIdentity, missingFolder, type OpenedRun, openSettings, type RunValues } from './run-settings.ts'
+import type { SearchValues } from './search.ts'
+import { readStore, STORE_OPTIONS, STORE_USAGE } from './store-options.ts'
+import { supervise } from './supervise.ts'
+
+const USAGE = `usage: mm-prm worker --store URL --model DIR [options]
+
+Works on the runs of a database until it is stopped; all that decides about results comes from the runs. A worker may come and
+go at any time: what it had in hand goes to another. SIGTERM or Ctrl-C: it takes no more, gives back what it has and exits 0.
+Exit code ${EXIT.someLinesBad}: it met problems that failed.
+
+${STORE_USAGE}
+  --run NAME               this run alone (default: all, in turn)
+  --until-done             end when nothing is left
+  --model DIR|NAME         where this machine has the policy (default: where the run was submitted)
+  --endpoint URL           of the policy's server, for runs with --policy openai
+  --api-key-file FILE      file that holds the server's key
+  --concurrency N          requests to the server at once (default 16)
+  --timeout SECONDS        for one answer of the server (default 600)
+  --scorer DIR|URL         where this machine has the scorer
+  --judge-model DIR        where this machine has the judge
+  --device NAMES           auto, cpu, cuda or cuda:N (default cpu); of several, with commas, each gets a process
+  --threads N              of the CPU (default: one per usable core)
+  --in-flight N            problems at once (default: what keeps the policy busy)
+  --json                   what was done, as one JSON object`
+
+const { endpoint, model, concurrency, timeout, device, threads } = POLICY_OPTIONS
+const OPTIONS = {
+  ...STORE_OPTIONS,
+  ...{ endpoint, model, concurrency, timeout, device, threads, 'api-key-file': POLICY_OPTIONS['api-key-file'] },
+  scorer: { type: 'string' },
+  'judge-model': { type: 'string' },
+  'judge-endpoint': { type: 'string' },
+  'until-done': { type: 'boolean' },
+  'in-flight': { type: 'string' },
+} as const
+
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
+
+/** Opens what a run needs when its first problem comes; runs that need the same share it. */
+class Rooms {
+  readonly #source: PostgresSource
+  readonly #mine: Partial<SearchValues>
+  readonly #opened = new Map<string, Promise<OpenedRun>>()
+  readonly #ofRun = new Map<string, Promise<SearchSettings>>()
+
+  constructor(source: PostgresSource, { store: _s, run: _r, json: _j, 'until-done': _u, 'in-flight': _i, ...mine }: Values) {
+    this.#source = source
+    this.#mine = Object.fromEntries(Object.entries(mine).filter(([, value]) => value !== undefined))
+  }
+
+  settingsOf(lease: Lease): Promise<SearchSettings> {
+    const name = lease.run as string
+    const known = this.#ofRun.get(name) ?? this.#open(name)
+    this.#ofRun.set(name, known)
+    return known
+  }
+
+  async #open(name: string): Promise<SearchSettings> {
+    const { row } = await this.#source.runs.find(name)
+    const values = { ...(JSON.parse(String(row['settings'])) as RunValues), ...this.#mine } as SearchValues
+    const missing = missingFolder(values)
+    if (missing) throw invalidArgument(`run ${name}: ${missing} is not here; the option says where it is on this machine`)
+    const key = JSON.stringify(values)
+    const opened = this.#opened.get(key) ?? openSettings(values)
+    this.#opened.set(key, opened)
+    const { settings } = await opened
+    checkIdentity(name, JSON.parse(String(row['identity'])) as RunIdentity, settings)
+    return settings
+  }
+
+  async close(): Promise<void> {
+    for (const opened of this.#opened.values())
+      await opened.then(
+        (room) => room[Symbol.asyncDispose](),
+        () => {},
+      )
+  }
+}
+
+const DEFAULT_IN_FLIGHT = 8
+
+/** `--device X` and `--device=X` left out. */
+function withoutDevice(argv: readonly string[]): string[] {
+  return argv.filter((arg, i) => !/^--device(?:=|$)/.test(arg) && argv[i - 1] !== '--device')
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values } = readOptions(argv, OPTIONS)
+  const at = readStore(values)
+  const devices = values.device?.split(',') ?? []
+  if (devices.length > 1) return supervise(['worker', ...withoutDevice(argv)], devices)
+  const inFlight = positiveInteger(values['in-flight'], 'in-flight') ?? DEFAULT_IN_FLIGHT
+  const { PostgresSource } = await import('../store/postgres/index.ts')
+  const source = await PostgresSource.open({
+    url: at.url,
+    untilDone: values['until-done'] ?? false,
+    ...(at.run && { run: at.run }),
+  })
+  const rooms = new Rooms(source, values)
+  const progress = new Progress('working')
+  let last = { done: 0, failed: 0, rollouts: 0 }
+  try {
+    await interruptible(async (signal) => {
+      const onProgress = ({ done, failed, rollouts }: typeof last) => {
+        last = { done, failed, rollouts }
+        progress.update(`${done} problems, ${rollouts} rollouts`)
+      }
+      await runWork({ source, settingsOf: (lease) => rooms.settingsOf(lease), inFlight, signal, onProgress })
+    })
+  } finally {
+    await rooms.close()
+    await source.close()
+  }
+  progress.finish(`${last.done} problems, ${last.rollouts} rollouts`)
+  if (values.json) process.stdout.write(`${JSON.stringify(last)}\n`)
+  return last.failed > 0 ? EXIT.someLinesBad : EXIT.ok
+}
+
+export const command: Command = { usage: USAGE, run }

@@ -1,0 +1,5 @@
+/** Runs of many machines: PostgreSQL holds what is true, pg-boss says who works on what. */
+
+export { splitUri } from './connection.ts'
+export { type RunState, type RunStatus, Runs, type SubmittedProblem } from './runs.ts'
+export { PostgresSource, type PostgresSourceOptions } from './source.ts'

@@ -1,0 +1,198 @@
+/** Runs of a database: how one is made of a problem file, what is known of all, and what holds or ends them. */
+import { createHash } from 'node:crypto'
+import { storeError } from '../../contracts/errors.ts'
+import type { Problem, ProblemImage } from '../../contracts/problem.ts'
+import type { RunIdentity } from '../../contracts/run-store.ts'
+import type { Row } from '../driver.ts'
+import { canonicalJson } from '../identity.ts'
+import { imageColumns } from '../rows.ts'
+import { Connection, type Sql } from './connection.ts'
+import { Queue } from './queue.ts'
+import { migrate } from './schema.ts'
+
+export type RunState = 'active' | 'paused' | 'cancelled'
+
+export interface RunStatus {
+  /** Its name, as `#RUN`. */
+  readonly run: string
+  readonly status: RunState | 'done'
+  readonly problems: number
+  readonly done: number
+  /** Neither done nor given up; those being worked on included. */
+  readonly left: number
+  readonly running: number
+  readonly failed: number
+  readonly evaluations: number
+  readonly rollouts: number
+  readonly tokens: number
+  readonly rolloutsPerMinute: number
+  /** Problems in hand by worker. */
+  readonly workers: Readonly<Record<string, number>>
+  /** How its results repeat: a native engine's bits hold on one class of devices, a server's while it is one server. */
+  readonly guarantee: 'bits' | 'server'
+  readonly failures: readonly { id: string; reason: string }[]
+}
+
+/** A problem as it is submitted: with the bytes of its picture, so that a worker needs no file. */
+export interface SubmittedProblem {
+  readonly problem: Problem
+  readonly imageBytes?: Uint8Array
+}
+
+interface Prepared {
+  row: { ordinal: number; id: string; problem: string; path: string | null; hash: string | null; bytesHash: string | null }
+  images: [string, Uint8Array][]
+}
+
+const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex')
+
+function prepare({ problem, imageBytes }: SubmittedProblem, ordinal: number): Prepared {
+  const { id, question, answer, meta } = problem
+  if (id.includes('\0')) throw storeError(`problem ${JSON.stringify(id)}: its id holds a NUL, which a database does not keep`)
+  const { path, hash, bytes } = imageColumns(problem.image as ProblemImage | undefined)
+  const bytesHash = imageBytes ? sha256(imageBytes) : hash
+  const images: [string, Uint8Array][] = []
+  if (hash && bytes) images.push([hash, bytes])
+  if (imageBytes && bytesHash && bytesHash !== hash) images.push([bytesHash, imageBytes])
+  return {
+    row: { ordinal, id, problem: JSON.stringify({ question, answer, ...(meta && { meta }) }), path, hash, bytesHash },
+    images,
+  }
+}
+
+const BATCH = 500
+
+async function insertProblems(sql: Sql, run: number, prepared: readonly Prepared[]): Promise<void> {
+  for (let at = 0; at < prepared.length; at += BATCH) {
+    const batch = prepared.slice(at, at + BATCH)
+    for (const [hash, bytes] of batch.flatMap(({ images }) => images))
+      await sql.query('INSERT INTO mm_prm.images VALUES ($1, $2) ON CONFLICT DO NOTHING', [hash, bytes])
+    await sql.query(
+      `INSERT INTO mm_prm.problems (run, ordinal, id, problem, image_path, image_hash, bytes_hash)
+       SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])`,
+      [
+        run,
+        ...(['ordinal', 'id', 'problem', 'path', 'hash', 'bytesHash'] as const).map((key) => batch.map(({ row }) => row[key])),
+      ],
+    )
+  }
+}
+
+/** What can be done with the runs of one database. */
+export class Runs {
+  readonly db: Connection
+
+  private constructor(db: Connection) {
+    this.db = db
+  }
+
+  /** @throws EngineError STORE */
+  static async open(url: string): Promise<Runs> {
+    const db = await Connection.open(url)
+    try {
+      await migrate(db)
+      return new Runs(db)
+    } catch (error) {
+      await db.close()
+      throw error
+    }
+  }
+
+  /**
+   * Makes a run, or finds the one that these very problems and settings have made, and sees to it that all that is left of
+   * it is queued. Resolves to its name.
+   */
+  async submit(identity: RunIdentity, settings: object, problems: readonly SubmittedProblem[]): Promise<string> {
+    const prepared = problems.map(prepare)
+    const hash = createHash('sha256').update(canonicalJson(identity))
+    for (const { row } of prepared) hash.update(JSON.stringify([row.id, row.problem, row.bytesHash]))
+    const name = hash.digest('hex').slice(0, 16)
+    await this.db.transaction(async (sql) => {
+      const [made] = await sql.query(
+        `INSERT INTO mm_prm.runs (run_id, identity, settings, status) VALUES ($1, $2, $3, 'active')
+         ON CONFLICT (run_id) DO NOTHING RETURNING run`,
+        [name, canonicalJson(identity), JSON.stringify(settings)],
+      )
+      if (made) await insertProblems(sql, Number(made['run']), prepared)
+    })
+    await this.#again(name)
+    return name
+  }
+
+  /** The whole name of a run, of its first letters. @throws EngineError STORE */
+  async find(name: string): Promise<{ run: number; name: string; row: Row }> {
+    const rows = await this.db.query('SELECT * FROM mm_prm.runs WHERE left(run_id, length($1)) = $1', [name])
+    const [row] = rows
+    if (row && rows.length === 1) return { run: Number(row['run']), name: String(row['run_id']), row }
+    throw storeError(`${this.db.shown}: ${rows.length === 0 ? 'no run' : `${rows.length} runs`} "${name}"`)
+  }
+
+  /** What is being worked on ends with its next write where a run is cancelled, and goes on where it is paused. */
+  async setState(name: string, state: RunState): Promise<void> {
+    const { run } = await this.find(name)
+    await this.db.query('UPDATE mm_prm.runs SET status = $2 WHERE run = $1', [run, state])
+    if (state === 'active') await this.#again(name)
+  }
+
+  async #again(name: string): Promise<void> {
+    const { run, name: whole } = await this.find(name)
+    await this.db.query(
+      `UPDATE mm_prm.problems SET status = 'waiting', reason = NULL, failures = 0 WHERE run = $1 AND status = 'failed'`,
+      [run],
+    )
+    const queue = await Queue.open(this.db)
+    try {
+      await queue.fill(run, whole)
+    } finally {
+      await queue.close()
+    }
+  }
+
+  async status(name?: string): Promise<RunStatus[]> {
+    const only = name === undefined ? undefined : (await this.find(name)).run
+    const runs = await this.db.query('SELECT * FROM mm_prm.runs WHERE $1::int IS NULL OR run = $1 ORDER BY run', [only ?? null])
+    return Promise.all(runs.map((row) => this.#statusOf(row)))
+  }
+
+  async #statusOf(row: Row): Promise<RunStatus> {
+    const run = row['run']
+    const [counts = {}] = await this.db.query(
+      `SELECT count(*) AS problems, count(*) FILTER (WHERE status = 'done') AS done, count(*) FILTER (WHERE status = 'failed') AS failed,
+         count(*) FILTER (WHERE status = 'running') AS running FROM mm_prm.problems WHERE run = $1`,
+      [run],
+    )
+    const [sums = {}] = await this.db.query(
+      `SELECT count(*) AS evaluations, coalesce(sum(num_rollouts), 0) AS rollouts, coalesce(sum(num_tokens), 0) AS tokens,
+         coalesce(sum(num_rollouts) FILTER (WHERE written_at > now() - interval '1 minute'), 0) AS recent
+       FROM mm_prm.evaluations WHERE run = $1`,
+      [run],
+    )
+    const workers = await this.db.query(
+      `SELECT worker, count(*) AS n FROM mm_prm.problems WHERE run = $1 AND status = 'running' GROUP BY worker ORDER BY worker`,
+      [run],
+    )
+    const failures = await this.db.query(
+      `SELECT id, reason FROM mm_prm.problems WHERE run = $1 AND status = 'failed' ORDER BY ordinal LIMIT 100`,
+      [run],
+    )
+    const n = (value: unknown) => Number(value ?? 0)
+    const [problems, done, failed] = [n(counts['problems']), n(counts['done']), n(counts['failed'])]
+    const state = row['status'] as RunState
+    const left = state === 'cancelled' ? 0 : problems - done - failed
+    const identity = JSON.parse(String(row['identity'])) as RunIdentity
+    return {
+      run: String(row['run_id']),
+      status: state === 'active' && left === 0 ? 'done' : state,
+      ...{ problems, done, left, running: n(counts['running']), failed },
+      ...{ evaluations: n(sums['evaluations']), rollouts: n(sums['rollouts']), tokens: n(sums['tokens']) },
+      rolloutsPerMinute: n(sums['recent']),
+      workers: Object.fromEntries(workers.map((w) => [String(w['worker']), n(w['n'])])),
+      guarantee: identity.policy.kind === 'openai' ? 'server' : 'bits',
+      failures: failures.map((f) => ({ id: String(f['id']), reason: String(f['reason']) })),
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.db.close()
+  }
+}

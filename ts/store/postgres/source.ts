@@ -1,0 +1,161 @@
+/** The problems of a database's runs as a source of work, and the heartbeats of those in hand. */
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EngineError } from '../../contracts/errors.ts'
+import type { Lease, WorkSource } from '../../contracts/work.ts'
+import { PostgresLease } from './lease.ts'
+import { LEASE_SECONDS, Queue } from './queue.ts'
+import { Runs } from './runs.ts'
+
+const POLL_MS = 400
+/** Jobs that a crash lost are put again, by whoever finds nothing else to do. */
+const SWEEP_MS = 15_000
+const BEAT_MS = (LEASE_SECONDS * 1000) / 4
+
+export interface PostgresSourceOptions {
+  /** The database, without `#RUN`. */
+  url: string
+  /** Serves this run alone; default: all, in turn. */
+  run?: string
+  /** Ends when nothing is left to do; default: waits for more. */
+  untilDone?: boolean
+  /** Default: the machine and the process. */
+  worker?: string
+}
+
+export class PostgresSource implements WorkSource {
+  readonly runs: Runs
+  readonly #queue: Queue
+  readonly #options: PostgresSourceOptions
+  readonly #worker: string
+  readonly #leases = new Set<PostgresLease>()
+  readonly #beat: NodeJS.Timeout
+  #turn: Promise<unknown> = Promise.resolve()
+  #served = 0
+  #sweptAt = 0
+
+  private constructor(runs: Runs, queue: Queue, options: PostgresSourceOptions) {
+    this.runs = runs
+    this.#queue = queue
+    this.#options = options
+    this.#worker = options.worker ?? `${hostname()}/${process.pid}`
+    this.#beat = setInterval(() => void this.#beatOnce(), BEAT_MS)
+  }
+
+  /** @throws EngineError STORE: no such database or run, an older Node, packages that are missing */
+  static async open(options: PostgresSourceOptions): Promise<PostgresSource> {
+    const runs = await Runs.open(options.url)
+    try {
+      const run = options.run === undefined ? undefined : (await runs.find(options.run)).name
+      return new PostgresSource(runs, await Queue.open(runs.db, true), { ...options, ...(run !== undefined && { run }) })
+    } catch (error) {
+      await runs.close()
+      throw error
+    }
+  }
+
+  /** One caller after the other: they would all find the same. */
+  next(signal: AbortSignal): Promise<Lease | undefined> {
+    const found = this.#turn.then(() => this.#find(signal))
+    this.#turn = found.catch(() => {})
+    return found
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#beat)
+    await this.#queue.close()
+    await this.runs.close()
+  }
+
+  async #find(signal: AbortSignal): Promise<Lease | undefined> {
+    for (;;) {
+      if (signal.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the worker was stopped', { cause: signal.reason })
+      const active = await this.#active()
+      for (let i = 0; i < active.length; i++) {
+        const at = active[(this.#served + i) % active.length] as { run: number; name: string }
+        const lease = await this.#claim(at)
+        if (!lease) continue
+        this.#served += i + 1
+        return lease
+      }
+      if (this.#options.untilDone && (await this.#numLeft()) === 0) return undefined
+      await this.#sweep(active)
+      await sleep(POLL_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  async #active(): Promise<{ run: number; name: string }[]> {
+    const rows = await this.runs.db.query(
+      `SELECT run, run_id FROM mm_prm.runs r WHERE status = 'active' AND ($1::text IS NULL OR run_id = $1)
+         AND EXISTS (SELECT 1 FROM mm_prm.problems p WHERE p.run = r.run AND p.status NOT IN ('done', 'failed')) ORDER BY run`,
+      [this.#options.run ?? null],
+    )
+    return rows.map((row) => ({ run: Number(row['run']), name: String(row['run_id']) }))
+  }
+
+  /** A job whose problem is finished was left by a crash in between: it ends, and the next one is looked at. */
+  async #claim({ run, name }: { run: number; name: string }): Promise<PostgresLease | undefined> {
+    for (;;) {
+      const job = await this.#queue.fetch(name)
+      if (!job) return undefined
+      const onEnd = (lease: PostgresLease) => void this.#leases.delete(lease)
+      const lease = await PostgresLease.take({
+        db: this.runs.db,
+        queue: this.#queue,
+        run,
+        name,
+        job,
+        worker: this.#worker,
+        onEnd,
+      })
+      if (lease) {
+        this.#leases.add(lease)
+        return lease
+      }
+      await this.#queue.complete(name, job.id)
+    }
+  }
+
+  async #numLeft(): Promise<number> {
+    const [row] = await this.runs.db.query(
+      `SELECT count(*) AS n FROM mm_prm.problems JOIN mm_prm.runs r USING (run)
+       WHERE problems.status NOT IN ('done', 'failed') AND r.status <> 'cancelled' AND ($1::text IS NULL OR run_id = $1)`,
+      [this.#options.run ?? null],
+    )
+    return Number(row?.['n'] ?? 0)
+  }
+
+  async #sweep(active: readonly { run: number; name: string }[]): Promise<void> {
+    if (performance.now() - this.#sweptAt < SWEEP_MS) return
+    this.#sweptAt = performance.now()
+    for (const { run, name } of active) await this.#queue.fill(run, name)
+  }
+
+  /** Tells the queue that this worker lives, and finds out what it has lost. */
+  async #beatOnce(): Promise<void> {
+    const leases = [...this.#leases]
+    if (leases.length === 0) return
+    try {
+      for (const name of new Set(leases.map(({ run }) => run))) {
+        await this.#queue.touch(
+          name,
+          leases.filter(({ run }) => run === name).map(({ claim }) => claim.job.id),
+        )
+      }
+      const rows = await this.runs.db.query(
+        `SELECT p.run, p.ordinal, p.attempt, r.status FROM mm_prm.problems p JOIN mm_prm.runs r USING (run)
+         JOIN unnest($1::int[], $2::int[]) AS mine (run, ordinal) USING (run, ordinal)`,
+        [leases.map(({ claim }) => claim.run), leases.map(({ claim }) => claim.job.ordinal)],
+      )
+      const found = new Map(rows.map((row) => [`${row['run']}/${row['ordinal']}`, row]))
+      for (const lease of leases) {
+        const row = found.get(`${lease.claim.run}/${lease.claim.job.ordinal}`)
+        if (!this.#leases.has(lease)) continue
+        if (row?.['status'] === 'cancelled') lease.lose('its run was cancelled')
+        else if (row?.['attempt'] !== lease.attempt) lease.lose('another worker has taken it over')
+      }
+    } catch {
+      // The database is away: writes wait for it, and say so; who has the lease shows when it is back.
+    }
+  }
+}
