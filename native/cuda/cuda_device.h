@@ -16,7 +16,7 @@
 
 namespace mmprm::cuda {
 
-class CudaDevice final : public Device {
+class CudaDevice : public Device {
  public:
   // Throws kNoDevice where there is no such card, or none that these kernels run on.
   explicit CudaDevice(int ordinal);

@@ -1,7 +1,7 @@
 // Recorded steps against called ones, bit for bit, over thousands of steps of the scheduler itself: prefixes that are
 // shared, pages that are copied, cleared and taken from others, samples beside prefill, pairs beside logits, tensors
 // that grow. The model is as small as a model can be.
-#include "as_device.h"
+#include "counted_device.h"
 #include "cuda_test.h"
 #include "emulator/options.h"
 #include "engine/scheduler.h"
@@ -64,7 +64,7 @@ class TinyEngine {
         decoder_(device_, model_.packed, DType::kBF16),
         pages_(device_.pages({1, 1, kD, DType::kBF16}, kPages)) {}
 
-  const AsDevice& device() const { return device_; }
+  const CountedDevice& device() const { return device_; }
   // Logits, then pairs.
   std::vector<float> step(const StepPlan& plan) {
     const Decoder::StepOutput out = decoder_.step(plan, pages_, {}, {});
@@ -76,7 +76,7 @@ class TinyEngine {
   }
 
  private:
-  AsDevice device_;
+  CountedDevice device_;
   TinyModel model_;
   Decoder decoder_;
   Pages pages_;
