@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { EngineError, storeError } from '../contracts/errors.ts'
+import { withWholeTexts } from './whole-texts.ts'
 
 export type Value = string | number | null | Uint8Array
 export type Row = Record<string, Value>
@@ -58,8 +59,8 @@ function nodeSqlite(): Door {
   const { DatabaseSync } = require('node:sqlite') as { DatabaseSync: new (path: string | URL) => Database }
   return {
     name: `node:sqlite ${process.versions.node}`,
-    open: (path) => new DatabaseSync(path),
-    openImmutable: (path) => new DatabaseSync(new URL('?mode=ro&immutable=1', pathToFileURL(path))),
+    open: (path) => withWholeTexts(new DatabaseSync(path)),
+    openImmutable: (path) => withWholeTexts(new DatabaseSync(new URL('?mode=ro&immutable=1', pathToFileURL(path)))),
   }
 }
 
