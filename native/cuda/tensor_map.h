@@ -16,7 +16,9 @@ using TensorMap = CUtensorMap;
 enum class TileElement { kBF16, kF32, kInt8 };
 struct TileShape {
   TileElement element;
-  uint64_t inner, outer;          // elements of a row, rows
+  // Elements of a row, rows. Loads give zeros outside. WARNING: a store writes 16 bytes at a time, so what shares the last
+  // 16 bytes of a row with its last element is overwritten.
+  uint64_t inner, outer;
   uint64_t stride_bytes;          // between rows: a multiple of 16
   uint32_t box_inner, box_outer;  // at most 256 each; swizzled boxes are 128 bytes wide
   bool swizzle_128 = true;

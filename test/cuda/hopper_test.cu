@@ -34,7 +34,8 @@ __global__ void double_box(const __grid_constant__ TensorMap from, const __grid_
 }
 
 TEST(cuda_tiles_travel_and_end_at_the_edge) {
-  const int rows = 20, columns = 72, stride = 80;
+  const int rows = 20, columns = 69, stride = 80;
+  const int ends = 72;  // a store writes the last 16 bytes of a row whole, with the zeros that a load gave
   std::vector<bf16> in(size_t(rows) * stride);
   for (size_t i = 0; i < in.size(); ++i) in[i] = round_bf16(float(i % 199));
   for (bool swizzle : {true, false}) {
@@ -49,9 +50,10 @@ TEST(cuda_tiles_travel_and_end_at_the_edge) {
     const std::vector<bf16> got = to.get();
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < stride; ++c) {
-        const bool written = r >= outer && c >= inner && c < columns;
+        const bool written = r >= outer && c >= inner && c < ends;
         const size_t i = size_t(r) * stride + c;
-        CHECK_EQ(got[i], written ? round_bf16(2 * widen(in[i])) : bf16(0xffff));
+        const bf16 doubled = c < columns ? round_bf16(2 * widen(in[i])) : bf16(0);
+        CHECK_EQ(got[i], written ? doubled : bf16(0xffff));
       }
   }
 }

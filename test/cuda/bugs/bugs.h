@@ -34,6 +34,7 @@ enum class Bug {
   kStoreReused,   // a tile store's shared memory is written before it was read
   kOddColumn,     // a box that begins at no multiple of 16 bytes
   kStoreBefore,   // a stored box that begins before the matrix
+  kStoreRagged,   // a stored matrix's rows end inside of 16 bytes, whose rest is another's
   kStoreNoWait,   // a thread ends while its tile store reads shared memory
   // blocks
   kTwoWriters,  // two blocks write one word

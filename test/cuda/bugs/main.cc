@@ -52,6 +52,7 @@ const Row kRows[] = {
     {"a tile store's memory written too early", proxies, Bug::kStoreReused, "w", ".", ".w", "r", "w"},
     {"a box at an odd column", proxies, Bug::kOddColumn, "e", "e", "e", "e", "e"},
     {"a stored box that begins before the matrix", proxies, Bug::kStoreBefore, "e", "e", "e", "e", "e"},
+    {"rows of a tile store that end inside of 16 bytes", proxies, Bug::kStoreRagged, "w", "w", "w", "w", "w"},
     {"a thread ends before its tile store has read", proxies, Bug::kStoreNoWait, "e", ".e", ".e", "e", "e"},
     {"two blocks write one word", blocks, Bug::kTwoWriters, ".", ".", ".", "r", "."},
     {"a block reads what another wrote", blocks, Bug::kReadOther, ".", ".", ".", "r", "."},

@@ -85,16 +85,16 @@ __global__ void boxes(const __grid_constant__ TensorMap from, const __grid_const
 // Output: what lay in shared memory, then the problem's rows of the matrix that the boxes were stored to.
 constexpr size_t kBoxOut = kBoxRows * 32, kMatrixOut = kRows * kRowWords;
 
-template <TileElement kElement, int kElementBytes, bool kSwizzled>
+// kShort: elements that the matrix lacks at the end of its rows of 192 bytes.
+template <TileElement kElement, int kElementBytes, bool kSwizzled, int kShort>
 cudaError_t run_boxes(const uint32_t* in, uint32_t* out, int problems) {
-  const TileShape shape{
-      kElement,
-      uint64_t(kRowWords * 4 / kElementBytes - (kElementBytes == 1 ? 3 : 1)),  // a ragged edge
-      uint64_t(problems * kRows - 3),
-      kRowWords * 4,
-      uint32_t(128 / kElementBytes),
-      kBoxRows,
-      kSwizzled};
+  const TileShape shape{kElement,
+                        uint64_t(kRowWords * 4 / kElementBytes - kShort),
+                        uint64_t(problems * kRows - 3),
+                        kRowWords * 4,
+                        uint32_t(128 / kElementBytes),
+                        kBoxRows,
+                        kSwizzled};
   uint32_t* stored = out + kBoxOut * size_t(problems);
   TensorMap from, to;
   cudaError_t e = make_tensor_map(&from, in, shape);
@@ -104,17 +104,21 @@ cudaError_t run_boxes(const uint32_t* in, uint32_t* out, int problems) {
                 out, kBoxOut);
 }
 
-#define MMPRM_BOXES(name, text, element, bytes, swizzled) \
-  const AddHopperCase name({text,                         \
-                            {{Fill::kBits, kMatrixOut}},  \
-                            kBoxOut + kMatrixOut,         \
-                            Compare::kBits,               \
-                            64,                           \
-                            run_boxes<TileElement::element, bytes, swizzled>})
-MMPRM_BOXES(add_bf16, "TMA boxes of bf16, swizzled", kBF16, 2, true);
-MMPRM_BOXES(add_bf16_plain, "TMA boxes of bf16, plain", kBF16, 2, false);
-MMPRM_BOXES(add_f32, "TMA boxes of fp32, swizzled", kF32, 4, true);
-MMPRM_BOXES(add_int8, "TMA boxes of bytes, swizzled", kInt8, 1, true);
+#define MMPRM_BOXES(name, text, element, bytes, swizzled, missing) \
+  const AddHopperCase name({text,                                  \
+                            {{Fill::kBits, kMatrixOut}},           \
+                            kBoxOut + kMatrixOut,                  \
+                            Compare::kBits,                        \
+                            64,                                    \
+                            run_boxes<TileElement::element, bytes, swizzled, missing>})
+MMPRM_BOXES(add_bf16, "TMA boxes of bf16, swizzled", kBF16, 2, true, 1);
+MMPRM_BOXES(add_bf16_plain, "TMA boxes of bf16, plain", kBF16, 2, false, 1);
+MMPRM_BOXES(add_f32, "TMA boxes of fp32, swizzled", kF32, 4, true, 1);
+MMPRM_BOXES(add_int8, "TMA boxes of bytes, swizzled", kInt8, 1, true, 3);
+// More than 16 bytes: how far past its edge a store writes.
+MMPRM_BOXES(add_bf16_short, "TMA boxes of bf16, short rows", kBF16, 2, true, 11);
+MMPRM_BOXES(add_f32_short, "TMA boxes of fp32, short rows", kF32, 4, false, 6);
+MMPRM_BOXES(add_int8_short, "TMA boxes of bytes, short rows", kInt8, 1, true, 41);
 
 // ---- mbarrier: a ring of two stages over six rounds, one producer, two warps that take; registers change hands
 
