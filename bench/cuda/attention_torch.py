@@ -45,7 +45,8 @@ def seconds_of(call, calls):
 def roofs():
     """The card's own rates: a copy, read and written, and one large product."""
     a, b = random(1 << 30), torch.empty(1 << 30, device="cuda", dtype=torch.bfloat16)
-    copy = 2.0 * a.numel() * 2 / seconds_of(lambda: b.copy_(a), 4)
+    # WHY two: a recorded copy_ is the driver's own copy, which is slower than a kernel's on some systems.
+    copy = 2.0 * a.numel() * 2 / min(seconds_of(lambda: b.copy_(a), 4), seconds_of(lambda: torch.neg(a, out=b), 4))
     del a, b
     x, w, y = random(8192, 8192), random(8192, 8192), torch.empty(8192, 8192, device="cuda", dtype=torch.bfloat16)
     product = 2.0 * 8192**3 / seconds_of(lambda: torch.mm(x, w.T, out=y), 8)
