@@ -51,10 +51,9 @@ test('killed in each stage, it goes on to the same bytes; a second PRM and a sma
   const args = ['--task', 'gsm8k,olympiadbench', '--data', DATA, '--limit', '50', '-n', '4', ...MODELS]
   const whole = join(folder, 'whole')
   const first = await run(...args, '--out', whole)
-  assert.is(first.code, 3, first.stderr) // one problem has two pictures
+  assert.is(first.code, 0, first.stderr)
   const { olympiadbench, gsm8k } = answers(whole)
-  assert.equal(olympiadbench?.refused.length, 1)
-  assert.match(olympiadbench?.refused[0]?.message ?? '', /2 pictures/)
+  assert.equal(olympiadbench?.refused, []) // a problem of two pictures among them
   assert.is(gsm8k?.counts.solutions, 36)
   assert.ok(gsm8k?.prm && gsm8k.official)
   for (const file of ['results.md', 'results.csv', 'results.html', 'costs.json']) assert.ok(existsSync(join(whole, file)), file)
@@ -67,14 +66,13 @@ test('killed in each stage, it goes on to the same bytes; a second PRM and a sma
   kills.push(await killWhenBegun(again, join(out, 'olympiadbench/solutions.jsonl')))
   const scores = join(out, 'gsm8k', scoresOf(whole, 'gsm8k'))
   kills.push(await killWhenBegun(again, scores))
-  kills.push(await killWhenBegun(again, join(out, 'gsm8k/problems.jsonl')))
-  assert.ok(kills.slice(0, 3).every(Boolean), `killed too late: ${kills}`)
+  assert.ok(kills.every(Boolean), `killed too late: ${kills}`)
   const resumed = await run(...again)
-  assert.is(resumed.code, 3, resumed.stderr)
+  assert.is(resumed.code, 0, resumed.stderr)
   assert.is(readFileSync(join(out, 'results.json'), 'utf8'), bytes)
 
   const other = await run(...args.filter((a) => a !== '-n' && a !== '4'), '-n', '2', '--out', out, '--resume')
-  assert.is(other.code, 3, other.stderr)
+  assert.is(other.code, 0, other.stderr)
   assert.is(answers(out)['gsm8k']?.counts.solutions, 18)
   const refused = await run(...args, '--seed', '1', '--out', out, '--resume')
   assert.is(refused.code, 1)
@@ -141,6 +139,41 @@ test('what rules cannot decide is a range; a judge decides it once, its words ar
   await server.close()
 })
 
+test('killed while it grades, between one word of the judge and the next, it goes on to the same bytes', async ({ folder }) => {
+  const responses = join(DATA, 'dynamath/responses.jsonl')
+  const task = ['--task', 'dynamath', '--data', DATA, '--limit', '30', '-n', '4', '--responses', responses]
+  let silentFrom = Number.POSITIVE_INFINITY
+  let onSilence = () => {}
+  let said = 0
+  const server = await startChatServer((request, response) => {
+    if (said >= silentFrom) return onSilence()
+    said++
+    sendJson(response, 200, completion([/\d/.test(JSON.stringify(request['messages'])) ? 'Yes' : 'No']))
+  })
+  const judge = ['--judge-model', 'j', '--judge-endpoint', server.baseUrl]
+  const [whole, out] = [join(folder, 'whole'), join(folder, 'killed')]
+  const first = await run(...task, ...judge, '--out', whole)
+  assert.is(first.code, 0, first.stderr)
+  const all = said
+  assert.ok(all > 4, `only ${all} answers for a judge`)
+
+  said = 0
+  silentFrom = 3
+  const { child, ended } = startCli(['eval', ...task, ...judge, '--out', out])
+  onSilence = () => child.kill('SIGKILL')
+  assert.is((await ended).code, null)
+  assert.not.ok(existsSync(join(out, 'results.json')))
+  const kept = readFileSync(join(out, 'dynamath/judged.jsonl'), 'utf8').trim().split('\n').length
+  assert.ok(kept > 0 && kept <= 3, `${kept} words were kept`)
+
+  silentFrom = Number.POSITIVE_INFINITY
+  const resumed = await run(...task, ...judge, '--out', out, '--resume')
+  assert.is(resumed.code, 0, resumed.stderr)
+  assert.is(readFileSync(join(out, 'results.json'), 'utf8'), readFileSync(join(whole, 'results.json'), 'utf8'))
+  assert.is(said, 3 + all - kept, 'what was kept is not asked for again')
+  await server.close()
+})
+
 test('wrong files and wrong questions are refused by name', async ({ folder }) => {
   const base = ['--model', POLICY, '--out', join(folder, 'out')]
   const refusal = async (message: RegExp, ...args: string[]) => {
@@ -161,7 +194,7 @@ test('wrong files and wrong questions are refused by name', async ({ folder }) =
   await refusal(/"a" appears twice/, '--task', 'mmk12', '--data', set, '--limit', '9')
   write(fits, { ...fits, id: 'b', image_path: '' })
   const out = join(folder, 'pictures')
-  const partly = await run(
+  const asked = [
     '--task',
     'mmk12',
     '--data',
@@ -176,28 +209,13 @@ test('wrong files and wrong questions are refused by name', async ({ folder }) =
     '1',
     '--max-tokens',
     '8',
-  )
+  ]
+  const partly = await run(...asked)
   assert.is(partly.code, 3, partly.stderr)
   assert.match(answers(out)['mmk12']?.refused[0]?.message ?? '', /"a".*none\.png.*no such file/)
   assert.is(answers(out)['mmk12']?.counts.solutions, 1)
   write({ ...fits, question: 'Another?' }, { ...fits, id: 'b' })
-  const changed = await run(
-    '--task',
-    'mmk12',
-    '--data',
-    set,
-    '--limit',
-    '9',
-    '--model',
-    POLICY,
-    '--out',
-    out,
-    '-n',
-    '1',
-    '--max-tokens',
-    '8',
-    '--resume',
-  )
+  const changed = await run(...asked, '--resume')
   assert.is(changed.code, 1)
   assert.match(changed.stderr, /"a" was made from another row/)
   await run('--task', 'mmk12', '--data', set, '--out', out).then(({ code, stderr }) => {

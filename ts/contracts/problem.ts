@@ -6,7 +6,7 @@ export type ProblemImage = string | Uint8Array
 export interface Problem {
   /** Unique within a run; named by every error about the problem. */
   readonly id: string
-  /** `<imageN>` marks the place of the N-th picture, `<image>` that of the next one; pictures without a mark go in front. */
+  /** `<imageN>` (`<image_N>`, `<image N>`) marks the place of the N-th picture, `<image>` that of the next one; pictures without a mark go in front. */
   readonly question: string
   /** The reference answer that a verifier compares with. */
   readonly answer: string
@@ -61,7 +61,8 @@ export function shownQuestion({ question, choices }: Pick<Problem, 'question' | 
 /** A picture's number from 0, or text between pictures. */
 export type QuestionPart = { readonly picture: number } | { readonly text: string }
 
-const MARK = /<image_?(\d*)>/g
+const IMAGE_MARK = '<image>'
+const MARK = /<image[_ ]?(\d*)>/g
 
 /** Pictures in front of the text that has no mark for them, others at their marks; a mark without a picture is left out. */
 export function placePictures(question: string, count: number): QuestionPart[] {
@@ -86,14 +87,28 @@ export function placePictures(question: string, count: number): QuestionPart[] {
   return [...unplaced, ...parts]
 }
 
-/** The question for a model whose only picture stands in front. */
-export function withoutMarks(question: string, count: number): string {
-  if (count === 0) return question
-  const text = placePictures(question, count).map((part) => ('text' in part ? part.text : ''))
-  return text
-    .join('')
-    .replace(/[ \t]+\n/g, '\n')
-    .trim()
+/** What the package's own engine is asked. */
+export interface AskedQuestion {
+  /** With a mark `<image>` for each picture; with none where all stand in front, for which each model has a form of its own. */
+  readonly question: string
+  /** In the order of their places; absent where there is none. */
+  readonly images?: ProblemImage[]
+}
+
+/** The question as a model is asked it, and its pictures where it says that they stand. */
+export function askedQuestion(problem: Pictured & Pick<Problem, 'question' | 'choices'>): AskedQuestion {
+  const pictures = picturesOf(problem)
+  const question = shownQuestion(problem)
+  if (pictures.length === 0) return { question }
+  const parts = placePictures(question, pictures.length)
+  const order = parts.flatMap((part) => ('picture' in part ? [part.picture] : []))
+  const areInFront = pictures.every((_, i) => parts[i] !== undefined && 'picture' in parts[i] && parts[i].picture === i)
+  const mark = areInFront ? '' : IMAGE_MARK
+  const text = parts.map((part) => ('text' in part ? part.text : mark)).join('')
+  return {
+    question: areInFront && text !== question ? text.trimStart() : text,
+    images: order.map((picture) => pictures[picture] as ProblemImage),
+  }
 }
 
 const OPTION = /(?:^|[\s(（])([A-H])[).:、．：）]\s*/g

@@ -1,10 +1,10 @@
 /** A problem's pictures as data URIs, each at its place in what is asked. */
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
-import { type Problem, picturesOf, placePictures } from '../contracts/problem.ts'
+import { type Problem, type ProblemImage, picturesOf, placePictures } from '../contracts/problem.ts'
 import { type EncodedImage, imageDataUri, withEncoded, withPixels } from '../images/index.ts'
 import type { ContentPart } from './openai-client.ts'
 
-type Named = { readonly id: string; readonly image?: Problem['image'] | undefined }
+type Named = { readonly id: string }
 
 /** Problems whose pictures were found whole: they are sent with each of many requests, and looked at once. */
 const whole = new WeakSet<object>()
@@ -15,16 +15,17 @@ async function checkWhole(problem: object, encoded: EncodedImage, signal: AbortS
 }
 
 /**
- * What the package's own engine would refuse is not sent to a server either. Undefined without an image.
- * @throws EngineError INVALID_ARGUMENT naming the problem and what is wrong with its image; ABORTED
+ * What the package's own engine would refuse is not sent to a server either.
+ * @throws EngineError INVALID_ARGUMENT naming the problem and what is wrong with a picture; ABORTED
  */
-export async function imageUri(problem: Named, signal?: AbortSignal): Promise<string | undefined> {
-  const uri = problem.image === undefined ? undefined : await uriOf(problem, problem.image, signal)
+export async function imageUris(problem: Named, pictures: readonly ProblemImage[], signal?: AbortSignal): Promise<string[]> {
+  const uris: string[] = []
+  for (const picture of pictures) uris.push(await uriOf(problem, picture, signal))
   whole.add(problem)
-  return uri
+  return uris
 }
 
-async function uriOf(problem: Named, image: NonNullable<Problem['image']>, signal: AbortSignal | undefined): Promise<string> {
+async function uriOf(problem: Named, image: ProblemImage, signal: AbortSignal | undefined): Promise<string> {
   try {
     return await withEncoded(image, { signal }, async (encoded) => {
       await checkWhole(problem, encoded, signal)
@@ -41,7 +42,7 @@ const PLACE = '\ue000question\ue001'
 
 /**
  * The user's turn with every picture where the question marks its place; one picture without a mark goes before all.
- * @throws EngineError as `imageUri`
+ * @throws EngineError as `imageUris`
  */
 export async function withPictures(
   problem: Problem,
@@ -51,9 +52,7 @@ export async function withPictures(
 ): Promise<string | ContentPart[]> {
   const pictures = picturesOf(problem)
   if (pictures.length === 0) return render(question)
-  const uris: string[] = []
-  for (const picture of pictures) uris.push(await uriOf(problem, picture, signal))
-  whole.add(problem)
+  const uris = await imageUris(problem, pictures, signal)
   const [before = '', after = ''] = render(PLACE).split(PLACE)
   const parts: ContentPart[] = []
   const say = (text: string) => {

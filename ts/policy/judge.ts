@@ -6,7 +6,7 @@ import type { ProblemImage } from '../contracts/problem.ts'
 import { validate } from '../contracts/validate.ts'
 import type { AskJudge } from '../contracts/verifier.ts'
 import { Dialect } from './dialect.ts'
-import { imageUri } from './image-uri.ts'
+import { imageUris } from './image-uri.ts'
 import { ChatClient, type ChatMessage, type ClientOptions } from './openai-client.ts'
 
 /** How a judge is asked. */
@@ -28,7 +28,7 @@ export function chatJudge({ maxTokens, ...options }: ClientOptions & JudgeAsking
   // A model that only samples is a judge too.
   const client = new ChatClient(options, new Dialect(['temperature']))
   return async (prompt, signal, attempt = 0, image) => {
-    const url = await imageUri({ id: 'judge', image }, signal)
+    const [url] = await imageUris({ id: 'judge' }, image === undefined ? [] : [image], signal)
     const content: ChatMessage['content'] =
       url === undefined
         ? prompt

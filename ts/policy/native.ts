@@ -2,11 +2,10 @@
 import { z } from 'zod'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Outcome, Policy, PolicyIdentity, Rollout, RolloutRequest } from '../contracts/policy.ts'
-import { type ProblemImage, picturesOf } from '../contracts/problem.ts'
+import { askedQuestion, type ProblemImage } from '../contracts/problem.ts'
 import { capRollout } from '../contracts/read-rollout.ts'
 import { type StepSplitter, stepSplitter } from '../contracts/step-splitter.ts'
 import { validate } from '../contracts/validate.ts'
-import { questionWithOnePicture } from './one-picture.ts'
 import { readText } from './read-text.ts'
 import { samplingSchema } from './sampling.ts'
 import { findTemplate, templateHash } from './templates.ts'
@@ -16,7 +15,8 @@ export type GenerateCall = ({ question: string; steps: string[]; template: strin
 type ChatTurn = { role: 'user' | 'assistant'; content: string }
 
 interface Sampled {
-  image?: ProblemImage
+  /** In the order of the marks `<image>`, or in front of all text. */
+  images?: ProblemImage[]
   n: number
   firstSample: number
   seed: number
@@ -70,25 +70,23 @@ class NativePolicy implements Policy {
     return Promise.all(requests.map((request) => this.#node(request, signal)))
   }
 
-  /** @throws EngineError INVALID_ARGUMENT for more pictures than the engine takes */
   #asked({ problem, prefix }: RolloutRequest) {
-    const question = questionWithOnePicture(problem)
+    const { question, images } = askedQuestion(problem)
+    const shown = images && { images }
     const { template } = this.identity
-    if (!this.#splitter) return { question, steps: [...prefix], template }
+    if (!this.#splitter) return { question, ...shown, steps: [...prefix], template }
     const { user, assistant } = findTemplate(template).render(question, prefix, this.#splitter.join)
     const begun = assistant === '' ? [] : [{ role: 'assistant' as const, content: assistant }]
-    return { messages: [{ role: 'user' as const, content: user }, ...begun] }
+    return { messages: [{ role: 'user' as const, content: user }, ...begun], ...shown }
   }
 
   async #node(request: RolloutRequest, signal: AbortSignal | undefined): Promise<Rollout[]> {
     const { problem, seed, from, count, maxSteps } = request
     const { maxTokens, ...sampling } = this.identity.sampling
-    const [image] = picturesOf(problem)
     try {
       const completions = await this.#engine.generate({
         ...this.#asked(request),
         ...{ n: count, firstSample: from, seed, maxTokens, sampling },
-        ...(image !== undefined && { image }),
         ...(maxSteps !== undefined && !this.#splitter && { maxSteps }),
         ...(signal && { signal }),
       })

@@ -2,13 +2,12 @@
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument, policyError } from '../contracts/errors.ts'
-import { picturesOf } from '../contracts/problem.ts'
+import { askedQuestion } from '../contracts/problem.ts'
 import type { ScoreRequest, StepScorer, StepScores } from '../contracts/scorer.ts'
 import { validate } from '../contracts/validate.ts'
 import { type Access, accessTo } from './access.ts'
 import { getJson, type HttpAnswer, postJson } from './http.ts'
-import { imageUri } from './image-uri.ts'
-import { questionWithOnePicture } from './one-picture.ts'
+import { imageUris } from './image-uri.ts'
 import { clientSchema } from './openai-client.ts'
 import { RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
 
@@ -55,10 +54,9 @@ class RemoteScorer implements StepScorer {
 
   async score({ problem, solutions }: ScoreRequest, signal?: AbortSignal): Promise<StepScores[]> {
     if (solutions.length === 0) return []
-    const question = questionWithOnePicture(problem)
-    const [picture] = picturesOf(problem)
-    const image = await imageUri({ id: problem.id, image: picture }, signal)
-    const request = { question, solutions, returnLogits: true, ...(image !== undefined && { image }) }
+    const { question, images: pictures = [] } = askedQuestion(problem)
+    const images = await imageUris(problem, pictures, signal)
+    const request = { question, solutions, returnLogits: true, ...(images.length > 0 && { images }) }
     await this.#enter()
     try {
       const { scores, logits, errors } = await this.#ask(request, `problem "${problem.id}"`, solutions.length, signal)

@@ -1,15 +1,14 @@
 /** The package's own engine on a process reward model, as the scorer of a search. */
 import { invalidArgument } from '../contracts/errors.ts'
-import { type ProblemImage, picturesOf } from '../contracts/problem.ts'
+import { askedQuestion, type ProblemImage } from '../contracts/problem.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
-import { questionWithOnePicture } from './one-picture.ts'
 
 export interface ScoreEngine {
   info(): { scoring: string | null }
   identity(): string
   scoreCandidates(call: {
     question: string
-    image?: ProblemImage
+    images?: ProblemImage[]
     solutions: string[][]
     returnLogits: true
     signal?: AbortSignal
@@ -25,13 +24,10 @@ export function nativeScorer(engine: ScoreEngine, name = `${engine.info().scorin
   return {
     name,
     async score({ problem, solutions }, signal) {
-      const question = questionWithOnePicture(problem)
-      const [image] = picturesOf(problem)
       const { scores, logits, errors } = await engine.scoreCandidates({
-        question,
+        ...askedQuestion(problem),
         solutions: solutions.map((steps) => [...steps]),
         returnLogits: true,
-        ...(image !== undefined && { image }),
         ...(signal && { signal }),
       })
       if (errors.length === solutions.length && errors[0]) throw invalidArgument(errors[0].message)

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
-import type { TrainImage, TrainSample, TrainTask } from '../contracts/trainer.ts'
+import { askedQuestion } from '../contracts/problem.ts'
+import type { TrainSample, TrainTask } from '../contracts/trainer.ts'
 import { type Fields, readRows } from '../rows/index.ts'
 import type { Dataset } from './options.ts'
 import { readBody } from './rows.ts'
@@ -70,9 +71,10 @@ function idOf({ id }: Fields): string | undefined {
 }
 
 function readSample(row: Fields, task: TrainTask, line: number, folder: string): TrainSample {
-  const { question, steps, labels, image: given } = readBody(row)
+  const { question: written, steps, labels, image: given } = readBody(row)
   const problem = row['problemId']
   const image = readImage(given, folder)
+  const { question } = askedQuestion({ question: written, ...(image !== undefined && { image }) })
   const group = typeof problem === 'string' ? problem : question
   const common = { id: idOf(row) ?? `line ${line}`, group, question, ...(image !== undefined && { image }) }
   if (task === 'policy') {
@@ -85,7 +87,7 @@ function readSample(row: Fields, task: TrainTask, line: number, folder: string):
 }
 
 /** A path, a data URI, encoded bytes, or one of these in a list or as {bytes, path}, as data sets embed them. */
-function readImage(image: unknown, folder: string): TrainImage | undefined {
+function readImage(image: unknown, folder: string): string | Uint8Array | undefined {
   if (image === undefined || image === null) return undefined
   if (image instanceof Uint8Array) return image
   if (Array.isArray(image)) {

@@ -1,7 +1,7 @@
 /** Pictures at their marks, options below the question, options out of it. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { choicesIn, placePictures, shownQuestion, withoutMarks } from '../../../ts/contracts/problem.ts'
+import { askedQuestion, choicesIn, placePictures, shownQuestion } from '../../../ts/contracts/problem.ts'
 
 const test = suite('problem')
 
@@ -24,9 +24,20 @@ test('a mark without a picture is left out, one that is named twice shown once',
   assert.equal(placePictures('<image9999999999>x', 1), [{ picture: 0 }, { text: 'x' }])
 })
 
-test('a model with its only picture in front reads no marks; without a picture the text stays', () => {
-  assert.is(withoutMarks('How many?\n<image1>', 1), 'How many?')
-  assert.is(withoutMarks('the tag <image> in HTML', 0), 'the tag <image> in HTML')
+test('a model is asked with one mark for each picture, in their order, or with none where all stand in front', () => {
+  const asked = (question: string, ...images: string[]) => askedQuestion({ question, images })
+  assert.equal(asked('Is <image2> like <image1>?', 'a', 'b'), { question: 'Is <image> like <image>?', images: ['b', 'a'] })
+  assert.equal(asked('How many?\n<image 1>', 'a'), { question: 'How many?\n<image>', images: ['a'] })
+  assert.equal(asked('How many?', 'a', 'b'), { question: 'How many?', images: ['a', 'b'] })
+  assert.equal(asked('<image1>\n<image2>\nSame?', 'a', 'b'), { question: '<image>\n<image>\nSame?', images: ['a', 'b'] })
+  assert.equal(asked('<image1><image2>\nSame?', 'a', 'b'), { question: 'Same?', images: ['a', 'b'] })
+  assert.equal(asked('See <image2>.', 'a', 'b'), { question: '<image>See <image>.', images: ['a', 'b'] })
+  assert.equal(asked('See <image7>.', 'a'), { question: 'See .', images: ['a'] })
+  assert.equal(asked('the tag <image> in HTML'), { question: 'the tag <image> in HTML' })
+  assert.equal(askedQuestion({ question: ' How many?', image: 'a' }), { question: ' How many?', images: ['a'] })
+  const choices = ['<image2>', '<image1>']
+  const chosen = askedQuestion({ question: 'Which is <image3>?', choices, images: ['a', 'b', 'c'] })
+  assert.equal(chosen, { question: 'Which is <image>?\nChoices:\n(A) <image>\n(B) <image>', images: ['c', 'b', 'a'] })
 })
 
 test('options stand below a question that does not name them', () => {
