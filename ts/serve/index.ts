@@ -2,7 +2,7 @@
 
 import { invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
-import { App } from './app.ts'
+import type { App } from './app.ts'
 import { type ServeOptions, serveSchema } from './options.ts'
 
 export type { ServeOptions } from './options.ts'
@@ -23,6 +23,8 @@ export interface Server extends AsyncDisposable {
 export async function serve(options: ServeOptions): Promise<Server> {
   const settings = validate(serveSchema, options, 'serve')
   if (!settings.policy && !settings.prm) throw invalidArgument('serve: a policy or a process reward model is needed')
+  // WHY here: what imports the package for its verifier loads no web server, and a bundler's output can do without one.
+  const { App } = await import('./app.ts')
   const app = new App(settings)
   const { host, port } = settings
   const url = await app.http.listen({ host, port }).catch((error: Error) => {
