@@ -201,6 +201,8 @@ function compareLists(gold: Value, pred: Value, o: CompareOptions): Method | nul
   if (list.kind !== 'list') return null
   if (list.items.length === 1) {
     const item = list.items[0] as Value
+    // {∅} holds something.
+    if (list.isBraced && item.kind === 'named-set' && item.name === 'emptyset') return null
     return gold.kind === 'list' ? compareValues(item, pred, o) : compareValues(gold, item, o)
   }
   // A point against numbers in a row: in the order they are written. A set in braces has no order.

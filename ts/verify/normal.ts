@@ -1,5 +1,6 @@
 /** Trees in normal form: a ratio of two forms, exact as far as forms go. */
 import {
+  addForms,
   addRatios,
   type Factor,
   type Form,
@@ -85,6 +86,13 @@ export class Normalizer {
 
   rational = (value: Rational): Ratio => ({ over: rationalForm(value), under: UNIT })
 
+  /** The arrow from A to B is B − A: turned round it is another vector, and AB + BC is AC. */
+  #unknown(name: string): Form {
+    const [kind, from, to] = name.split('.')
+    const symbol = (of: string) => generated(this.generators.symbol(of))
+    return kind === 'arrow' ? addForms(symbol(`point ${to}`), negateForm(symbol(`point ${from}`))) : symbol(name)
+  }
+
   #ratio(node: Node): Ratio {
     switch (node.op) {
       case 'number':
@@ -92,7 +100,7 @@ export class Normalizer {
         return this.rational(node.value)
       case 'symbol': {
         const value = this.values.get(node.name)
-        if (!value) return { over: generated(this.generators.symbol(node.name)), under: UNIT }
+        if (!value) return { over: this.#unknown(node.name), under: UNIT }
         this.bits += bits(value.n) + bits(value.d)
         return this.rational(value)
       }

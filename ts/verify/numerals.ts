@@ -120,22 +120,27 @@ function chineseNumber(text: string): string | undefined {
   let total = 0
   let section = 0
   let digit: number | undefined
+  // 一百五 is 150, while 一百零五 is 105.
+  let lastUnit = 1
   for (const c of whole_) {
     const value = DIGITS.indexOf(c)
     const unit = own(CHINESE_UNITS, c)
     if (value >= 0) {
       if (digit !== undefined && digit !== 0) return undefined
       digit = value
+      if (value === 0) lastUnit = 1
     } else if (unit) {
+      lastUnit = unit
       section += (digit ?? 1) * unit
       digit = undefined
     } else {
+      lastUnit = c === '万' ? 1e4 : 1e8
       total = (total + section + (digit ?? 0)) * (c === '万' ? 1e4 : 1e8)
       section = 0
       digit = undefined
     }
   }
-  const value = String(total + section + (digit ?? 0))
+  const value = String(total + section + (digit ?? 0) * (lastUnit >= 100 ? lastUnit / 10 : 1))
   if (decimals === undefined) return value
   const behind = [...decimals].map((c) => DIGITS.indexOf(c))
   return behind.length > 0 && behind.every((d) => d >= 0) ? `${value}.${behind.join('')}` : undefined

@@ -166,6 +166,7 @@ export class Parser extends Terms {
     }
     if (name === 'imath' || name === 'jmath') return { op: 'symbol', name: name[0] as string }
     if (FUNCTIONS.has(name)) return this.call(name)
+    if (name.startsWith('arrow.')) return { op: 'symbol', name }
     if (GREEK.has(name)) return this.symbol(`\\${name}`)
     throw new NotAnExpression(`\\${name} is not known`)
   }

@@ -7,7 +7,7 @@ import type { Value } from './value.ts'
 
 type Relation = Of<'relation'>
 
-const NAME = String.raw`\\?[a-zA-Z]+(?:\s*_(?:\s*\{[^{}]*\}|\s*\w))?′*`
+const NAME = String.raw`(?:\\arrow\.[\w']+\.[\w']+|\\?[a-zA-Z]+)(?:\s*_(?:\s*\{[^{}]*\}|\s*\w))?′*`
 const NAMES = String.raw`${NAME}(?:\s*[,;]\s*${NAME})*`
 /** A name for the value: x, x_1, f(x), (p, q), V_1 : V_2. */
 const IS_NAME = new RegExp(String.raw`^(?:${NAME}(?:\s*(?:\(\s*${NAMES}\s*\)))?|\(\s*${NAMES}\s*\)|${NAME}(?:\s*:\s*${NAME})+)$`)

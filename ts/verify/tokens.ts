@@ -48,6 +48,8 @@ const PRIMES = /\s*(?:\{\s*)?((?:\\prime(?![a-zA-Z])\s*)+)\}?/y
 const REPEATING = /\\(?:overline|bar|dot|overset\{\\cdot\})\s*(?:\{(\d+)\}|(\d))/y
 const RECURRING = /\((\d+)\)(?![\d^])/y
 const BASE_TEN = /\s*10\s*[\^⁰¹²³⁴⁵⁶⁷⁸⁹⁻*]/y
+/** Two points in braces, primes and indices with them. */
+const ARROW = /\s*\{\s*([A-Z](?:_\s*(?:\w|\{\s*\w+\s*\})|')*)\s*([A-Z](?:_\s*(?:\w|\{\s*\w+\s*\})|')*)\s*\}/y
 const ENVIRONMENT = /\s*\{\s*([a-zA-Z]+)\*?\s*\}/y
 const COLUMNS = /\s*\{[lcr|\s@{}]*\}/y
 
@@ -164,8 +166,10 @@ class Tokenizer {
     }
     if (TEXT.has(name)) return this.#textGroup()
     if (name === 'mathbb' || name === 'mathbf' || name === 'Bbb') return this.#blackboard(name)
+    if ((name === 'vec' || name === 'overrightarrow') && this.#arrow()) return
     if (name === 'vec' || name === 'hat' || name === 'boldsymbol') return this.#unitVector()
     if (name === 'overline' && this.#take(/\s*\{\s*(?=[A-Z]\s*[A-Z])/y)) return this.#open('{')
+    if (name === 'angle' || name === 'measuredangle') return this.#angle()
     if (LOOKS.has(name)) {
       this.#spaced = true
       return
@@ -230,6 +234,22 @@ class Tokenizer {
     const unit = this.#take(/\s*(?:\{\s*([ijk])\s*\}|([ijk])(?![a-zA-Z]))/y) ?? this.#take(/\s*\{\s*\\(i|j)math\s*\}/y)
     if (unit) this.#push('command', `unit-${unit[1] ?? unit[2]}`)
     else this.#spaced = true
+  }
+
+  /** \\overrightarrow{AB}: one vector between two points. */
+  #arrow(): boolean {
+    const ends = this.#take(ARROW)
+    if (!ends) return false
+    const [from, to] = ends.slice(1).map((end) => end.replace(/[\s{}]/g, ''))
+    this.#push('command', `arrow.${from}.${to}`)
+    return true
+  }
+
+  /** An angle ABC is CBA too: its vertex stands in the middle. */
+  #angle(): undefined {
+    this.#spaced = true
+    const [, a, b, c] = this.#take(/\s*\{?\s*([A-Z])\s*([A-Z])\s*([A-Z])(?![a-zA-Z_'])\s*\}?/y) ?? []
+    if (a && b && c) this.#push('word', a < c ? a + b + c : c + b + a)
   }
 
   #environment(kind: 'begin' | 'end'): undefined {
@@ -326,6 +346,7 @@ class Tokenizer {
     const command = COMMANDS[c]
     if (command !== undefined) return this.#push('command', command)
     if (/[$£€¥￥₩₹¢]/.test(c)) return this.#push('text', c === '￥' ? '¥' : c)
+    if (c === '∠') return this.#angle()
     if (c !== '*' && SILENT.includes(c)) return
     if (c >= '\uff01' && c <= '\uff5e') return this.#wide(c)
     if (/[\u2460-\u2473]/.test(c)) return this.#push('text', c)
