@@ -1,6 +1,6 @@
 /** A PostgreSQL of its own in a temporary folder, reached by a socket in it; and a Node that can use it. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { appendFileSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -26,13 +26,18 @@ function owner(): { uid?: number; gid?: number } {
 export interface Postgres {
   readonly url: string
   readonly folder: string
+  /** Process of the server, whose children serve the connections. */
+  readonly pid: number
   /** As after a crash: no client is waited for. */
   restart(): void
   stop(): void
 }
 
-/** undefined where PostgreSQL is not installed. */
-export function startPostgres(): Postgres | undefined {
+/**
+ * undefined where PostgreSQL is not installed.
+ * @param listen an address of this machine to be reached at too, by whoever is in its network of 24 bits
+ */
+export function startPostgres(listen = ''): Postgres | undefined {
   const bin = binaries()
   if (!bin) return undefined
   const as = owner()
@@ -43,12 +48,14 @@ export function startPostgres(): Postgres | undefined {
   const run = (name: string, ...args: string[]) =>
     execFileSync(join(bin, name), args, { ...as, cwd: folder, stdio: 'ignore', timeout: 60_000 })
   run('initdb', '-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C')
-  const options = `-c listen_addresses='' -c unix_socket_directories=${folder} -c max_connections=200`
+  if (listen) appendFileSync(join(data, 'pg_hba.conf'), `host all all ${listen}/24 trust\n`)
+  const options = `-c listen_addresses='${listen}' -c unix_socket_directories=${folder} -c max_connections=300`
   const control = (...args: string[]) => run('pg_ctl', '-D', data, '-w', '-o', options, '-l', join(folder, 'log'), ...args)
   control('start')
   return {
     url: `postgres:///postgres?host=${folder}&user=postgres`,
     folder,
+    pid: Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]),
     restart: () => control('restart', '-m', 'immediate'),
     stop() {
       control('stop', '-m', 'immediate')

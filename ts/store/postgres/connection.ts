@@ -14,6 +14,11 @@ import type { Row } from '../driver.ts'
 const FIRST_NODE = [22, 12] as const
 const MAX_CONNECTIONS = 4
 const CONNECT_MS = 10_000
+/**
+ * A worker that freezes, or is cut off, between two statements of a transaction holds its locks: nobody could take its problem
+ * over. The server ends such a transaction after this.
+ */
+export const IDLE_IN_TRANSACTION_MS = 5_000
 const FIRST_WAIT_MS = 100
 const MAX_WAIT_MS = 5_000
 /** So long a database may be away before its absence is an error. */
@@ -47,7 +52,7 @@ export async function loadModules(): Promise<PgModules> {
 }
 
 const PASSING =
-  /^(?:08...|57P0.|40001|40P01|53300|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
+  /^(?:08...|25P03|57P0.|40001|40P01|53300|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
 const PASSING_WORDS =
   /connection terminated|connection timeout|timeout exceeded when trying to connect|client has encountered a connection error|not queryable/i
 
@@ -84,6 +89,7 @@ export class Connection implements Sql {
       connectionString: url,
       max: MAX_CONNECTIONS,
       connectionTimeoutMillis: CONNECT_MS,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       keepAlive: true,
       application_name: 'mm-prm',
     })

@@ -5,7 +5,7 @@
 import type { PgBoss } from 'pg-boss'
 import { storeError } from '../../contracts/errors.ts'
 import { withoutUserinfo } from '../../contracts/secrets.ts'
-import { type Connection, isPassing, loadModules } from './connection.ts'
+import { type Connection, IDLE_IN_TRANSACTION_MS, isPassing, loadModules } from './connection.ts'
 
 /** The least that pg-boss takes. */
 export const LEASE_SECONDS = 10
@@ -39,15 +39,17 @@ export class Queue {
   /** @param supervise whether to look after jobs of workers that are gone */
   static async open(db: Connection, supervise = false): Promise<Queue> {
     const { PgBoss: Boss } = await loadModules()
-    const boss = new Boss({
+    const options = {
       connectionString: db.url,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       schema: 'mm_prm_queue',
       max: 3,
       supervise,
       schedule: false,
       superviseIntervalSeconds: MONITOR_SECONDS,
       monitorIntervalSeconds: MONITOR_SECONDS,
-    })
+    }
+    const boss = new Boss(options)
     // A restart of the server is dozens of them; what matters of it fails, and is tried again, elsewhere.
     boss.on('error', () => {})
     await patiently(db, () => boss.start())
