@@ -26,9 +26,10 @@ import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-optio
 export const POLICY_OPTIONS = {
   policy: { type: 'string' },
   model: { type: 'string' },
-  endpoint: { type: 'string' },
+  endpoint: { type: 'string', multiple: true },
   'api-key-file': { type: 'string' },
   concurrency: { type: 'string' },
+  rate: { type: 'string' },
   timeout: { type: 'string' },
   'samples-per-request': { type: 'string' },
   template: { type: 'string' },
@@ -41,9 +42,11 @@ export const POLICY_OPTIONS = {
 export const POLICY_USAGE = `  --policy native|openai   the package's engine, or an OpenAI-compatible server (default native)
   --model DIR|NAME         checkpoint folder, org/name[@revision] on a hub, or the model's name on the server
 ${adapterUsage(24)}
-  --endpoint URL           of the server, up to and including /v1
+  --endpoint URL           of the server, up to and including /v1; several times: each problem goes to one of them, and to
+                           another while that one cannot be reached
   --api-key-file FILE      file that holds the server's key
-  --concurrency N          requests to the server at once (default 16)
+  --concurrency N          requests to each server at once (default 16)
+  --rate N                 requests to each server in a second, at most
   --timeout SECONDS        for one answer of the server (default 600)
   --samples-per-request N  asked of the server at once, where it gives several (default 16)
   --template NAME          mm-prm-v1, prefill, or instruct for a server's untrained model
@@ -53,8 +56,9 @@ ${adapterUsage(24)}
 ${SAMPLING_USAGE}
 ${engineUsage(24)}`
 
-export type PolicyValues = { [K in Exclude<keyof typeof POLICY_OPTIONS, 'adapter'>]?: string | undefined } & {
+export type PolicyValues = { [K in Exclude<keyof typeof POLICY_OPTIONS, 'adapter' | 'endpoint'>]?: string | undefined } & {
   adapter?: string[] | undefined
+  endpoint?: string[] | undefined
 }
 
 /** Other models of the same command, which share options with the policy. */
@@ -81,7 +85,7 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
     (values.scorer !== undefined && !isUrl(values.scorer)) || (values['judge-model'] !== undefined && !values['judge-endpoint'])
   const foreign =
     kind === 'native'
-      ? (['endpoint', 'api-key-file', 'concurrency', 'timeout', 'samples-per-request'] as const).find(
+      ? (['endpoint', 'api-key-file', 'concurrency', 'rate', 'timeout', 'samples-per-request'] as const).find(
           (name) =>
             values[name] !== undefined && !(name === 'api-key-file' && (values['judge-endpoint'] || isUrl(values.scorer))),
         )
@@ -94,10 +98,13 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
 
 function readServer(values: PolicyValues) {
   const concurrency = positiveInteger(values.concurrency, 'concurrency')
+  const endpoints = values.endpoint ?? []
+  const ratePerSecond = numberIn(values.rate, 'rate', { above: 0 })
   const seconds = numberIn(values.timeout, 'timeout', { above: 0 })
   const samplesPerRequest = positiveInteger(values['samples-per-request'], 'samples-per-request')
   return {
-    server: required(values.endpoint, 'endpoint'),
+    server: endpoints.length > 1 ? endpoints : required(endpoints[0], 'endpoint'),
+    ...(ratePerSecond !== undefined && { ratePerSecond }),
     ...readApiKey(values['api-key-file']),
     ...(concurrency !== undefined && { concurrency }),
     ...(seconds !== undefined && { timeoutMs: seconds * 1000 }),

@@ -22,6 +22,7 @@ const OF_A_MACHINE = [
   'threads',
   'api-key-file',
   'concurrency',
+  'rate',
   'timeout',
 ] as const
 

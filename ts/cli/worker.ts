@@ -24,9 +24,10 @@ ${STORE_USAGE}
   --run NAME               this run alone (default: all, in turn)
   --until-done             end when nothing is left
   --model DIR|NAME         where this machine has the policy (default: where the run was submitted)
-  --endpoint URL           of the policy's server, for runs with --policy openai
+  --endpoint URL           of the policy's server, for runs with --policy openai; several times: spread over all of them
   --api-key-file FILE      file that holds the server's key
-  --concurrency N          requests to the server at once (default 16)
+  --concurrency N          requests to each server at once (default 16)
+  --rate N                 requests to each server in a second, at most
   --timeout SECONDS        for one answer of the server (default 600)
   --scorer DIR|URL         where this machine has the scorer
   --judge-model DIR        where this machine has the judge
@@ -35,10 +36,10 @@ ${STORE_USAGE}
   --in-flight N            problems at once (default: what keeps the policy busy)
   --json                   what was done, as one JSON object`
 
-const { endpoint, model, concurrency, timeout, device, threads } = POLICY_OPTIONS
+const { endpoint, model, concurrency, rate, timeout, device, threads } = POLICY_OPTIONS
 const OPTIONS = {
   ...STORE_OPTIONS,
-  ...{ endpoint, model, concurrency, timeout, device, threads, 'api-key-file': POLICY_OPTIONS['api-key-file'] },
+  ...{ endpoint, model, concurrency, rate, timeout, device, threads, 'api-key-file': POLICY_OPTIONS['api-key-file'] },
   scorer: { type: 'string' },
   'judge-model': { type: 'string' },
   'judge-endpoint': { type: 'string' },

@@ -5,7 +5,7 @@ import { nativePolicy, policySchema } from '../policy/native.ts'
 import { type OpenAiPolicyOptions, openAiPolicy } from '../policy/openai.ts'
 import { clientSchema } from '../policy/openai-client.ts'
 import { type FolderOptions, folderSchema, type Opened, opened, openFolder } from './opened.ts'
-import { clientOptions, isServer, type ServerOptions } from './server.ts'
+import { clientOptions, isServer, type ServerOptions, type ServersOptions } from './server.ts'
 
 interface Asking {
   /** How it is asked: for a folder its own template by default, for a server `mm-prm-v1`. */
@@ -16,8 +16,10 @@ interface Asking {
   sampling?: Partial<Sampling>
 }
 
-/** A checkpoint folder, or a model on a server with the options of `policy.openAiPolicy`. */
-export type PolicyOptions = (FolderOptions & Asking) | (ServerOptions & Asking & Omit<OpenAiPolicyOptions, 'baseUrl' | 'model'>)
+/** A checkpoint folder, or a model on a server, or on several, with the options of `policy.openAiPolicy`. */
+export type PolicyOptions =
+  | (FolderOptions & Asking)
+  | ((ServerOptions | ServersOptions) & Asking & Omit<OpenAiPolicyOptions, 'baseUrl' | 'model'>)
 
 /** A policy with its model: to be used as it is, and closed. */
 export interface OpenedPolicy extends Policy, Opened {
@@ -35,9 +37,9 @@ const schema = folderSchema.extend(policySchema.pick({ template: true, steps: tr
  */
 export async function openPolicy(options: PolicyOptions): Promise<OpenedPolicy> {
   if (isServer(options)) {
-    const client = clientOptions(options)
-    const inFlight = client.concurrency ?? clientSchema.shape.concurrency.parse(undefined)
-    return Object.assign(opened(openAiPolicy(client as OpenAiPolicyOptions)), { inFlight })
+    const client = clientOptions(options) as OpenAiPolicyOptions
+    const concurrency = client.concurrency ?? clientSchema.shape.concurrency.parse(undefined)
+    return Object.assign(opened(openAiPolicy(client)), { inFlight: concurrency * [client.baseUrl].flat().length })
   }
   const { template, steps, sampling, ...folder } = validate(schema, options, 'kit.openPolicy')
   const asking = { sampling, ...(template !== undefined && { template }), ...(steps !== undefined && { steps }) }

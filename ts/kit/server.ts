@@ -9,6 +9,16 @@ export function isServer<T extends object>(options: T): options is Extract<T, { 
 }
 
 /** Whatever stands beside it, with the client's options as the client takes them. */
-export function clientOptions<T extends ServerOptions>({ server, ...more }: T): Omit<T, 'server'> & ClientOptions {
-  return { ...more, ...(typeof server === 'string' ? { baseUrl: server } : server) } as Omit<T, 'server'> & ClientOptions
+/** Several servers of one model: a policy's problems are spread over them. */
+export type ServersOptions = Omit<ClientOptions, 'baseUrl'> & { server: string[] }
+
+export function clientOptions<T extends ServerOptions | ServersOptions>({
+  server,
+  ...more
+}: T): Omit<T, 'server'> & ClientOptions {
+  return { ...more, ...(typeof server === 'string' || Array.isArray(server) ? { baseUrl: server } : server) } as Omit<
+    T,
+    'server'
+  > &
+    ClientOptions
 }

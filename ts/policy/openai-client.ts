@@ -3,6 +3,7 @@
  * limit on requests at once, and an answer that is checked before anyone believes it.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { policyError } from '../contracts/errors.ts'
@@ -11,7 +12,7 @@ import { validate } from '../contracts/validate.ts'
 import { type Access, accessTo } from './access.ts'
 import { Dialect, namedIn, optionsInstead, type Parameters } from './dialect.ts'
 import { type HttpAnswer, postJson } from './http.ts'
-import { RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
+import { type Failure, RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
 
 const MAX_ANSWER_BYTES = 64 * 2 ** 20
 /** A chat completion nests a handful of levels. */
@@ -33,6 +34,8 @@ export const clientSchema = z.strictObject({
   /** Requests at once. */
   concurrency: z.number().int().positive().default(16),
   timeoutMs: z.number().positive().default(600_000),
+  /** Requests begun in a second, at most; default: as many as there are. */
+  ratePerSecond: z.number().positive().optional(),
   /** Attempts of one request, the first included. */
   attempts: z.number().int().positive().default(6),
   /** Wait before the second attempt; doubles, and yields to the server's Retry-After. */
@@ -86,7 +89,7 @@ export class Fault extends Error {
   }
 }
 
-interface Call {
+export interface Call {
   messages: readonly ChatMessage[]
   parameters: Parameters
   signal: AbortSignal | undefined
@@ -100,6 +103,8 @@ export class ChatClient {
   readonly #options: z.output<typeof clientSchema>
   readonly #waiting: (() => void)[] = []
   #running = 0
+  /** When the next request may begin. */
+  #nextAt = 0
 
   /** @throws EngineError INVALID_ARGUMENT */
   constructor(options: ClientOptions, dialect = new Dialect()) {
@@ -124,16 +129,7 @@ export class ChatClient {
     about: string,
     signal?: AbortSignal,
   ): Promise<ChatAnswer> {
-    const { attempts, backOffMs } = this.#options
-    const read = (error: Error) => (error instanceof Fault ? error : { isPassing: true })
-    try {
-      return await retrying({ attempts, backOffMs, signal }, () => this.#adapting({ messages, parameters, signal }), read)
-    } catch (error) {
-      throwIfAborted(signal)
-      const fault = this.#told(error as Error)
-      const tried = fault instanceof Fault && !fault.isPassing ? '' : `, ${attempts} attempts`
-      throw policyError(`${about}: ${this.#access.shown}: ${fault.message}${tried}`, fault)
-    }
+    return completing({ messages, parameters, signal }, about, this.#options, () => this)
   }
 
   /**
@@ -152,8 +148,11 @@ export class ChatClient {
     }
   }
 
-  /** A parameter that a refusal names is left out where the same can be asked for without it; for good where that helped. */
-  async #adapting(call: Call): Promise<ChatAnswer> {
+  /**
+   * A parameter that a refusal names is left out where the same can be asked for without it; for good where that helped.
+   * @throws as `once`
+   */
+  async attempt(call: Call): Promise<ChatAnswer> {
     const doubtful: string[] = []
     let first: Fault | undefined
     for (;;) {
@@ -187,10 +186,20 @@ export class ChatClient {
   async #enter(signal: AbortSignal | undefined): Promise<void> {
     while (this.#running >= this.#options.concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     this.#running++
+    await this.#turn(signal)
     if (!signal?.aborted) return
     this.#running--
     this.#waiting.shift()?.()
     throwIfAborted(signal)
+  }
+
+  /** Waits until the rate allows for another one; an abort ends the wait. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    const { ratePerSecond } = this.#options
+    if (ratePerSecond === undefined) return
+    const at = Math.max(performance.now(), this.#nextAt)
+    this.#nextAt = at + 1000 / ratePerSecond
+    await sleep(at - performance.now(), undefined, signal && { signal }).catch(() => {})
   }
 
   #read({ status, headers, body }: HttpAnswer): ChatAnswer {
@@ -214,8 +223,38 @@ export class ChatClient {
   }
 
   /** An error of the network without what it may hold beside its words, such as the bytes it was about. */
-  #told(error: Error): Error {
+  told(error: Error): Error {
     return error instanceof Fault ? error : new Error(this.#access.redact(error.message))
+  }
+}
+
+const readFailure = (_: ChatClient, error: Error): Failure => (error instanceof Fault ? error : { isPassing: true })
+
+/**
+ * Asks whom `choose` names until one answers.
+ * @param read what a failure means for the next attempt
+ * @throws EngineError POLICY after the last attempt, or at once where no attempt can help; ABORTED
+ */
+export async function completing(
+  call: Call,
+  about: string,
+  { attempts, backOffMs }: { attempts: number; backOffMs: number },
+  choose: () => ChatClient,
+  read = readFailure,
+): Promise<ChatAnswer> {
+  const { signal } = call
+  let client = choose()
+  const attempt = () => {
+    client = choose()
+    return client.attempt(call)
+  }
+  try {
+    return await retrying({ attempts, backOffMs, signal }, attempt, (error) => read(client, error))
+  } catch (error) {
+    throwIfAborted(signal)
+    const fault = client.told(error as Error)
+    const tried = fault instanceof Fault && !fault.isPassing ? '' : `, ${attempts} attempts`
+    throw policyError(`${about}: ${client.shown}: ${fault.message}${tried}`, fault)
   }
 }
 

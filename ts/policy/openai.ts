@@ -10,15 +10,16 @@ import { hasReasoning } from '../contracts/reasoning.ts'
 import { type StepSplitter, stepSplitter } from '../contracts/step-splitter.ts'
 import { validate } from '../contracts/validate.ts'
 import type { Parameters } from './dialect.ts'
+import { Endpoints, endpointsSchema } from './endpoints.ts'
 import { withPictures } from './image-uri.ts'
-import { type ChatChoice, ChatClient, type ChatMessage, clientSchema } from './openai-client.ts'
+import type { ChatChoice, ChatMessage } from './openai-client.ts'
 import { probeServer } from './probe.ts'
 import { readText } from './read-text.ts'
 import { samplingSchema } from './sampling.ts'
 import { continuesTurn, findTemplate, type PolicyTemplate, templateHash } from './templates.ts'
 import { shareTokens } from './token-share.ts'
 
-const schema = clientSchema.extend({
+const schema = endpointsSchema.extend({
   /**
    * `mm-prm-v1`, `instruct` (for models that were not trained on the tags), `prefill` where the server continues, or `plain`
    * (no tags; the default where `steps` is given).
@@ -40,7 +41,7 @@ export type OpenAiPolicyOptions = z.input<typeof schema>
 
 class OpenAiPolicy implements Policy {
   readonly identity: PolicyIdentity
-  readonly #client: ChatClient
+  readonly #endpoints: Endpoints
   readonly #template: PolicyTemplate
   readonly #splitter: StepSplitter | undefined
   readonly #options: z.output<typeof schema>
@@ -54,7 +55,7 @@ class OpenAiPolicy implements Policy {
     const { steps, template = steps === undefined ? 'mm-prm-v1' : 'plain', ...more } = options
     const { sampling, samplesPerRequest, maxEmptyAnswers: _, ...client } = more
     this.#options = options
-    this.#client = new ChatClient(client)
+    this.#endpoints = new Endpoints(client)
     this.#template = findTemplate(template)
     this.#splitter = steps === undefined ? undefined : stepSplitter(steps)
     if (this.#splitter) this.#stopsAtStep = false
@@ -74,9 +75,12 @@ class OpenAiPolicy implements Policy {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<readonly string[]> {
-    const { samplesPerRequest, warnings } = await probeServer(this.#client, this.#everyParameter(), signal)
-    if (samplesPerRequest !== undefined) this.#samplesPerRequest = Math.min(this.#samplesPerRequest, samplesPerRequest)
-    return warnings
+    const { clients } = this.#endpoints
+    const found = await Promise.all(clients.map((client) => probeServer(client, this.#everyParameter(), signal)))
+    for (const { samplesPerRequest } of found)
+      if (samplesPerRequest !== undefined) this.#samplesPerRequest = Math.min(this.#samplesPerRequest, samplesPerRequest)
+    if (clients.length === 1) return found[0]?.warnings ?? []
+    return found.flatMap(({ warnings }, i) => warnings.map((warning) => `${clients[i]?.shown}: ${warning}`))
   }
 
   async rollouts(requests: readonly RolloutRequest[], signal?: AbortSignal): Promise<Rollout[][]> {
@@ -102,7 +106,7 @@ class OpenAiPolicy implements Policy {
     while (rollouts.length < request.count) {
       const n = Math.min(request.count - rollouts.length, this.#samplesPerRequest)
       const parameters = this.#parameters(request, request.from + rollouts.length, n)
-      const { choices, usage } = await this.#client.complete(messages, parameters, about, signal)
+      const { choices, usage } = await this.#endpoints.complete(request.problem.id, { messages, parameters }, about, signal)
       if ('stop' in parameters && choices.some(hasReasoned)) {
         this.#stopsAtStep = false
         continue
@@ -182,8 +186,8 @@ function toRollout(
 }
 
 /**
- * A policy on an OpenAI-compatible server (vLLM, SGLang, llama.cpp, a hosted API). Samples of one request share its
- * token count by length.
+ * A policy on an OpenAI-compatible server (vLLM, SGLang, llama.cpp, a hosted API), or on several that serve the same model.
+ * Samples of one request share its token count by length.
  * @throws EngineError INVALID_ARGUMENT: unknown options or template, a URL that is none
  */
 export function openAiPolicy(options: OpenAiPolicyOptions): Policy {
