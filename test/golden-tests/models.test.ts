@@ -7,7 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative } from '../../ts/engine/native.ts'
-import { namedScoring } from '../helpers/checkpoint-files.ts'
+import { scoringOptions } from '../helpers/checkpoint-files.ts'
 import { goldenFolders, goldenMachines, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
 
 const FP32_RELATIVE = 1e-4
@@ -69,8 +69,28 @@ async function runScore(c: Context, golden: Case): Promise<Outcome> {
   scored.forEach((s, i) => {
     outcome.tensors[one ? 'markerLogits' : `markerLogits${i}`] = Float32Array.from(s.logits.flat())
     outcome.scores[`${i}`] = s.scores
+    if (golden.scoring === 'implicit') readImplicit(outcome.scores, i, s)
   })
+  if (golden.tensors.logRatios) outcome.tensors['logRatios'] = await logRatios(c, golden)
   return outcome
+}
+
+/** What is trusted of implicit scores is the sum; the score is its sigmoid. */
+function readImplicit(scores: Outcome['scores'], index: number, scored: { scores: number[]; logits: number[][] }): void {
+  scores[`${index}`] = scored.logits.map(([value = Number.NaN]) => value)
+  scored.logits.forEach(([value = Number.NaN], i) => {
+    assert.ok(Math.abs((scored.scores[i] as number) - 1 / (1 + Math.exp(-value))) < 1e-12)
+  })
+}
+
+/** log p(token j + 1) of the checkpoint less that of its reference. */
+async function logRatios(c: Context, golden: Case): Promise<Float32Array> {
+  const own = await c.engine.tokenLogprobs({ tokens: golden.inputIds })
+  const { weights, device } = c.engine.info()
+  const options = { model: join(c.folder, '..', golden.referenceModel), weights, device: device.kind }
+  await using reference = await Engine.open(options as never)
+  const theirs = await reference.tokenLogprobs({ tokens: golden.inputIds })
+  return Float32Array.from(own, (value, i) => value - (theirs[i] as number))
 }
 
 /** Sizes of pictures after resizing, and pictures that are refused. */
@@ -138,7 +158,7 @@ for (const { name, path } of goldenFolders('models')) {
   const tensors = readTensors(join(path, 'golden.safetensors'))
   // An adapter has no weights of its own: `base` names the folder beside it.
   const folders = golden.base ? { model: join(path, '..', golden.base), adapters: [path] } : { model: path }
-  const options = { ...folders, scoring: namedScoring(path) ?? 'auto' }
+  const options = { ...folders, ...scoringOptions(path) }
   for (const machine of goldenMachines()) {
     const test = suite(`models/${name} ${machine.name}`)
     const engines: { f32?: Engine; bf16?: Engine } = {}
@@ -168,7 +188,7 @@ for (const { name, path } of goldenFolders('models')) {
         compareScores(f32.scores, expectedScores(c), FP32_SCORE, where)
         const bf16 = await runner({ engine: engines.bf16 as Engine, folder: path, tensors }, c)
         for (const [key, expected] of Object.entries(f32.tensors)) {
-          if (key.startsWith('markerLogits')) continue // two numbers: held by the scores
+          if (/markerLogits|logRatios/.test(key)) continue // two numbers: held by the scores
           const off = relativeDistance(bf16.tensors[key] as Float32Array, expected)
           assert.ok(off <= BF16_RELATIVE, `${where}: bf16 ${key} is off by ${off}`)
         }

@@ -38,6 +38,7 @@ function scorePrompt(c: Context, golden: Case, steps: string[], ids: number[]) {
     pieceId: (piece) => c.tokenizer.pieceId(piece),
     config: c.folder.config as { system_message?: string },
     recorded: undefined,
+    hasReference: c.scoring === 'implicit',
   })
   return family.prompt(c.tokenizer, { question: golden.question, steps, imageRows: imageRows(c, ids) })
 }

@@ -62,9 +62,15 @@ export function picturesOf(checkpoint: string): string[] {
 /** The scoring family that has to be named at opening; undefined where it is recognised. */
 export function namedScoring(checkpoint: string): string | undefined {
   const cases = casesOf(checkpoint)
-  if (cases.some((c) => c.scoring === 'rlhflow')) return 'rlhflow'
+  for (const name of ['rlhflow', 'implicit']) if (cases.some((c) => c.scoring === name)) return name
   const isShepherd = cases.some((c) => c.kind === 'score' && c.rewardIds && c.template === undefined && c.scoring === undefined)
   return isShepherd ? 'math-shepherd' : undefined
+}
+
+/** How a golden checkpoint is opened to score: its family where that has to be named, and the model it is compared with. */
+export function scoringOptions(checkpoint: string): { scoring: string; reference?: string } {
+  const name = casesOf(checkpoint).find((c) => c.referenceModel)?.referenceModel
+  return { scoring: namedScoring(checkpoint) ?? 'auto', ...(name && { reference: join(checkpoint, '..', name) }) }
 }
 
 /** A copy without the golden outputs. */

@@ -33,6 +33,22 @@ const ADAPTER_TEXT = 'PEFT folder that is merged into it; may be given more than
 export const adapterUsage = (width: number) => `  ${'--adapter DIR'.padEnd(width)} ${ADAPTER_TEXT}`
 export const prmAdapterUsage = (width: number) => `  ${'--prm-adapter DIR'.padEnd(width)} ${ADAPTER_TEXT}`
 
+/** Of commands that score: how a checkpoint is read. */
+export const SCORING_OPTIONS = { scoring: { type: 'string' }, reference: { type: 'string' } } as const
+export const scoringUsage = (width: number) =>
+  [
+    ['--scoring NAME', 'its scoring family (default: what the checkpoint says or shows)'],
+    ['--reference DIR', 'model that an implicit PRM was trained from (--scoring implicit)'],
+  ]
+    .map(([option = '', text]) => `  ${option.padEnd(width)} ${text}`)
+    .join('\n')
+
+/** As `Engine.open` takes them. */
+export function readScoring(values: { scoring?: string | undefined; reference?: string | undefined }) {
+  const { scoring, reference } = values
+  return { ...(scoring !== undefined && { scoring }), ...(reference !== undefined && { reference }) }
+}
+
 /** Folders as `Engine.open` takes them. */
 export function readAdapters(folders: readonly string[] | undefined): { adapters?: string[] } {
   return folders ? { adapters: [...folders] } : {}

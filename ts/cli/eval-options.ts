@@ -1,7 +1,7 @@
 /** Options of `mm-prm eval`, and what they say together. */
 import { ANSWER_TASKS, type AnswerTask, findTask, isAnswerTask, STEP_TASKS, type StepTask } from '../eval/index.ts'
 import { EXIT, numberIn, oneOf, positiveInteger, UsageError } from './command.ts'
-import { PRM_ADAPTER_OPTIONS, prmAdapterUsage } from './engine-options.ts'
+import { PRM_ADAPTER_OPTIONS, prmAdapterUsage, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 
@@ -22,7 +22,7 @@ samples. Exit code ${EXIT.someLinesBad}: some problems were refused, or some sol
   --data DIR               the set's folder, or a parent of several
   --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
 ${prmAdapterUsage(24)}
-  --scoring NAME           its scoring family (default: what the checkpoint says or shows)
+${scoringUsage(24)}
   --out DIR                results
   -n N                     solutions per problem (default ${DEFAULT_N})
   --responses FILE         grade generations made elsewhere: JSON lines {"row" or "id", "responses": [text, …]}
@@ -44,7 +44,7 @@ export const EVAL_OPTIONS = {
   task: { type: 'string' },
   data: { type: 'string' },
   prm: { type: 'string' },
-  scoring: { type: 'string' },
+  ...SCORING_OPTIONS,
   ...PRM_ADAPTER_OPTIONS,
   out: { type: 'string' },
   n: { type: 'string', short: 'n' },

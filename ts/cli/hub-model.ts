@@ -29,8 +29,16 @@ export async function modelFolder(model: string): Promise<string> {
 }
 
 /** The same options, with folders in the place of names. */
-export async function withFolders<T extends { model: string; adapters?: string[] | undefined }>(options: T): Promise<T> {
+type Named = { model: string; adapters?: string[] | undefined; reference?: string | undefined }
+
+export async function withFolders<T extends Named>(options: T): Promise<T> {
   const adapters: string[] = []
   for (const adapter of options.adapters ?? []) adapters.push(await modelFolder(adapter))
-  return { ...options, model: await modelFolder(options.model), ...(options.adapters && { adapters }) }
+  const reference = options.reference && (await modelFolder(options.reference))
+  return {
+    ...options,
+    model: await modelFolder(options.model),
+    ...(options.adapters && { adapters }),
+    ...(reference && { reference }),
+  }
 }

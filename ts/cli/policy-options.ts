@@ -18,6 +18,7 @@ import {
   givenEngineOption,
   readAdapters,
   readEngineOptions,
+  readScoring,
   shown,
 } from './engine-options.ts'
 import { withFolders } from './hub-model.ts'
@@ -130,6 +131,7 @@ export async function openPolicy(values: PolicyValues & Others): Promise<OpenedP
 
 type ScorerValues = EngineValues & {
   scoring?: string | undefined
+  reference?: string | undefined
   'prm-adapter'?: string[] | undefined
   'api-key-file'?: string | undefined
 }
@@ -139,19 +141,22 @@ type ScorerValues = EngineValues & {
  * @throws EngineError as `kit.openScorer`, which --scoring may help
  */
 export async function openScorer(model: string, values: ScorerValues): Promise<OpenedScorer> {
-  const { scoring, 'prm-adapter': adapters } = values
+  const { 'prm-adapter': adapters } = values
+  const asked = readScoring(values)
   if (isUrl(model)) {
-    if (scoring !== undefined) throw new UsageError('--scoring is for a folder: a server knows its own')
+    const [flag] = Object.keys(asked)
+    if (flag) throw new UsageError(`--${flag} is for a folder: a server knows its own`)
     if (adapters) throw new UsageError('--prm-adapter is for a folder')
     return openKitScorer({ server: model, ...readApiKey(values['api-key-file']) })
   }
-  const folders = await withFolders({ model, ...readAdapters(adapters), ...readEngineOptions(values) })
-  const options = { ...folders, ...(scoring !== undefined && { scoring }) }
+  const folders = await withFolders({ model, ...readAdapters(adapters), ...readEngineOptions(values), ...asked })
   try {
-    return await shown((onProgress) => openKitScorer({ ...options, onProgress }))
+    return await shown((onProgress) => openKitScorer({ ...folders, onProgress }))
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
-    const message = error.message.replace('name the scoring family:', 'name the scoring family with --scoring:')
+    const message = error.message
+      .replace('name the scoring family:', 'name the scoring family with --scoring:')
+      .replace('"reference" names', '--reference names')
     throw new EngineError(error.code, message, { cause: error })
   }
 }

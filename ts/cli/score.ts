@@ -2,6 +2,7 @@
 import { invalidArgument } from '../contracts/errors.ts'
 import type { Engine } from '../engine/engine.ts'
 import { type Command, EXIT, readOptions } from './command.ts'
+import { readScoring, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
 import { isStringList, MODEL_OPTIONS, MODEL_USAGE, readModelJob, readQuestionLine, runModelJob } from './model-job.ts'
 
 const USAGE = `usage: mm-prm score --model DIR --input FILE.jsonl [options]
@@ -14,7 +15,7 @@ An image is a data URI or a path relative to the input file; several stand at th
 before it.
 
 ${MODEL_USAGE}
-  --scoring NAME           scoring family (default: what the checkpoint says or shows)`
+${scoringUsage(24)}`
 
 const KEYS = ['id', 'question', 'image', 'images', 'steps', 'solutions']
 /** Lines worked on at once: the engine runs one while the next ones' images are decoded. */
@@ -36,9 +37,9 @@ async function score(engine: Engine, value: Record<string, unknown>, folder: str
 }
 
 async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, { ...MODEL_OPTIONS, scoring: { type: 'string' } })
+  const { values } = readOptions(argv, { ...MODEL_OPTIONS, ...SCORING_OPTIONS })
   const job = readModelJob(values)
-  if (values.scoring !== undefined) job.engine.scoring = values.scoring
+  Object.assign(job.engine, readScoring(values))
   return runModelJob(job, 'scoring', IN_FLIGHT, score)
 }
 

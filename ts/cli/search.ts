@@ -9,7 +9,7 @@ import { identityOf, runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { PRM_ADAPTER_OPTIONS, prmAdapterUsage } from './engine-options.ts'
+import { PRM_ADAPTER_OPTIONS, prmAdapterUsage, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { FirstNote } from './lines.ts'
@@ -31,7 +31,7 @@ export const STRATEGY_USAGE = `  --strategy NAME          omega, best-of-n or be
   --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4
   --scorer DIR|URL         process reward model: a checkpoint, or a server that has one (beam needs one)
 ${prmAdapterUsage(24)}
-  --scoring NAME           its scoring family (default: what the checkpoint says or shows)
+${scoringUsage(24)}
 ${JUDGE_USAGE}
 ${POLICY_USAGE}`
 
@@ -69,7 +69,7 @@ export const SEARCH_OPTIONS = {
   'length-scale': { type: 'string' },
   set: { type: 'string', multiple: true },
   scorer: { type: 'string' },
-  scoring: { type: 'string' },
+  ...SCORING_OPTIONS,
   ...PRM_ADAPTER_OPTIONS,
   json: { type: 'boolean' },
 } as const

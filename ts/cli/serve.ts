@@ -14,6 +14,9 @@ import {
   prmAdapterUsage,
   readAdapters,
   readEngineOptions,
+  readScoring,
+  SCORING_OPTIONS,
+  scoringUsage,
   shown,
 } from './engine-options.ts'
 import { withFolders } from './hub-model.ts'
@@ -32,7 +35,7 @@ paths and URLs in requests are refused.
 ${adapterUsage(24)}
   --prm DIR|NAME           checkpoint of the process reward model
 ${prmAdapterUsage(24)}
-  --scoring NAME           its scoring family (default: what the checkpoint says or shows)
+${scoringUsage(24)}
   --threshold X            steps that score less are flagged (default: what the checkpoint records, if it does)
   --host NAME              address to listen on (default 127.0.0.1: this machine alone)
   --port N                 0 takes a free one (default 8000)
@@ -48,7 +51,7 @@ const OPTIONS = {
   prm: { type: 'string' },
   ...ADAPTER_OPTIONS,
   ...PRM_ADAPTER_OPTIONS,
-  scoring: { type: 'string' },
+  ...SCORING_OPTIONS,
   threshold: { type: 'string' },
   host: { type: 'string' },
   port: { type: 'string' },
@@ -90,9 +93,10 @@ function asked(): Promise<void> {
 
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
-  const { model, prm, scoring, host = '127.0.0.1', cors = [] } = values
+  const { model, prm, host = '127.0.0.1', cors = [] } = values
   if (model === undefined && prm === undefined) throw new UsageError('--model DIR or --prm DIR is required')
-  if (scoring !== undefined && prm === undefined) throw new UsageError('--scoring is for --prm')
+  if (prm === undefined && Object.keys(readScoring(values)).length > 0)
+    throw new UsageError('--scoring and --reference are for --prm')
   const port = numberIn(values.port, 'port', { min: 0, max: 65_535, whole: true }) ?? 8000
   const threshold = numberIn(values.threshold, 'threshold', { above: 0, max: 1 })
   const maxRequests = positiveInteger(values['max-requests'], 'max-requests')
@@ -105,7 +109,7 @@ async function run(argv: readonly string[]): Promise<number> {
   await using prmEngine =
     prm === undefined
       ? null
-      : await open({ model: prm, ...readAdapters(values['prm-adapter']), ...engine, ...(scoring && { scoring }) })
+      : await open({ model: prm, ...readAdapters(values['prm-adapter']), ...engine, ...readScoring(values) })
   const server = await serve({
     ...{ host, port, cors, apiKeys },
     ...(policyEngine && { policy: policyEngine }),

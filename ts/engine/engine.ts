@@ -3,6 +3,7 @@
  * runs on native threads; this file joins tokenizer, template, image and native engine.
  */
 
+import type { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { validate } from '../contracts/validate.ts'
@@ -22,7 +23,9 @@ import {
   type EmbedImageRequest,
   embedImageSchema,
   type LogitsRequest,
+  type LogprobsRequest,
   logitsSchema,
+  logprobsSchema,
   type OpenOptions,
   openSchema,
   type ScoreManyRequest,
@@ -34,6 +37,7 @@ import { defaultRolloutTemplate } from './prompt.ts'
 import { type ScoredCandidates, type ScoredSteps, Scorer } from './scorer.ts'
 import { settle } from './settle.ts'
 import { Slots } from './slots.ts'
+import { tokenLogprobs } from './token-logprobs.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 
 /** Requests with the native engine at once; more wait here, without their images in memory. */
@@ -74,6 +78,8 @@ export class Engine implements AsyncDisposable {
   readonly #slots = new Slots(MAX_SUBMITTED)
   readonly #generator: Generator
   readonly #scorer: Scorer
+  /** The model that this one was trained from, where a family compares the two; it closes with this one. */
+  readonly #reference: Engine | undefined
   #family: ScoringFamily | undefined
   #hash: string | undefined
   #closed = false
@@ -85,6 +91,7 @@ export class Engine implements AsyncDisposable {
     tokenizer: Tokenizer
     scoring: string
     images: ImageOptions
+    reference: Engine | undefined
   }) {
     this.#native = parts.native
     this.#info = parts.native.info()
@@ -93,6 +100,7 @@ export class Engine implements AsyncDisposable {
     this.tokenizer = parts.tokenizer
     this.#scoring = parts.scoring
     this.#images = parts.images
+    this.#reference = parts.reference
     this.#pictures = new Pictures(parts.images)
     const lent = {
       info: this.#info,
@@ -103,7 +111,7 @@ export class Engine implements AsyncDisposable {
       pictures: (request: PicturesRequest, where: string) => this.#picturesOf(request, where),
     }
     this.#generator = new Generator(lent)
-    this.#scorer = new Scorer({ ...lent, family: () => this.#scoringFamily() })
+    this.#scorer = new Scorer({ ...lent, family: () => this.#scoringFamily(), reference: () => this.#reference })
   }
 
   /**
@@ -132,8 +140,9 @@ export class Engine implements AsyncDisposable {
     })
     const native = await settleWithProgress(job, o.signal, o.onProgress)
     const images = { maxTiles: o.maxTiles, maxPixels: o.maxPixels, exifOrientation: o.exifOrientation }
-    const engine = new Engine({ native, folder, adapters, tokenizer, scoring: o.scoring, images })
-    if (o.scoring !== 'auto') await engine.#resolveOrClose()
+    const reference = o.reference === undefined ? undefined : await openReference(native, o)
+    const engine = new Engine({ native, folder, adapters, tokenizer, scoring: o.scoring, images, reference })
+    if (o.scoring !== 'auto' || reference) await engine.#resolveOrClose()
     return engine
   }
 
@@ -162,6 +171,7 @@ export class Engine implements AsyncDisposable {
       maxTiles !== undefined && `tiles=${maxTiles}`,
       exifOrientation === 'apply' && 'exif',
       this.#info.device.kind !== 'cpu' && this.#info.device.class,
+      this.#reference !== undefined && `reference=${this.#reference.identity()}`,
     ]
     return [this.#hash, ...changes.filter((change) => change !== false)].join('+')
   }
@@ -255,6 +265,22 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
+   * What the model makes of a text that it did not write: log p(token j + 1 | tokens to j), for j from `first` (0) to the last
+   * but one.
+   * @throws EngineError INVALID_ARGUMENT (a reward head, tokens beyond the vocabulary), CLOSED, ABORTED
+   */
+  async tokenLogprobs(request: LogprobsRequest): Promise<number[]> {
+    const r = validate(logprobsSchema, request, 'engine.tokenLogprobs')
+    const release = await this.#slots.take(r.signal)
+    try {
+      const lent = { native: () => this.#open(), info: this.#info, folder: this.#folder, tokenizer: this.tokenizer }
+      return await tokenLogprobs(lent, r)
+    } finally {
+      release()
+    }
+  }
+
+  /**
    * An image as the language model sees it.
    * @returns pixels [tiles, 3, imageSize, imageSize], normalised; embeds [tiles, tokensPerTile, C]; hidden [states, tiles,
    * 1 + patches, C of vision] when asked for. Of towers that read whole pictures: pixels [patches, 3 · frames · patch²], by
@@ -272,6 +298,7 @@ export class Engine implements AsyncDisposable {
     this.#closed = true
     this.#slots.close()
     await this.#native.close()
+    await this.#reference?.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -300,6 +327,7 @@ export class Engine implements AsyncDisposable {
       config: this.#folder.config,
       ownChat: this.#folder.usesOwnChat(this.tokenizer),
       recorded: this.#folder.recorded,
+      hasReference: this.#reference !== undefined,
     })
     return this.#family
   }
@@ -316,5 +344,16 @@ export class Engine implements AsyncDisposable {
     const vision = this.#info.vision
     if (!vision) throw invalidArgument(`an image was given, but ${this.#info.architecture} reads text only`)
     return this.#pictures.get(image, this.#folder.pictureOptions(vision, maxTiles ?? this.#images.maxTiles), signal)
+  }
+}
+
+/** The reference beside an open model, opened in the same way; the model is closed again where that fails. */
+async function openReference(native: NativeEngine, o: z.output<typeof openSchema>): Promise<Engine> {
+  const { reference = '', adapters: _adapters, scoring: _scoring, onProgress: _progress, ...same } = o
+  try {
+    return await Engine.open({ ...same, model: reference, reference: undefined })
+  } catch (error) {
+    await native.close()
+    throw error
   }
 }

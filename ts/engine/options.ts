@@ -60,6 +60,8 @@ export const openSchema = z.strictObject({
     })
     .default({}),
   scoring: z.string().min(1).default('auto'),
+  /** Folder of the model that an implicit PRM was trained from, opened beside it in the same way. */
+  reference: z.string().min(1).optional(),
   maxTiles,
   exifOrientation: z.enum(['ignore', 'apply']).default('ignore'),
   maxPixels: positive.default(DEFAULT_MAX_PIXELS),
@@ -89,10 +91,17 @@ export const logitsSchema = z.strictObject({
   signal,
 })
 
+export const logprobsSchema = z.strictObject({
+  tokens: z.array(index).min(2, { message: 'needs two tokens: the first has nothing before it' }),
+  first: index.default(0),
+  signal,
+})
+
 export const embedImageSchema = z.strictObject({ image, maxTiles, returnHidden: z.boolean().default(false), signal })
 
 export type OpenOptions = z.input<typeof openSchema>
 export type ScoreOneRequest = z.input<typeof scoreOneSchema>
 export type ScoreManyRequest = z.input<typeof scoreManySchema>
 export type LogitsRequest = z.input<typeof logitsSchema>
+export type LogprobsRequest = z.input<typeof logprobsSchema>
 export type EmbedImageRequest = z.input<typeof embedImageSchema>

@@ -6,14 +6,15 @@ import type { Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './fam
 import { type GeneratorContext, rowsOf } from './generator.ts'
 import type { NativePicture } from './native.ts'
 import { nonFiniteError } from './non-finite.ts'
-import { type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
+import { type LogprobsRequest, type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
 import { settle } from './settle.ts'
 import { breathe, checkTextLength } from './text-bounds.ts'
+import { tokenLogprobs } from './token-logprobs.ts'
+import type { Tokenizer } from './tokenizer/index.ts'
 
-/** Logits behind a step's score: [against, for] is `[No, Yes]`-like for pairs, all classes for a reward head. */
 export interface ScoredSteps {
   scores: number[]
-  /** Per step, raw: `[yes, no]` for pair families, one value per class for reward heads. */
+  /** Per step, raw: `[yes, no]` for pair families, one value per class for reward heads, the sum for implicit ones. */
   logits: number[][]
 }
 
@@ -38,6 +39,8 @@ export interface ScoredCandidates {
 export interface ScorerContext extends GeneratorContext {
   /** @throws EngineError UNSUPPORTED_MODEL */
   family(): ScoringFamily
+  /** Log-probabilities under the model that this one was trained from, where a family compares them. */
+  reference(): { tokenLogprobs(request: LogprobsRequest): Promise<number[]>; readonly tokenizer: Tokenizer } | undefined
 }
 
 type ParsedRequest = z.output<typeof scoreManySchema>
@@ -151,6 +154,7 @@ export class Scorer {
   ): Promise<ScoredSteps[]> {
     const reward = prompts[0]?.reward
     if (!reward) return []
+    if (reward.kind === 'ratio') return this.#scoreRatios(prompts, signal)
     const { native, folder, tokenizer } = this.#engine
     const result = await settle(
       native().forward({
@@ -165,12 +169,31 @@ export class Scorer {
       }),
       signal,
     )
-    const scored = result.values.map((values) => toScores(values, result.width, reward))
+    return this.#finite(result.values.map((values) => toScores(values, result.width, reward)))
+  }
+
+  async #finite(scored: ScoredSteps[]): Promise<ScoredSteps[]> {
     for (const { scores, logits } of scored) {
       const bad = logits.findIndex((row, step) => !row.every(Number.isFinite) || !Number.isFinite(scores[step]))
       if (bad >= 0) throw await nonFiniteError(this.#engine.folder, `the score of step ${bad + 1}`)
     }
     return scored
+  }
+
+  /** WHY one after the other: whole rows of the vocabulary are read, which no packed tree of many solutions has room for. */
+  async #scoreRatios(prompts: readonly ScoringPrompt[], signal: AbortSignal | undefined): Promise<ScoredSteps[]> {
+    const reference = this.#engine.reference()
+    const scored: ScoredSteps[] = []
+    for (const { ids, markers, reward } of prompts) {
+      if (reward.kind !== 'ratio' || !reference) throw invalidArgument('scoring needs a reference model')
+      checkSameTokens(this.#engine.tokenizer, reference.tokenizer, ids)
+      const request = { tokens: ids, first: reward.first, signal }
+      const [own, theirs] = await Promise.all([tokenLogprobs(this.#engine, request), reference.tokenLogprobs(request)])
+      const ratios = own.map((value, i) => value - (theirs[i] as number))
+      const logits = markers.map((row) => [reward.beta * sum(ratios.slice(0, row - reward.first + 1))])
+      scored.push({ scores: logits.map(([value = 0]) => sigmoid(value)), logits })
+    }
+    return this.#finite(scored)
   }
 
   /** undefined: without steps there is nothing to score. */
@@ -190,6 +213,19 @@ export class Scorer {
 
 const isPrompt = (p: ScoringPrompt | EngineError | undefined): p is ScoringPrompt =>
   p !== undefined && !(p instanceof EngineError)
+
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+
+/** Probabilities of two models can be compared only where both read the same pieces. @throws EngineError INVALID_ARGUMENT */
+function checkSameTokens(own: Tokenizer, theirs: Tokenizer, ids: readonly number[]): void {
+  const strange = ids.findIndex((id) => own.decode([id]) !== theirs.decode([id]))
+  if (strange < 0) return
+  const id = ids[strange] as number
+  throw invalidArgument(
+    `the reference model has other tokens: ${id} is "${theirs.decode([id])}" there and "${own.decode([id])}" here`,
+  )
+}
 
 /** What `work` gives, or what it finds wrong with its argument. */
 function ownFault<T>(work: () => T): T | EngineError {
@@ -214,7 +250,7 @@ function toScores(values: Float32Array, width: number, reward: Reward): ScoredSt
   const positive = reward.kind === 'classes' ? reward.positive : 0
   const logits: number[][] = []
   for (let at = 0; at < values.length; at += width) logits.push([...values.subarray(at, at + width)])
-  if (reward.kind === 'logit') return { scores: logits.map(([logit = 0]) => 1 / (1 + Math.exp(-logit))), logits }
+  if (reward.kind === 'logit') return { scores: logits.map(([logit = 0]) => sigmoid(logit)), logits }
   const scores = logits.map((row) => 1 / row.reduce((sum, l) => sum + Math.exp(l - (row[positive] as number)), 0))
   return { scores, logits }
 }

@@ -3,8 +3,8 @@ import { Engine } from '../engine/engine.ts'
 import { type OpenOptions, openSchema } from '../engine/options.ts'
 
 /** How a folder is opened: everything that `Engine.open` takes, but for what makes a scorer of it. */
-export type FolderOptions = Omit<OpenOptions, 'scoring'>
-export const folderSchema = openSchema.omit({ scoring: true })
+export type FolderOptions = Omit<OpenOptions, 'scoring' | 'reference'>
+export const folderSchema = openSchema.omit({ scoring: true, reference: true })
 
 export interface Opened extends AsyncDisposable {
   /** The engine behind it; absent where that is a server. It closes with what was opened. */

@@ -8,8 +8,15 @@ export interface ScoringRequest {
   imageRows: readonly number[]
 }
 
-/** `pair`: softmax over two vocabulary logits; `classes`: softmax over a reward head; `logit`: sigmoid of its only value. */
-export type Reward = { kind: 'pair'; yes: number; no: number } | { kind: 'classes'; positive: number } | { kind: 'logit' }
+/**
+ * `pair`: softmax over two vocabulary logits; `classes`: softmax over a reward head; `logit`: sigmoid of its only value;
+ * `ratio`: sigmoid of beta · Σ (log π − log π_ref) over the rows from `first` to the step's own.
+ */
+export type Reward =
+  | { kind: 'pair'; yes: number; no: number }
+  | { kind: 'classes'; positive: number }
+  | { kind: 'logit' }
+  | { kind: 'ratio'; first: number; beta: number }
 
 export interface ScoringPrompt {
   ids: number[]
@@ -34,7 +41,9 @@ export interface CheckpointTraits {
   config: { system_message?: string | undefined }
   /** See ImagePrompt. */
   ownChat?: boolean
-  recorded: { scoring?: string | undefined; template?: string | undefined } | undefined
+  recorded: { scoring?: string | undefined; template?: string | undefined; beta?: number | undefined } | undefined
+  /** Whether a reference model is open beside it. */
+  hasReference?: boolean
 }
 
 /** One file per family exports one of these; families/index.ts lists them. */
@@ -42,6 +51,8 @@ export interface FamilyDefinition {
   readonly name: string
   /** What it reads: two rows of the vocabulary, or the classes of a reward head. */
   readonly head: 'vocabulary' | 'classes'
+  /** Whether a step's score is a comparison with a second model. */
+  readonly reference?: true
   /** Whether a checkpoint shows by itself that it is of this family. */
   recognise(traits: CheckpointTraits): boolean
   create(traits: CheckpointTraits): ScoringFamily

@@ -4,6 +4,7 @@ import { EngineError, invalidArgument, invalidModel } from '../../contracts/erro
 import { suggest } from '../../contracts/suggest.ts'
 import { readJsonFile } from '../tokenizer/files.ts'
 import type { CheckpointTraits, FamilyDefinition, ScoringFamily } from './family.ts'
+import { implicit } from './implicit.ts'
 import { mathShepherd } from './math-shepherd.ts'
 import { mmPrm } from './mm-prm.ts'
 import { qwenMathPrm } from './qwen-math-prm.ts'
@@ -13,7 +14,7 @@ import { visualPrm } from './visual-prm.ts'
 
 export type { CheckpointTraits, Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './family.ts'
 
-const FAMILIES: readonly FamilyDefinition[] = [visualPrm, mmPrm, qwenMathPrm, skywork, mathShepherd, rlhflow]
+const FAMILIES: readonly FamilyDefinition[] = [visualPrm, mmPrm, qwenMathPrm, skywork, mathShepherd, rlhflow, implicit]
 export const FAMILY_NAMES = FAMILIES.map((f) => f.name)
 
 /** File in which a checkpoint says how it was trained to be used. */
@@ -21,6 +22,8 @@ export const RECORD_FILE = 'mm-prm.json'
 const recordSchema = z.looseObject({
   scoring: z.string().min(1).optional(),
   template: z.string().min(1).optional(),
+  /** Of implicit PRMs: what a log-ratio is multiplied by. */
+  beta: z.number().positive().optional(),
   /** A step whose score is below it is taken for wrong: fitted on held-out steps. */
   threshold: z.number().gt(0).lt(1).optional(),
 })
@@ -58,14 +61,19 @@ export function resolveFamily(scoring: string, traits: CheckpointTraits): Scorin
       `${traits.architecture}: its files do not tell how it scores steps; name the scoring family: ${FAMILY_NAMES.join(', ')}`,
     )
   }
-  return family.create(traits)
+  return checked(family, traits)
 }
 
-/** A family that reads a reward head needs one, and the others need a vocabulary head. */
+/** A family that reads a reward head needs one, and the others need a vocabulary head; a reference model belongs to those that compare with it. */
 function checked(family: FamilyDefinition, traits: CheckpointTraits): ScoringFamily {
   const reads = family.head === 'classes'
   if (reads !== traits.hasRewardHead) {
     throw invalidArgument(`scoring "${family.name}" needs a checkpoint ${reads ? 'with' : 'without'} a reward head`)
   }
+  const compares = family.reference ?? false
+  if (compares && !traits.hasReference)
+    throw invalidArgument(`scoring "${family.name}" compares with the model it was trained from: "reference" names its folder`)
+  if (!compares && traits.hasReference)
+    throw invalidArgument(`scoring "${family.name}" takes no reference: that is for scoring "implicit"`)
   return family.create(traits)
 }
