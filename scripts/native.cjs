@@ -6,6 +6,7 @@
 //   … --product-dir D --node-root-dir R           what binding.gyp's action calls
 //   node scripts/native.cjs tests                 native_test, native_bench and fuzzers, into build/tests
 //   … tests --sanitize=address,undefined          the same with sanitizers, into build/tests-address-undefined
+//   … tests --sanitize=thread --targets=a,b       of these, the named programs alone
 //   node scripts/native.cjs cuda [--sanitize=…]   of these, what tests CUDA code on the emulated device
 //   … build --sanitize=address,undefined          the addon from the same tree, into its build/Release:
 //                                                 MM_PRM_PREBUILD=$PWD/build/tests-address-undefined loads it
@@ -86,10 +87,10 @@ function forgetOtherPlaces(work) {
   if (!isOurs) fs.rmSync(work, { recursive: true })
 }
 
-function cmake(work, target, definitions) {
+function cmake(work, targets, definitions) {
   forgetOtherPlaces(work)
   run('cmake', ['-S', root, '-B', work, ...Object.entries(definitions).map(([k, v]) => `-D${k}=${v}`)])
-  run('cmake', ['--build', work, '--target', target, '--parallel', JOBS])
+  run('cmake', ['--build', work, '--target', ...targets, '--parallel', JOBS])
 }
 
 /** The addon, or the executables of the native floor: both from one tree, so that they share their objects. */
@@ -110,7 +111,7 @@ function build(target) {
     run(process.execPath, [cmakeJs, 'build', ...place, ...(arch ? ['-a', arch] : []), ...more])
     return
   }
-  cmake(work, target, { ...definitions, CMAKE_JS_INC: addonHeaders(), CMAKE_BUILD_TYPE: config })
+  cmake(work, [target], { ...definitions, CMAKE_JS_INC: addonHeaders(), CMAKE_BUILD_TYPE: config })
 }
 
 /**
@@ -119,13 +120,14 @@ function build(target) {
  */
 function buildSanitized(sanitizers) {
   const target = { build: 'mm_prm', cuda: 'cuda_tests' }[argv[0]] ?? 'native_tests'
+  const targets = option('--targets')?.split(',') ?? [target]
   const work = path.resolve(root, option('--dir') ?? path.join('build', `tests-${sanitizers.replace(',', '-')}`))
   const definitions = { MMPRM_SANITIZE: sanitizers, CMAKE_BUILD_TYPE: 'RelWithDebInfo' }
   if (target === 'mm_prm') {
     definitions.CMAKE_JS_INC = addonHeaders()
     definitions.CMAKE_LIBRARY_OUTPUT_DIRECTORY = path.join(work, 'build/Release')
   }
-  cmake(work, target, definitions)
+  cmake(work, targets, definitions)
 }
 
 const sanitizers = option('--sanitize')

@@ -153,7 +153,9 @@ async function greedy(engine: Engine, ids: number[], golden: Case, extra: object
 
 let ran = 0
 let deviceName = ''
-for (const { name, path } of goldenFolders('models')) {
+/** MM_PRM_PART=0/2: every second folder from the first. */
+const [part = 0, parts = 1] = process.env['MM_PRM_PART']?.split('/').map(Number) ?? []
+for (const { name, path } of goldenFolders('models').filter((_, i) => i % parts === part)) {
   const golden = readJson(join(path, 'golden.json'))
   const tensors = readTensors(join(path, 'golden.safetensors'))
   // An adapter has no weights of its own: `base` names the folder beside it.
