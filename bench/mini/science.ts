@@ -2,7 +2,6 @@
 
 import type { ProblemTree } from '../../ts/contracts/records.ts'
 import type { TaskCandidates } from '../../ts/mini/candidates.ts'
-import type { Judged } from '../../ts/mini/loop.ts'
 import type { MiniTask } from '../../ts/mini/problems.ts'
 import { countRollouts, labelAccuracy } from '../../ts/mini/search.ts'
 import { AGGREGATIONS, selectionTable } from '../../ts/select/index.ts'
@@ -11,6 +10,7 @@ import { machine } from '../results.ts'
 import { at, PLAN } from './plan.ts'
 import type { Judgement, MiniResults, NoveltyRows, Variant } from './results.ts'
 import {
+  type Candidates,
   candidatesOf,
   judgeWith,
   makePolicies,
@@ -25,20 +25,20 @@ import {
   timed,
 } from './stages.ts'
 
-type Candidates = Record<`${'policy' | 'weak'}/${ProblemSet}`, TaskCandidates[]>
+type AllCandidates = Record<`${'policy' | 'weak'}/${ProblemSet}`, Candidates>
 
 const SETS: readonly ProblemSet[] = ['in-domain', 'out-of-domain', 'seen']
 
-async function allCandidates(models: { policy: string; weak: string }): Promise<Candidates> {
-  const all = {} as Candidates
+async function allCandidates(models: { policy: string; weak: string }): Promise<AllCandidates> {
+  const all = {} as AllCandidates
   for (const policy of ['policy', 'weak'] as const) {
     for (const set of SETS) all[`${policy}/${set}`] = await candidatesOf(models[policy], set)
   }
   return all
 }
 
-function passByFamily(all: Candidates): MiniResults['passAt1'] {
-  return Object.entries(all).flatMap(([key, sets]) => {
+function passByFamily(all: AllCandidates): MiniResults['passAt1'] {
+  return Object.entries(all).flatMap(([key, { all: sets }]) => {
     const [policy, set] = key.split('/') as ['policy' | 'weak', ProblemSet]
     const families = [...new Set(sets.map(({ task }) => task.mini.family))]
     return families.map((family) => {
@@ -54,22 +54,22 @@ function passByFamily(all: Candidates): MiniResults['passAt1'] {
   })
 }
 
-function countPictures(all: Candidates): MiniResults['testPictures'] {
+function countPictures(all: AllCandidates): MiniResults['testPictures'] {
   const count = (set: TestSet) =>
-    new Set(all[`policy/${set}`].map(({ task }) => pictureKey(task.mini.family, task.mini.facts))).size
+    new Set(all[`policy/${set}`].all.map(({ task }) => pictureKey(task.mini.family, task.mini.facts))).size
   return { 'in-domain': count('in-domain'), 'out-of-domain': count('out-of-domain') }
 }
 
 const noveltyOf = ({ task }: TaskCandidates) => findFamily(task.mini.family).outOfDomain
 
 /** Best-of-N apart for what is new in a picture and what is new altogether: one mean of both would say little. */
-async function judgeByNovelty(prm: string, all: Candidates): Promise<NoveltyRows[]> {
+async function judgeByNovelty(prm: string, all: AllCandidates): Promise<NoveltyRows[]> {
   const rows: NoveltyRows[] = []
   for (const policy of ['policy', 'weak'] as const) {
     const sets = all[`${policy}/out-of-domain`]
-    const { items } = await judgeWith(prm, 'soft', sets)
+    const { items } = await judgeWith(prm, sets)
     for (const novelty of ['pictures', 'tasks'] as const) {
-      const some = items.filter((_, i) => noveltyOf(sets[i] as TaskCandidates) === novelty)
+      const some = items.filter((_, i) => noveltyOf(sets.all[i] as TaskCandidates) === novelty)
       rows.push({ policy, novelty, rows: selectionTable(some, AGGREGATIONS) })
     }
   }
@@ -109,14 +109,14 @@ function variantSpecs({ tasks, trees }: SearchResult): PrmSpec[] {
 /** These meet every set; the others the one they are compared on. */
 const MEET_ALL = ['soft', 'soft, fewer problems', 'hard']
 
-async function measureVariant(spec: PrmSpec, policy: string, candidates: Candidates): Promise<Variant> {
+async function measureVariant(spec: PrmSpec, policy: string, candidates: AllCandidates): Promise<Variant> {
   const { folder, training, samples, labels } = await makePrm(spec, policy)
   const judgements: Judgement[] = []
   for (const [key, sets] of Object.entries(candidates)) {
     const [who, set] = key.split('/') as ['policy' | 'weak', ProblemSet]
     if (set === 'seen') continue
     if (!MEET_ALL.includes(spec.name) && key !== 'policy/in-domain') continue
-    const { rows, sweep, steps }: Judged = await judgeWith(folder, spec.name, sets)
+    const { rows, sweep, steps } = await judgeWith(folder, sets)
     judgements.push({ set, policy: who, rows, sweep, steps })
   }
   const { steps, loss, bestEvalLoss, seconds } = training

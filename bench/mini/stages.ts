@@ -2,16 +2,18 @@
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { makeFolder } from '../../ts/contracts/folders.ts'
 import type { ProblemTree } from '../../ts/contracts/records.ts'
 import type { DatasetOptions } from '../../ts/dataset/index.ts'
+import { type AnswerItem, openScores, openSolutions, sampleSolutions, scoreSolutions } from '../../ts/eval/index.ts'
 import { openScorer } from '../../ts/kit/index.ts'
-import { sampleCandidates, scoreCandidates, type TaskCandidates } from '../../ts/mini/candidates.ts'
-import { type Judged, judge } from '../../ts/mini/loop.ts'
+import { readCandidates, readItems, type StepAccuracy, stepAccuracy, type TaskCandidates } from '../../ts/mini/candidates.ts'
 import { openMiniPolicy, trainMiniPolicy } from '../../ts/mini/policy.ts'
 import { EVALUATED, trainMiniPrm } from '../../ts/mini/prm.ts'
 import { type MiniTask, makeTasks } from '../../ts/mini/problems.ts'
 import { miniDataset, readTrees, searchMini } from '../../ts/mini/search.ts'
 import type { OmegaOptions } from '../../ts/search/strategies/omega.ts'
+import { AGGREGATIONS, type ScoredItem, type SelectionRow, selectionTable, sweepN } from '../../ts/select/index.ts'
 import { IN_DOMAIN, OUT_OF_DOMAIN } from '../../ts/tasks/index.ts'
 import type { Recipe, TrainProgress, TrainResult } from '../../ts/train/index.ts'
 import { at, PLAN, POLICY_FOLDERS } from './plan.ts'
@@ -126,15 +128,53 @@ async function problemsOf(set: ProblemSet): Promise<MiniTask[]> {
   return makeTasks(folder, IN_DOMAIN, 'test/reproduce', inDomain, { part: set === 'seen' ? 'train' : 'test' })
 }
 
-export async function candidatesOf(model: string, set: ProblemSet): Promise<TaskCandidates[]> {
-  const tasks = await problemsOf(set)
-  await using policy = await openMiniPolicy(model)
-  return await sampleCandidates(policy, tasks, PLAN.test.candidates, PLAN.seed, (done) =>
-    say(`candidates of ${basename(model)}, ${set}: ${done} of ${tasks.length}`, 30),
-  )
+/** A set's problems with their candidates, and the folder of an evaluation that these lie in. */
+export interface Candidates {
+  folder: string
+  all: TaskCandidates[]
 }
 
-export async function judgeWith(prm: string, name: string, candidates: readonly TaskCandidates[]): Promise<Judged> {
+const itemsOf = (tasks: readonly MiniTask[]) =>
+  tasks.map(({ problem }): AnswerItem => ({ problem, unit: problem.id, categories: {}, official: () => null }))
+
+export async function candidatesOf(model: string, set: ProblemSet): Promise<Candidates> {
+  const tasks = await problemsOf(set)
+  const folder = at('candidates', `${basename(model)}-${set}`)
+  makeFolder(folder)
+  const { candidates: n } = PLAN.test
+  {
+    await using policy = await openMiniPolicy(model)
+    await using store = await openSolutions(folder)
+    await sampleSolutions(store, {
+      ...{ items: itemsOf(tasks), hashes: tasks.map(({ problem }) => problem.id), policy, n, seed: PLAN.seed },
+      inFlight: policy.inFlight,
+      onProgress: (done) => say(`candidates of ${basename(model)}, ${set}: ${done} of ${tasks.length}`, 30),
+    })
+  }
+  return { folder, all: await readCandidates(folder, tasks, n) }
+}
+
+/** What one PRM does for a set's candidates. */
+export interface Judged {
+  items: ScoredItem[]
+  rows: SelectionRow[]
+  sweep: { name: string; sizes: ReturnType<typeof sweepN> }[]
+  steps: StepAccuracy
+}
+
+const SWEEP = [2, 4, 8, 16]
+
+export async function judgeWith(prm: string, { folder, all }: Candidates): Promise<Judged> {
   await using scorer = await openScorer({ model: prm })
-  return judge(name, candidates, await scoreCandidates(scorer, candidates))
+  {
+    await using solutions = await openSolutions(folder)
+    await using scores = await openScores(folder, scorer.name)
+    const items = itemsOf(all.map(({ task }) => task))
+    await scoreSolutions(solutions, scores, { items, scorer, n: PLAN.test.candidates })
+  }
+  const items = await readItems(folder, scorer.name, all)
+  return {
+    ...{ items, rows: selectionTable(items, AGGREGATIONS), steps: stepAccuracy(all, items) },
+    sweep: AGGREGATIONS.map((name) => ({ name, sizes: sweepN(items, name, SWEEP) })),
+  }
 }

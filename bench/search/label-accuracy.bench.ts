@@ -14,8 +14,8 @@ import {
   simulatedVerifier,
 } from '../../test/helpers/simulated-policy.ts'
 import { type Counts, mcValue, type TreeNode } from '../../ts/contracts/records.ts'
+import { streamsOf } from '../../ts/contracts/streams.ts'
 import { scriptedPolicy } from '../../ts/policy/scripted.ts'
-import { streamsOf } from '../../ts/search/seeds.ts'
 import { type OmegaOptions, omega, omegaOptions } from '../../ts/search/strategies/omega.ts'
 import { type Measurement, writeResults } from '../results.ts'
 

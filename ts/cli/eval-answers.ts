@@ -8,19 +8,18 @@ import {
   type AnswerSet,
   type AnswerTaskResults,
   answerResults,
-  countOf,
   enterResponses,
   type Grader,
   gradeSolutions,
   type JudgedItem,
   type JudgedLine,
   LineStore,
+  openScores,
+  openSolutions,
   PER_PROBLEM,
   readScores,
-  type ScoreLine,
-  type SolutionLine,
+  SOLUTIONS_FILE,
   sampleSolutions,
-  scoreFile,
   scoreSolutions,
   type Unused,
 } from '../eval/index.ts'
@@ -43,17 +42,14 @@ export interface TaskCost {
   money?: number
 }
 
-const SOLUTIONS = 'solutions.jsonl'
-const openSolutions = (out: string) => LineStore.open<SolutionLine, ReturnType<typeof countOf>>(join(out, SOLUTIONS), countOf)
-const openScores = (out: string, scorer: string) =>
-  LineStore.open<ScoreLine, number>(join(out, scoreFile(scorer)), (line) => line.scored.length)
 const openJudged = (out: string) => LineStore.open<JudgedLine, JudgedLine>(join(out, 'judged.jsonl'), (line) => line)
 
 /** @throws EngineError STORE: there are results already, and they are not to be gone on with */
 export function prepareFolders(works: readonly AnswerWork[], resume: boolean): void {
   for (const { out } of works) {
     makeFolder(out)
-    if (!resume && existsSync(join(out, SOLUTIONS))) throw storeError(`${out} holds results already; --resume goes on with them`)
+    if (!resume && existsSync(join(out, SOLUTIONS_FILE)))
+      throw storeError(`${out} holds results already; --resume goes on with them`)
   }
 }
 

@@ -30,7 +30,7 @@ ${scoringUsage(24)}
   --limit N                the first N rows; without it a set must be whole
   --contamination FILE     problems that a model was trained on: those that the sets share with them are counted
   --price P                money for a million generated tokens, for costs.json
-  --seed S                 of sampling and intervals (default 0)
+  --seed S                 of sampling and intervals: a whole number (default 0)
   --resume                 go on with what --out holds; begin where it holds nothing
   --regrade DIR            grade what DIR holds anew, without a model
   --compare DIR DIR        differences of two evaluations, with paired intervals
@@ -81,13 +81,14 @@ export interface EvalSettings {
   readonly data: string
   readonly limit: number | undefined
   readonly n: number
-  readonly seed: string
+  readonly seed: number
   readonly grade: 'official' | 'ours' | 'both'
 }
 
 export function readSettings(values: EvalValues, task: string, data: string): EvalSettings {
   return {
-    ...{ task, data, seed: values.seed ?? '0' },
+    ...{ task, data },
+    seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
     limit: positiveInteger(values.limit, 'limit'),
     n: positiveInteger(values.n, 'n') ?? DEFAULT_N,
     grade: oneOf(values.grade, 'grade', ['official', 'ours', 'both']) ?? 'both',

@@ -212,8 +212,7 @@ async function compare(folders: readonly string[], json: boolean | undefined, se
   return EXIT.ok
 }
 
-async function finish(out: string, { results, costs }: { results: EvalResults; costs: Costs }, asJson: boolean | undefined) {
-  const json = await writeResults(out, results, costs)
+function show({ results, json }: Written, asJson: boolean | undefined): number {
   const text = tablesOf(results).map(({ title, rows }) => `${title}\n${formatColumns(rows)}`)
   process.stdout.write(asJson ? json : text.join('\n'))
   const isIncomplete = Object.values(results.tasks).some(
@@ -229,10 +228,14 @@ function checkModels({ answers, steps }: Tasks, values: EvalValues): void {
   if (values.model !== undefined && values.responses !== undefined) throw new UsageError('--responses takes no --model')
 }
 
-async function run(argv: readonly string[]): Promise<number> {
-  const { values, positionals } = readOptions(argv, EVAL_OPTIONS, 2)
-  if (values.compare) return compare(positionals, values.json, values.seed)
-  if (positionals.length > 0) throw new UsageError(`unexpected argument "${positionals[0]}"`)
+/** What an evaluation came to, and the text of its `results.json`. */
+export interface Written {
+  readonly results: EvalResults
+  readonly json: string
+}
+
+/** All that `mm-prm eval` does but print; undefined where it was stopped. */
+export async function evaluateFiles(values: EvalValues): Promise<Written | undefined> {
   const isRegrade = values.regrade !== undefined
   const out = isRegrade ? required(values.regrade, 'regrade') : required(values.out, 'out')
   const settings: RunRecord = isRegrade
@@ -249,7 +252,17 @@ async function run(argv: readonly string[]): Promise<number> {
     const { tasks, ...graded } = await gradeAll(sets.works, evaluation, settings, costs, signal)
     return { results: { ...graded, tasks: { ...tasks, ...(await stepTasksOf(out)) } }, costs }
   })
-  return evaluated ? finish(out, evaluated, values.json) : sayStopped()
+  if (!evaluated) return undefined
+  const { results, costs } = evaluated
+  return { results, json: await writeResults(out, results, costs) }
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = readOptions(argv, EVAL_OPTIONS, 2)
+  if (values.compare) return compare(positionals, values.json, values.seed)
+  if (positionals.length > 0) throw new UsageError(`unexpected argument "${positionals[0]}"`)
+  const written = await evaluateFiles(values)
+  return written ? show(written, values.json) : sayStopped()
 }
 
 export const command: Command = { usage: EVAL_USAGE, run }

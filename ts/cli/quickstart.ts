@@ -1,13 +1,19 @@
 /** `mm-prm quickstart`: the whole loop on the models that the package ships. */
 import { existsSync } from 'node:fs'
 import { readdir, rm, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
-import { CANDIDATES, type LoopResult, runLoop, type Stage } from '../mini/loop.ts'
+import { readCandidates, readItems, stepAccuracy } from '../mini/candidates.ts'
+import { CANDIDATES, type Judged, type LoopResult, learn, makeTestSet, type Stage, workedExample } from '../mini/loop.ts'
 import { choiceRows, loopPage, stepRows } from '../mini/page.ts'
+import { MINI_SAMPLING } from '../mini/policy.ts'
+import type { MiniTask } from '../mini/problems.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, UsageError } from './command.ts'
 import { ENGINE_OPTIONS, engineUsage, readEngineOptions } from './engine-options.ts'
+import { evaluateFiles } from './eval.ts'
+import type { EvalValues } from './eval-options.ts'
 import { modelFolder } from './hub-model.ts'
+import { sayStopped } from './interrupt.ts'
 import { formatDuration, Progress } from './progress.ts'
 import { formatColumns } from './table.ts'
 
@@ -48,7 +54,7 @@ const OPTIONS = {
   ...ENGINE_OPTIONS,
 } as const
 
-const LABELS: Record<Stage, string> = { search: 'searching', train: 'training', sample: 'sampling', score: 'scoring' }
+const LABELS: Record<Stage, string> = { search: 'searching', train: 'training' }
 
 /** One progress line per stage. */
 function stages() {
@@ -108,12 +114,47 @@ function summary(result: LoopResult, seconds: number) {
   const { labels, manifest, training, judged } = result
   return {
     seconds,
-    problems: judged[0]?.items.length ?? 0,
+    problems: judged[0]?.results.counts.problems ?? 0,
     search: labels,
     dataset: { samples: manifest.samples, labels: manifest.labels, kinds: manifest.kinds },
     training: { steps: training.steps, loss: training.loss, seconds: training.seconds },
-    judged: judged.map(({ items, ...rest }) => rest),
+    judged,
   }
+}
+
+const TASK = 'minik12'
+
+/** Options of `mm-prm eval` for the problems that are chosen for. */
+function evalValues(values: Readonly<Record<string, unknown>>, more: { out: string; model: string; seed: number }): EvalValues {
+  const { temperature, topK, topP, repetitionPenalty, maxTokens } = MINI_SAMPLING
+  const engine = Object.fromEntries(Object.keys(ENGINE_OPTIONS).map((name) => [name, values[name]]))
+  return {
+    ...(engine as EvalValues),
+    ...{ task: TASK, data: join(more.out, 'test'), out: join(more.out, 'eval'), model: more.model, n: String(CANDIDATES) },
+    ...{ seed: String(more.seed), temperature: String(temperature), 'top-k': String(topK), 'top-p': String(topP) },
+    ...{ 'repetition-penalty': String(repetitionPenalty), 'max-tokens': String(maxTokens), resume: true },
+  }
+}
+
+/** What each PRM chooses, and an example of the last one's; the second finds the first one's candidates. undefined: stopped. */
+async function evaluatePrms(
+  prms: Readonly<Record<string, string>>,
+  asked: EvalValues & { out?: string | undefined },
+  test: readonly MiniTask[],
+): Promise<Pick<LoopResult, 'judged' | 'example'> | undefined> {
+  const folder = join(asked.out ?? '', TASK)
+  const judged: Judged[] = []
+  let example: LoopResult['example']
+  for (const [name, prm] of Object.entries(prms)) {
+    const written = await evaluateFiles({ ...asked, prm })
+    const results = written?.results.tasks[TASK]
+    if (!written || results?.kind !== 'answers' || !results.prm) return undefined
+    const candidates = await readCandidates(folder, test, CANDIDATES)
+    const items = await readItems(folder, results.prm.scorer, candidates)
+    judged.push({ name, results: { ...results, prm: results.prm }, steps: stepAccuracy(candidates, items) })
+    example = workedExample(candidates, items)
+  }
+  return { judged, example }
 }
 
 async function run(argv: readonly string[]): Promise<number> {
@@ -121,44 +162,43 @@ async function run(argv: readonly string[]): Promise<number> {
   const start = performance.now()
   const out = resolve(values.out ?? 'mm-prm-quickstart')
   const budget = positiveInteger(values['rollout-budget'], 'rollout-budget')
-  const options = {
-    ...{
-      out,
-      policy: checkModel(await modelFolder(values.policy ?? join(MODELS, 'mini-policy'))),
-      prm: checkModel(await modelFolder(values.prm ?? join(MODELS, 'mini-prm'))),
-    },
-    seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0,
-    searchProblems: positiveInteger(values['search-problems'], 'search-problems') ?? SEARCH_PROBLEMS,
-    rollouts: budget ?? positiveInteger(values.rollouts, 'rollouts') ?? 64,
-    testProblems: positiveInteger(values['test-problems'], 'test-problems') ?? 120,
-    engine: readEngineOptions(values),
-  }
+  const policy = checkModel(await modelFolder(values.policy ?? join(MODELS, 'mini-policy')))
+  const prm = checkModel(await modelFolder(values.prm ?? join(MODELS, 'mini-prm')))
+  const seed = numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }) ?? 0
+  const searchProblems = positiveInteger(values['search-problems'], 'search-problems') ?? SEARCH_PROBLEMS
+  const rollouts = budget ?? positiveInteger(values.rollouts, 'rollouts') ?? 64
+  const testProblems = positiveInteger(values['test-problems'], 'test-problems') ?? 120
+  const engine = readEngineOptions(values)
   await makeRoom(out)
   const shown = stages()
-  const result = await runLoop({ ...options, onProgress: shown.update })
+  const learnt = await learn({ policy, out, seed, searchProblems, rollouts, engine, onProgress: shown.update })
   shown.finish()
+  const test = await makeTestSet(join(out, 'test'), seed, testProblems)
+  const prms = { 'trained now': learnt.prm, shipped: prm }
+  const evaluated = await evaluatePrms(prms, evalValues(values, { out, model: policy, seed }), test)
+  if (!evaluated) return sayStopped()
+  const result: LoopResult = { ...learnt, ...evaluated }
   const seconds = (performance.now() - start) / 1000
   const pagePath = join(out, 'index.html')
-  const { manifest, training, judged } = result
-  const note = `seed ${options.seed}; ${options.searchProblems} problems searched, ${manifest.labels.count} labels, ${training.steps} training steps, ${options.testProblems} test problems`
+  const note = `seed ${seed}; ${searchProblems} problems searched, ${learnt.manifest.labels.count} labels, ${learnt.training.steps} training steps, ${testProblems} test problems`
   await writeFile(pagePath, await loopPage(result, note))
   await writeFile(join(out, RESULT_FILE), `${JSON.stringify(summary(result, seconds), null, 2)}\n`)
-  if (values.json) {
-    process.stdout.write(`${JSON.stringify({ ...summary(result, seconds), page: pagePath })}\n`)
-    return EXIT.ok
-  }
   process.stdout.write(
-    [
-      `\n${note}`,
-      `accuracy in %, choosing one of ${CANDIDATES}, with 95 % bootstrap intervals\n`,
-      formatColumns(choiceRows(judged)),
-      formatColumns(stepRows(judged)),
-      exampleText(result),
-      `page to look at: ${pagePath}`,
-      `done in ${formatDuration(seconds)}\n`,
-    ].join('\n'),
+    values.json ? `${JSON.stringify({ ...summary(result, seconds), page: pagePath })}\n` : told(result, note, pagePath, seconds),
   )
   return EXIT.ok
+}
+
+function told(result: LoopResult, note: string, pagePath: string, seconds: number): string {
+  return [
+    `\n${note}`,
+    `accuracy in %, choosing one of ${CANDIDATES}, with 95 % bootstrap intervals\n`,
+    formatColumns(choiceRows(result.judged)),
+    formatColumns(stepRows(result.judged)),
+    exampleText(result),
+    `page to look at: ${pagePath}; the table by mm-prm eval: ${join(dirname(pagePath), 'eval')}`,
+    `done in ${formatDuration(seconds)}\n`,
+  ].join('\n')
 }
 
 export const command: Command = { usage: USAGE, run }

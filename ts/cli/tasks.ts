@@ -3,7 +3,7 @@
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
-import { picturePath, writeTasks } from '../mini/problems.ts'
+import { taskLine, writeTasks } from '../mini/problems.ts'
 import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN, PARTS } from '../tasks/index.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { LineFile } from './lines.ts'
@@ -59,9 +59,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const progress = new Progress('tasks')
   let done = 0
   for await (const { mini } of writeTasks(out, families, values.seed ?? '0', count, choice)) {
-    const { id, question, answer, family, level } = mini
-    const steps = [...mini.steps.map((s) => s.text), answer]
-    await file.write(JSON.stringify({ id, question, answer, image: picturePath(mini), family, level, steps }))
+    await file.write(taskLine(mini))
     progress.update(`${++done} of ${count}`, done / count)
   }
   await file.close()

@@ -1,7 +1,7 @@
 /** A solution-level task's figures from verdicts and scores. */
 import type { AnswerItem, AnswerTask } from './answer-task.ts'
 import type { GradedItem, Verdicts } from './grade.ts'
-import { pairedIntervals, sumByUnit } from './paired.ts'
+import { type Interval, pairedIntervals, sumByUnit } from './paired.ts'
 import type { AnswerBlock, AnswerTaskResults, Selected } from './results.ts'
 import type { SolutionScores } from './scores.ts'
 
@@ -93,10 +93,12 @@ export function answerBlock(all: readonly JudgedItem[], verdicts: readonly Verdi
     const weights = (candidates[i] as CandidateScores[]).map((c) => selection.aggregate(c, WEIGHT))
     return voted(labels, selection.weightedVote(at(i).graded.answers, weights), selection)
   })
+  const sizes = powersUpTo(n)
+  const passed = sizes.map((k) => by((labels) => (labels.length >= k ? selection.passAtK(labels, k) : Math.max(0, ...labels))))
   const figures = [pass, majority, oracle, weighted, ...chosen]
   const gains = figures.map(({ values }) => values.map((value, i) => value - (pass.values[i] as number)))
   const units = all.map(({ item }) => item.unit)
-  const lists = [...figures.map(({ values }) => values), ...gains]
+  const lists = [...figures.map(({ values }) => values), ...gains, ...passed.map(({ values }) => values)]
   const intervals = pairedIntervals(sumByUnit(units, lists), seed)
   const selected = (f: number): Selected => ({
     accuracy: mean((figures[f] as typeof pass).values),
@@ -107,14 +109,13 @@ export function answerBlock(all: readonly JudgedItem[], verdicts: readonly Verdi
     gainHigh: intervals[figures.length + f]?.high ?? null,
   })
   const { gain: _, gainLow: __, gainHigh: ___, ...policy } = selected(0)
-  const sizes = powersUpTo(n)
+  const bySize = <T>(of: (index: number) => T) => Object.fromEntries(sizes.map((k, i) => [k, of(i)]))
   const labels = verdicts.map(labelsOf)
   const block: AnswerBlock = {
     policy: {
       ...policy,
-      passAt: Object.fromEntries(
-        sizes.map((k) => [k, mean(labels.map((of) => (of.length >= k ? selection.passAtK(of, k) : Math.max(0, ...of))))]),
-      ),
+      passAt: bySize((i) => mean(passed[i]?.values ?? [])),
+      passWithin: bySize((i) => intervals[2 * figures.length + i] as Interval),
       majority: selected(1),
       oracle: selected(2),
       first: firstCounts(verdicts),

@@ -67,7 +67,10 @@ function choiceRows(block: AnswerBlock): string[][] {
   const { policy, prm } = block
   const line = (name: string, s: Selected) => [name, accuracyText(s), within(s), signed(s.gain), gainWithin(s)]
   return [
-    ...Object.entries(policy.passAt).map(([k, value]) => [`pass@${k}`, percent(value), k === '1' ? within(policy) : '', '', '']),
+    ...Object.entries(policy.passAt).map(([k, value]) => {
+      const interval = policy.passWithin[k]
+      return [`pass@${k}`, percent(value), interval ? within(interval) : '', '', '']
+    }),
     line('majority', policy.majority),
     ...(prm ? [line('weighted vote', prm.weighted)] : []),
     ...Object.entries(prm?.selection ?? {}).map(([name, s]) => line(name === HEADLINE ? `${name} (quoted)` : name, s)),

@@ -38,8 +38,8 @@ export interface AnswerTask {
   readonly name: string
   /** What its figure is, for people. */
   readonly figure: string
-  /** Rows of the published set. */
-  readonly rows: number
+  /** Rows of the published set; null: it is made in any number. */
+  readonly rows: number | null
   /** What is independent: `problems`, `composites`, `seeds`. */
   readonly units: string
   /** Forms that the set is stored in: columns that every row of one has. */

@@ -1,7 +1,7 @@
 /** Intervals of several means at once, from the same resamples: so differences between them are paired. */
 import { seededRandom } from '../contracts/random.ts'
 
-const RESAMPLES = 1000
+const RESAMPLES = 2000
 
 export interface Interval {
   readonly low: number | null

@@ -9,6 +9,7 @@ import { math500 } from './tasks/math500.ts'
 import { mathVerse } from './tasks/mathverse.ts'
 import { mathVision } from './tasks/mathvision.ts'
 import { mathVista } from './tasks/mathvista.ts'
+import { miniK12 } from './tasks/minik12.ts'
 import { mmK12 } from './tasks/mmk12.ts'
 import { olympiadBench } from './tasks/olympiadbench.ts'
 import { prmBench } from './tasks/prmbench.ts'
@@ -19,7 +20,7 @@ import { weMath } from './tasks/wemath.ts'
 export const STEP_TASKS: readonly StepTask[] = [processBench, prmBench, visualProcessBench]
 export const ANSWER_TASKS: readonly AnswerTask[] = [
   ...[mmK12, olympiadBench, mathVista, mathVerse, mathVision],
-  ...[weMath, dynaMath, gsm8k, math500],
+  ...[weMath, dynaMath, gsm8k, math500, miniK12],
 ]
 
 /** @throws EngineError INVALID_ARGUMENT with the nearest name */

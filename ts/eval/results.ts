@@ -48,6 +48,8 @@ const blockSchema = z.strictObject({
   policy: selectedSchema.omit({ gain: true, gainLow: true, gainHigh: true }).extend({
     /** By k: at least one of k solutions is right. */
     passAt: z.record(z.string(), share),
+    /** Their intervals. */
+    passWithin: z.record(z.string(), z.strictObject({ low: share, high: share })),
     majority: selectedSchema,
     oracle: selectedSchema,
     /** Each problem's first solution alone. */

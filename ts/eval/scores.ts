@@ -1,9 +1,10 @@
 /** Step scores of a set's solutions by one process reward model; each problem's are one call, durable as they come. */
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import type { StepScorer } from '../contracts/scorer.ts'
 import type { AnswerItem } from './answer-task.ts'
 import { forEachLimited } from './limited.ts'
-import type { LineHead, LineStore } from './line-store.ts'
+import { type LineHead, LineStore } from './line-store.ts'
 import { isProblems, readSolutions, type SolutionStore } from './solutions.ts'
 
 /** One solution's; null where it has none. Logits are kept as `yes - no`, from which aggregations lose no digits. */
@@ -13,7 +14,11 @@ export type ScoreLine = LineHead & { from: number; scored: SolutionScores[]; err
 export type ScoreStore = LineStore<ScoreLine, number>
 
 /** A file of its own for each scorer: a second one leaves the first one's scores. */
-export const scoreFile = (scorer: string) => `scores-${createHash('sha256').update(scorer).digest('hex').slice(0, 12)}.jsonl`
+const scoreFile = (scorer: string) => `scores-${createHash('sha256').update(scorer).digest('hex').slice(0, 12)}.jsonl`
+
+/** One scorer's of a task's solutions. @throws EngineError STORE */
+export const openScores = (folder: string, scorer: string): Promise<ScoreStore> =>
+  LineStore.open(join(folder, scoreFile(scorer)), (line: ScoreLine) => line.scored.length)
 
 export async function readScores(store: ScoreStore, id: string, n: number) {
   const lines = await store.read(id)

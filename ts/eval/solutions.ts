@@ -1,12 +1,14 @@
 /** Solutions of a set's problems: sampled from a policy, or read from a file; durable per problem. */
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { type Outcome, type Policy, type Rollout, rolloutIdentity } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
 import { renderSteps } from '../contracts/rollout-text.ts'
+import { streamsOf } from '../contracts/streams.ts'
 import type { AnswerItem } from './answer-task.ts'
 import { forEachLimited } from './limited.ts'
-import type { LineHead, LineStore } from './line-store.ts'
+import { type LineHead, LineStore } from './line-store.ts'
 
 export interface Solution {
   readonly outcome: Outcome
@@ -24,9 +26,13 @@ export interface SolutionCount {
   readonly count: number
   readonly error?: string
 }
-export const countOf = (line: SolutionLine): SolutionCount =>
+const countOf = (line: SolutionLine): SolutionCount =>
   'error' in line ? { count: 0, error: line.error } : { count: line.solutions.length }
 export type SolutionStore = LineStore<SolutionLine, SolutionCount>
+
+export const SOLUTIONS_FILE = 'solutions.jsonl'
+/** Those that lie in a task's folder. @throws EngineError STORE */
+export const openSolutions = (folder: string): Promise<SolutionStore> => LineStore.open(join(folder, SOLUTIONS_FILE), countOf)
 
 const asBlocks = (steps: readonly string[]) => `${renderSteps(steps.slice(0, -1))}<answer>${steps.at(-1) ?? ''}</answer>`
 
@@ -48,9 +54,6 @@ export async function readSolutions(store: SolutionStore, id: string, n: number)
 
 const sha256 = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex')
 
-/** Whole, below 2^52, and another for every problem. */
-const seedOf = (seed: string | number, id: string) => Number.parseInt(sha256([seed, id]).slice(0, 13), 16)
-
 /** Refused because of the problem itself; what is the server's or the machine's fault is thrown on. */
 export const isProblems = (error: unknown): error is EngineError =>
   error instanceof EngineError && error.code === 'ERR_ENGINE_INVALID_ARGUMENT'
@@ -61,7 +64,8 @@ export interface SampleOptions {
   hashes: readonly string[]
   policy: Policy
   n: number
-  seed: string | number
+  /** As a search's: the same seed gives the solutions that its strategy `best-of-n` gives. */
+  seed: number
   /** Problems in work at once. */
   inFlight: number
   signal?: AbortSignal | undefined
@@ -98,7 +102,7 @@ export async function sampleSolutions(store: SolutionStore, o: SampleOptions): P
 
 async function sampled(problem: Problem, from: number, { policy, n, seed, signal }: SampleOptions) {
   try {
-    const request = { problem, prefix: [], seed: seedOf(seed, problem.id), from, count: n - from }
+    const request = { problem, prefix: [], seed: streamsOf(seed, problem.id)([]), from, count: n - from }
     const [rollouts = []] = await policy.rollouts([request], signal)
     return { solutions: rollouts.map(toSolution) }
   } catch (error) {

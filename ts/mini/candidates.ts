@@ -1,7 +1,6 @@
-/** Candidate solutions of Mini-K12 problems: sampled, verified, scored, and held against the truth about their steps. */
-import type { Policy, Rollout } from '../contracts/policy.ts'
-import type { StepScorer } from '../contracts/scorer.ts'
-import { streamsOf } from '../search/seeds.ts'
+/** An evaluation's solutions of Mini-K12 problems, held against the truth about their steps. */
+import { invalidArgument } from '../contracts/errors.ts'
+import { openScores, openSolutions, readScores, readSolutions, type Solution } from '../eval/index.ts'
 import { type Estimate, estimate, mean, type ScoredItem } from '../select/index.ts'
 import { checkSteps, isCommonMistake } from '../tasks/index.ts'
 import { canonicalAnswers, ruleVerifier } from '../verify/index.ts'
@@ -19,71 +18,43 @@ export interface TaskCandidates {
   readonly candidates: readonly Candidate[]
 }
 
-/** Problems asked for at once: enough to fill the engine's batch. */
-const AT_ONCE = 16
-
-/** `n` solutions of each problem. */
-export async function sampleCandidates(
-  policy: Policy,
-  tasks: readonly MiniTask[],
-  n: number,
-  seed: number,
-  onProgress?: (done: number) => void,
-): Promise<TaskCandidates[]> {
-  const results: TaskCandidates[] = []
-  for (let first = 0; first < tasks.length; first += AT_ONCE) {
-    const part = tasks.slice(first, first + AT_ONCE)
-    const requests = part.map(({ problem }) => ({
-      problem,
-      prefix: [],
-      seed: streamsOf(seed, problem.id)([]),
-      from: 0,
-      count: n,
-    }))
-    const rollouts = await policy.rollouts(requests)
-    for (const [i, task] of part.entries()) {
-      results.push({ task, candidates: await Promise.all((rollouts[i] as Rollout[]).map((rollout) => judge(task, rollout))) })
-    }
-    onProgress?.(results.length)
-  }
-  return results
-}
-
 const verifier = ruleVerifier()
 
-async function judge({ problem }: MiniTask, { outcome, steps }: Rollout): Promise<Candidate> {
+async function judge({ problem }: MiniTask, { outcome, steps }: Solution): Promise<Candidate> {
   const isComplete = outcome === 'complete'
   const answer = isComplete ? verifier.extract(steps.at(-1) ?? '') : null
   const isRight = answer !== null && (await verifier.verify(problem, answer)).match
   return { steps, isComplete, answer, isRight }
 }
 
-/** Scores of each candidate's steps; a candidate that is not complete has none and so comes last in every choice. */
-export async function scoreCandidates(
-  prm: StepScorer,
-  all: readonly TaskCandidates[],
-  onProgress?: (done: number) => void,
-): Promise<ScoredItem[]> {
-  let done = 0
-  const items: ScoredItem[] = []
-  for (let first = 0; first < all.length; first += AT_ONCE) {
-    const part = all.slice(first, first + AT_ONCE)
-    items.push(...(await Promise.all(part.map((one) => scoreOne(prm, one)))))
-    onProgress?.((done += part.length))
+/** The first `n` solutions of each problem in a task's folder of an evaluation. @throws EngineError STORE; INVALID_ARGUMENT */
+export async function readCandidates(folder: string, tasks: readonly MiniTask[], n: number): Promise<TaskCandidates[]> {
+  await using store = await openSolutions(folder)
+  const all: TaskCandidates[] = []
+  for (const task of tasks) {
+    const { id } = task.problem
+    const solutions = await readSolutions(store, id, n)
+    if ('error' in solutions) throw invalidArgument(`${folder}: "${id}" has no solutions: ${solutions.error}`)
+    all.push({ task, candidates: await Promise.all(solutions.map((solution) => judge(task, solution))) })
   }
-  return items
+  return all
 }
 
-async function scoreOne(prm: StepScorer, { task, candidates }: TaskCandidates): Promise<ScoredItem> {
-  const complete = candidates.filter((c) => c.isComplete)
-  const solutions = complete.map((c) => c.steps)
-  const scored = complete.length === 0 ? [] : await prm.score({ problem: task.problem, solutions })
-  return {
-    id: task.problem.id,
-    scores: candidates.map((c) => scored[complete.indexOf(c)]?.scores ?? []),
-    labels: candidates.map((c) => (c.isRight ? 1 : 0)),
-    answers: canonicalAnswers(candidates.map((c) => c.answer)),
+/** What a scorer says of them; a candidate that is not complete has no scores and so comes last in every choice. */
+export async function readItems(folder: string, scorer: string, all: readonly TaskCandidates[]): Promise<ScoredItem[]> {
+  await using store = await openScores(folder, scorer)
+  const items: ScoredItem[] = []
+  for (const { task, candidates } of all) {
+    const { id } = task.problem
+    const { scored } = await readScores(store, id, candidates.length)
+    items.push({
+      id,
+      scores: candidates.map((_, i) => scored[i]?.scores ?? []),
+      labels: candidates.map((c) => (c.isRight ? 1 : 0)),
+      answers: canonicalAnswers(candidates.map((c) => c.answer)),
+    })
   }
+  return items
 }
 
 /** How well step scores tell right steps from wrong ones, where the generator knows which are. */

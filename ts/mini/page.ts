@@ -13,18 +13,37 @@ import {
   tableHtml,
   treeHtml,
 } from '../report/index.ts'
-import type { SelectionRow } from '../select/index.ts'
 import type { Judged, LoopResult, WorkedExample } from './loop.ts'
 
 const TREES = 3
 const percent = (x: number) => (100 * x).toFixed(1)
 
+/** An accuracy in [0, 1] with its interval. */
+interface Choice {
+  name: string
+  value: number
+  low: number
+  high: number
+}
+
+/** What may choose, in the order of a table. */
+function choicesOf({ results: { policy, prm } }: Judged): Choice[] {
+  const choice = (name: string, value: number | null, within?: { low: number | null; high: number | null }) => {
+    return { name, value: value ?? 0, low: within?.low ?? 0, high: within?.high ?? 0 }
+  }
+  const chosen = { majority: policy.majority, 'weighted(mean)': prm.weighted, ...prm.selection, oracle: policy.oracle }
+  return [
+    ...Object.entries(policy.passAt).map(([k, value]) => choice(`pass@${k}`, value, policy.passWithin[k])),
+    ...Object.entries(chosen).map(([name, selected]) => choice(name, selected.accuracy, selected)),
+  ]
+}
+
 /** One row per choice, one column per PRM. */
 export function choiceRows(judged: readonly Judged[]): string[][] {
-  const names = (judged[0] as Judged).rows.map((row) => row.name)
-  const cell = ({ estimate }: SelectionRow) => `${percent(estimate.value)} (${percent(estimate.low)}–${percent(estimate.high)})`
+  const columns = judged.map(choicesOf)
+  const cell = ({ value, low, high }: Choice) => `${percent(value)} (${percent(low)}–${percent(high)})`
   const head = ['choice', ...judged.map((j) => `PRM ${j.name}`)]
-  return [head, ...names.map((name, i) => [name, ...judged.map((j) => cell(j.rows[i] as SelectionRow))])]
+  return [head, ...(columns[0] ?? []).map(({ name }, i) => [name, ...columns.map((of) => cell(of[i] as Choice))])]
 }
 
 /** Accuracy at finding wrong steps, which only made problems can tell. */
@@ -67,6 +86,10 @@ async function exampleHtml({ task, solutions }: WorkedExample): Promise<string> 
 
 const PLOTTED = ['mean_odds', 'mean', 'min', 'product']
 
+function sweepOf({ results: { prm } }: Judged, name: string): (readonly [n: number, accuracy: number])[] {
+  return Object.entries(prm.sweep[name] ?? {}).map(([n, accuracy]) => [Number(n), 100 * (accuracy ?? 0)] as const)
+}
+
 export async function loopPage(result: LoopResult, note: string): Promise<string> {
   const { judged, manifest, curve, trees, example } = result
   const shipped = judged.at(-1) as Judged
@@ -74,17 +97,12 @@ export async function loopPage(result: LoopResult, note: string): Promise<string
     {
       title: 'Choosing one of 16',
       note: 'Accuracy in % with 95 % bootstrap intervals over problems; the last row is the best that any choice could do.',
-      html: `${intervals(
-        shipped.rows.map(({ name, estimate: { value, low, high } }) => ({ name, value, low, high })),
-        `accuracy in %, PRM ${shipped.name}`,
-      )}${tableHtml(choiceRows(judged))}`,
+      html: `${intervals(choicesOf(shipped), `accuracy in %, PRM ${shipped.name}`)}${tableHtml(choiceRows(judged))}`,
     },
     {
       title: 'By number of candidates',
       html: lines(
-        shipped.sweep
-          .filter((s) => PLOTTED.includes(s.name))
-          .map((s) => ({ name: s.name, points: s.sizes.map((x) => [x.n, 100 * x.estimate.value] as const) })),
+        PLOTTED.map((name) => ({ name, points: sweepOf(shipped, name) })),
         `candidates; accuracy in %, PRM ${shipped.name}`,
       ),
     },

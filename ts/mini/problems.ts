@@ -29,7 +29,14 @@ export async function writePicture({ pixels }: MiniProblem, path: string): Promi
 }
 
 /** Where a problem's picture lies below `folder`. */
-export const picturePath = (mini: MiniProblem) => `images/${mini.id.replaceAll('/', '-')}.png`
+const picturePath = (mini: MiniProblem) => `images/${mini.id.replaceAll('/', '-')}.png`
+
+/** A problem as a line of a file beside its pictures; its steps are a worked solution, the answer last. */
+export function taskLine(mini: MiniProblem): string {
+  const { id, question, answer, family, level } = mini
+  const steps = [...mini.steps.map((s) => s.text), answer]
+  return JSON.stringify({ id, question, answer, image: picturePath(mini), family, level, steps })
+}
 
 /** `count` problems of the families in turn, with their pictures below `folder`. */
 export async function* writeTasks(

@@ -8,8 +8,8 @@ import type { Policy } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { KnownWork } from '../contracts/run-store.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
+import type { Streams } from '../contracts/streams.ts'
 import type { Verifier } from '../contracts/verifier.ts'
-import type { Streams } from './seeds.ts'
 
 /** Limits for one problem, checked before each selection; the work under way is brought to its end. */
 export interface Budget {

@@ -52,13 +52,9 @@ test(`${PROBLEMS * N} solutions`, async () => {
   const timer = setInterval(() => {
     peak = Math.max(peak, process.memoryUsage.rss())
   }, 20)
-  await using solutions = await evaluation.LineStore.open<evaluation.SolutionLine, ReturnType<typeof evaluation.countOf>>(
-    join(folder, 'solutions.jsonl'),
-    evaluation.countOf,
-  )
+  await using solutions = await evaluation.openSolutions(folder)
   await evaluation.sampleSolutions(solutions, { items, hashes, policy, n: N, seed: 0, inFlight: 8 })
-  const scorePath = join(folder, evaluation.scoreFile(scorer.name))
-  await using scores = await evaluation.LineStore.open<evaluation.ScoreLine, number>(scorePath, (line) => line.scored.length)
+  await using scores = await evaluation.openScores(folder, scorer.name)
   await evaluation.scoreSolutions(solutions, scores, { items, scorer, n: N })
   await using judged = await evaluation.LineStore.open<evaluation.JudgedLine, evaluation.JudgedLine>(
     join(folder, 'judged.jsonl'),
