@@ -1,5 +1,5 @@
 /** Where a parser stands in its tokens. */
-import type { Token } from './tokens.ts'
+import type { Token } from './token.ts'
 
 /** Is no expression: words, an unknown command, a formula that ends too early. */
 export class NotAnExpression extends Error {}

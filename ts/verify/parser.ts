@@ -6,7 +6,7 @@ import { NotAnExpression } from './cursor.ts'
 import { inBase, readDigits } from './digits.ts'
 import { MAX_DEPTH, Undecided } from './limits.ts'
 import { isShort, Terms } from './terms.ts'
-import type { Token } from './tokens.ts'
+import type { Token } from './token.ts'
 import { call, type Node, number, operation, renamed, symbolsOf } from './tree.ts'
 
 export { NotAnExpression } from './cursor.ts'

@@ -1,6 +1,6 @@
 /** Numbers and what they count: 12 cm, 2 hours 30 minutes, $5, 3 apples, 8π cm³, 2 million. */
 import { NotAnExpression, Parser } from './parser.ts'
-import type { Token } from './tokens.ts'
+import type { Token } from './token.ts'
 import { type Node, number, operation } from './tree.ts'
 import { isUnitWord, MULTIPLIERS, parseUnit, type Unit } from './units.ts'
 

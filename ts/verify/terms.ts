@@ -1,7 +1,7 @@
 /** Sums, products and what is set behind a factor. What an atom is, the parser says. */
 import { Cursor, NotAnExpression } from './cursor.ts'
 import { MAX_DEPTH, spend, Undecided } from './limits.ts'
-import type { Token } from './tokens.ts'
+import type { Token } from './token.ts'
 import { call, type Node, negative, number, operation } from './tree.ts'
 
 export abstract class Terms extends Cursor {

@@ -1,5 +1,6 @@
 /** Text of an answer, LaTeX or plain -> tokens. One pass from left to right. */
-import { MAX_ANSWER, MAX_DEPTH, Undecided } from './limits.ts'
+import { MAX_ANSWER, Undecided } from './limits.ts'
+import { NumberReader } from './number-reader.ts'
 import {
   ALIASES,
   CHARACTERS,
@@ -9,44 +10,19 @@ import {
   JOINTS,
   LOOKS,
   PLAIN_COMMANDS,
-  RAISED,
   SIGNS,
   SILENT,
   SUBSCRIPTS,
   SUPERSCRIPTS,
   TEXT,
 } from './symbols.ts'
-
-export interface Token {
-  /**
-   * number; letter (one); word (plain letters in a row); text (in \text{…}, Chinese, or a currency); command; sign;
-   * begin and end of an environment, by its name.
-   */
-  kind: 'number' | 'letter' | 'word' | 'text' | 'command' | 'sign' | 'begin' | 'end'
-  text: string
-  /** A space stands in front of it. */
-  spaced: boolean
-  /** Upright, as units are set. */
-  roman: boolean
-}
-
-export interface TokenizeOptions {
-  /** Whether 1,234 is one number, and 1,5 in a text of its own a decimal, rather than a list of two. */
-  groupDigits: boolean
-}
+import type { Token, TokenizeOptions } from './token.ts'
 
 const PIECE =
   /(\s+|~|\\[,;:>! ]|\\\n)|(\d+(?:\.\d+)?|\.\d+)|\\([a-zA-Z]+)\*?|\\([\s\S])|([a-zA-Z]+)|([\u4e00-\u9fff\u3400-\u4dbf〇]+)|([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+)|([₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+)|([\s\S])/uy
 
-/** Rest of a number whose digits are grouped, by a comma of TeX, a comma, a space. */
-const TEX_GROUPS = /(?:\s?\{\s?,\s?\}\s?\d{3}|\s?,\s?\\!\s?\d{3})+(?!\d)(?:\.\d+)?/y
-const COMMA_GROUPS = /(?:,\d{3})+(?![\d,])(?:\.\d+)?/y
-const SPACE_GROUPS = /(?:(?: |\\,|\\ |\u2009|\u202f|\u00a0)\d{3})+(?!\d)(?![ ,.]\d|\s*\/)(?:\.\d+)?/y
-const EXPONENT = /[eE]([-+]?\d{1,6})(?![\d.a-zA-Z])/y
 const CIRCLE = /\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\}|\{\s*°\s*\}|°)/y
 const PRIMES = /\s*(?:\{\s*)?((?:\\prime(?![a-zA-Z])\s*)+)\}?/y
-const REPEATING = /\\(?:overline|bar|dot|overset\{\\cdot\})\s*(?:\{(\d+)\}|(\d))/y
-const RECURRING = /\((\d+)\)(?![\d^])/y
 const BASE_TEN = /\s*10\s*[\^⁰¹²³⁴⁵⁶⁷⁸⁹⁻*]/y
 /** Two points in braces, primes and indices with them. */
 const ARROW = /\s*\{\s*([A-Z](?:_\s*(?:\w|\{\s*\w+\s*\})|')*)\s*([A-Z](?:_\s*(?:\w|\{\s*\w+\s*\})|')*)\s*\}/y
@@ -55,110 +31,30 @@ const COLUMNS = /\s*\{[lcr|\s@{}]*\}/y
 
 const aliasOf = (name: string): string => (Object.hasOwn(ALIASES, name) ? (ALIASES[name] as string) : name)
 
-class Tokenizer {
-  readonly tokens: Token[] = []
-  readonly #text: string
-  readonly #options: TokenizeOptions
-  #at = 0
-  /** Of ( and [, inside of which a comma separates. */
-  #brackets = 0
-  #spaced = false
-  #roman: boolean
-  readonly #depth: number
-
-  constructor(text: string, options: TokenizeOptions, roman: boolean, depth: number) {
-    if (depth > MAX_DEPTH) throw new Undecided('texts are too deep within each other')
-    this.#text = text
-    this.#options = options
-    this.#roman = roman
-    this.#depth = depth
-  }
-
+class Tokenizer extends NumberReader {
   run(): Token[] {
-    while (this.#at < this.#text.length) {
-      PIECE.lastIndex = this.#at
-      const m = PIECE.exec(this.#text)
+    while (this.at < this.text.length) {
+      PIECE.lastIndex = this.at
+      const m = PIECE.exec(this.text)
       if (!m) break
-      this.#at = PIECE.lastIndex
+      this.at = PIECE.lastIndex
       const [, space, number, command, escaped, letters, chinese, raised, lowered, character] = m
-      if (space !== undefined) this.#spaced = true
-      else if (number !== undefined) this.#number(number)
+      if (space !== undefined) this.spaced = true
+      else if (number !== undefined) this.number(number)
       else if (command !== undefined) this.#command(command)
       else if (escaped !== undefined) this.#escaped(escaped)
       else if (letters !== undefined) this.#letters(letters)
       else if (chinese !== undefined) this.#chinese(chinese)
-      else if (raised !== undefined) this.#script('^', raised, SUPERSCRIPTS)
-      else if (lowered !== undefined) this.#script('_', lowered, SUBSCRIPTS)
+      else if (raised !== undefined) this.script('^', raised, SUPERSCRIPTS)
+      else if (lowered !== undefined) this.script('_', lowered, SUBSCRIPTS)
       else if (character !== undefined) this.#character(character)
     }
     return this.tokens
   }
 
-  #push(kind: Token['kind'], text: string): undefined {
-    this.tokens.push({ kind, text, spaced: this.#spaced, roman: this.#roman })
-    this.#spaced = false
-  }
-
-  #take(pattern: RegExp): RegExpExecArray | null {
-    pattern.lastIndex = this.#at
-    const m = pattern.exec(this.#text)
-    if (m) this.#at = pattern.lastIndex
-    return m
-  }
-
-  #number(digits: string): undefined {
-    let text = digits
-    if (!text.includes('.')) {
-      const isFirst = /^[1-9]\d{0,2}$/.test(text)
-      const groups =
-        this.#take(TEX_GROUPS) ??
-        (isFirst && this.#options.groupDigits && this.#brackets === 0
-          ? (this.#take(COMMA_GROUPS) ?? this.#take(SPACE_GROUPS))
-          : null)
-      if (groups) text += groups[0].replace(/[^\d.]/g, '')
-    }
-    this.#repeating(text)
-    const exponent = this.#take(EXPONENT)
-    if (!exponent) return
-    for (const sign of ['*', '10', '^', '{']) this.#push(sign === '10' ? 'number' : 'sign', sign)
-    this.#signed(exponent[1] as string)
-    this.#push('sign', '}')
-  }
-
-  #signed(text: string): undefined {
-    const digits = text.replace(/^[-+]/, '')
-    if (text.startsWith('-')) this.#push('sign', '-')
-    this.#push('number', digits)
-  }
-
-  /** 0.1\overline{6}, 0.(3), 0.\dot{1}2\dot{3}, 0.333…: the period is written behind a letter r. */
-  #repeating(text: string): undefined {
-    const isDecimal = text.includes('.') || (this.#text[this.#at] === '.' && this.#text[this.#at + 1] !== '.')
-    if (isDecimal) {
-      const start = this.#at
-      if (!text.includes('.')) this.#at++
-      const first = this.#take(REPEATING) ?? this.#take(RECURRING)
-      if (first) {
-        let period = first[1] ?? first[2] ?? ''
-        // Two dots: the period reaches from the one to the other.
-        const last = /^\d*\\dot/.test(this.#text.slice(this.#at, this.#at + 40))
-          ? this.#take(/(\d*)\\dot\s*(?:\{(\d)\}|(\d))/y)
-          : null
-        if (last) period += (last[1] as string) + (last[2] ?? last[3])
-        return this.#push('number', `${text.includes('.') ? text : `${text}.`}r${period}`)
-      }
-      this.#at = start
-    }
-    if (isDecimal && this.#take(/\s?(?:\.{3}|…|\\l?dots(?![a-zA-Z])|\\cdots(?![a-zA-Z]))/y)) {
-      const period = /(\d+?)\1+$/.exec(text.slice(text.indexOf('.') + 1, text.indexOf('.') + 60))?.[1]
-      return this.#push('number', period !== undefined && /(\d{1,12}?)\1+$/.test(text) ? `${text}r${period}` : `${text}…`)
-    }
-    this.#push('number', text)
-  }
-
   #command(command: string): undefined {
     const name = aliasOf(command)
-    if (name === 'left' || name === 'right') this.#take(/\s*\.(?!\d)/y)
+    if (name === 'left' || name === 'right') this.take(/\s*\.(?!\d)/y)
     if (name === 'begin' || name === 'end') return this.#environment(name)
     if (DROPPED_WITH_GROUP.has(name)) {
       this.#group()
@@ -168,37 +64,37 @@ class Tokenizer {
     if (name === 'mathbb' || name === 'mathbf' || name === 'Bbb') return this.#blackboard(name)
     if ((name === 'vec' || name === 'overrightarrow') && this.#arrow()) return
     if (name === 'vec' || name === 'hat' || name === 'boldsymbol') return this.#unitVector()
-    if (name === 'overline' && this.#take(/\s*\{\s*(?=[A-Z]\s*[A-Z])/y)) return this.#open('{')
+    if (name === 'overline' && this.take(/\s*\{\s*(?=[A-Z]\s*[A-Z])/y)) return this.#open('{')
     if (name === 'angle' || name === 'measuredangle') return this.#angle()
     if (LOOKS.has(name)) {
-      this.#spaced = true
+      this.spaced = true
       return
     }
     const sign = Object.hasOwn(SIGNS, name) ? SIGNS[name] : undefined
     if (sign !== undefined) this.#open(sign)
-    else this.#push('command', name)
+    else this.push('command', name)
   }
 
   /** A sign; brackets are counted. */
   #open(sign: string): undefined {
-    if (sign === '(' || sign === '[' || sign === '\\{') this.#brackets++
-    if (sign === ')' || sign === ']' || sign === '\\}') this.#brackets--
-    this.#push('sign', sign)
+    if (sign === '(' || sign === '[' || sign === '\\{') this.brackets++
+    if (sign === ')' || sign === ']' || sign === '\\}') this.brackets--
+    this.push('sign', sign)
   }
 
   /** The raw inside of the group that opens here, or the next character. */
   #group(): string {
-    this.#take(/\s*/y)
-    if (this.#text[this.#at] !== '{') return this.#text[this.#at++] ?? ''
+    this.take(/\s*/y)
+    if (this.text[this.at] !== '{') return this.text[this.at++] ?? ''
     let depth = 0
-    const start = this.#at + 1
-    for (; this.#at < this.#text.length; this.#at++) {
-      const c = this.#text[this.#at]
-      if (c === '\\') this.#at++
+    const start = this.at + 1
+    for (; this.at < this.text.length; this.at++) {
+      const c = this.text[this.at]
+      if (c === '\\') this.at++
       else if (c === '{') depth++
-      else if (c === '}' && --depth === 0) return this.#text.slice(start, this.#at++)
+      else if (c === '}' && --depth === 0) return this.text.slice(start, this.at++)
     }
-    return this.#text.slice(start)
+    return this.text.slice(start)
   }
 
   #textGroup(): undefined {
@@ -206,177 +102,154 @@ class Tokenizer {
     const spaced = inner.replace(/[~\s]+/g, ' ').trim()
     // \mathrm { c m }, as a scanner writes it
     const words = /^(?:[a-zA-Z] )+[a-zA-Z]$/.test(spaced) ? spaced.replace(/ /g, '') : spaced
-    if (words === ',') return this.#push('sign', ',')
+    if (words === ',') return this.push('sign', ',')
     if (words === '') {
-      this.#spaced = true
+      this.spaced = true
       return
     }
     const isWords = /[a-zA-Z]{2}/.test(words) && /^[a-zA-Z .,;:()'-]+$/.test(words)
     const joint = words.toLowerCase().replace(/^,\s*|\s*,$/g, '')
-    if (Object.hasOwn(JOINTS, joint)) return this.#push('sign', JOINTS[joint] as string)
-    if (PLAIN_COMMANDS.has(words)) return this.#push('command', aliasOf(words))
-    if (isWords) return this.#push('text', words)
-    const tokenizer = new Tokenizer(inner, this.#options, true, this.#depth + 1)
+    if (Object.hasOwn(JOINTS, joint)) return this.push('sign', JOINTS[joint] as string)
+    if (PLAIN_COMMANDS.has(words)) return this.push('command', aliasOf(words))
+    if (isWords) return this.push('text', words)
+    const tokenizer = new Tokenizer(inner, this.options, true, this.depth + 1)
     for (const token of tokenizer.run()) this.tokens.push(token)
   }
 
   #blackboard(name: string): undefined {
-    const set = this.#take(/\s*(?:\{\s*([A-Z])\s*\}|([A-Z])(?![a-zA-Z]))/y)
-    if (set && name !== 'mathbf') this.#push('command', set[1] ?? set[2] ?? '')
+    const set = this.take(/\s*(?:\{\s*([A-Z])\s*\}|([A-Z])(?![a-zA-Z]))/y)
+    if (set && name !== 'mathbf') this.push('command', set[1] ?? set[2] ?? '')
     else if (set) {
       const letter = set[1] ?? set[2] ?? ''
-      this.#push(/[RZNQ]/.test(letter) ? 'command' : 'letter', letter)
+      this.push(/[RZNQ]/.test(letter) ? 'command' : 'letter', letter)
     } else this.#unitVector()
   }
 
   /** \vec{i} is a unit vector; other arrows and hats only decorate. */
   #unitVector(): undefined {
-    const unit = this.#take(/\s*(?:\{\s*([ijk])\s*\}|([ijk])(?![a-zA-Z]))/y) ?? this.#take(/\s*\{\s*\\(i|j)math\s*\}/y)
-    if (unit) this.#push('command', `unit-${unit[1] ?? unit[2]}`)
-    else this.#spaced = true
+    const unit = this.take(/\s*(?:\{\s*([ijk])\s*\}|([ijk])(?![a-zA-Z]))/y) ?? this.take(/\s*\{\s*\\(i|j)math\s*\}/y)
+    if (unit) this.push('command', `unit-${unit[1] ?? unit[2]}`)
+    else this.spaced = true
   }
 
   /** \\overrightarrow{AB}: one vector between two points. */
   #arrow(): boolean {
-    const ends = this.#take(ARROW)
+    const ends = this.take(ARROW)
     if (!ends) return false
     const [from, to] = ends.slice(1).map((end) => end.replace(/[\s{}]/g, ''))
-    this.#push('command', `arrow.${from}.${to}`)
+    this.push('command', `arrow.${from}.${to}`)
     return true
   }
 
   /** An angle ABC is CBA too: its vertex stands in the middle. */
   #angle(): undefined {
-    this.#spaced = true
-    const [, a, b, c] = this.#take(/\s*\{?\s*([A-Z])\s*([A-Z])\s*([A-Z])(?![a-zA-Z_'])\s*\}?/y) ?? []
-    if (a && b && c) this.#push('word', a < c ? a + b + c : c + b + a)
+    this.spaced = true
+    const [, a, b, c] = this.take(/\s*\{?\s*([A-Z])\s*([A-Z])\s*([A-Z])(?![a-zA-Z_'])\s*\}?/y) ?? []
+    if (a && b && c) this.push('word', a < c ? a + b + c : c + b + a)
   }
 
   #environment(kind: 'begin' | 'end'): undefined {
-    const name = this.#take(ENVIRONMENT)?.[1] ?? ''
+    const name = this.take(ENVIRONMENT)?.[1] ?? ''
     if (/^(?:align|aligned|gather|gathered|equation|split|flushleft|center)$/.test(name)) return
-    if (kind === 'begin' && name === 'array') this.#take(COLUMNS)
-    this.#brackets += kind === 'begin' ? 1 : -1
-    this.#push(kind, name)
+    if (kind === 'begin' && name === 'array') this.take(COLUMNS)
+    this.brackets += kind === 'begin' ? 1 : -1
+    this.push(kind, name)
   }
 
   #escaped(character: string): undefined {
     if (character === '{' || character === '}') return this.#open(`\\${character}`)
-    if (character === '\\') return this.#push('sign', '\\\\')
-    if (character === '|') return this.#push('sign', '‖')
-    if (character === '$') return this.#push('text', '$')
+    if (character === '\\') return this.push('sign', '\\\\')
+    if (character === '|') return this.push('sign', '‖')
+    if (character === '$') return this.push('text', '$')
     this.#character(character)
   }
 
   #letters(letters: string): undefined {
     const lower = letters.toLowerCase()
-    if (letters.length > 1 && Object.hasOwn(JOINTS, lower)) return this.#push('sign', JOINTS[lower] as string)
-    if (lower === 'mod') return this.#push('sign', 'mod')
+    if (letters.length > 1 && Object.hasOwn(JOINTS, lower)) return this.push('sign', JOINTS[lower] as string)
+    if (lower === 'mod') return this.push('sign', 'mod')
     const before = this.tokens.at(-1)
-    if (/^x$/i.test(letters) && before?.kind === 'number' && this.#looksAt(BASE_TEN)) return this.#push('sign', '*')
-    if (letters === 'U' && /[)\]]/.test(before?.text ?? '') && this.#looksAt(/\s*[([]/y)) return this.#push('sign', '∪')
-    if (letters === 'to' && before?.kind === 'number' && this.#looksAt(/\s*[-+]?\d/y)) return this.#push('sign', ':')
+    if (/^x$/i.test(letters) && before?.kind === 'number' && this.looksAt(BASE_TEN)) return this.push('sign', '*')
+    if (letters === 'U' && /[)\]]/.test(before?.text ?? '') && this.looksAt(/\s*[([]/y)) return this.push('sign', '∪')
+    if (letters === 'to' && before?.kind === 'number' && this.looksAt(/\s*[-+]?\d/y)) return this.push('sign', ':')
     // As computer algebra writes the imaginary unit: 5*I.
-    if (letters === 'I' && before?.text === '*') return this.#push('letter', 'i')
-    if (letters.length === 1) return this.#push('letter', letters)
+    if (letters === 'I' && before?.text === '*') return this.push('letter', 'i')
+    if (letters.length === 1) return this.push('letter', letters)
     const name = aliasOf(letters)
-    if ((PLAIN_COMMANDS.has(letters) && this.#isCall(letters)) || name === 'infty') return this.#push('command', name)
+    if ((PLAIN_COMMANDS.has(letters) && this.#isCall(letters)) || name === 'infty') return this.push('command', name)
     const call = /^(sqrt|arcsin|arccos|arctan|sin|cos|tan|log|ln|pi)([a-zA-Z])$/.exec(letters)
     if (call && !/^(?:cost|tank|sing|logs|pie|pin|pit|tang|sins)$/.test(letters)) {
-      this.#push('command', call[1] as string)
-      return this.#push('letter', call[2] as string)
+      this.push('command', call[1] as string)
+      return this.push('letter', call[2] as string)
     }
-    this.#push('word', letters)
+    this.push('word', letters)
   }
 
   /** min and sec are units as well. */
   #isCall(name: string): boolean {
-    if (name === 'min' || name === 'max') return this.#looksAt(/\s*[({]/y)
-    return name !== 'sec' || this.#looksAt(/\s*(?:[\^({\\]|[a-zA-Z](?![a-zA-Z]))/y)
-  }
-
-  #looksAt(pattern: RegExp): boolean {
-    pattern.lastIndex = this.#at
-    return pattern.test(this.#text)
+    if (name === 'min' || name === 'max') return this.looksAt(/\s*[({]/y)
+    return name !== 'sec' || this.looksAt(/\s*(?:[\^({\\]|[a-zA-Z](?![a-zA-Z]))/y)
   }
 
   #chinese(run: string): undefined {
     for (const piece of run.split(/(或者|或|以及|并且|和|且|与|及)/)) {
       if (piece === '') continue
-      if (Object.hasOwn(JOINTS, piece)) this.#push('sign', JOINTS[piece] as string)
-      else this.#push('text', piece)
+      if (Object.hasOwn(JOINTS, piece)) this.push('sign', JOINTS[piece] as string)
+      else this.push('text', piece)
     }
-  }
-
-  #script(sign: '^' | '_', run: string, from: string): undefined {
-    this.#push('sign', sign)
-    this.#push('sign', '{')
-    const text = [...run].map((c) => RAISED[[...from].indexOf(c)]).join('')
-    if (text.endsWith('n')) this.#push('letter', 'n')
-    else this.#signed(text)
-    this.#push('sign', '}')
   }
 
   #character(c: string): undefined {
     if (c === '^') {
-      if (this.#take(CIRCLE)) return this.#push('sign', '°')
-      const primes = this.#take(PRIMES)
-      if (primes) return this.#push('sign', (primes[1] as string).split('\\prime').length > 2 ? '″' : '′')
-      if (this.#looksAt(/\s*(?:\{\s*)?(?:\\top|T|\\mathrm\{T\}|\\mathsf\{T\})\s*\}?/y) && this.tokens.at(-1)?.kind === 'end') {
-        this.#take(/\s*(?:\{\s*)?(?:\\top|T|\\mathrm\{T\}|\\mathsf\{T\})\s*\}?/y)
-        return this.#push('sign', '⊤')
+      if (this.take(CIRCLE)) return this.push('sign', '°')
+      const primes = this.take(PRIMES)
+      if (primes) return this.push('sign', (primes[1] as string).split('\\prime').length > 2 ? '″' : '′')
+      if (this.looksAt(/\s*(?:\{\s*)?(?:\\top|T|\\mathrm\{T\}|\\mathsf\{T\})\s*\}?/y) && this.tokens.at(-1)?.kind === 'end') {
+        this.take(/\s*(?:\{\s*)?(?:\\top|T|\\mathrm\{T\}|\\mathsf\{T\})\s*\}?/y)
+        return this.push('sign', '⊤')
       }
     }
-    if (c === '*' && this.#text[this.#at] === '*') {
-      this.#at++
-      return this.#push('sign', '^')
+    if (c === '*' && this.text[this.at] === '*') {
+      this.at++
+      return this.push('sign', '^')
     }
     const comparison = /^[<>!=]$/.test(c) ? this.#comparison(c) : undefined
-    if (comparison) return this.#push('sign', comparison)
-    if (c === '.' && this.#take(/\.\.+/y)) return this.#push('sign', '…')
-    if (c === '/' && this.#take(/\//y)) return this.#push('sign', '∥')
+    if (comparison) return this.push('sign', comparison)
+    if (c === '.' && this.take(/\.\.+/y)) return this.push('sign', '…')
+    if (c === '/' && this.take(/\//y)) return this.push('sign', '∥')
     if (c === '℃' || c === '℉') {
-      this.#push('sign', '°')
-      return this.#push('letter', c === '℃' ? 'C' : 'F')
+      this.push('sign', '°')
+      return this.push('letter', c === '℃' ? 'C' : 'F')
     }
     const fraction = FRACTIONS[c]
-    if (fraction) return this.#fraction(fraction)
+    if (fraction) return this.fraction(fraction)
     const sign = CHARACTERS[c]
     if (sign !== undefined) return this.#open(sign)
     const command = COMMANDS[c]
-    if (command !== undefined) return this.#push('command', command)
-    if (/[$£€¥￥₩₹¢]/.test(c)) return this.#push('text', c === '￥' ? '¥' : c)
+    if (command !== undefined) return this.push('command', command)
+    if (/[$£€¥￥₩₹¢]/.test(c)) return this.push('text', c === '￥' ? '¥' : c)
     if (c === '∠') return this.#angle()
     if (c !== '*' && SILENT.includes(c)) return
     if (c >= '\uff01' && c <= '\uff5e') return this.#wide(c)
-    if (/[\u2460-\u2473]/.test(c)) return this.#push('text', c)
+    if (/[\u2460-\u2473]/.test(c)) return this.push('text', c)
     this.#open(c)
   }
 
   #comparison(c: string): string | undefined {
-    const next = this.#text[this.#at]
+    const next = this.text[this.at]
     // Behind a digit the mark is a factorial: 5!=120.
-    const isFactorial = c === '!' && !this.#spaced && this.tokens.at(-1)?.kind !== 'letter'
+    const isFactorial = c === '!' && !this.spaced && this.tokens.at(-1)?.kind !== 'letter'
     if (next !== '=' || c === '=' || isFactorial) return undefined
-    this.#at++
+    this.at++
     return c === '<' ? '≤' : c === '>' ? '≥' : '≠'
-  }
-
-  #fraction([above, below]: [number, number]): undefined {
-    this.#push('command', 'frac')
-    for (const n of [above, below]) {
-      this.#push('sign', '{')
-      this.#push('number', String(n))
-      this.#push('sign', '}')
-    }
   }
 
   /** Full-width letters and digits, all in a row. */
   #wide(first: string): undefined {
     let run = first
-    while (/[\uff01-\uff5e]/.test(this.#text[this.#at] ?? '')) run += this.#text[this.#at++]
+    while (/[\uff01-\uff5e]/.test(this.text[this.at] ?? '')) run += this.text[this.at++]
     const narrow = run.replace(/[\uff01-\uff5e]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0))
-    for (const token of new Tokenizer(narrow, this.#options, this.#roman, this.#depth + 1).run()) this.tokens.push(token)
+    for (const token of new Tokenizer(narrow, this.options, this.roman, this.depth + 1).run()) this.tokens.push(token)
   }
 }
 
@@ -388,26 +261,3 @@ export function tokenize(text: string, options: TokenizeOptions = { groupDigits:
   if (text.length > MAX_ANSWER) throw new Undecided(`the answer has more than ${MAX_ANSWER} characters`)
   return new Tokenizer(isDoubled(text) ? text.replaceAll('\\\\', '\\') : text, options, false, 0).run()
 }
-
-/** Splits at any of the signs that stand outside of brackets. */
-export function splitAt(
-  tokens: readonly Token[],
-  signs: ReadonlySet<string> | readonly string[],
-): { parts: Token[][]; found: string[] } {
-  const wanted = signs instanceof Set ? signs : new Set(signs as readonly string[])
-  const parts: Token[][] = [[]]
-  const found: string[] = []
-  let depth = 0
-  for (const t of tokens) {
-    if (t.kind === 'begin' || (t.kind === 'sign' && OPENING.has(t.text))) depth++
-    else if (t.kind === 'end' || (t.kind === 'sign' && CLOSING.has(t.text))) depth--
-    if (depth === 0 && t.kind === 'sign' && wanted.has(t.text)) {
-      found.push(t.text)
-      parts.push([])
-    } else (parts.at(-1) as Token[]).push(t)
-  }
-  return { parts, found }
-}
-
-const OPENING = new Set(['(', '[', '{', '\\{', '⟨'])
-const CLOSING = new Set([')', ']', '}', '\\}', '⟩'])

@@ -1,6 +1,6 @@
 /** Units of measurement: what stands behind a number, and how many of one make another. */
 import { divide, fraction, multiply, ONE, power, type Rational } from './rational.ts'
-import type { Token } from './tokens.ts'
+import type { Token } from './token.ts'
 
 export interface Unit {
   /** So many base units. */
