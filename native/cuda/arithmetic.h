@@ -6,7 +6,8 @@
 
 namespace mmprm::cuda {
 
-// The whole number nearest to x, ties to even, for |x| < 2^22, and 2 to its power, where that is a normal number.
+// The whole number nearest to x, ties to even, for |x| < 2^22, and 2 to its power, where that is a normal number; at -127
+// it is zero.
 struct Whole {
   static constexpr float kShift = 12582912.0f;  // 1.5 · 2^23: the sum's last bits are the whole number
   float shifted;
@@ -27,7 +28,7 @@ __device__ inline float divide_by_positive(float a, float b) {
 
 // 2^x for x <= 0, exactly 0 below -126, within 1e-7.
 __device__ inline float exp2_nonpositive(float x) {
-  const float clamped = x < -126.0f ? -126.0f : x;
+  const float clamped = x < -126.0f ? -127.0f : x;  // whose power, as Whole builds it, is zero
   const Whole n(clamped);
   const float f = clamped - n.value();
   float p = 0x1.5bba14p-10f;
@@ -36,7 +37,7 @@ __device__ inline float exp2_nonpositive(float x) {
   p = __fmaf_rn(p, f, 0x1.ebf9bcp-3f);
   p = __fmaf_rn(p, f, 0x1.62e42ap-1f);
   p = __fmaf_rn(p, f, 1.0f);
-  return x < -126.0f ? 0.0f : p * n.exp2();
+  return p * n.exp2();
 }
 
 // e^x within 1e-7, for x clamped to [-80, 80].

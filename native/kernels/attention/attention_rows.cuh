@@ -50,50 +50,69 @@ struct ChunkState {
   float max[2] = {}, sum[2] = {};
 };
 
-// Scores become weights, rounded to bf16, in pairs; what the chunk has so far is scaled to the new maximum. A thread has
-// columns 8 n + 2 (lane % 4) + {0, 1} of both its rows, of which `visible` count. The sum takes weights unrounded.
+// Scores become weights, in place; `old`: by what the values so far are to be scaled, as scale_values does.
+// A thread has columns 8 n + 2 (lane % 4) + {0, 1} of both its rows, of which `visible` count.
 template <int kD>
 __device__ inline void weigh(float (&s)[kTileKeys / 8][4], const int (&visible)[2], bool first_tile,
-                             uint32_t (&weights)[kTileKeys / 8][2], ChunkState<kD>& state) {
+                             float (&old)[2], ChunkState<kD>& state) {
   constexpr int kColumns = kTileKeys / 8;
   const int first = threadIdx.x % 4 * 2;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
+    if (visible[r] < kTileKeys) {
+#pragma unroll
+      for (int n = 0; n < kColumns; ++n) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          if (n * 8 + first + i >= visible[r]) s[n][2 * r + i] = kUnseen;
+        }
+      }
+    }
     float highest = kUnseen;
+#pragma unroll
+    for (int n = 0; n < kColumns; ++n) highest = fmaxf(highest, fmaxf(s[n][2 * r], s[n][2 * r + 1]));
+#pragma unroll
+    for (int x = 1; x <= 2; x *= 2) highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, x));
+    // A row that sees none of the chunk's keys gets weights of zero: any maximum does.
+    const float tile_max = first_tile && visible[r] <= 0 ? 0.0f : highest * kLog2E;
+    const float max = first_tile || tile_max > state.max[r] ? tile_max : state.max[r];
+    old[r] = first_tile ? 1.0f : exp2_nonpositive(state.max[r] - max);
+    float sum = state.sum[r] * old[r];
 #pragma unroll
     for (int n = 0; n < kColumns; ++n) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        float& score = s[n][2 * r + i];
-        if (n * 8 + first + i >= visible[r]) score = kUnseen;
-        highest = score > highest ? score : highest;
+        float& weight = s[n][2 * r + i];
+        weight = exp2_nonpositive(__fmaf_rn(weight, kLog2E, -max));
+        sum = sum + weight;
       }
-    }
-#pragma unroll
-    for (int x = 1; x <= 2; x *= 2) {
-      const float other = __shfl_xor_sync(~0u, highest, x);
-      highest = other > highest ? other : highest;
-    }
-    // A row that sees none of the chunk's keys gets weights of zero: any maximum does.
-    const float tile_max = first_tile && visible[r] <= 0 ? 0.0f : highest * kLog2E;
-    const float max = first_tile || tile_max > state.max[r] ? tile_max : state.max[r];
-    const float old = first_tile ? 1.0f : exp2_nonpositive(state.max[r] - max);
-    float sum = state.sum[r] * old;
-#pragma unroll
-    for (int n = 0; n < kColumns; ++n) {
-      const float low = exp2_nonpositive(__fmaf_rn(s[n][2 * r], kLog2E, -max));
-      const float high = exp2_nonpositive(__fmaf_rn(s[n][2 * r + 1], kLog2E, -max));
-      sum = sum + low;
-      sum = sum + high;
-      weights[n][r] = pack_bf16(low, high);
-    }
-#pragma unroll
-    for (int n = 0; n < kD / 8; ++n) {
-      state.o[n][2 * r] = state.o[n][2 * r] * old;
-      state.o[n][2 * r + 1] = state.o[n][2 * r + 1] * old;
     }
     state.max[r] = max;
     state.sum[r] = sum;
+  }
+}
+
+// A tile's weights, rounded to bf16, as products take them: a[k] is 16 keys. Their sum takes them unrounded.
+struct Weights {
+  uint32_t a[kTileKeys / 16][4];
+
+  __device__ explicit Weights(const float (&weights)[kTileKeys / 8][4]) {
+#pragma unroll
+    for (int n = 0; n < kTileKeys / 8; ++n) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r)
+        a[n / 2][n % 2 * 2 + r] = pack_bf16(weights[n][2 * r], weights[n][2 * r + 1]);
+    }
+  }
+};
+
+// What the chunk has so far, scaled to the maximum that weigh found.
+template <int kD>
+__device__ inline void scale_values(ChunkState<kD>& state, const float (&old)[2]) {
+#pragma unroll
+  for (int n = 0; n < kD / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) state.o[n][i] = state.o[n][i] * old[i / 2];
   }
 }
 

@@ -94,19 +94,17 @@ __device__ inline void multiply_keys(const bf16 (*q)[Shape::kRow], const bf16 (*
 
 // o += weights of a tile of keys · their values.
 template <typename Shape>
-__device__ inline void multiply_values(const uint32_t (&weights)[kTileKeys / 8][2],
-                                       const bf16 (*values)[Shape::kRow], float (&o)[Shape::kD / 8][4]) {
+__device__ inline void multiply_values(const Weights& weights, const bf16 (*values)[Shape::kRow],
+                                       float (&o)[Shape::kD / 8][4]) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int k = 0; k < kTileKeys / 16; ++k) {
-    const uint32_t a[4] = {weights[2 * k][0], weights[2 * k][1], weights[2 * k + 1][0],
-                           weights[2 * k + 1][1]};
 #pragma unroll
     for (int d = 0; d < Shape::kD; d += 16) {
       uint32_t b[4];
       load_matrix4_transposed(b, &values[k * 16 + lane % 16][d + lane / 16 * 8]);
-      mma(o[d / 8], a, b[0], b[1]);
-      mma(o[d / 8 + 1], a, b[2], b[3]);
+      mma(o[d / 8], weights.a[k], b[0], b[1]);
+      mma(o[d / 8 + 1], weights.a[k], b[2], b[3]);
     }
   }
 }
@@ -117,15 +115,16 @@ __device__ inline void attend_chunk(Feed<Shape>& feed, int chunk, const bf16 (*q
                                     const QueryRow (&rows)[2], bool idle, ChunkState<Shape::kD>& state) {
   for (int t = 0; t < feed.tiles(chunk); ++t) {
     const int visible[2] = {rows[0].visible(chunk) - t * kTileKeys, rows[1].visible(chunk) - t * kTileKeys};
-    uint32_t weights[kTileKeys / 8][2];
+    float s[kTileKeys / 8][4] = {};
     const bf16(*keys)[Shape::kRow] = feed.next();
     if (!idle) {
-      float s[kTileKeys / 8][4] = {};
+      float old[2];
       multiply_keys<Shape>(q, keys, s);
-      weigh(s, visible, t == 0, weights, state);
+      weigh(s, visible, t == 0, old, state);
+      if (t > 0) scale_values(state, old);
     }
     const bf16(*values)[Shape::kRow] = feed.next();
-    if (!idle) multiply_values<Shape>(weights, values, state.o);
+    if (!idle) multiply_values<Shape>(Weights(s), values, state.o);
   }
   sum_columns(state);
 }

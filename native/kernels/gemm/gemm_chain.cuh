@@ -71,20 +71,7 @@ __global__ void __launch_bounds__(ChainShape::kThreads) gemm_chain(ChainIn in, G
   }
   const int t = first_token + token, n = first_feature + f;
   if (t >= in.rows) return;
-  switch (out.epilogue) {
-    case Epilogue::kStore:
-      return finish_chain<Epilogue::kStore>(out, low, high, n, t);
-    case Epilogue::kAccumulate:
-      return finish_chain<Epilogue::kAccumulate>(out, low, high, n, t);
-    case Epilogue::kGelu:
-      return finish_chain<Epilogue::kGelu>(out, low, high, n, t);
-    case Epilogue::kGeluTanh:
-      return finish_chain<Epilogue::kGeluTanh>(out, low, high, n, t);
-    case Epilogue::kRelu:
-      return finish_chain<Epilogue::kRelu>(out, low, high, n, t);
-    case Epilogue::kSwiglu:
-      return finish_chain<Epilogue::kSwiglu>(out, low, high, n, t);
-  }
+  with_epilogue(out.epilogue, [&]<Epilogue kEpilogue>() { finish_chain<kEpilogue>(out, low, high, n, t); });
 }
 
 }  // namespace mmprm::cuda

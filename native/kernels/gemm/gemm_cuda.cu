@@ -61,25 +61,17 @@ cudaError_t run_sm90(Kernel kernel, const Launch& l, int blocks_per_multiprocess
                 sizeof(typename Shape::Tile), l.stream, map_w, map_x, grid, GemmOut(p));
 }
 
-// A kernel for each epilogue: see finish_warp.
+// A kernel for each epilogue: see finish_warp. Tiles of few tokens have one for all: little follows the question there.
 template <int kTokens>
 cudaError_t run_wgmma(const Launch& l) {
   using Shape = WgmmaShape<kTokens>;
-  switch (l.problem.epilogue) {
-    case Epilogue::kStore:
-      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kStore>, l, 1);
-    case Epilogue::kAccumulate:
-      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kAccumulate>, l, 1);
-    case Epilogue::kGelu:
-      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kGelu>, l, 1);
-    case Epilogue::kGeluTanh:
-      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kGeluTanh>, l, 1);
-    case Epilogue::kRelu:
-      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kRelu>, l, 1);
-    case Epilogue::kSwiglu:
-      return run_sm90<Shape>(gemm_wgmma<Shape, Epilogue::kSwiglu>, l, 1);
+  if constexpr (kTokens <= 64) {
+    return run_sm90<Shape>(gemm_wgmma<Shape>, l, 1);
+  } else {
+    return with_epilogue(l.problem.epilogue, [&]<Epilogue kEpilogue>() {
+      return run_sm90<Shape>(gemm_wgmma<Shape, kEpilogue>, l, 1);
+    });
   }
-  return cudaErrorInvalidValue;
 }
 
 template <int kTokens>

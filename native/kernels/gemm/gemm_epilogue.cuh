@@ -29,6 +29,27 @@ struct GemmOut {
   }
 };
 
+// call.operator()<kEpilogue>() for the epilogue that is asked for, on the host or on the device.
+#pragma nv_exec_check_disable
+template <typename Call>
+__host__ __device__ inline auto with_epilogue(Epilogue epilogue, const Call& call) {
+  switch (epilogue) {
+    case Epilogue::kAccumulate:
+      return call.template operator()<Epilogue::kAccumulate>();
+    case Epilogue::kGelu:
+      return call.template operator()<Epilogue::kGelu>();
+    case Epilogue::kGeluTanh:
+      return call.template operator()<Epilogue::kGeluTanh>();
+    case Epilogue::kRelu:
+      return call.template operator()<Epilogue::kRelu>();
+    case Epilogue::kSwiglu:
+      return call.template operator()<Epilogue::kSwiglu>();
+    case Epilogue::kStore:
+      break;
+  }
+  return call.template operator()<Epilogue::kStore>();
+}
+
 __device__ inline void load_four(float (&v)[4], const float* from) {
   const float4 four = *reinterpret_cast<const float4*>(from);
   v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
@@ -203,20 +224,8 @@ __device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums
 template <int kSums>
 __device__ inline void finish_warp(const GemmOut& out, const float (&sums)[kSums], float* slice, int f0,
                                    int t0) {
-  switch (out.epilogue) {
-    case Epilogue::kStore:
-      return finish_warp<Epilogue::kStore>(out, sums, slice, f0, t0);
-    case Epilogue::kAccumulate:
-      return finish_warp<Epilogue::kAccumulate>(out, sums, slice, f0, t0);
-    case Epilogue::kGelu:
-      return finish_warp<Epilogue::kGelu>(out, sums, slice, f0, t0);
-    case Epilogue::kGeluTanh:
-      return finish_warp<Epilogue::kGeluTanh>(out, sums, slice, f0, t0);
-    case Epilogue::kRelu:
-      return finish_warp<Epilogue::kRelu>(out, sums, slice, f0, t0);
-    case Epilogue::kSwiglu:
-      return finish_warp<Epilogue::kSwiglu>(out, sums, slice, f0, t0);
-  }
+  with_epilogue(out.epilogue,
+                [&]<Epilogue kEpilogue>() { finish_warp<kEpilogue>(out, sums, slice, f0, t0); });
 }
 
 // Tiles in the order that keeps w and x in L2: bands of 16 feature tiles, in them token tiles, in them features.

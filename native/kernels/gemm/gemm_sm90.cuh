@@ -1,6 +1,7 @@
 // gemm for sm_90a: one warp keeps TMA copies in flight, the others multiply, by wgmma or, for tiles of 32 features, by
 // mma.sync. Blocks take tile after tile, so that the copies of the next one begin while this one is finished.
 #pragma once
+#include "cuda/ring.h"
 #include "kernels/gemm/gemm_epilogue.cuh"
 
 namespace mmprm::cuda {
@@ -9,33 +10,6 @@ struct TileGrid {
   int features, tokens;  // tiles
   int steps;             // of k
 };
-
-// A ring of stages, as producer and consumers walk it.
-template <int kStages>
-struct Ring {
-  int stage = 0;
-  uint32_t parity = 0;
-  __device__ void advance() {
-    if (++stage == kStages) stage = 0, parity ^= 1;
-  }
-};
-
-template <int kStages>
-struct StageBarriers {
-  uint64_t full[kStages], empty[kStages];
-};
-
-// One thread, before a barrier of the block.
-template <int kStages>
-__device__ inline void init_barriers(StageBarriers<kStages>& barriers, int consumers) {
-#if defined(MMPRM_HOPPER)
-  for (int s = 0; s < kStages; ++s) {
-    barrier_init(&barriers.full[s], 1);
-    barrier_init(&barriers.empty[s], consumers);
-  }
-  barrier_init_done();
-#endif
-}
 
 // ---- wgmma: two warpgroups of 64 features each
 
@@ -52,11 +26,12 @@ struct WgmmaShape {
   struct Tile {
     Stage stages[kStages];
     float slices[kConsumerWarps][slice_floats(kTokens)];
-    StageBarriers<kStages> barriers;
+    RingBarriers<kStages> barriers;
   };
 };
 
-template <typename Shape, Epilogue kEpilogue>
+// kEpilogue: one, or none, and the kernel asks.
+template <typename Shape, Epilogue... kEpilogue>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     gemm_wgmma(const __grid_constant__ TensorMap map_w, const __grid_constant__ TensorMap map_x,
                TileGrid grid, GemmOut out) {
@@ -64,18 +39,19 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   constexpr int kStages = Shape::kStages, kDepth = Shape::kDepth;
   typename Shape::Tile& tile = *dynamic_shared<typename Shape::Tile>();
   const int thread = threadIdx.x, group = thread / 128, tiles = grid.features * grid.tokens;
-  if (thread == 0) init_barriers(tile.barriers, Shape::kConsumerWarps);
+  if (thread == 0) {
+    tile.barriers.init(Shape::kConsumerWarps);
+    barrier_init_done();
+  }
   __syncthreads();
-  Ring<kStages> ring;
+  RingPlace<kStages> ring;
   if (group == 0) {
     registers_down<40>();
     if (thread == 0) {
       for (int i = blockIdx.x; i < tiles; i += gridDim.x) {
         const TilePlace place = tile_place(i, grid.features, grid.tokens);
         for (int s = 0; s < grid.steps; ++s, ring.advance()) {
-          uint64_t* full = &tile.barriers.full[ring.stage];
-          barrier_wait(&tile.barriers.empty[ring.stage], ring.parity ^ 1);
-          barrier_arrive_expect(full, Shape::kStageBytes);
+          uint64_t* full = tile.barriers.begin_fill(ring, Shape::kStageBytes);
           tile_load(tile.stages[ring.stage].w, &map_w, s * kDepth, place.feature * Shape::kFeatures, full);
           tile_load(tile.stages[ring.stage].x, &map_x, s * kDepth, place.token * Shape::kTokens, full);
         }
@@ -89,7 +65,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
       float sums[Shape::kTokens / 2];
       int before = 0;
       for (int s = 0; s < grid.steps; ++s) {
-        barrier_wait(&tile.barriers.full[ring.stage], ring.parity);
+        tile.barriers.wait_filled(ring);
         const uint64_t a = tile_descriptor(tile.stages[ring.stage].w + (group - 1) * 64 * kDepth);
         const uint64_t b = tile_descriptor(tile.stages[ring.stage].x);
         wgmma_fence();
@@ -98,14 +74,14 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
         wgmma_commit();
         // The step before is done with its stage. One arrival per warp: each waits for its own products only.
         wgmma_wait<1>();
-        if (s > 0 && thread % 32 == 0) barrier_arrive(&tile.barriers.empty[before]);
+        if (s > 0) tile.barriers.release(before);
         before = ring.stage;
         ring.advance();
       }
       wgmma_wait<0>();
-      if (thread % 32 == 0) barrier_arrive(&tile.barriers.empty[before]);
-      finish_warp<kEpilogue>(out, sums, tile.slices[warp], place.feature * Shape::kFeatures + warp * 16,
-                             place.token * Shape::kTokens);
+      tile.barriers.release(before);
+      finish_warp<kEpilogue...>(out, sums, tile.slices[warp], place.feature * Shape::kFeatures + warp * 16,
+                                place.token * Shape::kTokens);
     }
   }
 #endif
@@ -129,7 +105,7 @@ struct NarrowShape {
   struct Tile {
     Stage stages[kStages];
     float slices[kConsumerWarps][slice_floats(kWarpT)];
-    StageBarriers<kStages> barriers;
+    RingBarriers<kStages> barriers;
   };
 };
 
@@ -170,18 +146,19 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   constexpr int kStages = Shape::kStages;
   typename Shape::Tile& tile = *dynamic_shared<typename Shape::Tile>();
   const int thread = threadIdx.x, warp = thread / 32, tiles = grid.features * grid.tokens;
-  if (thread == 0) init_barriers(tile.barriers, Shape::kConsumerWarps);
+  if (thread == 0) {
+    tile.barriers.init(Shape::kConsumerWarps);
+    barrier_init_done();
+  }
   __syncthreads();
-  Ring<kStages> ring;
+  RingPlace<kStages> ring;
   if (warp == Shape::kConsumerWarps) {
     if (thread % 32 != 0) return;
     for (int i = blockIdx.x; i < tiles; i += gridDim.x) {
       const TilePlace place = tile_place(i, grid.features, grid.tokens);
       for (int s = 0; s < grid.steps; ++s, ring.advance()) {
         typename Shape::Stage& stage = tile.stages[ring.stage];
-        uint64_t* full = &tile.barriers.full[ring.stage];
-        barrier_wait(&tile.barriers.empty[ring.stage], ring.parity ^ 1);
-        barrier_arrive_expect(full, Shape::kStageBytes);
+        uint64_t* full = tile.barriers.begin_fill(ring, Shape::kStageBytes);
         for (int box = 0; box < Shape::kBoxes; ++box) {
           const int k = s * Shape::kDepth + box * 64;
           tile_load(stage.w[box], &map_w, k, place.feature * Shape::kFeatures, full);
@@ -196,10 +173,10 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     const TilePlace place = tile_place(i, grid.features, grid.tokens);
     float sums[Shape::kWarpT / 2] = {};
     for (int s = 0; s < grid.steps; ++s, ring.advance()) {
-      barrier_wait(&tile.barriers.full[ring.stage], ring.parity);
+      tile.barriers.wait_filled(ring);
       multiply_narrow<Shape>(tile.stages[ring.stage], sums, f, t);
       __syncwarp();  // all lanes have read
-      if (thread % 32 == 0) barrier_arrive(&tile.barriers.empty[ring.stage]);
+      tile.barriers.release(ring.stage);
     }
     finish_warp(out, sums, tile.slices[warp], place.feature * Shape::kFeatures + f,
                 place.token * Shape::kTokens + t);
