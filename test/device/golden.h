@@ -1,5 +1,5 @@
-// The cases of one golden model (test/golden/README.md) as the engine takes them: ids and pixels, no tokenizer, no
-// decoder of pictures. A case whose picture's pixels no "vision" case of the folder holds is left out by name.
+// The cases of one golden model (test/golden/README.md) as the engine takes them: ids and pictures, no tokenizer. Kinds
+// that compute nothing on a device are left out.
 #pragma once
 #include <map>
 #include <memory>
@@ -18,9 +18,10 @@ struct Case {
   Kind kind;
   std::vector<std::vector<int32_t>> sequences;
   std::vector<std::vector<int32_t>> wanted;  // kLogits, kScore: positions that are read out
-  PicturePtr picture;                        // null: none
+  std::vector<PicturePtr> pictures;
   int32_t image_token = -1;
-  bool has_pair = false;  // kScore: two words of the vocabulary, else the classes of a reward head
+  bool has_pair =
+      false;  // kScore: two words of the vocabulary, else the classes or the value of a reward head
   int32_t pair[2] = {0, 0};
   int max_tokens = 0;  // kGreedy
   std::vector<int32_t> stop_ids;
@@ -32,9 +33,9 @@ struct Case {
 };
 
 struct Model {
-  std::string name, folder;
+  std::string name, folder;  // folder: of the weights, the base's where this is an adapter
+  std::vector<AdapterSource> adapters;
   std::vector<Case> cases;
-  std::vector<std::string> left_out;  // names, with why
 };
 
 // Throws kInvalidModel naming the file for what is not of that form, an unknown kind of case among it.

@@ -171,6 +171,7 @@ Outcomes run_model(const Options& o, const Model& model, const std::string& weig
   options.device = o.device;
   options.device_library = o.library;
   options.kv_cache_bytes = kPageBytes;
+  options.adapters = model.adapters;
   const std::shared_ptr<Engine> engine = Engine::open(options, {}, nullptr);
   report.device = engine->info().device;
   const std::string where = model.name + " " + weights;
@@ -233,13 +234,13 @@ int run(const Options& o) {
   if (!o.hashes.empty()) recorded = std::make_unique<ModelHashes>(o.hashes);
   Report report;
   for (const std::string& folder : model_folders(o)) {
-    if (!std::filesystem::exists(folder + "/config.json")) {
-      report.left_out.push_back(
-          folder + ": no config.json: adapters are merged on the host, before a device sees them");
+    Model model;
+    try {
+      model = read_model(folder);
+    } catch (const Error& e) {
+      report.require(false, e.what());
       continue;
     }
-    const Model model = read_model(folder);
-    for (const std::string& name : model.left_out) report.left_out.push_back(model.name + " " + name);
     Outcomes f32;
     for (const std::string& weights : split(o.weights)) {
       try {

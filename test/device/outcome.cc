@@ -25,10 +25,6 @@ Result wait_for(Begin begin) {
   return promise->get_future().get();
 }
 
-std::vector<PicturePtr> pictures_of(const Case& c) {
-  return c.picture ? std::vector<PicturePtr>{c.picture} : std::vector<PicturePtr>{};
-}
-
 ForwardResult forward(Engine& engine, ForwardRequest request) {
   return wait_for<ForwardResult>(
       [&](auto callback) { engine.forward(std::move(request), nullptr, callback); });
@@ -38,7 +34,7 @@ ForwardRequest logits_request(const Case& c) {
   ForwardRequest request;
   request.sequences = c.sequences;
   request.wanted = c.wanted;
-  request.images = pictures_of(c);
+  request.images = c.pictures;
   request.image_token = c.image_token;
   request.want_hidden = true;
   return request;
@@ -50,7 +46,7 @@ ForwardRequest score_request(const Case& c, const std::vector<size_t>& which) {
     request.sequences.push_back(c.sequences[i]);
     request.wanted.push_back(c.wanted[i]);
   }
-  request.images = pictures_of(c);
+  request.images = c.pictures;
   request.image_token = c.image_token;
   request.output = c.has_pair ? Output::kPair : Output::kClasses;
   std::memcpy(request.pair, c.pair, sizeof request.pair);
@@ -60,7 +56,7 @@ ForwardRequest score_request(const Case& c, const std::vector<size_t>& which) {
 GenerateRequest generate_request(const Case& c) {
   GenerateRequest request;
   request.prompt = c.sequences[0];
-  request.images = pictures_of(c);
+  request.images = c.pictures;
   request.image_token = c.image_token;
   return request;
 }
@@ -69,22 +65,23 @@ GenerateResult generate(Engine& engine, const GenerateRequest& request) {
   return wait_for<GenerateResult>([&](auto callback) { engine.generate(request, nullptr, {}, callback); });
 }
 
-// Of the first of two words, or of the second class of a reward head.
-std::vector<float> scores_of(const std::vector<float>& pairs, bool has_pair) {
+// Of the first of two words, of the second class of a reward head, or of its only value.
+std::vector<float> scores_of(const std::vector<float>& values, int width, bool has_pair) {
   std::vector<float> scores;
-  for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
-    const double good = pairs[i + (has_pair ? 0 : 1)], bad = pairs[i + (has_pair ? 1 : 0)];
-    scores.push_back(float(1 / (1 + std::exp(bad - good))));
+  for (size_t i = 0; i + size_t(width) <= values.size(); i += size_t(width)) {
+    const double first = values[i], second = width == 1 ? 0 : values[i + 1];
+    scores.push_back(float(1 / (1 + std::exp(has_pair || width == 1 ? second - first : first - second))));
   }
   return scores;
 }
 
 void run_vision(Engine& engine, const Case& c, Outcome& out) {
-  VisionResult seen =
-      wait_for<VisionResult>([&](auto callback) { engine.embed_image(c.picture, true, nullptr, callback); });
+  VisionResult seen = wait_for<VisionResult>(
+      [&](auto callback) { engine.embed_image(c.pictures.at(0), true, nullptr, callback); });
   const size_t state = seen.hidden.size() / size_t(seen.num_states);
   out.tensors["vitLast"].assign(seen.hidden.end() - ptrdiff_t(state), seen.hidden.end());
   out.tensors["vitHidden"] = std::move(seen.hidden);
+  if (!seen.deepstack.empty()) out.tensors["deepstack"] = std::move(seen.deepstack);
   out.tensors["pixels"] = std::move(seen.pixels);
   out.tensors["embeds"] = std::move(seen.embeds);
 }
@@ -100,7 +97,7 @@ void run_score(Engine& engine, const Case& c, Outcome& out) {
   for (size_t i = 0; i < result.values.size(); ++i) {
     const bool one = c.tensors.count("markerLogits") > 0;
     out.tensors[one ? "markerLogits" : "markerLogits" + std::to_string(i)] = result.values[i];
-    out.scores.push_back(scores_of(result.values[i], c.has_pair));
+    out.scores.push_back(scores_of(result.values[i], result.width, c.has_pair));
   }
 }
 
@@ -134,7 +131,7 @@ void logits_in_a_batch(Engine& engine, const Model& model, std::vector<std::stri
   ForwardRequest batch;
   batch.want_hidden = true;
   for (const Case& c : model.cases) {
-    if (c.kind != Kind::kLogits || c.picture) continue;
+    if (c.kind != Kind::kLogits || !c.pictures.empty()) continue;
     cases.push_back(&c);
     batch.sequences.push_back(c.sequences[0]);
     batch.wanted.push_back(c.wanted[0]);
