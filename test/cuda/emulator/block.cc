@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <thread>
 
 // Saves what the ABI says a call keeps, swaps stacks.
@@ -30,7 +31,14 @@ __thread unsigned char* dynamic_shared;
 __thread Block* block;
 
 Options& options() {
-  static Options o;
+  static Options o = [] {
+    Options o;
+    const char* chips = std::getenv("MMPRM_EMULATED_CHIPS");
+    if (chips && std::strcmp(chips, "ampere") && std::strcmp(chips, "hopper"))
+      fail(std::string("MMPRM_EMULATED_CHIPS is \"") + chips + "\"; known: ampere, hopper");
+    if (chips && !std::strcmp(chips, "ampere")) o.chips = Chips::kAmpere;
+    return o;
+  }();
   return o;
 }
 

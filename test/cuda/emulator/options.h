@@ -1,4 +1,5 @@
-// How the emulated device behaves. Set between launches, never during one.
+// How the emulated device behaves. Set between launches, never during one. MMPRM_EMULATED_CHIPS=ampere in the environment
+// is a beginning for programs that have no other say, such as an engine on the emulated device.
 #pragma once
 #include <cstddef>
 #include <cstdint>
