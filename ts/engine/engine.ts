@@ -16,7 +16,7 @@ import { deviceLibrary } from './devices.ts'
 import { namedFamily, resolveFamily, type ScoringFamily } from './families/index.ts'
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
-import { Generator, type PicturesRequest } from './generator.ts'
+import { type ChoicesRequest, Generator, type PicturesRequest } from './generator.ts'
 import { loadNative, type NativeEngine, type NativeInfo, type NativePicture, type NativeStats } from './native.ts'
 import {
   defaultKvCacheBytes,
@@ -233,6 +233,15 @@ export class Engine implements AsyncDisposable {
    */
   stream(request: GenerateRequest): AsyncGenerator<StreamEvent, Completion[]> {
     return this.#generator.stream(request)
+  }
+
+  /**
+   * How likely each of `choices` is as the very next token behind a prompt, which comes as for `generate`: log-probabilities,
+   * in their order.
+   * @throws EngineError INVALID_ARGUMENT (a choice that is not one token, too many positions), CLOSED, ABORTED
+   */
+  choiceLogprobs(request: ChoicesRequest): Promise<number[]> {
+    return this.#generator.choiceLogprobs(request)
   }
 
   /** @throws EngineError CLOSED */

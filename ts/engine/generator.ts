@@ -1,16 +1,19 @@
 /** `engine.generate` and `engine.stream`: from a request to a native job and back to texts. */
 import { invalidArgument } from '../contracts/errors.ts'
+import { validate } from '../contracts/validate.ts'
 import type { CheckpointFolder } from './checkpoint.ts'
 import { type Completion, toCompletion } from './completion.ts'
 import { type GenerateRequest, type ParsedGenerateRequest, readGenerateRequest } from './generate-options.ts'
 import { readStream, type StreamEvent } from './generation.ts'
 import type { NativeEngine, NativeGenerateJob, NativeGenerateRequest, NativeInfo, NativePicture } from './native.ts'
 import { explainLogits } from './non-finite.ts'
+import { choicesSchema } from './options.ts'
 import { checkPromptForm, messageTexts, promptIds } from './prompt.ts'
 import { settle } from './settle.ts'
 import type { Slots } from './slots.ts'
 import type { StopRules } from './stop-text.ts'
 import { breathe, checkTextLength } from './text-bounds.ts'
+import { logSoftmax } from './token-logprobs.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 /** What an open engine lends. */
@@ -41,6 +44,12 @@ export function rowsOf(images: readonly NativePicture[], { vision }: NativeInfo)
   )
 }
 
+/** What is read behind a prompt instead of being written. */
+export type ChoicesRequest = Pick<
+  GenerateRequest,
+  'messages' | 'question' | 'steps' | 'template' | 'tokens' | 'image' | 'images' | 'maxTiles' | 'templateVariables' | 'signal'
+> & { choices: string[] }
+
 interface Started {
   job: NativeGenerateJob
   rules: StopRules
@@ -61,6 +70,30 @@ export class Generator {
       const started = await this.#start(r, stopRules(r), false)
       if (needsText(started.rules)) await this.#follow(started)
       return this.#completions(started, await this.#result(started.job, r.signal))
+    } finally {
+      release()
+    }
+  }
+
+  /** @returns log-probabilities of `choices` as the next token behind the prompt */
+  async choiceLogprobs({ choices: given, ...request }: ChoicesRequest): Promise<number[]> {
+    const where = 'engine.choiceLogprobs'
+    const { choices } = validate(choicesSchema, { choices: given }, where)
+    const r = this.#read(request, where)
+    const { slots, tokenizer, native, folder, info } = this.#engine
+    if (info.decoder.numClasses > 0)
+      throw invalidArgument(`${info.architecture} has a reward head: it gives tokens no probabilities`)
+    const wanted = choices.map((choice) => choiceToken(tokenizer, choice, where))
+    const release = await slots.take(r.signal)
+    try {
+      const { ids, images } = await this.#prompt(r)
+      const request = {
+        sequences: [Int32Array.from(ids)],
+        wanted: [Int32Array.of(ids.length - 1)],
+        ...{ images, imageToken: folder.imageToken(tokenizer), output: 'logits' as const, hidden: false },
+      }
+      const { values } = await settle(native().forward(request), r.signal)
+      return wanted.map((id) => logSoftmax(values[0] as Float32Array, id))
     } finally {
       release()
     }
@@ -104,7 +137,7 @@ export class Generator {
     return r
   }
 
-  async #start(r: ParsedGenerateRequest, rules: StopRules, stream: boolean): Promise<Started> {
+  async #prompt(r: ParsedGenerateRequest): Promise<{ ids: number[]; images: NativePicture[] }> {
     const { tokenizer, folder, info } = this.#engine
     const limit = info.decoder.maxPositions
     checkTextLength([r.question ?? '', ...r.steps, ...messageTexts(r)], limit, 'the prompt')
@@ -118,13 +151,19 @@ export class Generator {
       recorded: folder.recorded,
     })
     if (ids.length > limit) throw invalidArgument(`the prompt has ${ids.length} tokens, the model has ${limit} positions`)
+    return { ids, images }
+  }
+
+  async #start(r: ParsedGenerateRequest, rules: StopRules, stream: boolean): Promise<Started> {
+    const { tokenizer, folder, info } = this.#engine
+    const { ids, images } = await this.#prompt(r)
     const native: NativeGenerateRequest = {
       prompt: Int32Array.from(ids),
       images,
       imageToken: folder.imageToken(tokenizer),
       numSamples: r.n,
       firstSample: r.firstSample,
-      maxTokens: Math.min(r.maxTokens, limit),
+      maxTokens: Math.min(r.maxTokens, info.decoder.maxPositions),
       sampling: r.sampling,
       seed: BigInt(r.seed),
       stopIds: Int32Array.from(this.#stopIds(r)),
@@ -153,6 +192,13 @@ export class Generator {
       toCompletion(tokenizer, rules, sample, request.firstSample + i, result.numPromptTokens),
     )
   }
+}
+
+/** A choice is read at one place, as the exact piece that it is. */
+function choiceToken(tokenizer: Tokenizer, choice: string, where: string): number {
+  const ids = tokenizer.encodePlain(choice, false)
+  if (ids.length === 1) return ids[0] as number
+  throw invalidArgument(`${where}: the choice ${JSON.stringify(choice)} is ${ids.length} tokens of this model, and must be one`)
 }
 
 function stopRules(r: ParsedGenerateRequest): StopRules {

@@ -91,6 +91,11 @@ export const logitsSchema = z.strictObject({
   signal,
 })
 
+export const choicesSchema = z.object({
+  /** Each one token as it stands, a leading blank included. */
+  choices: z.array(z.string().min(1)).min(2, { message: 'needs two choices' }),
+})
+
 export const logprobsSchema = z.strictObject({
   tokens: z.array(index).min(2, { message: 'needs two tokens: the first has nothing before it' }),
   first: index.default(0),

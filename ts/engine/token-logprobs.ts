@@ -45,7 +45,8 @@ export async function tokenLogprobs(
   return result
 }
 
-function logSoftmax(row: Float32Array, id: number): number {
+/** log p of an id, of one row of logits. */
+export function logSoftmax(row: Float32Array, id: number): number {
   let top = Number.NEGATIVE_INFINITY
   for (const logit of row) top = Math.max(top, logit)
   let sum = 0

@@ -2,21 +2,24 @@
 import { EngineError } from '../contracts/errors.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import { validate } from '../contracts/validate.ts'
+import { CRITIC_NAMES, type CriticOptions, criticSchema, criticScorer, isCriticName } from '../critics/index.ts'
 import { FAMILY_NAMES } from '../engine/families/index.ts'
 import { type OpenOptions, openSchema } from '../engine/options.ts'
+import { chatCritic, engineCritic } from '../policy/critic.ts'
 import { type RemoteScorerOptions, remoteScorer } from '../policy/remote-scorer.ts'
 import { nativeScorer } from '../policy/scorer.ts'
 import { type Opened, opened, openFolder } from './opened.ts'
-import { isServer } from './server.ts'
+import { clientOptions, isServer, type ServerOptions } from './server.ts'
 
 /** The server's URL, with or without `/v1`, and the client's other options beside it; its PRM needs no name. */
 type ScoringServer = ({ server: string } & Omit<RemoteScorerOptions, 'baseUrl'>) | { server: RemoteScorerOptions }
 
 /**
  * A checkpoint folder, where `scoring` names its family if its files do not tell; or a PRM behind `mm-prm serve`, which
- * gives the same scores under the same name.
+ * gives the same scores under the same name. With a generative `scoring` (r-prm, genprm, thinkprm, critique) a folder or a
+ * model on a server that judges in words.
  */
-export type ScorerOptions = OpenOptions | ScoringServer
+export type ScorerOptions = (OpenOptions & CriticOptions) | ScoringServer | (ServerOptions & { scoring: string } & CriticOptions)
 
 /** A scorer with its model: to be used as it is, and closed. */
 export interface OpenedScorer extends StepScorer, Opened {}
@@ -28,13 +31,35 @@ export interface OpenedScorer extends StepScorer, Opened {}
  */
 export async function openScorer(options: ScorerOptions): Promise<OpenedScorer> {
   if (isServer(options)) {
+    if ('scoring' in options) return openServerCritic(options)
     const { server, ...more } = options
     return opened(await remoteScorer({ ...more, ...(typeof server === 'string' ? { baseUrl: server } : server) }))
   }
+  if (isCriticName(options.scoring)) return openFolderCritic(options)
   const folder = validate(openSchema, options, 'kit.openScorer') as OpenOptions
   return openFolder(folder, (engine) => {
     if (engine.info().scoring !== null) return nativeScorer(engine)
     const what = 'its files do not tell how it scores steps; name the scoring family'
-    throw new EngineError('ERR_ENGINE_UNSUPPORTED_MODEL', `${folder.model}: ${what}: ${FAMILY_NAMES.join(', ')}`)
+    throw new EngineError(
+      'ERR_ENGINE_UNSUPPORTED_MODEL',
+      `${folder.model}: ${what}: ${[...FAMILY_NAMES, ...CRITIC_NAMES].join(', ')}`,
+    )
   })
+}
+
+function openServerCritic({
+  scoring,
+  judgements,
+  judgementTokens,
+  seed,
+  ...server
+}: ServerOptions & { scoring: string } & CriticOptions) {
+  return opened(criticScorer(scoring, chatCritic(clientOptions(server)), { judgements, judgementTokens, seed }))
+}
+
+function openFolderCritic(options: OpenOptions & CriticOptions): Promise<OpenedScorer> {
+  const schema = openSchema.omit({ reference: true }).extend(criticSchema.shape)
+  const { scoring, judgements, judgementTokens, seed, ...folder } = validate(schema, options, 'kit.openScorer')
+  const asking = { judgements, judgementTokens, seed }
+  return openFolder(folder as OpenOptions, (engine) => criticScorer(scoring, engineCritic(engine), asking))
 }

@@ -1,4 +1,6 @@
 /** Policies, which write solutions, and what else the search asks models for: step scores and judgements. */
+
+export { type CriticEngine, chatCritic, engineCritic } from './critic.ts'
 export { type ChatEngine, chatJudge, engineJudge, type JudgeAsking, policyJudge } from './judge.ts'
 export { type GenerateCall, type GenerateEngine, type NativePolicyOptions, nativePolicy } from './native.ts'
 export { type OpenAiPolicyOptions, openAiPolicy } from './openai.ts'

@@ -54,7 +54,14 @@ export interface ChatMessage {
 const text = z.string().transform((t) => t.toWellFormed())
 /** Written apart by a server's reasoning parser; a form that is not known says nothing. */
 const reasoning = text.nullish().catch(null)
+const tokenSchema = z.object({ token: z.string(), logprob: z.number() })
+/** A form that is not known says nothing. */
+const logprobsSchema = z
+  .object({ content: z.array(tokenSchema.extend({ top_logprobs: z.array(tokenSchema).default([]) })).nullish() })
+  .nullish()
+  .catch(null)
 const choiceSchema = z.object({
+  logprobs: logprobsSchema,
   finish_reason: z.string().nullish(),
   message: z.object({
     content: text.nullish(),

@@ -1,0 +1,101 @@
+/** Generative judges over the package's own engine and over a server that tells log-probabilities. */
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { EngineError } from '../../ts/contracts/errors.ts'
+import { Engine } from '../../ts/engine/engine.ts'
+import { openScorer } from '../../ts/kit/index.ts'
+import { chatCritic, engineCritic } from '../../ts/policy/index.ts'
+import { completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
+import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
+
+const MODEL = pickCheckpoint({ architecture: /^Qwen2ForCausalLM$/, scoring: 'recognised' })
+const problem = { id: 'p', question: 'What is 3 + 4?', answer: '7' }
+const steps = ['We add.', '3 + 4 = 7.']
+const sampling = { temperature: 1, topP: 1, topK: 0, maxTokens: 12, seed: 3 }
+
+test('a choice is the model’s own probability of that very token behind the continued turn', async () => {
+  await using engine = await Engine.open({ model: MODEL, weights: 'f32' })
+  const user = { role: 'user' as const, content: 'Is it right?' }
+  const messages = [user, { role: 'assistant' as const, content: 'It is a' }]
+  const choices = [' b', ' c', 'A']
+  const ids = choices.map((choice) => engine.tokenizer.encodePlain(choice, false))
+  const usable = choices.filter((_, i) => ids[i]?.length === 1)
+  const tokens = engine.tokenizer.encode('<|im_start|>user\nIs it right?<|im_end|>\n<|im_start|>assistant\nIt is a')
+  const { logits, width } = await engine.logits({ tokens, rows: [tokens.length - 1] })
+  const total = [...logits].reduce((sum, l) => sum + Math.exp(l), 0)
+  assert.is(logits.length, width)
+  const single = ['A', 'b', ...usable].slice(0, 3)
+  const expected = single.map((c) => (logits[engine.tokenizer.encodePlain(c, false)[0] as number] as number) - Math.log(total))
+  const told = await engineCritic(engine).choose({ messages, choices: single })
+  told.forEach(({ logprob, isBound }, i) => {
+    assert.ok(Math.abs(logprob - (expected[i] as number)) < 1e-5 && !isBound)
+  })
+  const error = await engine.choiceLogprobs({ messages, choices: ['A', 'two words of it'] }).catch((e) => e)
+  assert.match((error as EngineError).message, /the choice "two words of it" is \d+ tokens of this model, and must be one/)
+})
+
+test('the words of a sample depend on seed and number alone; a folder judges under one name', async () => {
+  await using engine = await Engine.open({ model: MODEL })
+  const critic = engineCritic(engine)
+  const messages = [{ role: 'user' as const, content: 'Judge.' }]
+  const write = (sample: number, seed = 3) => critic.write({ messages, sampling: { ...sampling, seed }, sample })
+  const together = await Promise.all([0, 1, 2].map((sample) => write(sample)))
+  assert.equal([await write(0), await write(1), await write(2)], together)
+  assert.is(new Set([...together, await write(0, 4)]).size, 4)
+  await using scorer = await openScorer({ model: MODEL, scoring: 'critique', judgements: 2, judgementTokens: 8, seed: 5 })
+  assert.is(scorer.name, `critique@${engine.identity()}+n=2+tokens=8+seed=5`)
+  const [scored] = await scorer.score({ problem, solutions: [steps] })
+  assert.match(scored?.error ?? '', /none of 2 judgements could be read/, 'a random model names no step')
+})
+
+test('on a server: the turn is continued, the next token’s list is read by exact text', async () => {
+  const listed = [
+    { token: 'Yes', logprob: Math.log(0.5) },
+    { token: ' Yes', logprob: Math.log(0.3) },
+    { token: ' No', logprob: Math.log(0.1) },
+  ]
+  const server = await startChatServer((request, response) => {
+    const answer = completion([request['logprobs'] ? 'Yes' : 'Good. Is the step correct (Yes/No)? No'])
+    if (request['logprobs'])
+      Object.assign(answer.choices[0] as object, { logprobs: { content: [{ ...listed[0], top_logprobs: listed }] } })
+    sendJson(response, 200, answer)
+  })
+  const scorer = await openScorer({ server: server.baseUrl, model: 'judge', scoring: 'r-prm', judgements: 2 })
+  const [scored] = await scorer.score({ problem, solutions: [steps] })
+  assert.equal(
+    scored?.scores.map((p) => p.toFixed(9)),
+    ['0.750000000', '0.750000000'],
+  )
+  const [written, chosen] = [server.requests.filter((r) => !r['logprobs']), server.requests.filter((r) => r['logprobs'])]
+  assert.equal(new Set(written.map((r) => r.seed)), new Set([0, 1]))
+  for (const request of chosen) {
+    assert.equal(
+      [request['continue_final_message'], request['add_generation_prompt'], request['max_tokens'], request['top_logprobs']],
+      [true, false, 1, 20],
+    )
+    assert.ok(request['messages'].at(-1).content.endsWith('Is the step correct (Yes/No)?'))
+  }
+  const told = await chatCritic({ baseUrl: server.baseUrl, model: 'judge' }).choose({
+    messages: [{ role: 'user', content: 'x' }],
+    choices: ['yes', ' Yes'],
+  })
+  assert.equal(told, [
+    { logprob: Math.log(0.1), isBound: true },
+    { logprob: Math.log(0.3), isBound: false },
+  ])
+  await server.close()
+})
+
+test('a server that tells no probabilities is no such judge', async () => {
+  const server = await startChatServer((_, response) => sendJson(response, 200, completion(['Is the step correct (Yes/No)?'])))
+  const scorer = await openScorer({ server: server.baseUrl, model: 'judge', scoring: 'r-prm', judgements: 1 })
+  const error = await scorer.score({ problem, solutions: [steps] }).catch((e) => e)
+  await server.close()
+  assert.is((error as EngineError).code, 'ERR_ENGINE_POLICY')
+  assert.match((error as EngineError).message, /problem p: critic: .* gave no log-probabilities/)
+  const unknown = await openScorer({ model: join(MODEL), scoring: 'r-prn' }).catch((e) => e)
+  assert.match((unknown as EngineError).message, /no scoring family "r-prn"/)
+})
+
+test.run()

@@ -1,0 +1,34 @@
+/**
+ * Any model that chats, the policy itself included: it names the first wrong step in a box, and a step's score is the share of
+ * judgements whose first error lies behind it. Needs no probabilities.
+ */
+import type { CriticForm, Judged } from './form.ts'
+
+export function critiquePrompt({ question, steps }: Pick<Judged, 'question' | 'steps'>): string {
+  return [
+    'Below are a problem and a solution that somebody wrote for it, cut into paragraphs with an index from 0.',
+    `[Problem]\n${question}`,
+    `[Solution]\n${steps.map((step, i) => `<paragraph_${i}>\n${step}\n</paragraph_${i}>`).join('\n\n')}`,
+    'Check one paragraph after the other. A paragraph that only carries an earlier error on is not the first wrong one. End with the index of the first wrong paragraph in \\boxed{}, or \\boxed{-1} if all of them are right.',
+  ].join('\n\n')
+}
+
+/** Index of the first wrong step, -1 for none, undefined for words that name neither. The last box counts. */
+export function readBoxedIndex(text: string, numSteps: number): number | undefined {
+  const box = [...text.matchAll(/\\boxed\{\s*(?:\\text\{)?(?:paragraph[_ ])?(-?\d+)\}?\s*\}/g)].at(-1)?.[1]
+  const index = Number(box)
+  return index >= -1 && index < numSteps ? index : undefined
+}
+
+export const critique: CriticForm = {
+  name: 'critique',
+  showsPictures: true,
+  defaults: { judgements: 8, temperature: 1, topP: 0.95, topK: 0, maxTokens: 4096 },
+  async judge(judged, { critic, sampling, sample, signal }) {
+    const messages = [{ role: 'user' as const, content: critiquePrompt(judged) }]
+    const images = judged.images.length > 0 ? judged.images : undefined
+    const first = readBoxedIndex(await critic.write({ messages, images, sampling, sample }, signal), judged.steps.length)
+    if (first === undefined) return judged.steps.map(() => null)
+    return judged.steps.map((_, step) => (first === -1 || step < first ? 1 : 0))
+  },
+}

@@ -1,0 +1,82 @@
+/** Generative judges as step scorers: each score is the mean of several judgements, with their spread beside it. */
+import { z } from 'zod'
+import type { Critic } from '../contracts/critic.ts'
+import { EngineError, invalidArgument, policyError } from '../contracts/errors.ts'
+import { askedQuestion } from '../contracts/problem.ts'
+import type { StepScorer, StepScores } from '../contracts/scorer.ts'
+import { suggest } from '../contracts/suggest.ts'
+import { validate } from '../contracts/validate.ts'
+import { critique } from './critique.ts'
+import type { CriticForm, Judged, Judgement } from './form.ts'
+import { genPrm } from './gen-prm.ts'
+import { rPrm } from './r-prm.ts'
+import { thinkPrm } from './think-prm.ts'
+
+const FORMS: readonly CriticForm[] = [rPrm, genPrm, thinkPrm, critique]
+export const CRITIC_NAMES: readonly string[] = FORMS.map((form) => form.name)
+export const isCriticName = (name: string | undefined) => name !== undefined && CRITIC_NAMES.includes(name)
+
+export const criticSchema = z.strictObject({
+  /** Judgements of a solution, whose mean is a step's score. Absent: as the form was published. */
+  judgements: z.number().int().positive().max(1024).optional(),
+  /** Tokens of one judgement's words. */
+  judgementTokens: z.number().int().positive().optional(),
+  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+})
+export type CriticOptions = z.input<typeof criticSchema>
+
+/**
+ * @param form one of CRITIC_NAMES
+ * @throws EngineError INVALID_ARGUMENT
+ */
+export function criticScorer(form: string, critic: Critic, options: CriticOptions = {}): StepScorer {
+  const { judgements, judgementTokens, seed } = validate(criticSchema, options, `scoring ${form}`)
+  const found = FORMS.find(({ name }) => name === form)
+  if (!found) throw invalidArgument(`scoring: no generative judge "${form}"${suggest(form, CRITIC_NAMES)}`)
+  const { judgements: usual, ...sampling } = found.defaults
+  const [n, maxTokens] = [judgements ?? usual, judgementTokens ?? sampling.maxTokens]
+  const asking = { critic, sampling: { ...sampling, maxTokens, seed } }
+  return {
+    name: `${form}@${critic.name}+n=${n}+tokens=${maxTokens}+seed=${seed}`,
+    async score({ problem, solutions }, signal) {
+      const { question, images = [] } = askedQuestion(problem)
+      if (images.length > 0 && !found.showsPictures) throw invalidArgument(`${form} scoring takes no image`)
+      return Promise.all(
+        solutions.map(async (steps): Promise<StepScores> => {
+          if (steps.length === 0) return { scores: [] }
+          const judged: Judged = { question, images, steps }
+          try {
+            const samples = Array.from({ length: n }, (_, sample) => found.judge(judged, { ...asking, sample, signal }))
+            return meanOf(await Promise.all(samples), steps.length)
+          } catch (error) {
+            throw aboutProblem(error, problem.id)
+          }
+        }),
+      )
+    },
+  }
+}
+
+/** Judgements that could not be read are left out; a step without any leaves its solution without scores. */
+function meanOf(judgements: readonly Judgement[], numSteps: number): StepScores {
+  const perStep = Array.from({ length: numSteps }, (_, step) => judgements.flatMap((j) => j[step] ?? []))
+  const unread = perStep.findIndex((list) => list.length === 0)
+  if (unread >= 0) {
+    return { scores: [], error: `step ${unread + 1}: none of ${judgements.length} judgements could be read` }
+  }
+  return { scores: perStep.map(mean), ...(judgements.length > 1 && { std: perStep.map(spread) }) }
+}
+
+const mean = (list: readonly number[]) => list.reduce((sum, p) => sum + p, 0) / list.length
+
+/** Of a sample: n - 1; 0 for one. */
+function spread(list: readonly number[]): number {
+  const middle = mean(list)
+  const squares = list.reduce((sum, p) => sum + (p - middle) ** 2, 0)
+  return Math.sqrt(squares / Math.max(1, list.length - 1))
+}
+
+function aboutProblem(error: unknown, id: string): unknown {
+  if (!(error instanceof EngineError) || error.code !== 'ERR_ENGINE_POLICY') return error
+  return policyError(`problem ${id}: ${error.message}`, error)
+}
