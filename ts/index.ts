@@ -4,6 +4,7 @@
 import { openTrainable } from './engine/trainable.ts'
 import { runTraining, type TrainOptions, type TrainResult } from './train/index.ts'
 
+export type { Choice, Critic, CriticMessage, CriticRequest, CriticSampling, WriteRequest } from './contracts/critic.ts'
 export { EngineError, ERROR_CODES, type ErrorCode } from './contracts/errors.ts'
 export type { SearchEvent, StopReason } from './contracts/events.ts'
 export type { Outcome, Policy, PolicyIdentity, Rollout, RolloutRequest, Sampling } from './contracts/policy.ts'
@@ -20,6 +21,7 @@ export type {
 export type { KnownWork, RunIdentity, RunReader, RunStore, RunSummary } from './contracts/run-store.ts'
 export type { ScoreRequest, StepScorer, StepScores } from './contracts/scorer.ts'
 export type { AskJudge, FirstError, FirstErrorJudge, Verdict, Verifier } from './contracts/verifier.ts'
+export * as critics from './critics/index.ts'
 export * as dataset from './dataset/index.ts'
 export { checkpointHash } from './engine/checkpoint-hash.ts'
 export type { Completion, Finish } from './engine/completion.ts'

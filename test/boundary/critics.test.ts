@@ -1,4 +1,6 @@
 /** Generative judges over the package's own engine and over a server that tells log-probabilities. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -6,8 +8,9 @@ import type { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import { openScorer } from '../../ts/kit/index.ts'
 import { chatCritic, engineCritic } from '../../ts/policy/index.ts'
-import { completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
+import { type Behaviour, completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
 import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
+import { startCli } from '../helpers/cli.ts'
 
 const MODEL = pickCheckpoint({ architecture: /^Qwen2ForCausalLM$/, scoring: 'recognised' })
 const problem = { id: 'p', question: 'What is 3 + 4?', answer: '7' }
@@ -96,6 +99,82 @@ test('a server that tells no probabilities is no such judge', async () => {
   assert.match((error as EngineError).message, /problem p: critic: .* gave no log-probabilities/)
   const unknown = await openScorer({ model: join(MODEL), scoring: 'r-prn' }).catch((e) => e)
   assert.match((unknown as EngineError).message, /no scoring family "r-prn"/)
+})
+
+/** Solutions of which one in four is right; as a judge it finds the error of the others. */
+const both: Behaviour = (request, response) => {
+  if (request['model'] === 'judge') {
+    const isRight = JSON.stringify(request['messages']).includes('3 + 4 = 7')
+    return sendJson(response, 200, completion([`Checked. \\boxed{${isRight ? -1 : 0}}`]))
+  }
+  const sums = Array.from({ length: request.n }, (_, i) => ((request.seed ?? 0) + i) % 4)
+  const texts = sums.map((off) => `<step>3 + 4 = ${7 + off}</step><answer>The final answer is ${7 + off}</answer>`)
+  sendJson(response, 200, completion(texts))
+}
+
+test('the command line: a judge on a server chooses the best of n; a folder judges lines', async () => {
+  const work = mkdtempSync(join(tmpdir(), 'mm-prm-critics-'))
+  const file = join(work, 'problems.jsonl')
+  writeFileSync(file, JSON.stringify(problem))
+  const server = await startChatServer(both)
+  const asked = [
+    'best-of-n',
+    '--problems',
+    file,
+    '--policy',
+    'openai',
+    '--endpoint',
+    server.baseUrl,
+    '--model',
+    'writer',
+    '-n',
+    '8',
+  ]
+  const judge = ['--prm', server.baseUrl, '--judgements', '2']
+  const chosen = startCli([
+    ...asked,
+    ...judge,
+    '--out',
+    join(work, 'run'),
+    '--scoring',
+    'critique',
+    '--prm-model',
+    'judge',
+    '--json',
+  ])
+  const lines = join(work, 'lines.jsonl')
+  writeFileSync(lines, JSON.stringify({ id: 1, question: problem.question, solutions: [steps, steps] }))
+  const scored = startCli([
+    'score',
+    '--model',
+    MODEL,
+    '--input',
+    lines,
+    '--scoring',
+    'critique',
+    '--judgements',
+    '1',
+    '--judgement-tokens',
+    '4',
+  ])
+  const unnamed = startCli([...asked, ...judge, '--out', join(work, 'other'), '--scoring', 'critique'])
+  const misplaced = startCli([...asked, ...judge, '--out', join(work, 'other')])
+  const [best, own, nameless, foreign] = await Promise.all([chosen.ended, scored.ended, unnamed.ended, misplaced.ended])
+  await server.close()
+  rmSync(work, { recursive: true, force: true })
+  assert.is(best.code, 0, best.stderr)
+  const { table } = JSON.parse(best.stdout)
+  const value = (name: string) => table.rows.find((row: { name: string }) => row.name === name).estimate.value
+  assert.equal([value('pass@1'), value('mean')], [0.25, 1], best.stdout)
+  assert.equal(JSON.parse(own.stdout), {
+    id: 1,
+    scores: [null, null],
+    errors: [0, 1].map((candidate) => {
+      return { candidate, code: 'ERR_ENGINE_POLICY', message: 'step 1: none of 1 judgements could be read' }
+    }),
+  })
+  assert.match(nameless.stderr, /--prm-model/)
+  assert.match(foreign.stderr, /--judgements is for a judge in words: --scoring r-prm, genprm, thinkprm, critique/)
 })
 
 test.run()

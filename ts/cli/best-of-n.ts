@@ -9,7 +9,14 @@ import { aggregate, aggregationOf, bestCandidates, type ScoredItem } from '../se
 import { openRun } from '../store/reader.ts'
 import { canonicalAnswers } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
-import { PRM_ADAPTER_OPTIONS, prmAdapterUsage, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
+import {
+  CRITIC_OPTIONS,
+  criticUsage,
+  PRM_ADAPTER_OPTIONS,
+  prmAdapterUsage,
+  SCORING_OPTIONS,
+  scoringUsage,
+} from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 import { exitCodeOf, type SearchOutcome, searchToEnd } from './search.ts'
@@ -32,6 +39,7 @@ Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
   --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
+${criticUsage(24)}
   -n N                     solutions per problem (default ${DEFAULT_N})
   --aggregate NAME         what chooses (default ${DEFAULT_AGGREGATION}); the table shows all
   --seed S                 whole number (default 0)
@@ -50,6 +58,7 @@ const OPTIONS = {
   run: { type: 'string' },
   prm: { type: 'string' },
   ...SCORING_OPTIONS,
+  ...CRITIC_OPTIONS,
   ...PRM_ADAPTER_OPTIONS,
   n: { type: 'string', short: 'n' },
   aggregate: { type: 'string' },

@@ -1,4 +1,5 @@
 /** Options of every command that opens a checkpoint folder, and the line that shows how far that is. */
+import { CRITIC_NAMES, type CriticOptions, isCriticName, MAX_JUDGEMENTS } from '../critics/index.ts'
 import type { Engine } from '../engine/engine.ts'
 import { MAX_THREADS, MAX_TILES, type OpenOptions } from '../engine/options.ts'
 import { oneOf, positiveInteger, UsageError } from './command.ts'
@@ -42,6 +43,37 @@ export const scoringUsage = (width: number) =>
   ]
     .map(([option = '', text]) => `  ${option.padEnd(width)} ${text}`)
     .join('\n')
+
+/** Of commands whose scorer may be a judge in words. */
+export const CRITIC_OPTIONS = {
+  'prm-model': { type: 'string' },
+  judgements: { type: 'string' },
+  'judgement-tokens': { type: 'string' },
+} as const
+export const criticUsage = (width: number) =>
+  [
+    ['', `${CRITIC_NAMES.join(', ')}: a model that judges in words`],
+    ['--prm-model NAME', 'its name on an OpenAI-compatible server, where the scorer is that URL'],
+    ['--judgements N', 'judgements whose mean is a score (default: as published)'],
+    ['--judgement-tokens N', 'tokens of each (default: as published)'],
+  ]
+    .map(([option = '', text]) => `  ${option.padEnd(width)} ${text}`)
+    .join('\n')
+
+export type CriticValues = { [K in keyof typeof CRITIC_OPTIONS]?: string | undefined } & { scoring?: string | undefined }
+
+/** Of a judge in words, as `kit.openScorer` takes them; undefined for another scorer. @throws UsageError for their flags with it */
+export function readCritic(values: CriticValues): ({ scoring: string } & CriticOptions) | undefined {
+  const { scoring } = values
+  if (scoring === undefined || !isCriticName(scoring)) {
+    const flag = (Object.keys(CRITIC_OPTIONS) as (keyof CriticValues)[]).find((name) => values[name] !== undefined)
+    if (flag) throw new UsageError(`--${flag} is for a judge in words: --scoring ${CRITIC_NAMES.join(', ')}`)
+    return undefined
+  }
+  const judgements = positiveInteger(values.judgements, 'judgements', MAX_JUDGEMENTS)
+  const judgementTokens = positiveInteger(values['judgement-tokens'], 'judgement-tokens')
+  return { scoring, ...(judgements && { judgements }), ...(judgementTokens && { judgementTokens }) }
+}
 
 /** As `Engine.open` takes them. */
 export function readScoring(values: { scoring?: string | undefined; reference?: string | undefined }) {

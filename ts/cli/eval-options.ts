@@ -1,7 +1,14 @@
 /** Options of `mm-prm eval`, and what they say together. */
 import { ANSWER_TASKS, type AnswerTask, findTask, isAnswerTask, STEP_TASKS, type StepTask } from '../eval/index.ts'
 import { EXIT, numberIn, oneOf, positiveInteger, UsageError } from './command.ts'
-import { PRM_ADAPTER_OPTIONS, prmAdapterUsage, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
+import {
+  CRITIC_OPTIONS,
+  criticUsage,
+  PRM_ADAPTER_OPTIONS,
+  prmAdapterUsage,
+  SCORING_OPTIONS,
+  scoringUsage,
+} from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
 import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
 
@@ -23,6 +30,7 @@ samples. Exit code ${EXIT.someLinesBad}: some problems were refused, or some sol
   --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
+${criticUsage(24)}
   --out DIR                results
   -n N                     solutions per problem (default ${DEFAULT_N})
   --responses FILE         grade generations made elsewhere: JSON lines {"row" or "id", "responses": [text, …]}
@@ -45,6 +53,7 @@ export const EVAL_OPTIONS = {
   data: { type: 'string' },
   prm: { type: 'string' },
   ...SCORING_OPTIONS,
+  ...CRITIC_OPTIONS,
   ...PRM_ADAPTER_OPTIONS,
   out: { type: 'string' },
   n: { type: 'string', short: 'n' },

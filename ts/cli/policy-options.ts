@@ -12,11 +12,13 @@ import { numberIn, oneOf, positiveInteger, required, UsageError } from './comman
 import {
   ADAPTER_OPTIONS,
   adapterUsage,
+  type CriticValues,
   ENGINE_OPTIONS,
   type EngineValues,
   engineUsage,
   givenEngineOption,
   readAdapters,
+  readCritic,
   readEngineOptions,
   readScoring,
   shown,
@@ -129,12 +131,12 @@ export async function openPolicy(values: PolicyValues & Others): Promise<OpenedP
   return shown((onProgress) => openKitPolicy({ ...folders, onProgress }))
 }
 
-type ScorerValues = EngineValues & {
-  scoring?: string | undefined
-  reference?: string | undefined
-  'prm-adapter'?: string[] | undefined
-  'api-key-file'?: string | undefined
-}
+type ScorerValues = EngineValues &
+  CriticValues & {
+    reference?: string | undefined
+    'prm-adapter'?: string[] | undefined
+    'api-key-file'?: string | undefined
+  }
 
 /**
  * A process reward model as the scorer of a search: a folder, or the URL of a server that has one.
@@ -143,13 +145,19 @@ type ScorerValues = EngineValues & {
 export async function openScorer(model: string, values: ScorerValues): Promise<OpenedScorer> {
   const { 'prm-adapter': adapters } = values
   const asked = readScoring(values)
+  const critic = readCritic(values)
+  if (critic && isUrl(model)) {
+    const name = required(values['prm-model'], 'prm-model')
+    return openKitScorer({ ...critic, server: model, model: name, ...readApiKey(values['api-key-file']) })
+  }
+  if (values['prm-model'] !== undefined) throw new UsageError('--prm-model is for a server: a folder has no other name')
   if (isUrl(model)) {
     const [flag] = Object.keys(asked)
     if (flag) throw new UsageError(`--${flag} is for a folder: a server knows its own`)
     if (adapters) throw new UsageError('--prm-adapter is for a folder')
     return openKitScorer({ server: model, ...readApiKey(values['api-key-file']) })
   }
-  const folders = await withFolders({ model, ...readAdapters(adapters), ...readEngineOptions(values), ...asked })
+  const folders = await withFolders({ model, ...readAdapters(adapters), ...readEngineOptions(values), ...asked, ...critic })
   try {
     return await shown((onProgress) => openKitScorer({ ...folders, onProgress }))
   } catch (error) {

@@ -1,8 +1,11 @@
 /** `mm-prm score`: step scores for every line of a JSONL file, in input order. */
 import { invalidArgument } from '../contracts/errors.ts'
+import type { StepScorer } from '../contracts/scorer.ts'
+import { type CriticOptions, criticScorer } from '../critics/index.ts'
 import type { Engine } from '../engine/engine.ts'
-import { type Command, EXIT, readOptions } from './command.ts'
-import { readScoring, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
+import { engineCritic } from '../policy/index.ts'
+import { type Command, EXIT, readOptions, UsageError } from './command.ts'
+import { CRITIC_OPTIONS, criticUsage, readCritic, readScoring, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
 import { isStringList, MODEL_OPTIONS, MODEL_USAGE, readModelJob, readQuestionLine, runModelJob } from './model-job.ts'
 
 const USAGE = `usage: mm-prm score --model DIR --input FILE.jsonl [options]
@@ -15,7 +18,8 @@ An image is a data URI or a path relative to the input file; several stand at th
 before it.
 
 ${MODEL_USAGE}
-${scoringUsage(24)}`
+${scoringUsage(24)}
+${criticUsage(24)}`
 
 const KEYS = ['id', 'question', 'image', 'images', 'steps', 'solutions']
 /** Lines worked on at once: the engine runs one while the next ones' images are decoded. */
@@ -23,22 +27,47 @@ const IN_FLIGHT = 4
 
 async function score(engine: Engine, value: Record<string, unknown>, folder: string): Promise<object> {
   const { id: _, ...line } = readQuestionLine(value, folder, KEYS)
-  const { steps, solutions } = value
+  const { isOne, list } = readSolutions(value)
+  if (isOne) return { scores: await engine.scoreSteps({ ...line, steps: list[0] as string[] }) }
+  const { scores, errors } = await engine.scoreCandidates({ ...line, solutions: list })
+  return { scores, ...(errors.length > 0 && { errors }) }
+}
+
+/** The same by a judge in words. */
+function judgeWith({ scoring, ...asking }: { scoring: string } & CriticOptions) {
+  let scorer: StepScorer | undefined
+  return async (engine: Engine, value: Record<string, unknown>, folder: string): Promise<object> => {
+    scorer ??= criticScorer(scoring, engineCritic(engine), asking)
+    const { id, ...line } = readQuestionLine(value, folder, KEYS)
+    const problem = { id: String(id), answer: '', ...line }
+    const solutions = readSolutions(value)
+    const judged = await scorer.score({ problem, solutions: solutions.list })
+    const errors = judged.flatMap(({ error }, candidate) =>
+      error === undefined ? [] : [{ candidate, code: 'ERR_ENGINE_POLICY', message: error }],
+    )
+    const scores = judged.map((s) => (s.error === undefined ? s.scores : null))
+    return { scores: solutions.isOne ? scores[0] : scores, ...(errors.length > 0 && { errors }) }
+  }
+}
+
+function readSolutions({ steps, solutions }: Record<string, unknown>): { isOne: boolean; list: string[][] } {
   if ((steps === undefined) === (solutions === undefined))
     throw invalidArgument('exactly one of "steps" and "solutions" is needed')
   if (steps !== undefined) {
     if (!isStringList(steps)) throw invalidArgument('"steps" must be a list of strings')
-    return { scores: await engine.scoreSteps({ ...line, steps }) }
+    return { isOne: true, list: [steps] }
   }
   if (!Array.isArray(solutions) || !solutions.every(isStringList))
     throw invalidArgument('"solutions" must be a list of lists of strings')
-  const { scores, errors } = await engine.scoreCandidates({ ...line, solutions })
-  return { scores, ...(errors.length > 0 && { errors }) }
+  return { isOne: false, list: solutions }
 }
 
 async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, { ...MODEL_OPTIONS, ...SCORING_OPTIONS })
+  const { values } = readOptions(argv, { ...MODEL_OPTIONS, ...SCORING_OPTIONS, ...CRITIC_OPTIONS })
   const job = readModelJob(values)
+  const critic = readCritic(values)
+  if (values['prm-model'] !== undefined) throw new UsageError('--prm-model is for a server: here --model is the folder')
+  if (critic) return runModelJob(job, 'scoring', IN_FLIGHT, judgeWith(critic))
   Object.assign(job.engine, readScoring(values))
   return runModelJob(job, 'scoring', IN_FLIGHT, score)
 }

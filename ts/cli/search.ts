@@ -9,7 +9,14 @@ import { identityOf, runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
-import { PRM_ADAPTER_OPTIONS, prmAdapterUsage, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
+import {
+  CRITIC_OPTIONS,
+  criticUsage,
+  PRM_ADAPTER_OPTIONS,
+  prmAdapterUsage,
+  SCORING_OPTIONS,
+  scoringUsage,
+} from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { FirstNote } from './lines.ts'
@@ -32,6 +39,7 @@ export const STRATEGY_USAGE = `  --strategy NAME          omega, best-of-n or be
   --scorer DIR|URL         process reward model: a checkpoint, or a server that has one (beam needs one)
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
+${criticUsage(24)}
 ${JUDGE_USAGE}
 ${POLICY_USAGE}`
 
@@ -70,6 +78,7 @@ export const SEARCH_OPTIONS = {
   set: { type: 'string', multiple: true },
   scorer: { type: 'string' },
   ...SCORING_OPTIONS,
+  ...CRITIC_OPTIONS,
   ...PRM_ADAPTER_OPTIONS,
   json: { type: 'boolean' },
 } as const

@@ -1,6 +1,7 @@
 /** `mm-prm serve`: a model, or two, behind an OpenAI-compatible interface. */
 import { readFileSync } from 'node:fs'
 import { invalidArgument } from '../contracts/errors.ts'
+import { isCriticName } from '../critics/index.ts'
 import { Engine } from '../engine/engine.ts'
 import type { OpenOptions } from '../engine/options.ts'
 import { serve } from '../serve/index.ts'
@@ -97,6 +98,8 @@ async function run(argv: readonly string[]): Promise<number> {
   if (model === undefined && prm === undefined) throw new UsageError('--model DIR or --prm DIR is required')
   if (prm === undefined && Object.keys(readScoring(values)).length > 0)
     throw new UsageError('--scoring and --reference are for --prm')
+  if (isCriticName(values.scoring))
+    throw new UsageError(`--scoring ${values.scoring}: a judge in words is not served as a scorer: serve it as --model`)
   const port = numberIn(values.port, 'port', { min: 0, max: 65_535, whole: true }) ?? 8000
   const threshold = numberIn(values.threshold, 'threshold', { above: 0, max: 1 })
   const maxRequests = positiveInteger(values['max-requests'], 'max-requests')

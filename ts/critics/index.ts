@@ -16,9 +16,10 @@ const FORMS: readonly CriticForm[] = [rPrm, genPrm, thinkPrm, critique]
 export const CRITIC_NAMES: readonly string[] = FORMS.map((form) => form.name)
 export const isCriticName = (name: string | undefined) => name !== undefined && CRITIC_NAMES.includes(name)
 
+export const MAX_JUDGEMENTS = 1024
 export const criticSchema = z.strictObject({
   /** Judgements of a solution, whose mean is a step's score. Absent: as the form was published. */
-  judgements: z.number().int().positive().max(1024).optional(),
+  judgements: z.number().int().positive().max(MAX_JUDGEMENTS).optional(),
   /** Tokens of one judgement's words. */
   judgementTokens: z.number().int().positive().optional(),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
