@@ -1,50 +1,121 @@
 /** Which problems of a set also stand in what a model was trained on: the same text, or the same picture. */
 import { createHash } from 'node:crypto'
-import { type Problem, type ProblemImage, picturesOf } from '../contracts/problem.ts'
+import { statSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { type ProblemImage, picturesOf, withoutMarks } from '../contracts/problem.ts'
+import type { RunReader } from '../contracts/run-store.ts'
 import type { AnswerSet, AnswerTaskResults } from '../eval/index.ts'
 import { hashPixels } from '../images/index.ts'
-import { normalizeQuestion, readProblems } from '../problems/index.ts'
+import { normalizeQuestion, readQuestion } from '../problems/index.ts'
+import { readRows } from '../rows/index.ts'
+import { isDatabase, openRun } from '../store/reader.ts'
+import { readBody } from '../train/rows.ts'
 
 const MAX_NAMED = 100
-const MAX_PICTURES = 99
 /** A shorter question says too little without its picture: "Find x." */
 const MIN_WORDS = 6
+const RUN_FILE = 'run.db'
 
-const textKey = ({ question }: Pick<Problem, 'question'>) => {
-  const text = normalizeQuestion(question)
+/** A question as its file has it, with its pictures; undefined where the row has none. */
+type Asked = { readonly question: string; readonly images: readonly ProblemImage[] } | undefined
+
+/** What a model was trained on, as hashes. */
+export interface Trained {
+  /** As it was named. */
+  readonly against: string
+  readonly texts: ReadonlySet<string>
+  readonly pictures: ReadonlySet<string>
+  /** Rows without a question, and pictures that cannot be read. */
+  readonly unread: number
+}
+
+function textKey(question: string): string | undefined {
+  const text = normalizeQuestion(withoutMarks(question))
   return text.split(' ').length >= MIN_WORDS ? createHash('sha256').update(text).digest('hex') : undefined
 }
 
-/** By pixels, whatever the file; a picture that cannot be read is like no other. */
-async function pictureKeys(problem: Problem, signal: AbortSignal): Promise<string[]> {
-  const hash = (image: ProblemImage) => hashPixels(image, { signal }).catch(() => undefined)
-  const keys = await Promise.all(picturesOf(problem).map(hash))
-  return keys.filter((key) => key !== undefined)
+/** By pixels, whatever the file; undefined for a picture that cannot be read, which is like no other. */
+async function pictureKey(image: ProblemImage, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return await hashPixels(image, { signal })
+  } catch (error) {
+    if (error instanceof EngineError && error.code === 'ERR_ENGINE_INVALID_ARGUMENT') return undefined
+    throw error
+  }
 }
 
-/** @throws EngineError INVALID_ARGUMENT where the file cannot be read */
+/** Of problems, and of training sets in every form that `mm-prm train` reads. */
+async function* askedInFile(path: string): AsyncGenerator<Asked> {
+  const folder = dirname(resolve(path))
+  for await (const { fields } of readRows(path)) {
+    const asked = fields && readQuestion(fields, folder)
+    if (asked && !('error' in asked)) yield asked
+    else yield fields && askedInTraining(fields, folder)
+  }
+}
+
+function askedInTraining(fields: Readonly<Record<string, unknown>>, folder: string): Asked {
+  try {
+    const { question, image } = readBody(fields)
+    const asked = readQuestion({ question, image }, folder)
+    return 'error' in asked ? undefined : asked
+  } catch {
+    return undefined // counted
+  }
+}
+
+async function* askedInRun(uri: string): AsyncGenerator<Asked> {
+  const reader: RunReader = await openRun(uri)
+  try {
+    for await (const { problem } of reader.candidates()) yield { question: problem.question, images: picturesOf(problem) }
+  } finally {
+    await reader.close()
+  }
+}
+
+function askedIn(path: string): AsyncGenerator<Asked> {
+  if (isDatabase(path)) return askedInRun(path)
+  if (basename(path) === RUN_FILE) return askedInRun(dirname(path))
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? askedInRun(path) : askedInFile(path)
+}
+
+/** @throws EngineError INVALID_ARGUMENT: a file that cannot be read, or holds no question; STORE: no run */
+export async function readTrained(against: string, signal: AbortSignal): Promise<Trained> {
+  const [texts, pictures, seen] = [new Set<string>(), new Set<string>(), new Set<ProblemImage>()]
+  let [asked, unread] = [0, 0]
+  for await (const one of askedIn(against)) {
+    if (one) asked++
+    else unread++
+    const text = one && textKey(one.question)
+    if (text !== undefined) texts.add(text)
+    for (const image of one?.images ?? []) {
+      if (seen.has(image)) continue // a training set has many rows for one problem
+      if (typeof image === 'string') seen.add(image)
+      const key = await pictureKey(image, signal)
+      if (key === undefined) unread++
+      else pictures.add(key)
+    }
+  }
+  if (asked === 0) throw invalidArgument(`--contamination ${against}: no row there has a question`)
+  return { against, texts, pictures, unread }
+}
+
 export async function contaminationOf(
   { items }: AnswerSet,
-  file: string,
+  { against, texts, pictures, unread }: Trained,
   signal: AbortSignal,
 ): Promise<NonNullable<AnswerTaskResults['contamination']>> {
-  const [texts, pictures] = [new Set<string>(), new Set<string>()]
-  for await (const row of readProblems(file, MAX_PICTURES)) {
-    if (!('problem' in row)) continue
-    const text = textKey(row.problem)
-    if (text !== undefined) texts.add(text)
-    for (const key of await pictureKeys(row.problem, signal)) pictures.add(key)
-  }
   const found: { id: string; byText: boolean; byPicture: boolean }[] = []
   for (const { problem } of items) {
-    const text = textKey(problem)
+    const text = textKey(problem.question)
     const byText = text !== undefined && texts.has(text)
-    const byPicture = pictures.size > 0 && (await pictureKeys(problem, signal)).some((key) => pictures.has(key))
+    const keys = pictures.size > 0 ? await Promise.all(picturesOf(problem).map((image) => pictureKey(image, signal))) : []
+    const byPicture = keys.some((key) => key !== undefined && pictures.has(key))
     if (byText || byPicture) found.push({ id: problem.id, byText, byPicture })
   }
   return {
-    against: file,
-    problems: found.length,
+    ...{ against, unread, problems: found.length },
     byText: found.filter((one) => one.byText).length,
     byPicture: found.filter((one) => one.byPicture).length,
     ids: found.slice(0, MAX_NAMED).map(({ id }) => id),

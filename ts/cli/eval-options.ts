@@ -36,7 +36,8 @@ ${criticUsage(24)}
   --responses FILE         grade generations made elsewhere: JSON lines {"row" or "id", "responses": [text, …]}
   --grade NAME             official, ours, or both (default both): rules of the set's authors, or our own
   --limit N                the first N rows; without it a set must be whole
-  --contamination FILE     problems that a model was trained on: those that the sets share with them are counted
+  --contamination PATH     what a model was trained on: problems, a training set, or a search run (its folder, its run.db or
+                           postgres://…#RUN); problems that a set shares with it, by text or picture, are counted
   --price P                money for a million generated tokens, for costs.json
   --seed S                 of sampling and intervals: a whole number (default 0)
   --resume                 go on with what --out holds; begin where it holds nothing

@@ -28,7 +28,7 @@ import {
   score,
   type TaskCost,
 } from './eval-answers.ts'
-import { contaminationOf } from './eval-contamination.ts'
+import { contaminationOf, readTrained } from './eval-contamination.ts'
 import {
   EVAL_OPTIONS,
   EVAL_USAGE,
@@ -52,6 +52,7 @@ const RUN = 'run.json'
 interface RunRecord extends EvalSettings {
   policy?: string
   prm?: string
+  contamination?: string
 }
 
 interface Evaluation {
@@ -147,7 +148,13 @@ async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise
     await score(sets.works, scorer, settings, signal)
     tasks = await scoreSteps(sets.steps, scorer, e, costs, signal)
   }
-  const record: RunRecord = { ...settings, ...(policy && { policy }), ...(prm && { prm }) }
+  const { contamination } = values
+  const record: RunRecord = {
+    ...settings,
+    ...(policy && { policy }),
+    ...(prm && { prm }),
+    ...(contamination && { contamination }),
+  }
   await writeWhole(out, RUN, `${JSON.stringify(record, null, 1)}\n`)
   const graded = await gradeAll(sets.works, e, record, costs, signal)
   for (const { set } of sets.works) costs.add(set.task.name, (performance.now() - began) / 1000 / sets.works.length)
@@ -158,11 +165,13 @@ async function gradeAll(works: readonly AnswerWork[], e: Evaluation, run: RunRec
   const { values, settings } = e
   await using judge = works.length > 0 ? await openJudge(values) : undefined
   const grader = makeGrader(judge)
+  const against = values.contamination ?? run.contamination
+  const trained = against === undefined || works.length === 0 ? undefined : await readTrained(against, signal)
   const tasks: EvalResults['tasks'] = {}
   for (const work of works) {
     const { name } = work.set.task
     const { results, tokens } = await grade(work, settings, { grader, scorer: run.prm }, signal)
-    const contamination = values.contamination && (await contaminationOf(work.set, values.contamination, signal))
+    const contamination = trained && (await contaminationOf(work.set, trained, signal))
     tasks[name] = { ...results, ...(contamination && { contamination }) }
     costs.tokens(name, tokens, readPrice(values))
   }

@@ -87,6 +87,9 @@ export function placePictures(question: string, count: number): QuestionPart[] {
   return [...unplaced, ...parts]
 }
 
+/** A question's words alone. */
+export const withoutMarks = (question: string): string => question.replace(MARK, ' ')
+
 /** What the package's own engine is asked. */
 export interface AskedQuestion {
   /** With a mark `<image>` for each picture; with none where all stand in front, for which each model has a form of its own. */

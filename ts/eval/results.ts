@@ -92,9 +92,13 @@ const answerTaskSchema = blockSchema.extend({
   unscored: z.array(z.strictObject({ id: z.string(), solution: z.int(), message: z.string() })),
   /** Problems with solutions that no rule or judge could decide. */
   undecided: z.array(z.string()),
-  /** Problems that also stand in the training data, by text or picture. */
+  /** Problems that also stand in the training data, by text or picture; `unread`: rows and pictures of that which say nothing. */
   contamination: z
-    .strictObject({ against: z.string(), byText: z.int(), byPicture: z.int(), problems: z.int(), ids: z.array(z.string()) })
+    .strictObject({
+      ...{ against: z.string(), byText: z.int(), byPicture: z.int(), problems: z.int(), unread: z.int() },
+      /** The first hundred. */
+      ids: z.array(z.string()),
+    })
     .optional(),
 })
 

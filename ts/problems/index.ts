@@ -11,4 +11,4 @@ export {
 } from './curate.ts'
 export type { PolicyFilterOptions, PolicyObjection } from './policy-filter.ts'
 export { normalizeQuestion } from './question-text.ts'
-export { type ProblemRow, readProblems } from './read.ts'
+export { type ProblemRow, readProblems, readQuestion } from './read.ts'

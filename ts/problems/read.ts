@@ -104,15 +104,22 @@ function answerFields(fields: Fields): Partial<Problem> {
   }
 }
 
+/** A row's question and pictures, whatever else it holds: rows of training sets have no answer, or no id. */
+export function readQuestion(fields: Fields, folder: string): { question: string; images: ProblemImage[] } | { error: string } {
+  const question = asText(pick(fields, 'question'))
+  if (question === undefined || question.trim() === '') return { error: '"question" is missing, empty or not a string' }
+  const images = asImages(fields, folder)
+  return isError(images) ? { error: `"image": ${images.error}` } : { question, images }
+}
+
 function toProblem(fields: Fields, folder: string, maxPictures: number): Problem | { error: string } {
   const id = asText(pick(fields, 'id'))
   if (id === undefined || id === '') return { error: '"id" is missing or not a string' }
-  const question = asText(pick(fields, 'question'))
-  if (question === undefined || question.trim() === '') return { error: '"question" is missing, empty or not a string' }
+  const asked = readQuestion(fields, folder)
+  if ('error' in asked) return asked
+  const { question, images } = asked
   const answers = asAnswers(pick(fields, 'answer'))
   if (!answers) return { error: '"answer" (or "correct_answer") is missing, empty or not a string' }
-  const images = asImages(fields, folder)
-  if (isError(images)) return { error: `"image": ${images.error}` }
   if (images.length > maxPictures) return { error: `"image": ${images.length} pictures; ${maxPictures} can be taken` }
   const meta = Object.fromEntries(Object.entries(fields).filter(([key]) => !KNOWN.has(key)))
   const [image] = images
