@@ -10,21 +10,19 @@
 // where anything failed, 2 where the device or the files cannot be had.
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-#include "hashes.h"
-#include "outcome.h"
+#include "command_line.h"
+#include "report.h"
 
 using namespace mmprm;
 using namespace mmprm::golden;
 
 namespace {
 
-constexpr double kF32Relative = 1e-4, kF32Score = 1e-5, kBf16Relative = 3e-2, kBf16Score = 4e-2;
 // WHY so few pages: the emulated device touches all memory that it gives out.
 constexpr uint64_t kPageBytes = uint64_t{8} << 20;
 
@@ -35,19 +33,16 @@ struct Options {
 
 Options parse(int argc, char** argv) {
   Options o;
-  const std::map<std::string, std::string*> known = {
-      {"--device", &o.device},   {"--library", &o.library}, {"--golden", &o.golden}, {"--models", &o.models},
-      {"--weights", &o.weights}, {"--hashes", &o.hashes},   {"--record", &o.record}, {"--json", &o.json}};
-  for (int i = 1; i < argc; i += 2) {
-    const auto found = known.find(argv[i]);
-    if (found == known.end() || i + 1 == argc)
-      throw Error(ErrorCode::kInvalidArgument, std::string("unknown option or no value: ") + argv[i]);
-    *found->second = argv[i + 1];
-  }
-  if (o.library.empty() && o.device != "cpu") {
-    const char* name = o.device == "emulated" ? "mm_prm_cuda_emulated.so" : "mm_prm_cuda.so";
-    o.library = std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
-  }
+  read_options(argc, argv,
+               {{"--device", &o.device},
+                {"--library", &o.library},
+                {"--golden", &o.golden},
+                {"--models", &o.models},
+                {"--weights", &o.weights},
+                {"--hashes", &o.hashes},
+                {"--record", &o.record},
+                {"--json", &o.json}});
+  if (o.library.empty()) o.library = library_beside_program(o.device);
   return o;
 }
 
@@ -64,100 +59,6 @@ DType dtype_named(const std::string& name) {
   if (name == "int8") return DType::kInt8;
   if (name == "int4") return DType::kInt4;
   throw Error(ErrorCode::kInvalidArgument, "weights \"" + name + "\"; known: f32, bf16, int8, int4");
-}
-
-std::string json_text(const std::string& text) {
-  std::string out = "\"";
-  for (char c : text)
-    out += c == '"' || c == '\\' ? std::string("\\") + c : c < ' ' ? " " : std::string(1, c);
-  return out + "\"";
-}
-
-std::string json_list(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) out += (out.size() > 1 ? ", " : "") + json_text(text);
-  return out + "]";
-}
-
-// What was run, and all that was wrong with it.
-struct Report {
-  DeviceSummary device;
-  std::vector<std::string> failures, left_out, runs;
-  int compared = 0, hashes = 0, without_hash = 0;
-
-  void require(bool condition, const std::string& what) {
-    ++compared;
-    if (condition) return;
-    failures.push_back(what);
-    std::printf("FAIL %s\n", what.c_str());
-  }
-};
-
-std::string text(double value) {
-  char out[32];
-  std::snprintf(out, sizeof out, "%.3g", value);
-  return out;
-}
-
-void compare_tensors(const Outcome& got, const std::map<std::string, std::vector<float>>& expected,
-                     double bound, const std::string& where, Report& report) {
-  for (const auto& [name, values] : expected) {
-    const auto found = got.tensors.find(name);
-    const double off = found == got.tensors.end() ? INFINITY : relative_distance(found->second, values);
-    report.require(off <= bound, where + ": " + name + " is off by " + text(off));
-  }
-}
-
-void compare_scores(const Outcome& got, const std::vector<std::vector<float>>& expected, double bound,
-                    const std::string& where, Report& report) {
-  bool same = got.scores.size() == expected.size() || expected.empty();
-  double worst = 0;
-  for (size_t i = 0; same && i < expected.size(); ++i) {
-    same = got.scores[i].size() == expected[i].size();
-    for (size_t k = 0; same && k < expected[i].size(); ++k) {
-      const double off = std::fabs(double(got.scores[i][k]) - expected[i][k]);
-      worst = std::isnan(off) ? INFINITY : std::max(worst, off);
-    }
-  }
-  report.require(same && worst <= bound,
-                 where + ": scores are off by " + (same ? text(worst) : "their number"));
-}
-
-// Against the trusted implementation.
-void compare_golden(const Case& c, const Outcome& got, const std::string& where, Report& report) {
-  compare_tensors(got, c.tensors, kF32Relative, where, report);
-  if (c.kind == Kind::kScore) compare_scores(got, c.scores, kF32Score, where, report);
-  if (c.kind != Kind::kGreedy) return;
-  for (const std::vector<int32_t>& tokens : got.tokens)
-    report.require(tokens == c.tokens, where + ": other tokens than the trusted ones");
-}
-
-// Against this device's own f32.
-void compare_bf16(const Case& c, const Outcome& got, Outcome f32, const std::string& where, Report& report) {
-  if (c.kind == Kind::kScore) {  // two numbers a marker: held by the scores
-    compare_scores(got, f32.scores, kBf16Score, where, report);
-  } else {
-    compare_tensors(got, f32.tensors, kBf16Relative, where, report);
-  }
-}
-
-void compare_hash(const Options& o, const ModelHashes* recorded, const std::string& weights,
-                  const Model& model, const ModelHash& hash, const std::string& where, Report& report) {
-  const std::string& device_class = report.device.result_class;
-  if (!o.record.empty())
-    std::ofstream(o.record, std::ios::app) << hash_line(device_class, weights, model.name, hash) << "\n";
-  if (!recorded) return;
-  const std::optional<ModelHash> known = recorded->find(device_class, weights, model.name);
-  if (!known) {
-    report.require(false, where + ": no hash is recorded for the class " + device_class);
-  } else if (known->angles != hash.angles) {
-    ++report.without_hash;
-    report.left_out.push_back(where + ": this machine's cosines are others than those of the recording");
-  } else {
-    ++report.hashes;
-    report.require(known->outcomes == hash.outcomes,
-                   where + ": hash " + hex(hash.outcomes) + ", the emulator gave " + hex(known->outcomes));
-  }
 }
 
 using Outcomes = std::vector<Outcome>;
@@ -182,15 +83,19 @@ Outcomes run_model(const Options& o, const Model& model, const std::string& weig
     outcomes.push_back(run_case(*engine, c));
     const Outcome& got = outcomes.back();
     hash.outcomes = hash_of(got, hash.outcomes);
-    if (weights == "f32") compare_golden(c, got, where + " " + c.name, report);
+    if (weights == "f32") report.compare_golden(c, got, where + " " + c.name);
     if (weights == "bf16" && !f32.empty())
-      compare_bf16(c, got, f32[outcomes.size() - 1], where + " " + c.name, report);
+      report.compare_bf16(c, got, f32[outcomes.size() - 1], where + " " + c.name);
   }
   Outcome drawn;
   for (const std::string& broken : broken_promises(*engine, model, drawn))
     report.require(false, where + " " + broken);
   hash.outcomes = hash_of(drawn, hash.outcomes);
-  compare_hash(o, recorded, weights, model, hash, where, report);
+  if (!o.record.empty()) {
+    std::ofstream(o.record, std::ios::app)
+        << hash_line(report.device.result_class, weights, model.name, hash) << "\n";
+  }
+  if (recorded) report.compare_hash(*recorded, weights, model.name, hash, where);
   engine->close();
   engine->join();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -215,20 +120,6 @@ std::vector<std::string> model_folders(const Options& o) {
   return folders;
 }
 
-void write_json(const Options& o, const Report& report) {
-  if (o.json.empty()) return;
-  std::string runs;
-  for (const std::string& run : report.runs) runs += (runs.empty() ? "" : ",\n  ") + run;
-  std::ofstream(o.json) << "{\"part\": 3, \"device\": " << json_text(report.device.name)
-                        << ", \"class\": " << json_text(report.device.result_class)
-                        << ", \"compared\": " << report.compared << ", \"hashes\": " << report.hashes
-                        << ", \"withoutHash\": " << report.without_hash
-                        << ", \"failed\": " << report.failures.size()
-                        << ",\n \"failures\": " << json_list(report.failures)
-                        << ",\n \"leftOut\": " << json_list(report.left_out) << ",\n \"runs\": [" << runs
-                        << "]}\n";
-}
-
 int run(const Options& o) {
   std::unique_ptr<ModelHashes> recorded;
   if (!o.hashes.empty()) recorded = std::make_unique<ModelHashes>(o.hashes);
@@ -250,7 +141,7 @@ int run(const Options& o) {
         if (e.code() == ErrorCode::kNoDevice) throw;
         report.require(false, model.name + " " + weights + ": " + e.what());
       }
-      write_json(o, report);  // what is known stays, whatever ends this program
+      if (!o.json.empty()) report.write_json(o.json);  // what is known stays, whatever ends this program
     }
   }
   std::printf("%s (%s): %d compared, %d of them hashes, %zu failed, %zu left out\n",
