@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
-import { copyCheckpoint, editJson, pickCheckpoint, WEIGHTS } from '../helpers/checkpoint-files.ts'
+import { copyCheckpoint, pickCheckpoint, WEIGHTS } from '../helpers/checkpoint-files.ts'
 import { startCli } from '../helpers/cli.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'mm-prm-folders-'))
@@ -37,7 +37,6 @@ const CASES: [name: string, folder: string, says: RegExp][] = [
   ['an adapter beside whole weights', broken(addAdapter), /adapter_model\.safetensors beside whole weights is a LoRA adapter for .*keep them in two folders, .* .*--adapter/],
   ['weights that were not fetched', broken((f) => put(f, WEIGHTS, POINTER)), /model\.safetensors: is a Git LFS pointer: .*123456 bytes.*git lfs pull/],
   ['a tokenizer that was not fetched', broken((f) => put(f, 'tokenizer.json', POINTER)), /tokenizer\.json: is a Git LFS pointer/],
-  ['what TRL saves of a PRM', broken((f) => editJson(f, 'config.json', (c) => { c.architectures = ['Qwen2ForTokenClassification'] }), REWARD), /"architectures" is "Qwen2ForTokenClassification": one linear layer .* TRL's PRMTrainer/],
 ] // biome-ignore format: one case per line
 
 for (const [name, folder, says] of CASES) {

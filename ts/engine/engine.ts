@@ -332,6 +332,7 @@ export class Engine implements AsyncDisposable {
     this.#family ??= resolveFamily(this.#scoring, {
       architecture: this.#info.architecture,
       hasRewardHead: this.#info.decoder.numClasses > 0,
+      numClasses: this.#info.decoder.numClasses,
       pieceId: (piece) => this.tokenizer.pieceId(piece),
       config: this.#folder.config,
       ownChat: this.#folder.usesOwnChat(this.tokenizer),

@@ -1,7 +1,7 @@
-/** What a folder is that is no model, said before anything of it is parsed: adapters, files not fetched, foreign heads. */
+/** What a folder is that is no model, said before anything of it is parsed: adapters, files not fetched. */
 import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { EngineError, invalidModel } from '../contracts/errors.ts'
+import { invalidModel } from '../contracts/errors.ts'
 import { lfsPointer, POINTER_BYTES } from '../contracts/lfs.ts'
 
 const WEIGHTS = /^(model.*\.safetensors(\.index\.json)?|pytorch_model.*\.bin(\.index\.json)?)$/
@@ -46,22 +46,9 @@ async function checkNoAdapter(folder: string, names: readonly string[]): Promise
     )
 }
 
-/** The commonest way to train a PRM elsewhere saves a head that is not read. */
-async function checkHead(folder: string): Promise<void> {
-  const { architectures } = await readJson(join(folder, 'config.json'))
-  const name: unknown = Array.isArray(architectures) ? architectures[0] : undefined
-  if (typeof name !== 'string' || !name.endsWith('ForTokenClassification')) return
-  throw new EngineError(
-    'ERR_ENGINE_UNSUPPORTED_MODEL',
-    `${join(folder, 'config.json')}: "architectures" is "${name}": one linear layer that classifies tokens (score.weight, read at ` +
-      "the token of the step separator), as TRL's PRMTrainer saves it. That layout is not supported; Qwen2ForProcessRewardModel " +
-      '(two layers, read at <extra_0>) is, and so are models that score by their vocabulary (mm-prm, math-shepherd)',
-  )
-}
-
 /**
  * Nothing where the folder may be a model.
- * @throws EngineError INVALID_MODEL (no folder, an adapter, a file that Git LFS did not fetch), UNSUPPORTED_MODEL (its head)
+ * @throws EngineError INVALID_MODEL (no folder, an adapter, a file that Git LFS did not fetch)
  */
 export async function checkModelFolder(path: string): Promise<void> {
   const folder = resolve(path)
@@ -71,5 +58,4 @@ export async function checkModelFolder(path: string): Promise<void> {
   })
   for (const name of names) if (READ_BY_ENGINE.test(name)) await checkFetched(join(folder, name))
   await checkNoAdapter(folder, names)
-  await checkHead(folder)
 }

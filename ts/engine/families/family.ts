@@ -37,6 +37,8 @@ export interface ScoringFamily {
 export interface CheckpointTraits {
   architecture: string
   hasRewardHead: boolean
+  /** Of the reward head. */
+  numClasses?: number
   pieceId(piece: string): number | undefined
   config: { system_message?: string | undefined }
   /** See ImagePrompt. */

@@ -8,13 +8,18 @@ import { implicit } from './implicit.ts'
 import { mathShepherd } from './math-shepherd.ts'
 import { mmPrm } from './mm-prm.ts'
 import { qwenMathPrm } from './qwen-math-prm.ts'
+import { reasonFlux } from './reasonflux.ts'
 import { rlhflow } from './rlhflow.ts'
 import { skywork } from './skywork.ts'
+import { trl } from './trl.ts'
 import { visualPrm } from './visual-prm.ts'
 
 export type { CheckpointTraits, Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './family.ts'
 
-const FAMILIES: readonly FamilyDefinition[] = [visualPrm, mmPrm, qwenMathPrm, skywork, mathShepherd, rlhflow, implicit]
+const FAMILIES: readonly FamilyDefinition[] = [
+  ...[visualPrm, mmPrm, qwenMathPrm, reasonFlux, skywork, trl],
+  ...[mathShepherd, rlhflow, implicit],
+]
 export const FAMILY_NAMES = FAMILIES.map((f) => f.name)
 
 /** File in which a checkpoint says how it was trained to be used. */

@@ -26,6 +26,8 @@ export interface ChatOptions {
   /** Rows that each picture has in the language model, in order. Absent: places of pictures stay as the template writes them. */
   imageRows?: readonly number[]
   variables?: TemplateVariables | undefined
+  /** A special token that stands in the assistant's turns as itself. */
+  marker?: string
 }
 
 /** The conversation with the model's own system message in front, where it has one and none is given. */
@@ -55,14 +57,21 @@ export function renderChat(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   addGenerationPrompt: boolean,
-  { answer = '', imageRows, variables }: ChatOptions = {},
+  { answer = '', imageRows, variables, marker }: ChatOptions = {},
 ): RenderedChat {
   const { template, bosToken, eosToken } = tokenizer.chat
   if (template === undefined) throw invalidModel('this model folder has no chat template')
   const compiled = compile(template)
   const placed = imageRows ? withPictures(messages, imageRows.length) : messages
   const text = new PromptText(tokenizer, [template, answer, ...placed.flatMap((m) => [m.role, ...textsOf(m)])])
-  const guard = (role: string) => (role === 'assistant' ? (written: string) => guardThoughts(written, text) : text.user)
+  const guard = (role: string) => (role === 'assistant' ? guardWritten : text.user)
+  const guardWritten = (written: string) =>
+    marker === undefined
+      ? guardThoughts(written, text)
+      : written
+          .split(marker)
+          .map((part) => guardThoughts(part, text))
+          .join(marker)
   let prompt: string
   try {
     prompt = compiled.render({

@@ -1,0 +1,30 @@
+/**
+ * PRMs of TRL's PRMTrainer: a token classifier over question and steps, each tokenised apart, with a line break behind each
+ * step; softmax of its second class there.
+ */
+import { invalidArgument } from '../../contracts/errors.ts'
+import type { FamilyDefinition } from './family.ts'
+
+const SEPARATOR = '\n'
+
+export const trl: FamilyDefinition = {
+  name: 'trl',
+  head: 'classes',
+  recognise: () => false, // a token classifier of anything looks the same
+  create(traits) {
+    if (traits.numClasses !== undefined && traits.numClasses !== 2)
+      throw invalidArgument(`trl scoring needs a head of 2 classes, this one has ${traits.numClasses}`)
+    return {
+      name: 'trl',
+      marked: false,
+      prompt(tokenizer, { question, steps, imageRows }) {
+        if (imageRows.length > 0) throw invalidArgument('trl scoring takes no image')
+        const begin = tokenizer.added.ids.get(tokenizer.chat.bosToken)
+        const separator = tokenizer.encodePlain(SEPARATOR)
+        const ids = [...(begin === undefined ? [] : [begin]), ...tokenizer.encodePlain(question)]
+        const markers = steps.map((step) => ids.push(...tokenizer.encodePlain(step), ...separator) - 1)
+        return { ids, markers, reward: { kind: 'classes', positive: 1 } }
+      },
+    }
+  },
+}
