@@ -29,6 +29,7 @@ ${STORE_USAGE}
   --concurrency N          requests to each server at once (default 16)
   --rate N                 requests to each server in a second, at most
   --timeout SECONDS        for one answer of the server (default 600)
+  --image-root DIR         where this machine has the folder of that name that the run was submitted with
   --scorer DIR|URL         where this machine has the scorer
   --judge-model DIR        where this machine has the judge
   --device NAMES           auto, cpu, cuda or cuda:N (default cpu); of several, with commas, each gets a process
@@ -43,6 +44,7 @@ const OPTIONS = {
   scorer: { type: 'string' },
   'judge-model': { type: 'string' },
   'judge-endpoint': { type: 'string' },
+  'image-root': { type: 'string' },
   'until-done': { type: 'boolean' },
   'in-flight': { type: 'string' },
 } as const
@@ -56,7 +58,10 @@ class Rooms {
   readonly #opened = new Map<string, Promise<OpenedRun>>()
   readonly #ofRun = new Map<string, Promise<SearchSettings>>()
 
-  constructor(source: PostgresSource, { store: _s, run: _r, json: _j, 'until-done': _u, 'in-flight': _i, ...mine }: Values) {
+  constructor(
+    source: PostgresSource,
+    { store: _s, run: _r, json: _j, 'until-done': _u, 'in-flight': _i, 'image-root': _root, ...mine }: Values,
+  ) {
     this.#source = source
     this.#mine = Object.fromEntries(Object.entries(mine).filter(([, value]) => value !== undefined))
   }
@@ -108,6 +113,7 @@ async function run(argv: readonly string[]): Promise<number> {
     url: at.url,
     untilDone: values['until-done'] ?? false,
     ...(at.run && { run: at.run }),
+    ...(values['image-root'] !== undefined && { imageRoot: values['image-root'] }),
   })
   const rooms = new Rooms(source, values)
   const progress = new Progress('working')

@@ -38,7 +38,7 @@ export function checkImage(hash: Value, bytes: Uint8Array | undefined): Uint8Arr
 }
 
 /** Bytes as they were given: a data URI is stored as its text. */
-function imageFrom(bytes: Uint8Array): ProblemImage {
+export function imageFrom(bytes: Uint8Array): ProblemImage {
   const isDataUri = Buffer.from(bytes.subarray(0, 5)).toString('latin1').toLowerCase() === 'data:'
   return isDataUri ? Buffer.from(bytes).toString('utf8') : bytes
 }

@@ -1,6 +1,7 @@
 /** Runs in PostgreSQL: leases, fences, states, faults. What every store does: suite.test.ts. */
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -144,6 +145,37 @@ withDatabase('a lease that another has taken over writes nothing more', async ()
   )
   assert.is(Number(n), 0)
   await source.close()
+})
+
+withDatabase('pictures on a shared disk: read where this machine has it, and only what was submitted', async () => {
+  const mount = mkdtempSync(join(tmpdir(), 'mm-prm-mount-'))
+  mkdirSync(join(mount, 'charts'))
+  const bytes = Buffer.from('a picture, for all the store knows')
+  const hash = createHash('sha256').update(bytes).digest('hex')
+  const problem = { ...simulatedProblem(350), image: '/data/charts/a.png' }
+  const run = await withRuns((runs) => runs.submit(identity, { 'image-root': '/data' }, [{ problem, pictures: [{ hash }] }]))
+  const { signal } = new AbortController()
+  const open = (imageRoot?: string) => PostgresSource.open({ url, run, ...(imageRoot !== undefined && { imageRoot }) })
+  const refusal = async (imageRoot?: string) => {
+    const source = await open(imageRoot)
+    const error = await source.next(signal).catch((e) => e)
+    await source.close()
+    return `${error.code} ${error.message}`
+  }
+  assert.match(
+    await refusal(),
+    /ERR_ENGINE_STORE problem "sim-350": its picture \/data\/charts\/a\.png is not on this machine; --image-root/,
+  )
+  writeFileSync(join(mount, 'charts/a.png'), 'another')
+  assert.match(await refusal(mount), /a\.png is not the one that was submitted/)
+  writeFileSync(join(mount, 'charts/a.png'), bytes)
+  const source = await open(mount)
+  const lease = await source.next(signal)
+  assert.equal(Buffer.from(lease?.problem.image as Uint8Array), bytes)
+  await lease?.giveBack('the test is done')
+  await source.close()
+  await withRuns((runs) => runs.setState(run, 'cancelled')) // the workers of the last test take what there is
+  rmSync(mount, { recursive: true })
 })
 
 withDatabase('pause, resume and cancel', async () => {

@@ -202,6 +202,28 @@ function suite(kind: StoreKind): void {
     assert.ok(new Set(seen).size > 3, 'what is durable is seen')
   })
 
+  it('who works on a problem sees all of it: options, tolerance, further answers, several pictures', async () => {
+    const problem: Problem = {
+      ...{ id: 'whole', question: 'Which of <image1> and <image2>?', answer: '104', answers: ['104.0'], choices: ['2', '104'] },
+      ...{ unit: 'cm', precision: 1, tolerance: [0.1], answerType: 'float', meta: { a: 1 } },
+      images: ['data:image/png;base64,AAAA', new Uint8Array([1, 2, 3])],
+    }
+    const seen: Problem[] = []
+    const sees = scriptedPolicy((request, index) => {
+      seen.push(request.problem)
+      return simulate(request, index)
+    })
+    const verify = (about: Problem, answer: string) => {
+      seen.push(about)
+      return simulatedVerifier.verify(about, answer)
+    }
+    const judges = { ...simulatedVerifier, verify }
+    await kind.make(base).work([problem], { policy: sees, verifier: judges })
+    const plain = ({ images, ...rest }: Problem) => [rest, images?.map((i) => (typeof i === 'string' ? i : [...i]))]
+    assert.ok(seen.length > 4)
+    for (const one of seen) assert.equal(plain(one), plain(problem))
+  })
+
   it('of two runs of other settings neither knows the other', async () => {
     const [a, b] = [kind.make(base), kind.make({ ...base, seed: 8 })]
     const problems = numbered(100, 2)

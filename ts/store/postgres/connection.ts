@@ -18,7 +18,7 @@ const CONNECT_MS = 10_000
  * A worker that freezes, or is cut off, between two statements of a transaction holds its locks: nobody could take its problem
  * over. The server ends such a transaction after this.
  */
-export const IDLE_IN_TRANSACTION_MS = 5_000
+export const IDLE_IN_TRANSACTION_MS = 10_000
 const FIRST_WAIT_MS = 100
 const MAX_WAIT_MS = 5_000
 /** So long a database may be away before its absence is an error. */

@@ -12,7 +12,7 @@ import type { Row } from '../driver.ts'
 import { evaluationKey, nodeRows, toEvaluation } from '../rows.ts'
 import type { Connection, Sql } from './connection.ts'
 import { pack, unpack } from './packed.ts'
-import { readProblem } from './problems.ts'
+import { readProblemWhole } from './problems.ts'
 import type { Job, Queue } from './queue.ts'
 
 /** A problem whose policy or judge fails so often, on whichever worker, is given up. */
@@ -26,6 +26,8 @@ export interface Claim {
   readonly name: string
   readonly job: Job
   readonly worker: string
+  /** Where pictures lie on this machine that were submitted without their bytes. */
+  readonly imageRoot: string | undefined
   /** To be called when the claim has ended, however it did. */
   readonly onEnd: (lease: PostgresLease) => void
 }
@@ -51,17 +53,28 @@ export class PostgresLease implements Lease {
     this.known = known
   }
 
-  /** undefined where the problem is finished or given up. */
+  /**
+   * undefined where the problem is finished or given up.
+   * @throws EngineError STORE: a picture is not on this machine; the problem is given back
+   */
   static async take(claim: Claim): Promise<PostgresLease | undefined> {
-    const { db, run, job, worker } = claim
+    const { db, run, job, worker, imageRoot: here } = claim
     const [row] = await db.query(
-      `UPDATE mm_prm.problems SET attempt = attempt + 1, worker = $3, status = 'running', changed_at = now()
-       WHERE run = $1 AND ordinal = $2 AND status NOT IN ('done', 'failed') RETURNING *`,
+      `UPDATE mm_prm.problems p SET attempt = attempt + 1, worker = $3, status = 'running', changed_at = now()
+       FROM mm_prm.runs r WHERE r.run = p.run AND p.run = $1 AND ordinal = $2 AND p.status NOT IN ('done', 'failed')
+       RETURNING p.*, r.settings`,
       [run, job.ordinal, worker],
     )
     if (!row) return undefined
-    const problem = await readProblem(db, row, true)
-    return new PostgresLease(claim, Number(row['attempt']), problem, await readKnown(db, run, job.ordinal, problem.id))
+    const attempt = Number(row['attempt'])
+    const { 'image-root': submitted } = JSON.parse(String(row['settings'])) as { 'image-root'?: string }
+    try {
+      const problem = await readProblemWhole(db, row, { submitted, here })
+      return new PostgresLease(claim, attempt, problem, await readKnown(db, run, job.ordinal, problem.id))
+    } catch (error) {
+      await giveBack(claim, attempt, (error as Error).message)
+      throw error
+    }
   }
 
   get signal(): AbortSignal {
@@ -98,13 +111,7 @@ export class PostgresLease implements Lease {
   async giveBack(reason: string): Promise<void> {
     this.claim.onEnd(this)
     if (this.signal.aborted) return
-    const { db, run, job, queue } = this.claim
-    await db.query(
-      `UPDATE mm_prm.problems SET status = 'waiting', reason = $4, worker = NULL, changed_at = now()
-       WHERE run = $1 AND ordinal = $2 AND attempt = $3 AND status = 'running'`,
-      [run, job.ordinal, this.attempt, withoutNul(reason)],
-    )
-    await queue.giveBack(this.run, job.id)
+    await giveBack(this.claim, this.attempt, reason)
   }
 
   /** The right to write is gone. */
@@ -188,6 +195,15 @@ export class PostgresLease implements Lease {
       [run, job.ordinal, event.reason, event.searches, event.rollouts],
     )
   }
+}
+
+async function giveBack({ db, run, name, job, queue }: Claim, attempt: number, reason: string): Promise<void> {
+  await db.query(
+    `UPDATE mm_prm.problems SET status = 'waiting', reason = $4, worker = NULL, changed_at = now()
+     WHERE run = $1 AND ordinal = $2 AND attempt = $3 AND status = 'running'`,
+    [run, job.ordinal, attempt, withoutNul(reason)],
+  )
+  await queue.giveBack(name, job.id)
 }
 
 /** The rollouts of an evaluation's row. @throws EngineError STORE for what is damaged */

@@ -87,7 +87,7 @@ class PostgresRunReader implements RunReader {
       )
       if (!row) return
       after = Number(row['ordinal'])
-      yield { ordinal: after, problem: await readProblem(this.#runs.db, row, false) }
+      yield { ordinal: after, problem: await readProblem(this.#runs.db, row) }
     }
   }
 

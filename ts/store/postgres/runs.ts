@@ -1,12 +1,11 @@
 /** Runs of a database: how one is made of a problem file, what is known of all, and what holds or ends them. */
 import { createHash } from 'node:crypto'
 import { storeError } from '../../contracts/errors.ts'
-import type { Problem, ProblemImage } from '../../contracts/problem.ts'
 import type { RunIdentity } from '../../contracts/run-store.ts'
 import type { Row } from '../driver.ts'
 import { canonicalJson } from '../identity.ts'
-import { imageColumns } from '../rows.ts'
 import { Connection, type Sql } from './connection.ts'
+import { type PreparedProblem, prepareProblem, type SubmittedProblem } from './problems.ts'
 import { Queue } from './queue.ts'
 import { migrate } from './schema.ts'
 
@@ -33,36 +32,9 @@ export interface RunStatus {
   readonly failures: readonly { id: string; reason: string }[]
 }
 
-/** A problem as it is submitted: with the bytes of its picture, so that a worker needs no file. */
-export interface SubmittedProblem {
-  readonly problem: Problem
-  readonly imageBytes?: Uint8Array
-}
-
-interface Prepared {
-  row: { ordinal: number; id: string; problem: string; path: string | null; hash: string | null; bytesHash: string | null }
-  images: [string, Uint8Array][]
-}
-
-const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex')
-
-function prepare({ problem, imageBytes }: SubmittedProblem, ordinal: number): Prepared {
-  const { id, question, answer, meta } = problem
-  if (id.includes('\0')) throw storeError(`problem ${JSON.stringify(id)}: its id holds a NUL, which a database does not keep`)
-  const { path, hash, bytes } = imageColumns(problem.image as ProblemImage | undefined)
-  const bytesHash = imageBytes ? sha256(imageBytes) : hash
-  const images: [string, Uint8Array][] = []
-  if (hash && bytes) images.push([hash, bytes])
-  if (imageBytes && bytesHash && bytesHash !== hash) images.push([bytesHash, imageBytes])
-  return {
-    row: { ordinal, id, problem: JSON.stringify({ question, answer, ...(meta && { meta }) }), path, hash, bytesHash },
-    images,
-  }
-}
-
 const BATCH = 500
 
-async function insertProblems(sql: Sql, run: number, prepared: readonly Prepared[]): Promise<void> {
+async function insertProblems(sql: Sql, run: number, prepared: readonly PreparedProblem[]): Promise<void> {
   for (let at = 0; at < prepared.length; at += BATCH) {
     const batch = prepared.slice(at, at + BATCH)
     for (const [hash, bytes] of batch.flatMap(({ images }) => images))
@@ -103,7 +75,7 @@ export class Runs {
    * it is queued. Resolves to its name.
    */
   async submit(identity: RunIdentity, settings: object, problems: readonly SubmittedProblem[]): Promise<string> {
-    const prepared = problems.map(prepare)
+    const prepared = problems.map(prepareProblem)
     const hash = createHash('sha256').update(canonicalJson(identity))
     for (const { row } of prepared) hash.update(JSON.stringify([row.id, row.problem, row.bytesHash]))
     const name = hash.digest('hex').slice(0, 16)

@@ -21,6 +21,8 @@ export interface PostgresSourceOptions {
   untilDone?: boolean
   /** Default: the machine and the process. */
   worker?: string
+  /** Where pictures lie on this machine that were submitted without their bytes; default: where they lay there. */
+  imageRoot?: string
 }
 
 export class PostgresSource implements WorkSource {
@@ -106,6 +108,7 @@ export class PostgresSource implements WorkSource {
         name,
         job,
         worker: this.#worker,
+        imageRoot: this.#options.imageRoot,
         onEnd,
       })
       if (lease) {
