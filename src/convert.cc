@@ -117,6 +117,7 @@ Napi::Value to_js(Napi::Env env, const DecoderInfo& d) {
                          {"headDim", number(env, d.head_dim)},
                          {"vocab", number(env, d.vocab)},
                          {"maxPositions", number(env, d.max_positions)},
+                         {"slidingWindow", number(env, d.sliding_window)},
                          {"numClasses", number(env, d.num_classes)}});
 }
 

@@ -9,8 +9,8 @@
 namespace mmprm {
 
 inline DecoderInfo describe(const DecoderSpec& d) {
-  return {d.hidden_C,   d.intermediate_F, d.layers_L,   d.heads_H,       d.kv_heads_G,
-          d.head_dim_D, d.vocab_V,        d.embed_rows, d.max_positions, d.num_classes};
+  return {d.hidden_C, d.intermediate_F, d.layers_L,      d.heads_H,     d.kv_heads_G,    d.head_dim_D,
+          d.vocab_V,  d.embed_rows,     d.max_positions, d.num_classes, d.sliding_window};
 }
 
 inline VisionInfo describe(const VisionSpec& v) {

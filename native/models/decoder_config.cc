@@ -1,4 +1,7 @@
 // The part of a decoder's config that all families write alike.
+#include <algorithm>
+#include <cmath>
+
 #include "base/fixed_point.h"
 #include "device/pages.h"
 #include "models/family.h"
@@ -14,7 +17,35 @@ std::optional<ConfigReader> rope_object(const ConfigReader& config) {
   return std::nullopt;
 }
 
-RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
+// 0.1 · mscale · ln(factor) + 1, by which YaRN sharpens attention.
+double yarn_scale(double factor, double mscale) {
+  return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
+}
+
+double positive_or(const ConfigReader& object, const char* key, double otherwise) {
+  return object.has(key) ? object.number(key, 1e-6, 1e6) : otherwise;
+}
+
+// As transformers reads it: zero is like absent for mscale and mscale_all_dim.
+void parse_yarn(const ConfigReader& object, int max_positions, RopeSpec& rope) {
+  rope.scaling = RopeScaling::kYarn;
+  const char* original = "original_max_position_embeddings";
+  if (rope.theta <= 1) object.invalid("rope_theta", "must be larger than 1 where rope_type is yarn");
+  rope.original_max_positions = object.has(original) ? object.number(original, 1, 1e9) : max_positions;
+  const double stretched = std::max(1.0, max_positions / rope.original_max_positions);
+  rope.factor = object.has("factor") ? object.number("factor", 1, 1e6) : stretched;
+  rope.beta_fast = positive_or(object, "beta_fast", 32);
+  rope.beta_slow = positive_or(object, "beta_slow", 1);
+  if (rope.beta_fast < rope.beta_slow) object.invalid("beta_fast", "must not be smaller than beta_slow");
+  rope.truncate = object.flag_or("truncate", true);
+  const auto mscale = [&](const char* key) { return object.has(key) ? object.number(key, 0, 1e3) : 0; };
+  const double some = mscale("mscale"), all = mscale("mscale_all_dim");
+  const double scale = some > 0 && all > 0 ? yarn_scale(rope.factor, some) / yarn_scale(rope.factor, all)
+                                           : yarn_scale(rope.factor, 1);
+  rope.attention_factor = positive_or(object, "attention_factor", scale);
+}
+
+RopeSpec parse_rope(const ConfigReader& config, double default_theta, int max_positions) {
   RopeSpec rope;
   const std::optional<ConfigReader> object = rope_object(config);
   const ConfigReader& theta_in = object && object->has("rope_theta") ? *object : config;
@@ -32,8 +63,12 @@ RopeSpec parse_rope(const ConfigReader& config, double default_theta) {
   const std::string type = object->text_or(key, "default");
   // mrope: by sections of the frequencies, which the families that have them read; of a text it is the default.
   if (type == "default" || type == "none" || type == "mrope") return rope;
-  if (type != "linear" && type != "dynamic" && type != "llama3") {
-    object->unsupported(key, "is \"" + type + "\"; default, linear, dynamic and llama3 are supported");
+  if (type != "linear" && type != "dynamic" && type != "llama3" && type != "yarn") {
+    object->unsupported(key, "is \"" + type + "\"; default, linear, dynamic, llama3 and yarn are supported");
+  }
+  if (type == "yarn") {
+    parse_yarn(*object, max_positions, rope);
+    return rope;
   }
   rope.factor = object->number("factor", 1, 1e6);
   if (type == "linear") {
@@ -88,7 +123,12 @@ DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_the
   spec.embed_rows = spec.vocab_V = config.integer("vocab_size", 1, kMaxFixedTerms);
   spec.rms_eps = static_cast<float>(config.number("rms_norm_eps", 0, 1));
   spec.max_positions = config.integer("max_position_embeddings", 1, 1 << 30);
-  spec.rope = parse_rope(config, default_theta);
+  spec.rope = parse_rope(config, default_theta, spec.max_positions);
+  if (spec.rope.scaling == RopeScaling::kYarn) {
+    // Configs name the positions before or after they were stretched; published ones do either.
+    const double stretched = spec.rope.factor * spec.rope.original_max_positions;
+    spec.max_positions = std::max(spec.max_positions, int(std::min(stretched, double(1 << 30))));
+  }
   return spec;
 }
 

@@ -7,17 +7,22 @@
 
 namespace mmprm {
 
-enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic };
+enum class RopeScaling { kNone, kLinear, kLlama3, kDynamic, kYarn };
 
 struct RopeSpec {
   double theta = 0;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1;                  // linear, llama3, dynamic
+  double factor = 1;                  // linear, llama3, dynamic, yarn
   double low_freq_factor = 1;         // llama3
   double high_freq_factor = 1;        // llama3
-  double original_max_positions = 0;  // llama3
-  int sections[3] = {0, 0, 0};        // frequencies that turn by time, row and column; all 0: by one position
-  bool interleaved = false;           // sections take turns, frequency by frequency
+  double original_max_positions = 0;  // llama3, yarn
+  // yarn: frequencies that turn more often than beta_fast within the original positions stay, those that turn less often
+  // than beta_slow are slowed
+  double beta_fast = 32, beta_slow = 1;
+  bool truncate = true;         // yarn: the ends of that ramp are whole frequencies
+  double attention_factor = 1;  // yarn: of cosines and sines
+  int sections[3] = {0, 0, 0};  // frequencies that turn by time, row and column; all 0: by one position
+  bool interleaved = false;     // sections take turns, frequency by frequency
 
   bool by_sections() const { return sections[0] + sections[1] + sections[2] > 0; }
 };
@@ -37,7 +42,8 @@ struct DecoderSpec {
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   bool qk_norm = false;  // RMS norm of every query and key head before it rotates
   bool tied_head = false;
-  int sliding_window = 0;  // keys a token sees, itself among them; 0: all before it
+  int sliding_window =
+      0;  // keys a token sees in some layer, itself among them; 0: all before it in every layer
   RewardHead reward_head = RewardHead::kNone;
   int num_classes = 0;
 };
@@ -79,6 +85,14 @@ struct VisionSpec {
     return side * side;
   }
 };
+
+// What ends at `max_positions`, for messages: a window that longer sequences would need is said.
+inline std::string positions_of(int max_positions, int sliding_window) {
+  const std::string count = std::to_string(max_positions);
+  if (sliding_window == 0) return "the model has " + count + " positions";
+  return "the model has a sliding window of " + count +
+         " tokens, and longer sequences, which need it, are not supported";
+}
 
 struct ModelSpec {
   std::string architecture;  // as in the config

@@ -16,11 +16,8 @@ int parse_qwen_window(const ConfigReader& config, int num_layers) {
   } else {
     sliding = num_layers - std::min(num_layers, config.integer("max_window_layers", 0, 1 << 20));
   }
+  // Of some layers or of all: up to that length no layer loses a key.
   if (sliding == 0) return 0;
-  if (sliding != num_layers) {
-    config.unsupported("use_sliding_window",
-                       "is true for a part of the layers only; all or none are supported");
-  }
   return config.integer("sliding_window", 1, 1 << 30);
 }
 

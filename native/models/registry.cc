@@ -76,12 +76,12 @@ const ModelFamily& model_family(const ConfigReader& config) {
                         [](const ModelFamily& family) -> const ModelFamily& { return family; });
 }
 
-// Past `sliding_window` tokens a window would begin to matter. Up to there plain causal
-// attention is the same. WHY: longer sequences are refused rather than computed without the
-// window, which would be silently wrong.
+// Past `sliding_window` tokens a window would begin to matter, in some layers or in all. Up to there plain causal
+// attention is the same. WHY: longer sequences are refused rather than computed without the window, which would be
+// silently wrong.
 void limit_to_window(DecoderSpec& decoder) {
-  if (decoder.sliding_window > 0)
-    decoder.max_positions = std::min(decoder.max_positions, decoder.sliding_window);
+  if (decoder.sliding_window >= decoder.max_positions) decoder.sliding_window = 0;
+  if (decoder.sliding_window > 0) decoder.max_positions = decoder.sliding_window;
 }
 
 }  // namespace

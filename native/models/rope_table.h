@@ -1,6 +1,7 @@
 // cos and sin of the rotary angles, [position][2][D/2], grown on demand. Angles are float32 products, as in
-// the reference implementations; llama3 and linear scaling follow transformers' published formulas. Dynamic
-// (NTK) scaling changes nothing up to max_positions, and longer sequences are rejected.
+// the reference implementations; llama3, linear and yarn scaling follow transformers' published formulas; yarn's
+// attention factor is in the numbers, so that queries and keys both carry it. Dynamic (NTK) scaling changes nothing
+// up to max_positions, and longer sequences are rejected.
 #pragma once
 #include <vector>
 
@@ -18,6 +19,10 @@ class RopeTable {
   void write_row(const RopeAxes& at, float* cos_sin) const;
 
  private:
+  float cosine(double angle) const;
+  float sine(double angle) const;
+
+  float scale_;                             // of cosines and sines
   std::vector<float> inverse_frequencies_;  // [D/2]
   std::vector<int> axis_;                   // 0 time, 1 row, 2 column: what each frequency turns by
   std::vector<float> table_;
