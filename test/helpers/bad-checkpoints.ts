@@ -266,7 +266,7 @@ const CONFIGS: BadModel[] = [
       code: 'UNSUPPORTED',
     },
   ),
-  bad('unknown rope scaling', config('rope_scaling', { type: 'yarn', factor: 4 }), [/"rope_scaling\.type" is "yarn"/], {
+  bad('unknown rope scaling', config('rope_scaling', { type: 'longrope', factor: 4 }), [/"rope_scaling\.type" is "longrope"/], {
     code: 'UNSUPPORTED',
   }),
   {

@@ -16,6 +16,8 @@ export interface NativeDecoderInfo {
   headDim: number
   vocab: number
   maxPositions: number
+  /** What limits `maxPositions` in tokens; 0: no window does. */
+  slidingWindow: number
   /** Classes of a reward head; 0 where the head spans the vocabulary. */
   numClasses: number
 }

@@ -1,6 +1,6 @@
 /**
  * PRMs of TRL's PRMTrainer: a token classifier over question and steps, each tokenised apart, with a line break behind each
- * step; softmax of its second class there.
+ * step; softmax of its second class there, sigmoid where it has one alone. Sequence classifiers have the same head.
  */
 import { invalidArgument } from '../../contracts/errors.ts'
 import type { FamilyDefinition } from './family.ts'
@@ -12,8 +12,8 @@ export const trl: FamilyDefinition = {
   head: 'classes',
   recognise: () => false, // a token classifier of anything looks the same
   create(traits) {
-    if (traits.numClasses !== undefined && traits.numClasses !== 2)
-      throw invalidArgument(`trl scoring needs a head of 2 classes, this one has ${traits.numClasses}`)
+    const { numClasses = 2 } = traits
+    if (numClasses > 2) throw invalidArgument(`trl scoring needs a head of 1 or 2 classes, this one has ${numClasses}`)
     return {
       name: 'trl',
       marked: false,
@@ -23,7 +23,7 @@ export const trl: FamilyDefinition = {
         const separator = tokenizer.encodePlain(SEPARATOR)
         const ids = [...(begin === undefined ? [] : [begin]), ...tokenizer.encodePlain(question)]
         const markers = steps.map((step) => ids.push(...tokenizer.encodePlain(step), ...separator) - 1)
-        return { ids, markers, reward: { kind: 'classes', positive: 1 } }
+        return { ids, markers, reward: numClasses === 1 ? { kind: 'logit' } : { kind: 'classes', positive: 1 } }
       },
     }
   },

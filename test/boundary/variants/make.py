@@ -1,0 +1,130 @@
+"""Makes variants.json and variants.safetensors beside it: golden checkpoints with another config or another head, and
+what transformers computes with them in fp32.
+
+    python make.py ../../golden/models
+
+needs torch, transformers and safetensors. A variant is small because it names its `base`, a golden folder: `config` is
+laid over its config.json (a key of null is taken out), `tensors` are put beside or in the place of its own.
+"""
+
+import copy
+import json
+import pathlib
+import sys
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+GOLDEN = pathlib.Path(sys.argv[1])
+HERE = pathlib.Path(__file__).parent
+QUESTION = "The bar chart shows 12 apples and 30 oranges. How many fruits are there?"
+STEPS = ["12 + 30 = 42.", "So there are 42 fruits.", "Answer: 42"]
+cases, stored = [], {}
+
+
+def config_of(base, change):
+    config = json.loads((GOLDEN / base / "config.json").read_text())
+    for key, value in change.items():
+        if value is None:
+            config.pop(key, None)
+        else:
+            config[key] = copy.deepcopy(value)  # transformers writes into what it is given
+    return config
+
+
+def open_model(cls, base, config):
+    """The base's weights in fp32 under another config."""
+    kind = transformers.CONFIG_MAPPING[config["model_type"]]
+    config = {k: v for k, v in config.items() if k not in ("dtype", "torch_dtype")}
+    model = getattr(transformers, cls)._from_config(kind.from_dict(config), attn_implementation="eager")
+    weights = {k: v.float() for k, v in load_file(GOLDEN / base / "model.safetensors").items()}
+    return model.float().eval(), weights
+
+
+def load(model, weights, also_missing=()):
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    missing = [k for k in missing if k != "lm_head.weight" and k not in also_missing]
+    assert not missing and not unexpected, (missing, unexpected)
+    model.tie_weights()
+    return model
+
+
+def logits(name, base, change, length, rows):
+    """Logits at some rows of a random sequence."""
+    config = config_of(base, change)
+    model, weights = open_model(config["architectures"][0], base, config)
+    load(model, weights)
+    ids = torch.randint(0, config["vocab_size"], (1, length), generator=torch.Generator().manual_seed(len(name)))
+    with torch.no_grad():
+        stored[name] = model(ids).logits[0, rows].contiguous()
+    cases.append({"name": name, "kind": "logits", "base": base, "config": change, "inputIds": ids[0].tolist(), "rows": rows})
+
+
+def classes(name, cls, base, num_labels, reads):
+    """A linear head over the base: logits where TRL's PRMTrainer puts a step's label, behind each step's separator."""
+    config = config_of(base, {"architectures": [cls]})
+    config["num_labels"] = num_labels
+    model, weights = open_model(cls, base, config)
+    head = {k: v for k, v in model.state_dict().items() if k.startswith("score.")}
+    generator = torch.Generator().manual_seed(len(name))
+    head = {k: torch.randn(v.shape, generator=generator).bfloat16().float() for k, v in head.items()}
+    weights = {k: v for k, v in weights.items() if not k.startswith("lm_head.")}
+    load(model, {**weights, **head})
+    tokenizer = Tokenizer.from_file(str(GOLDEN / base / "tokenizer.json"))
+    bos = json.loads((GOLDEN / base / "tokenizer_config.json").read_text()).get("bos_token")
+    bos = bos["content"] if isinstance(bos, dict) else bos
+    encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+    ids, positions = ([tokenizer.token_to_id(bos)] if bos else []) + encode(QUESTION), []
+    for step in STEPS:
+        ids += encode(step) + encode("\n")
+        positions.append(len(ids) - 1)
+    with torch.no_grad():
+        hidden = model.model(torch.tensor([ids])).last_hidden_state
+        rows = model.score(hidden)[0, positions]
+        whole = model(torch.tensor([ids])).logits
+    assert torch.equal(whole[0, positions] if reads == "tokens" else whole[0], rows if reads == "tokens" else rows[-1])
+    stored[name] = rows.contiguous()
+    stored.update({f"{name}/{k}": v.bfloat16() for k, v in head.items()})
+    scores = rows.sigmoid()[:, 0] if num_labels == 1 else rows.softmax(-1)[:, 1]
+    cases.append({"name": name, "kind": "classes", "base": base, "config": {"architectures": [cls], "id2label": None},
+                  "tensors": list(head), "question": QUESTION, "steps": STEPS, "inputIds": ids, "positions": positions,
+                  "scores": scores.tolist()})
+
+
+def yarn(**more):
+    return {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, **more}
+
+
+def rows_of(length):
+    return [0, 1, 63, 64, length - 1]
+
+
+# As Qwen2.5 is published: `rope_scaling`, the positions before they are stretched.
+logits("yarn-qwen2", "qwen2-tied", {"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+                                    "max_position_embeddings": 64}, 200, rows_of(200))
+# As Qwen3 is saved by transformers 5: `rope_parameters` with theta inside; as many rows as two chunks of keys have.
+logits("yarn-qwen3", "qwen3", {"rope_parameters": yarn(rope_theta=1000000.0), "max_position_embeddings": 256}, 256, rows_of(256))
+logits("yarn-qwen3-ramp", "qwen3", {"rope_parameters": yarn(rope_theta=10000.0, beta_fast=8.0, beta_slow=2.0, truncate=False,
+                                                            attention_factor=1.25)}, 150, rows_of(150))
+logits("yarn-llama3-mscale", "llama3", {"rope_scaling": yarn(mscale=0.7, mscale_all_dim=1.3)}, 150, rows_of(150))
+logits("yarn-mistral-short", "mistral-math-shepherd", {"rope_scaling": yarn(factor=1.0), "sliding_window": None}, 90, rows_of(90))
+# Windows, of all layers and of some, over sequences that end where they begin to matter.
+window = {"use_sliding_window": True, "sliding_window": 96}
+logits("window-qwen2-some", "qwen2-tied", {**window, "max_window_layers": 1}, 96, [0, 63, 64, 95])
+logits("window-qwen3-types", "qwen3", {**window, "layer_types": ["full_attention", "sliding_attention", "full_attention"]},
+       96, [0, 63, 64, 95])
+
+classes("token-qwen2", "Qwen2ForTokenClassification", "qwen2-tied", 2, "tokens")
+classes("token-qwen3", "Qwen3ForTokenClassification", "qwen3", 2, "tokens")
+classes("token-llama", "LlamaForTokenClassification", "llama3", 2, "tokens")
+classes("token-mistral", "MistralForTokenClassification", "mistral-math-shepherd", 1, "tokens")
+classes("sequence-qwen2", "Qwen2ForSequenceClassification", "qwen2-tied", 1, "last")
+classes("sequence-qwen3", "Qwen3ForSequenceClassification", "qwen3", 2, "last")
+classes("sequence-llama", "LlamaForSequenceClassification", "llama3", 1, "last")
+classes("sequence-mistral", "MistralForSequenceClassification", "mistral-math-shepherd", 2, "last")
+
+about = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0], "cases": cases}
+(HERE / "variants.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+save_file(stored, HERE / "variants.safetensors")
