@@ -224,7 +224,8 @@ async function chooseSamples(
 /** Before anything is made or replaced. */
 async function checkTrees(trees: () => AsyncIterable<ProblemTree>): Promise<void> {
   for await (const _ of trees()) return
-  const hint = 'a search with the strategy omega leaves one for each problem that it finishes; best-of-n and beam leave none'
+  const hint =
+    'a search with the strategy omega or siblings leaves one for each problem that it finishes; best-of-n and beam leave none'
   throw invalidArgument(`buildDataset: there is no search tree to take samples from; ${hint}`)
 }
 

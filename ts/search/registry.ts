@@ -4,9 +4,10 @@ import { suggest } from '../contracts/suggest.ts'
 import { beam } from './strategies/beam.ts'
 import { bestOfN } from './strategies/best-of-n.ts'
 import { omega } from './strategies/omega.ts'
+import { siblings } from './strategies/siblings.ts'
 import type { Strategy } from './strategy.ts'
 
-export const STRATEGIES: readonly Strategy[] = [omega, bestOfN, beam]
+export const STRATEGIES: readonly Strategy[] = [omega, bestOfN, beam, siblings]
 
 /** @throws EngineError INVALID_ARGUMENT with the nearest name */
 export function findStrategy(name: string): Strategy {

@@ -146,7 +146,10 @@ const traits = { architecture: 'X', hasRewardHead: false, pieceId: () => undefin
 const resolve = (scoring: string, more: object = {}) => resolveFamily(scoring, { ...traits, ...more })
 
 test('what cannot be recognised lists the families; what is recorded is taken', () => {
-  assert.match(refusal(() => resolve('auto')).message, /visualprm, mm-prm, qwen2\.5-math-prm, reasonflux, skywork, trl, math-shepherd, rlhflow/)
+  assert.match(
+    refusal(() => resolve('auto')).message,
+    /visualprm, mm-prm, qwen2\.5-math-prm, reasonflux, skywork, trl, math-shepherd, rlhflow/,
+  )
   assert.match(refusal(() => resolve('mm-prn')).message, /did you mean "mm-prm"/)
   assert.match(refusal(() => resolve('qwen2.5-math-prm')).message, /reward head/)
   const badTemplate = { recorded: { scoring: 'mm-prm', template: 'nope' }, pieceId: () => 1 }

@@ -128,7 +128,7 @@ test('width schedules', () => {
 test('the registry names its strategies', () => {
   assert.equal(
     STRATEGIES.map((s) => s.name),
-    ['omega', 'best-of-n', 'beam'],
+    ['omega', 'best-of-n', 'beam', 'siblings'],
   )
   assert.throws(() => findStrategy('omga'), /did you mean "omega"/)
 })
