@@ -69,7 +69,7 @@ function choiceRows(block: AnswerBlock): string[][] {
   return [
     ...Object.entries(policy.passAt).map(([k, value]) => {
       const interval = policy.passWithin[k]
-      return [`pass@${k}`, percent(value), interval ? within(interval) : '', '', '']
+      return [`pass@${k}`, k === '1' ? accuracyText(policy) : percent(value), interval ? within(interval) : '', '', '']
     }),
     line('majority', policy.majority),
     ...(prm ? [line('weighted vote', prm.weighted)] : []),

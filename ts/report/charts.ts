@@ -3,6 +3,8 @@ import { escapeHtml } from './html.ts'
 
 const [WIDTH, HEIGHT] = [640, 240]
 const MARGIN = { left: 48, right: 12, top: 12, bottom: 34 }
+/** Beside the plot, for the names of lines. */
+const LEGEND = 110
 const COLOURS = ['var(--accent)', 'var(--good)', 'var(--bad)', 'var(--soft)']
 
 interface Scale {
@@ -27,14 +29,14 @@ const f = (n: number) => n.toFixed(1)
 const text = (x: number, y: number, content: string, anchor: string, soft = true) =>
   `<text${soft ? ' class="soft"' : ''} x="${f(x)}" y="${f(y)}" text-anchor="${anchor}">${escapeHtml(content)}</text>`
 
-function frame(content: string, yScale: Scale, xLabel: string, label: string): string {
+function frame(content: string, yScale: Scale, xLabel: string, label: string, width = WIDTH): string {
   const grid = yScale.ticks
     .map(
       (t) =>
         `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${f(yScale(t))}" y2="${f(yScale(t))}" stroke="var(--line)"/>${text(MARGIN.left - 6, yScale(t) + 4, String(t), 'end')}`,
     )
     .join('')
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" role="img" aria-label="${escapeHtml(label)}">${grid}${content}${text((WIDTH + MARGIN.left) / 2, HEIGHT - 4, xLabel, 'middle')}</svg>`
+  return `<svg viewBox="0 0 ${width} ${HEIGHT}" width="${width}" role="img" aria-label="${escapeHtml(label)}">${grid}${content}${text((WIDTH + MARGIN.left) / 2, HEIGHT - 4, xLabel, 'middle')}</svg>`
 }
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [MARGIN.left, WIDTH - MARGIN.right, MARGIN.top, HEIGHT - MARGIN.bottom]
@@ -61,14 +63,15 @@ export function lines(all: readonly Line[], xLabel: string): string {
   if (points.length === 0) return '<p>no points</p>'
   const range = (axis: 0 | 1) => [Math.min(...points.map((p) => p[axis])), Math.max(...points.map((p) => p[axis]))] as const
   const x = linear(...range(0), LEFT, RIGHT)
-  const y = linear(...range(1), BOTTOM, TOP)
+  const [low, high] = range(1)
+  const y = linear(low, high > low ? high : low + 1, BOTTOM, TOP)
   const paths = all.map((l, i) => {
     const d = l.points.map(([px, py], j) => `${j === 0 ? 'M' : 'L'}${f(x(px))} ${f(y(py))}`).join('')
-    const legend = `<text x="${RIGHT}" y="${TOP + 14 * (i + 1)}" text-anchor="end" style="fill:${COLOURS[i % COLOURS.length]}">${escapeHtml(l.name)}</text>`
+    const legend = `<text x="${RIGHT + 10}" y="${TOP + 18 * (i + 1)}" style="fill:${COLOURS[i % COLOURS.length]}">${escapeHtml(l.name)}</text>`
     return `<path d="${d}" fill="none" stroke="${COLOURS[i % COLOURS.length]}" stroke-width="2"/>${legend}`
   })
   const ticks = x.ticks.map((t) => text(x(t), BOTTOM + 14, String(t), 'middle'))
-  return frame(paths.join('') + ticks.join(''), y, xLabel, all.map((l) => l.name).join(', '))
+  return frame(paths.join('') + ticks.join(''), y, xLabel, all.map((l) => l.name).join(', '), WIDTH + LEGEND)
 }
 
 export interface IntervalPoint {
@@ -83,12 +86,9 @@ export function intervals(points: readonly IntervalPoint[], xLabel: string): str
   const row = 22
   const left = 150
   const height = points.length * row + 46
-  const x = linear(
-    Math.floor(Math.min(...points.map((p) => p.low)) * 10) / 10,
-    Math.ceil(Math.max(...points.map((p) => p.high)) * 10) / 10,
-    left,
-    RIGHT - 40,
-  )
+  const low = Math.floor(Math.min(...points.map((p) => p.low)) * 10) / 10
+  const high = Math.ceil(Math.max(...points.map((p) => p.high)) * 10) / 10
+  const x = linear(low, high > low ? high : low + 0.1, left, RIGHT - 40)
   const grid = x.ticks.map(
     (t) =>
       `<line x1="${f(x(t))}" x2="${f(x(t))}" y1="6" y2="${height - 36}" stroke="var(--line)"/>${text(x(t), height - 20, `${Math.round(t * 100)}`, 'middle')}`,

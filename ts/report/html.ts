@@ -16,7 +16,7 @@ p.note { color: var(--soft); margin: .25rem 0 1rem }
 section { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: 1rem; margin: 1rem 0; overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } td, th { padding: .2rem .8rem .2rem 0; text-align: right }
 td:first-child, th:first-child { text-align: left } th { color: var(--soft); font-weight: 600 }
-svg { display: block; max-width: 100%; height: auto } svg text { fill: var(--ink); font: 12px system-ui, sans-serif } svg text.soft { fill: var(--soft) }
+svg { display: block; max-width: 100%; min-width: 30rem; height: auto } svg text { fill: var(--ink); font: 12px system-ui, sans-serif } svg text.soft { fill: var(--soft) }
 ul.tree { list-style: none; margin: 0; padding-left: 1.1rem; border-left: 1px solid var(--line) } ul.tree.root { border: 0; padding-left: 0 }
 .node { padding: .15rem 0; display: flex; gap: .6rem; align-items: baseline } .node code { white-space: pre-wrap; overflow-wrap: anywhere }
 .mc { flex: none; min-width: 4.6rem; text-align: right; font-variant-numeric: tabular-nums; border-radius: .3rem; padding: 0 .4rem;
@@ -51,10 +51,13 @@ ${body}
 `
 }
 
+/** A number and its interval may stand on two lines, neither of them broken. */
+const unbroken = (cell: string) => cell.replace(/\([^()]*\)|^\+ \w/g, (part) => part.replaceAll(' ', '\u00a0'))
+
 /** First row is the head. */
 export function tableHtml(rows: readonly (readonly string[])[]): string {
   const [head = [], ...body] = rows
   const cells = (row: readonly string[], tag: string) =>
-    `<tr>${row.map((c) => `<${tag}>${escapeHtml(c)}</${tag}>`).join('')}</tr>`
+    `<tr>${row.map((c) => `<${tag}>${escapeHtml(unbroken(c))}</${tag}>`).join('')}</tr>`
   return `<table><thead>${cells(head, 'th')}</thead><tbody>${body.map((row) => cells(row, 'td')).join('')}</tbody></table>`
 }
