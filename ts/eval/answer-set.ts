@@ -148,8 +148,9 @@ async function rowsOf(group: Group) {
 export async function loadAnswerSet(task: AnswerTask, data: string, limit?: number): Promise<AnswerSet> {
   const { folder, group } = await findGroup(task, data)
   const rows = await rowsOf(group)
-  if (limit === undefined && task.rows !== null && rows.length !== task.rows) {
-    throw invalidArgument(`${folder}: ${rows.length} rows, ${task.name} has ${task.rows}; --limit takes part of a set`)
+  const [part, size] = Object.entries(task.parts ?? {}).find(([name]) => group.name.includes(name)) ?? [task.name, task.rows]
+  if (limit === undefined && size !== null && rows.length !== size) {
+    throw invalidArgument(`${folder}: ${rows.length} rows, ${part} has ${size}; --limit takes part of a set`)
   }
   const byIndex = new Map(rows.map((row) => [String(row.fields['index']), row]))
   const kept = rows.slice(0, limit)

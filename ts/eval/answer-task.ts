@@ -40,6 +40,8 @@ export interface AnswerTask {
   readonly figure: string
   /** Rows of the published set; null: it is made in any number. */
   readonly rows: number | null
+  /** Rows of its other parts, by the name of their folder or file. */
+  readonly parts?: Readonly<Record<string, number>>
   /** What is independent: `problems`, `composites`, `seeds`. */
   readonly units: string
   /** Forms that the set is stored in: columns that every row of one has. */

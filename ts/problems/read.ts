@@ -112,8 +112,9 @@ export function readQuestion(fields: Fields, folder: string): { question: string
   return isError(images) ? { error: `"image": ${images.error}` } : { question, images }
 }
 
-function toProblem(fields: Fields, folder: string, maxPictures: number): Problem | { error: string } {
-  const id = asText(pick(fields, 'id'))
+/** @param row the id, where the file has no column of ids */
+function toProblem(fields: Fields, folder: string, maxPictures: number, row?: number): Problem | { error: string } {
+  const id = asText(pick(fields, 'id') ?? row)
   if (id === undefined || id === '') return { error: '"id" is missing or not a string' }
   const asked = readQuestion(fields, folder)
   if ('error' in asked) return asked
@@ -135,19 +136,21 @@ function toProblem(fields: Fields, folder: string, maxPictures: number): Problem
 
 /**
  * Rows of a problem file, in order; the format follows the file's ending. An id that appeared before is an error
- * of its second row.
+ * of its second row; where the first row has no column of ids, the rows' numbers are theirs.
  * @param maxPictures a row with more is an error; a search takes one
  * @throws EngineError INVALID_ARGUMENT where the file as a whole cannot be read
  */
 export async function* readProblems(path: string, maxPictures = 1): AsyncGenerator<ProblemRow> {
   const folder = dirname(resolve(path))
   const rowOf = new Map<string, number>()
+  let hasIds: boolean | undefined
   for await (const { row, fields, error, note } of readRows(path)) {
     if (!fields) {
       yield { row, id: null, error: error ?? 'unreadable' }
       continue
     }
-    const problem = toProblem(fields, folder, maxPictures)
+    hasIds ??= NAMES.id.some((name) => name in fields)
+    const problem = toProblem(fields, folder, maxPictures, hasIds ? undefined : row)
     if ('error' in problem) {
       yield { row, id: asText(pick(fields, 'id')) ?? null, error: problem.error }
       continue

@@ -41,4 +41,17 @@ test('bytes win over a path beside them; several pictures in their order, more t
   assert.match(((await read(several)) as { error: string }).error, /2 pictures; 1 can be taken/)
 })
 
+test('a file without a column of ids counts its rows; in one with such a column a row without an id is none', async () => {
+  const path = join(folder, 'gsm8k.jsonl')
+  const ids = async (...rows: object[]) => {
+    writeFileSync(path, rows.map((row) => JSON.stringify(row)).join('\n'))
+    const found: string[] = []
+    for await (const one of readProblems(path)) found.push('problem' in one ? one.problem.id : one.error)
+    return found
+  }
+  const row = { question: 'q', answer: '#### 5' }
+  assert.equal(await ids(row, { ...row, question: 'r' }), ['1', '2'])
+  assert.equal(await ids({ ...row, id: 'a' }, row), ['a', '"id" is missing or not a string'])
+})
+
 test.run()

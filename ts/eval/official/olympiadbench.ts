@@ -12,13 +12,12 @@ const DEFAULT_TOLERANCE = 1e-8
 const SLACK = 1.01
 const SAME_EXPRESSION = 1e-3
 
-/** What stands behind the last "So the final answer is"; without it the whole text. */
-export function finalText(response: string): string {
-  return (
-    Array.from(response.matchAll(/So the final answer is (.*)/g))
-      .at(-1)?.[1]
-      ?.trim() ?? response
-  )
+const CUES = { en: /So the final answer is (.*)/g, zh: /所以最终答案是(.*)/g }
+export type OlympiadLanguage = keyof typeof CUES
+
+/** What stands behind the last "So the final answer is", in the question's language; without it the whole text. */
+export function finalText(response: string, language: OlympiadLanguage = 'en'): string {
+  return Array.from(response.matchAll(CUES[language])).at(-1)?.[1]?.trim() ?? response
 }
 
 /** Contents of all boxes, each with a comma behind; without one the formulas of the last line. null: braces do not fit. */
@@ -194,11 +193,12 @@ export function tolerancesOf(error: string | number | null | undefined): number[
 export interface OlympiadQuestion {
   readonly finalAnswer: string
   readonly error?: string | number | null | undefined
+  readonly language?: OlympiadLanguage
 }
 
 /** The official script hands the prediction over as the first of both; `goldFirst`, as the judge's own file has it. */
-export function gradeOlympiad(response: string, { finalAnswer, error }: OlympiadQuestion, goldFirst = false): boolean {
+export function gradeOlympiad(response: string, { finalAnswer, error, language }: OlympiadQuestion, goldFirst = false): boolean {
   if (response === '') return false
-  const [prediction, tolerances] = [finalText(response), tolerancesOf(error)]
+  const [prediction, tolerances] = [finalText(response, language), tolerancesOf(error)]
   return goldFirst ? judgeOlympiad(finalAnswer, prediction, tolerances) : judgeOlympiad(prediction, finalAnswer, tolerances)
 }
