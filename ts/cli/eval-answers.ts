@@ -61,7 +61,7 @@ async function shownStage<T>(name: string, total: number, work: (onProgress: (do
 }
 
 /** A policy that was trained with one template is not measured with another. */
-function checkTemplate({ engine, identity }: OpenedPolicy): void {
+export function checkTemplate({ engine, identity }: Pick<OpenedPolicy, 'identity'> & Partial<OpenedPolicy>): void {
   const info = engine?.info()
   if (info?.recordsTemplate && identity.template !== info.rolloutTemplate)
     throw invalidArgument(
@@ -148,4 +148,5 @@ export async function grade(
 }
 
 /** Its folder's or server's name and its weights' hash, wherever it lies. */
-export const policyName = ({ identity: { model, modelHash } }: OpenedPolicy) => `${basename(model)}@${modelHash}`
+export const policyName = ({ identity: { model, modelHash } }: Pick<OpenedPolicy, 'identity'>) =>
+  `${basename(model)}@${modelHash}`

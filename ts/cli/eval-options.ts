@@ -33,6 +33,7 @@ ${scoringUsage(24)}
 ${criticUsage(24)}
   --out DIR                results
   -n N                     solutions per problem (default ${DEFAULT_N})
+  --store URL              postgres://…: solutions are made by its workers (mm-prm worker), the same as they would be here
   --responses FILE         grade generations made elsewhere: JSON lines {"row" or "id", "responses": [text, …]}
   --grade NAME             official, ours, or both (default both): rules of the set's authors, or our own
   --limit N                the first N rows; without it a set must be whole
@@ -58,6 +59,7 @@ export const EVAL_OPTIONS = {
   ...PRM_ADAPTER_OPTIONS,
   out: { type: 'string' },
   n: { type: 'string', short: 'n' },
+  store: { type: 'string' },
   responses: { type: 'string' },
   grade: { type: 'string' },
   limit: { type: 'string' },

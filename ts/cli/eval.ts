@@ -29,6 +29,7 @@ import {
   type TaskCost,
 } from './eval-answers.ts'
 import { contaminationOf, readTrained } from './eval-contamination.ts'
+import { generateThere } from './eval-fleet.ts'
 import {
   EVAL_OPTIONS,
   EVAL_USAGE,
@@ -122,13 +123,14 @@ async function scoreSteps(sets: readonly StepSet[], scorer: OpenedScorer, e: Eva
   return tasks
 }
 
-/** Generates, or takes what was generated elsewhere; returns the policy's name. */
+/** Generates, has it done by the workers of a database, or takes what was generated elsewhere; returns the policy's name. */
 async function makeSolutions(works: readonly AnswerWork[], e: Evaluation, signal: AbortSignal): Promise<string> {
   const { values, settings } = e
   if (values.responses !== undefined) {
     await enter(works, values.responses)
     return 'responses'
   }
+  if (values.store !== undefined) return generateThere(works, values, settings, signal)
   await using policy = await openPolicy({ ...values, scorer: values.prm })
   await generate(works, policy, settings, signal)
   return policyName(policy)

@@ -15,7 +15,16 @@ export { ANSWER_TASKS, findTask, isAnswerTask, STEP_TASKS } from './registry.ts'
 export { enterResponses } from './responses.ts'
 export { type AnswerTaskResults, type EvalResults, resultsSchema, type StepTaskResults, stepResults } from './results.ts'
 export { openScores, readScores, type ScoreLine, scoreSolutions } from './scores.ts'
-export { openSolutions, readSolutions, SOLUTIONS_FILE, type Solution, type SolutionLine, sampleSolutions } from './solutions.ts'
+export {
+  enterSampled,
+  missingOf,
+  openSolutions,
+  readSolutions,
+  SOLUTIONS_FILE,
+  type Solution,
+  type SolutionLine,
+  sampleSolutions,
+} from './solutions.ts'
 export { type StepRun, type StepRunOptions, scoreItems } from './step-run.ts'
 export { type LoadedTask, loadTask, type StepItem, type StepTask } from './step-task.ts'
 export { resultRows, toCsv, toMarkdown } from './table.ts'

@@ -79,20 +79,56 @@ export function checkSame(store: SolutionStore, id: string, hash: string, by: st
   throw invalidArgument(`${store.path}: "${id}" was made from another row, or by another ${by}; name another folder`)
 }
 
+/** The hash of what each item's solutions are made from. @throws EngineError INVALID_ARGUMENT: stored ones are of other rows, seed or policy */
+function hashesOf(store: SolutionStore, { items, hashes, policy, seed }: SampledBy): string[] {
+  const identity = rolloutIdentity(policy.identity)
+  const all = hashes.map((row) => sha256([row, identity, seed]))
+  for (const [i, { problem }] of items.entries()) checkSame(store, problem.id, all[i] as string, 'policy, sampling or seed')
+  return all
+}
+
+type SampledBy = Pick<SampleOptions, 'items' | 'hashes' | 'policy' | 'seed' | 'n'>
+
+/** How many solutions of a problem are there; undefined where it was refused. */
+function haveOf(store: SolutionStore, id: string): number | undefined {
+  const kept = store.kept(id)
+  return kept.some(({ error }) => error !== undefined) ? undefined : kept.reduce((sum, { count }) => sum + count, 0)
+}
+
+/** Problems of which solutions are missing. */
+export function missingOf(store: SolutionStore, sampled: SampledBy): AnswerItem[] {
+  hashesOf(store, sampled)
+  return sampled.items.filter(({ problem }) => (haveOf(store, problem.id) ?? sampled.n) < sampled.n)
+}
+
+/** What the same policy has sampled elsewhere: `n` rollouts of a problem from the first one on, or why there are none. */
+export async function enterSampled(
+  store: SolutionStore,
+  sampled: SampledBy,
+  made: AsyncIterable<{ id: string } & ({ rollouts: readonly Rollout[] } | { error: string })>,
+): Promise<void> {
+  const hashes = hashesOf(store, sampled)
+  const indexOf = new Map(sampled.items.map(({ problem }, i) => [problem.id, i]))
+  for await (const one of made) {
+    const index = indexOf.get(one.id)
+    const have = haveOf(store, one.id)
+    if (index === undefined || have === undefined || have >= sampled.n) continue
+    const head = { id: one.id, hash: hashes[index] as string, from: have }
+    const solutions = 'rollouts' in one ? one.rollouts.slice(have, sampled.n).map(toSolution) : []
+    await store.append('error' in one ? { ...head, error: one.error } : { ...head, solutions })
+  }
+}
+
 /**
  * Samples what is missing of `n` solutions for each problem. A problem that the policy refuses keeps its reason.
  * @throws EngineError POLICY, ABORTED, STORE; INVALID_ARGUMENT where what is stored is of other rows, seed or policy
  */
 export async function sampleSolutions(store: SolutionStore, o: SampleOptions): Promise<void> {
-  const identity = rolloutIdentity(o.policy.identity)
-  const hashes = o.hashes.map((row) => sha256([row, identity, o.seed]))
-  for (const [i, { problem }] of o.items.entries()) checkSame(store, problem.id, hashes[i] as string, 'policy, sampling or seed')
+  const hashes = hashesOf(store, o)
   let done = 0
   await forEachLimited(o.items.entries(), o.inFlight, async ([i, { problem }]) => {
-    const kept = store.kept(problem.id)
-    const have = kept.reduce((sum, { count }) => sum + count, 0)
-    const isRefused = kept.some(({ error }) => error !== undefined)
-    if (have < o.n && !isRefused) {
+    const have = haveOf(store, problem.id) ?? o.n
+    if (have < o.n) {
       const head = { id: problem.id, hash: hashes[i] as string, from: have }
       await store.append({ ...head, ...(await sampled(problem, have, o)) })
     }

@@ -5,9 +5,10 @@ import { beam } from './strategies/beam.ts'
 import { bestOfN } from './strategies/best-of-n.ts'
 import { omega } from './strategies/omega.ts'
 import { siblings } from './strategies/siblings.ts'
+import { solutions } from './strategies/solutions.ts'
 import type { Strategy } from './strategy.ts'
 
-export const STRATEGIES: readonly Strategy[] = [omega, bestOfN, beam, siblings]
+export const STRATEGIES: readonly Strategy[] = [omega, bestOfN, beam, siblings, solutions]
 
 /** @throws EngineError INVALID_ARGUMENT with the nearest name */
 export function findStrategy(name: string): Strategy {

@@ -61,6 +61,25 @@ test('best-of-n gives n candidates with a score per step, unparsed ones without'
   assert.equal([resumed.asked, resumed.candidates], [[], candidates])
 })
 
+test('solutions are what best-of-n samples, with their texts, neither judged nor scored', async () => {
+  const { events, candidates } = await run('solutions', { n: 12 })
+  const [evaluated, finished] = events
+  assert.equal([events.length, candidates], [2, []])
+  const { candidates: others } = await run('best-of-n', { n: 12 })
+  const rollouts = finished?.type === 'finished' ? (finished.tree?.root.rollouts ?? []) : []
+  assert.equal(
+    rollouts.map(({ outcome, steps }) => [outcome, steps]),
+    others.map(({ outcome, steps }) => [outcome, steps]),
+  )
+  for (const { text, answer, correct } of rollouts) {
+    assert.ok(text)
+    assert.equal([answer, correct], [null, null])
+  }
+  const known = { evaluations: evaluated?.type === 'evaluated' ? [evaluated.evaluation] : [], verdicts: [] }
+  const resumed = await run('solutions', { n: 12 }, { known })
+  assert.equal([resumed.asked, resumed.events], [[], [finished]])
+})
+
 test('beam keeps what the scorer prefers and asks for one step at a time', async () => {
   const { candidates, events } = await run('beam', { width: 3, branch: 6 }, { scorer: oracle })
   assert.ok(candidates.length > 0)
@@ -128,7 +147,7 @@ test('width schedules', () => {
 test('the registry names its strategies', () => {
   assert.equal(
     STRATEGIES.map((s) => s.name),
-    ['omega', 'best-of-n', 'beam', 'siblings'],
+    ['omega', 'best-of-n', 'beam', 'siblings', 'solutions'],
   )
   assert.throws(() => findStrategy('omga'), /did you mean "omega"/)
 })

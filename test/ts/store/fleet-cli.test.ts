@@ -1,5 +1,5 @@
-/** submit, worker, status, pause, resume, cancel as processes; dataset and best-of-n on what they leave. */
-import { execFile } from 'node:child_process'
+/** submit, worker, status, pause, resume, cancel as processes; dataset, best-of-n and evaluations of what they leave. */
+import { type ChildProcess, execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,15 +33,18 @@ interface Ran {
   stderr: string
 }
 
-async function cli(...args: string[]): Promise<Ran> {
+function start(...args: string[]): { child: ChildProcess; ended: Promise<Ran> } {
   const command = promisify(execFile)(node as string, ['--import', 'tsx', join(ROOT, 'ts/cli/main.ts'), ...args], {
     timeout: 200_000,
   })
-  return command.then(
+  const ended = command.then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     (error) => ({ code: Number(error.code), stdout: String(error.stdout), stderr: String(error.stderr) }),
   )
+  return { child: command.child, ended }
 }
+
+const cli = (...args: string[]): Promise<Ran> => start(...args).ended
 
 async function good(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await cli(...args)
@@ -99,6 +102,24 @@ withDatabase('best-of-n of a run that workers have sampled is that of a folder',
   await good('best-of-n', '--run', `${url}#${run}`, '--out', there)
   await good('best-of-n', '--out', here, ...asked, '--prm', PRM, '-n', '4')
   assert.is(readFileSync(join(there, 'answers.jsonl'), 'utf8'), readFileSync(join(here, 'answers.jsonl'), 'utf8'))
+})
+
+withDatabase('an evaluation whose solutions workers make is the one that is made here', async () => {
+  const [there, here] = ['eval-there', 'eval-here'].map((name) => join(scratch, name)) as [string, string]
+  const args = ['eval', '--task', 'gsm8k,olympiadbench', '--data', join(ROOT, 'test/golden/eval'), '--limit', '7', '-n', '3']
+  args.push('--model', POLICY, '--prm', PRM, '--max-tokens', '48')
+  const worker = start('worker', ...store, '--model', POLICY, '--in-flight', '2')
+  await good(...args, '--out', there, ...store)
+  worker.child.kill('SIGTERM')
+  assert.is((await worker.ended).code, 0, 'a worker that is stopped ends well')
+  await good(...args, '--out', here)
+  const read = (folder: string, name: string) => readFileSync(join(folder, name), 'utf8')
+  assert.is(read(there, 'results.json'), read(here, 'results.json'))
+  for (const task of ['gsm8k', 'olympiadbench']) {
+    const lines = [there, here].map((folder) => read(folder, `${task}/solutions.jsonl`).split('\n').sort())
+    assert.equal(lines[0], lines[1], 'texts, tokens and hashes')
+  }
+  await good(...args, '--out', there, ...store, '--resume') // nothing is missing: nobody is waited for
 })
 
 withDatabase('pause, resume, cancel, and what is no run', async () => {
