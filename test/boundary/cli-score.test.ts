@@ -68,8 +68,8 @@ const BAD: [line: object | string | Buffer, id: string | number | null, message:
   [{ question: 'q', steps: ['a'] }, null, /"id"/],
   [{ id: { a: 1 }, question: 'q', steps: ['a'] }, null, /"id"/],
   [{ id: 1, steps: ['a'] }, 1, /"question"/],
-  [{ id: 2, question: 'q' }, 2, /exactly one of "steps" and "solutions"/],
-  [{ id: 3, question: 'q', steps: ['a'], solutions: [['a']] }, 3, /exactly one of "steps" and "solutions"/],
+  [{ id: 2, question: 'q' }, 2, /exactly one of "steps", "solution" and "solutions"/],
+  [{ id: 3, question: 'q', steps: ['a'], solutions: [['a']] }, 3, /exactly one of "steps", "solution" and "solutions"/],
   [{ id: 4, question: 'q', steps: [] }, 4, /at least one step/],
   [{ id: 5, question: 'q', steps: ['a', ''] }, 5, /steps\[1\]: is empty/],
   [{ id: 6, question: 'q', steps: ['a', 7] }, 6, /"steps" must be a list of strings/],
@@ -154,6 +154,33 @@ test('a run that cannot start touches neither its input nor earlier results', ()
   assert.match(unrecognised.stderr, /name the scoring family: (?=.*mm-prm, )(?=.*qwen2\.5-math-prm)(?=.*math-shepherd)/)
   assert.is(readFileSync(earlier, 'utf8'), 'earlier\n')
   assert.is(parse(readFileSync(INPUT, 'utf8')).length, GOOD.length)
+})
+
+test('a raw text is cut into steps, which stand beside the scores that those steps have', async () => {
+  const question = 'How many fruits?'
+  const text = 'Read the chart.\n\n12 + 30\n= 42.\n\n\n42'
+  const tagged = '<step>Read the chart.</step><step>12 + 30 = 42.</step><answer>42</answer>'
+  const texts = [text, tagged].map((solution, id) => ({ id, question, solution }))
+  const byBlankLine = score([
+    ...texts,
+    { id: 'empty', question, solution: ' \n' },
+    { id: 'two', question, solution: 'a', steps: ['a'] },
+  ])
+  assert.is(byBlankLine.status, 3, byBlankLine.stderr)
+  const cut = [
+    ['Read the chart.', '12 + 30\n= 42.', '42'],
+    ['Read the chart.', '12 + 30 = 42.', '42'],
+  ]
+  await using engine = await Engine.open({ model: MODEL })
+  const expected = await Promise.all(
+    cut.map(async (steps, id) => ({ id, steps, scores: await engine.scoreSteps({ question, steps }) })),
+  )
+  assert.equal(byBlankLine.out.slice(0, 2), expected)
+  assert.match(byBlankLine.out[2].error.message, /"solution" has no steps: the text is empty/)
+  assert.match(byBlankLine.out[3].error.message, /exactly one of "steps", "solution" and "solutions"/)
+  const byLine = score(texts.slice(0, 1), ['--steps', 'line'])
+  assert.equal(byLine.out[0].steps, ['Read the chart.', '12 + 30', '= 42.', '42'])
+  assert.match(score(texts, ['--steps', 'blank-lime']).stderr, /no step splitter "blank-lime".*blank-line/)
 })
 
 test.run()
