@@ -14,6 +14,7 @@ import {
   runModelJob,
 } from './model-job.ts'
 import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-options.ts'
+import { readTemplateVariables, TEMPLATE_VARIABLE_OPTIONS, TEMPLATE_VARIABLE_USAGE } from './template-variables.ts'
 
 const USAGE = `usage: mm-prm generate --model DIR --input FILE.jsonl [options]
 
@@ -32,6 +33,7 @@ ${SAMPLING_USAGE}
   --max-steps M            steps per completion at most (default: as many as it writes)
   --stop TEXT              a text that ends a completion; may be given more than once
   --template NAME          rollout template (default: the checkpoint's own)
+${TEMPLATE_VARIABLE_USAGE}
 ${MODEL_USAGE}`
 
 const OPTIONS = {
@@ -44,6 +46,7 @@ const OPTIONS = {
   'max-steps': { type: 'string' },
   stop: { type: 'string', multiple: true },
   template: { type: 'string' },
+  ...TEMPLATE_VARIABLE_OPTIONS,
 } as const
 
 const KEYS = ['id', 'question', 'image', 'images', 'steps']
@@ -74,6 +77,7 @@ function readGenerateOptions(argv: readonly string[]) {
       ...(maxSteps && { maxSteps }),
       ...(values.stop && { stop: values.stop }),
       ...(values.template !== undefined && { template: values.template }),
+      ...readTemplateVariables(values['template-variable']),
       sampling: { ...sampling, ...(minP !== undefined && { minP }), ...(order && { order }) },
     },
   }

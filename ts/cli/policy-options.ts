@@ -25,6 +25,7 @@ import {
 } from './engine-options.ts'
 import { withFolders } from './hub-model.ts'
 import { readSampling, SAMPLING_OPTIONS, SAMPLING_USAGE } from './sampling-options.ts'
+import { readTemplateVariables, TEMPLATE_VARIABLE_OPTIONS, TEMPLATE_VARIABLE_USAGE } from './template-variables.ts'
 
 export const POLICY_OPTIONS = {
   policy: { type: 'string' },
@@ -37,6 +38,7 @@ export const POLICY_OPTIONS = {
   'samples-per-request': { type: 'string' },
   template: { type: 'string' },
   steps: { type: 'string' },
+  ...TEMPLATE_VARIABLE_OPTIONS,
   ...SAMPLING_OPTIONS,
   ...ADAPTER_OPTIONS,
   ...ENGINE_OPTIONS,
@@ -56,11 +58,15 @@ ${adapterUsage(24)}
                            (default: the checkpoint's own; mm-prm-v1 for a server)
   --steps NAME             of a policy that writes no tags: blank-line, line, step-n, heading or regex:PATTERN, with /K
                            behind it for at most K steps; it is asked with template plain
+${TEMPLATE_VARIABLE_USAGE}
 ${SAMPLING_USAGE}
 ${engineUsage(24)}`
 
-export type PolicyValues = { [K in Exclude<keyof typeof POLICY_OPTIONS, 'adapter' | 'endpoint'>]?: string | undefined } & {
+export type PolicyValues = {
+  [K in Exclude<keyof typeof POLICY_OPTIONS, 'adapter' | 'endpoint' | 'template-variable'>]?: string | undefined
+} & {
   adapter?: string[] | undefined
+  'template-variable'?: string[] | undefined
   endpoint?: string[] | undefined
 }
 
@@ -95,7 +101,8 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
       : opensFolder
         ? undefined
         : givenEngineOption(values)
-  if (kind === 'openai' && values.adapter) throw new UsageError('--adapter is for --policy native')
+  const folders = (['adapter', 'template-variable'] as const).find((name) => values[name])
+  if (kind === 'openai' && folders) throw new UsageError(`--${folders} is for --policy native`)
   if (foreign !== undefined) throw new UsageError(`--${foreign} is for --policy ${kind === 'native' ? 'openai' : 'native'}`)
 }
 
@@ -124,6 +131,7 @@ export async function openPolicy(values: PolicyValues & Others): Promise<OpenedP
     ...(kind === 'openai' ? readServer(values) : { ...readAdapters(values.adapter), ...readEngineOptions(values) }),
     ...(values.template !== undefined && { template: values.template }),
     ...(values.steps !== undefined && { steps: values.steps }),
+    ...readTemplateVariables(values['template-variable']),
     sampling: readSampling(values),
   }
   if (kind === 'openai') return shown(() => openKitPolicy(options))

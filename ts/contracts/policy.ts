@@ -55,6 +55,8 @@ export interface PolicyIdentity {
   readonly sampling: Sampling
   /** How its steps are told apart, where it does not write our tags. */
   readonly steps?: string
+  /** What the model's own chat template is told, such as `{ enable_thinking: false }`. */
+  readonly templateVariables?: Readonly<Record<string, unknown>>
   /** Of a server: the most samples of one request, whose common seed is that of the first. */
   readonly samplesPerRequest?: number
 }

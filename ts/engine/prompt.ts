@@ -64,6 +64,8 @@ export function promptIds(r: ParsedGenerateRequest, context: PromptContext): num
   if (imageRows.length === 0 && tokenizer.chat.template !== undefined)
     return renderChat(tokenizer, messages, true, { answer, imageRows, variables }).ids
   const system = messages[0]?.role === 'system' ? plainText(messages.shift()) : systemMessage
+  if (Object.keys(variables).length > 0)
+    throw invalidArgument("templateVariables are told to the folder's own chat template, and this prompt is written without it")
   const [user, ...more] = messages
   if (user?.role !== 'user' || more.length > 0) {
     throw invalidArgument(

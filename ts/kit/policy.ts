@@ -1,4 +1,5 @@
 /** Opens a policy: what writes solutions. */
+import type { z } from 'zod'
 import type { Policy, Sampling } from '../contracts/policy.ts'
 import { validate } from '../contracts/validate.ts'
 import { nativePolicy, policySchema } from '../policy/native.ts'
@@ -12,6 +13,8 @@ interface Asking {
   template?: string
   /** How steps without tags are told apart: `blank-line`, `line`, `step-n`, `heading`, `regex:…`, with `/K` merged to K. */
   steps?: string
+  /** What the folder's own chat template is told, such as `{ enable_thinking: false }`. Not for a server. */
+  templateVariables?: Record<string, z.core.util.JSONType>
   /** What is absent takes the default of every policy. */
   sampling?: Partial<Sampling>
 }
@@ -29,7 +32,9 @@ export interface OpenedPolicy extends Policy, Opened {
 
 /** Problems of one prefix each; further ones would only wait. */
 const FOLDER_IN_FLIGHT = 8
-const schema = folderSchema.extend(policySchema.pick({ template: true, steps: true, sampling: true }).shape)
+const schema = folderSchema.extend(
+  policySchema.pick({ template: true, steps: true, templateVariables: true, sampling: true }).shape,
+)
 
 /**
  * @throws EngineError INVALID_ARGUMENT (unknown options or template); INVALID_MODEL, UNSUPPORTED_MODEL, OUT_OF_MEMORY,
@@ -41,8 +46,13 @@ export async function openPolicy(options: PolicyOptions): Promise<OpenedPolicy> 
     const concurrency = client.concurrency ?? clientSchema.shape.concurrency.parse(undefined)
     return Object.assign(opened(openAiPolicy(client)), { inFlight: concurrency * [client.baseUrl].flat().length })
   }
-  const { template, steps, sampling, ...folder } = validate(schema, options, 'kit.openPolicy')
-  const asking = { sampling, ...(template !== undefined && { template }), ...(steps !== undefined && { steps }) }
+  const { template, steps, templateVariables, sampling, ...folder } = validate(schema, options, 'kit.openPolicy')
+  const asking = {
+    sampling,
+    ...(template !== undefined && { template }),
+    ...(steps !== undefined && { steps }),
+    ...(templateVariables && { templateVariables }),
+  }
   const policy = await openFolder(folder as FolderOptions, (engine) => nativePolicy(engine, asking))
   return Object.assign(policy, { inFlight: FOLDER_IN_FLIGHT })
 }

@@ -23,6 +23,7 @@ interface Sampled {
   maxTokens: number
   maxSteps?: number
   sampling: { temperature: number; topK: number; topP: number; repetitionPenalty: number }
+  templateVariables?: Record<string, z.core.util.JSONType>
   signal?: AbortSignal
 }
 
@@ -41,6 +42,8 @@ export const policySchema = z.strictObject({
   template: z.enum(['prefill', 'mm-prm-v1', 'plain']).optional(),
   /** How the steps of a policy without tags are told apart; it is then asked with `plain`. */
   steps: z.string().optional(),
+  /** What the folder's own chat template is told beside the messages, such as `{ enable_thinking: false }`. */
+  templateVariables: z.record(z.string(), z.json()).optional(),
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
 })
 
@@ -50,6 +53,7 @@ class NativePolicy implements Policy {
   readonly identity: PolicyIdentity
   readonly #engine: GenerateEngine
   readonly #splitter: StepSplitter | undefined
+  readonly #told: Pick<Sampled, 'templateVariables'> | undefined
 
   constructor(engine: GenerateEngine, { sampling, ...o }: z.output<typeof policySchema>) {
     this.#engine = engine
@@ -61,7 +65,13 @@ class NativePolicy implements Policy {
     if ((template === 'plain') !== (steps !== undefined))
       throw invalidArgument('native policy: template "plain" and the option "steps" go together: its steps have no tags')
     const hash = templateHash(findTemplate(template))
-    const asked = { template, templateHash: hash, sampling, ...(steps !== undefined && { steps }) }
+    const { templateVariables } = o
+    const asked = {
+      ...{ template, templateHash: hash, sampling },
+      ...(steps !== undefined && { steps }),
+      ...(templateVariables && { templateVariables }),
+    }
+    this.#told = templateVariables && { templateVariables }
     this.identity = { kind: 'native', model, modelHash, ...asked }
   }
 
@@ -87,6 +97,7 @@ class NativePolicy implements Policy {
       const completions = await this.#engine.generate({
         ...this.#asked(request),
         ...{ n: count, firstSample: from, seed, maxTokens, sampling },
+        ...this.#told,
         ...(maxSteps !== undefined && !this.#splitter && { maxSteps }),
         ...(signal && { signal }),
       })

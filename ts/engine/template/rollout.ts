@@ -10,7 +10,9 @@ import { chatPrompt, type ImagePrompt, MARKER, type MarkedPrompt, type StepsProm
 function asked(tokenizer: Tokenizer, p: ImagePrompt): number[] {
   const user = { role: 'user', content: p.question }
   const { imageRows, templateVariables: variables } = p
-  if (p.ownChat) return renderChat(tokenizer, withSystem([user], p.systemMessage), true, { imageRows, variables }).ids
+  // Variables are told to a template of the folder's own: who gives some asks for it.
+  const told = Object.keys(variables ?? {}).length > 0
+  if (p.ownChat || told) return renderChat(tokenizer, withSystem([user], p.systemMessage), true, { imageRows, variables }).ids
   if (tokenizer.added.ids.has('<|im_start|>') || imageRows.length > 0) return chatPrompt(tokenizer, p)
   return renderChat(tokenizer, [user], true, { variables }).ids
 }
