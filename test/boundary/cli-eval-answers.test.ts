@@ -182,6 +182,11 @@ test('wrong files and wrong questions are refused by name', async ({ folder }) =
     assert.match(stderr, message)
   }
   await refusal(/12 rows, mathvista has 1000; --limit/, '--task', 'mathvista', '--data', DATA)
+  await refusal(/--template mm-prm-v1: .*was trained with prefill/, '--task', 'gsm8k', '--data', DATA, '--limit', '1', '--template', 'mm-prm-v1') // biome-ignore format: one call
+  const cut = join(folder, 'mathvista')
+  mkdirSync(cut)
+  writeFileSync(join(cut, 'testmini.parquet'), 'PAR1, and no more')
+  await refusal(/holds no mathvista: .*testmini\.parquet/, '--task', 'mathvista', '--data', folder, '--limit', '1')
   await refusal(/holds no gsm8k: no .* file there has the columns question, answer/, '--task', 'gsm8k', '--data', folder)
   const set = join(folder, 'mmk12')
   mkdirSync(set)

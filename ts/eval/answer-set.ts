@@ -60,23 +60,27 @@ function groupsIn(folder: string): Group[] {
   }))
 }
 
-/** Whether the first row of a group's first file has the columns of one of the task's forms. */
-async function fits(task: AnswerTask, group: Group): Promise<boolean> {
+/** Whether the first row of a group's first file has the columns of one of the task's forms; why it cannot be read, if so. */
+async function fits(task: AnswerTask, group: Group): Promise<boolean | string> {
   try {
-    for await (const { fields } of readRows(group.files[0] as string)) {
-      if (!fields || !task.forms.some((columns) => columns.every((column) => column in fields))) return false
+    for await (const { row, fields, error } of readRows(group.files[0] as string)) {
+      if (!fields) return `${group.files[0]}, row ${row}: ${error}`
+      if (!task.forms.some((columns) => columns.every((column) => column in fields))) return false
       return task.recognises?.(fields) ?? true
     }
-  } catch {
-    // Not ours to complain about: another set's file, perhaps.
+  } catch (error) {
+    return (error as Error).message // another set's file, perhaps: told where none is this task's
   }
   return false
 }
 
-async function fittingGroups(task: AnswerTask, folder: string): Promise<Group[]> {
-  const groups = groupsIn(folder)
-  const fitting = await Promise.all(groups.map((group) => fits(task, group)))
-  return groups.filter((_, i) => fitting[i])
+async function fittingGroups(task: AnswerTask, folder: string): Promise<{ groups: Group[]; unreadable: string[] }> {
+  const all = groupsIn(folder)
+  const fitting = await Promise.all(all.map((group) => fits(task, group)))
+  return {
+    groups: all.filter((_, i) => fitting[i] === true),
+    unreadable: fitting.filter((why) => typeof why === 'string'),
+  }
 }
 
 /** One form of the set. @throws EngineError INVALID_ARGUMENT: several that may be meant */
@@ -100,14 +104,13 @@ async function findGroup(task: AnswerTask, data: string): Promise<{ folder: stri
   const own = join(data, task.name)
   const subfolders = () => readdirSync(data, { withFileTypes: true }).filter((entry) => entry.isDirectory())
   const isParent = existsSync(own) && statSync(own).isDirectory()
-  for (const folder of isParent ? [own] : [data]) {
-    const groups = await fittingGroups(task, folder)
-    if (groups.length > 0) return { folder, group: chooseGroup(task, folder, groups) }
-  }
+  const folder = isParent ? own : data
+  const { groups, unreadable } = await fittingGroups(task, folder)
+  if (groups.length > 0) return { folder, group: chooseGroup(task, folder, groups) }
   const columns = task.forms.map((form) => form.join(', ')).join('; or ')
   const seen = subfolders().map(({ name }) => name)
   throw invalidArgument(
-    `${data}: holds no ${task.name}: no ${ENDINGS.join(', ')} file there has the columns ${columns}${seen.length > 0 ? ` (subfolders: ${seen.slice(0, 12).join(', ')})` : ''}`,
+    `${data}: holds no ${task.name}: no ${ENDINGS.join(', ')} file there has the columns ${columns}${seen.length > 0 ? ` (subfolders: ${seen.slice(0, 12).join(', ')})` : ''}${unreadable.map((why) => `; ${why}`).join('')}`,
   )
 }
 
