@@ -11,6 +11,10 @@ template <int kD_>
 struct AttendWgmmaShape {
   static constexpr int kD = kD_, kGroups = 2, kThreads = 128 * (1 + kGroups), kStages = kD == 64 ? 8 : 5;
   static constexpr int kBoxes = kD / 64;  // of 64 elements: 128 bytes, what a swizzled row holds
+  // Registers of a thread that feeds, and of one that computes. WHY the bound: a block begins with 168 a thread, and who
+  // asks for more than others gave back waits for ever.
+  static constexpr int kFeedRegisters = kD == 64 ? 56 : 40, kComputeRegisters = kD == 64 ? 224 : 232;
+  static_assert(128 * (kFeedRegisters + kGroups * kComputeRegisters) <= 65536 / kThreads / 8 * 8 * kThreads);
   static constexpr int kTileElements = kTileKeys * kD, kTilePages = kTileKeys / kPageTokens;
   static_assert(kD % 64 == 0 && kAttendRows == 64 && kGroups == 2);
 
@@ -255,14 +259,14 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   }
   __syncthreads();
   if (group < 0) {
-    registers_down<48>();
+    registers_down<Shape::kFeedRegisters>();
     const int of = thread / 64, half = thread / 32 % 2;
     if (thread % 32 == 0) {
       const ItemWalk walk(a, blockIdx.x * Shape::kGroups + of, stride);
       feed_ring<Shape>(a, &pages, walk, half, tile.rings[of], tile.barriers[of]);
     }
   } else {
-    registers_up<232>();
+    registers_up<Shape::kComputeRegisters>();
     const ItemWalk walk(a, blockIdx.x * Shape::kGroups + group, stride);
     attend_items<Shape>(a, group, walk, tile.rings[group], tile.barriers[group]);
   }
