@@ -35,7 +35,7 @@ export const STRATEGY_USAGE = `  --strategy NAME          omega, best-of-n, beam
   --compat mm-prm          omega: the MM-PRM reference, defects included
   --num-rollouts K         omega: per node (default 16)      --max-searches N   (default 200)
   --c-puct C  (0.125)   --alpha A  (0.5)   --beta B  (0.9)   --length-scale L  (2000)
-  --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4
+  --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4, keep=proportional
   --scorer DIR|URL         process reward model: a checkpoint, or a server that has one (beam needs one)
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}

@@ -2,10 +2,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SearchEvent } from '../../../ts/contracts/events.ts'
+import { seededRandom } from '../../../ts/contracts/random.ts'
 import type { StepScorer } from '../../../ts/contracts/scorer.ts'
 import { streamsOf } from '../../../ts/contracts/streams.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { findStrategy, STRATEGIES } from '../../../ts/search/registry.ts'
+import { drawn } from '../../../ts/search/strategies/beam.ts'
 import { beamWidth } from '../../../ts/search/width.ts'
 import { NOTHING_KNOWN, UNLIMITED } from '../../helpers/search.ts'
 import { isWrongStep, simulate, simulatedProblem, simulatedVerifier } from '../../helpers/simulated-policy.ts'
@@ -94,6 +96,36 @@ test('beam keeps what the scorer prefers and asks for one step at a time', async
   }
   const again = await run('beam', { width: 3, branch: 6 }, { scorer: oracle })
   assert.equal(again.candidates, candidates)
+})
+
+test('beams that are drawn in proportion to their values: by the seed alone, without repeats, as often as they are worth', async () => {
+  const items = [0.6, 0.3, 0.1, 0].map((value) => ({ value }))
+  const random = seededRandom('draws')
+  const draws = 20_000
+  const firsts = new Map<number, number>()
+  let seconds = 0
+  for (let i = 0; i < draws; i++) {
+    const [first, second] = drawn(items, 2, random) as [{ value: number }, { value: number }]
+    firsts.set(first.value, (firsts.get(first.value) ?? 0) + 1)
+    if (first.value === 0.6 && second.value === 0.3) seconds++
+  }
+  for (const { value } of items) assert.ok(Math.abs((firsts.get(value) ?? 0) / draws - value) < 0.015, `${value}`)
+  // What is left shares what is left: 0.3 of 0.4.
+  assert.ok(Math.abs(seconds / (firsts.get(0.6) ?? 1) - 0.75) < 0.015)
+  assert.equal(
+    drawn(items, 9, random)
+      .map(({ value }) => value)
+      .sort(),
+    [0, 0.1, 0.3, 0.6],
+  )
+  const worthless = [{ value: Number.NEGATIVE_INFINITY }, { value: 0 }]
+  assert.equal(drawn(worthless, 1, random), worthless.slice(0, 1))
+
+  const options = { width: 2, branch: 6, keep: 'proportional' }
+  const { candidates } = await run('beam', options, { scorer: oracle })
+  assert.ok(candidates.length > 0)
+  assert.equal((await run('beam', options, { scorer: oracle })).candidates, candidates)
+  assert.not.equal((await run('beam', { width: 2, branch: 6 }, { scorer: oracle })).candidates, candidates)
 })
 
 test('a scorer that gives another number of scores is an error', async () => {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { SearchEvent } from '../../contracts/events.ts'
+import { seededRandom } from '../../contracts/random.ts'
 import type { RolloutRecord } from '../../contracts/records.ts'
 import type { StepScores } from '../../contracts/scorer.ts'
 import { scoreSolutions, toCandidate } from '../candidates.ts'
@@ -24,6 +25,11 @@ export const beamOptions = z.strictObject({
   /** Continuations of each beam per step. */
   branch: count.default(4),
   maxDepth: count.default(32),
+  /**
+   * Which continuations stay. Absent: the best. `proportional`: drawn without repeats, each as likely as it is worth, which
+   * keeps solutions apart that a best few would not (as GFlowNet samplers do, arXiv 2504.19981).
+   */
+  keep: z.enum(['proportional']).optional(),
   /** What a beam is worth, from the scores of its steps. */
   aggregate: z.enum(['last', 'min', 'mean', 'product']).default('last'),
 })
@@ -70,13 +76,19 @@ class BeamSearch {
       finished.push(...beams.filter(({ rollout }) => rollout.outcome === 'complete'))
       const going = beams.filter(({ rollout }) => rollout.outcome === 'stopped').sort(byValue)
       const values = going.map((beam) => beam.value)
-      open = going.slice(0, beamWidth(this.#options.schedule, this.#options, depth + 1, values)).map((beam) => beam.steps)
+      const width = beamWidth(this.#options.schedule, this.#options, depth + 1, values)
+      open = this.#kept(going, width, depth).map((beam) => beam.steps)
     }
     for (const [index, { prefix, rollout, scored }] of finished.sort(byValue).entries()) {
       await this.#emit({ type: 'candidate', candidate: toCandidate(this.#context.problem.id, index, prefix, rollout, scored) })
     }
     const reason = this.#spent() ?? (open.length > 0 ? 'exhausted' : 'complete')
     await this.#emit({ type: 'finished', reason, searches: 0, rollouts: this.#rollouts })
+  }
+
+  #kept(going: readonly Beam[], width: number, depth: number): readonly Beam[] {
+    if (this.#options.keep === undefined) return going.slice(0, width)
+    return drawn(going, width, seededRandom(this.#context.rng([], depth + 1)))
   }
 
   /** Single-step continuations of every open beam, without repeats. */
@@ -117,6 +129,23 @@ class BeamSearch {
     if (this.#rollouts >= maxRollouts) return 'rollouts'
     return this.#tokens >= maxTokens ? 'tokens' : undefined
   }
+}
+
+/** `count` of them, one after the other, each with a probability in proportion to its value among those that are left. */
+export function drawn<T extends { readonly value: number }>(items: readonly T[], count: number, random: () => number): T[] {
+  const rest = [...items]
+  const result: T[] = []
+  const weightOf = ({ value }: T) => Math.max(0, value)
+  while (rest.length > 0 && result.length < count) {
+    let at = random() * rest.reduce((sum, item) => sum + weightOf(item), 0)
+    // WHY the first where nothing is worth anything: they come in the order of the seed.
+    const index = Math.max(
+      0,
+      rest.findIndex((item) => (at -= weightOf(item)) < 0),
+    )
+    result.push(...rest.splice(index, 1))
+  }
+  return result
 }
 
 /** Best first; equal ones stay in their order, which depends on the seed alone. */
