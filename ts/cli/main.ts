@@ -33,6 +33,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   eval: { summary: 'public benchmarks from files on disk', load: async () => (await import('./eval.ts')).command },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
   train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
+  export: { summary: 'a checkpoint in the layout of another program', load: async () => (await import('./export.ts')).command },
   submit: { summary: 'make a run for many machines, in PostgreSQL', load: async () => (await import('./submit.ts')).command },
   worker: { summary: 'work on the runs of a database', load: async () => (await import('./worker.ts')).command },
   status: { summary: 'what the runs of a database have come to', load: async () => (await import('./status.ts')).command },
