@@ -52,7 +52,7 @@ export const CRITIC_OPTIONS = {
 } as const
 export const criticUsage = (width: number) =>
   [
-    ['', `${CRITIC_NAMES.join(', ')}: a model that judges in words`],
+    ['', `of a model that judges in words (--scoring ${CRITIC_NAMES.join(', ')}):`],
     ['--prm-model NAME', 'its name on an OpenAI-compatible server, where the scorer is that URL'],
     ['--judgements N', 'judgements whose mean is a score (default: as published)'],
     ['--judgement-tokens N', 'tokens of each (default: as published)'],
