@@ -57,6 +57,8 @@ test('killed in each stage, it goes on to the same bytes; a second PRM and a sma
   assert.is(gsm8k?.counts.solutions, 36)
   assert.ok(gsm8k?.prm && gsm8k.official)
   for (const file of ['results.md', 'results.csv', 'results.html', 'costs.json']) assert.ok(existsSync(join(whole, file)), file)
+  const costs = JSON.parse(readFileSync(join(whole, 'costs.json'), 'utf8'))
+  for (const name of ['gsm8k', 'olympiadbench']) assert.ok(costs[name].seconds > 0 && costs[name].tokens > 0, name)
   const bytes = readFileSync(join(whole, 'results.json'), 'utf8')
 
   const out = join(folder, 'killed')

@@ -53,11 +53,23 @@ export function prepareFolders(works: readonly AnswerWork[], resume: boolean): v
   }
 }
 
-async function shownStage<T>(name: string, total: number, work: (onProgress: (done: number) => void) => Promise<T>): Promise<T> {
-  const progress = new Progress(name)
-  const result = await work((done) => progress.update(`${done} of ${total} problems`, done / total))
-  progress.finish(`${total} problems`)
-  return result
+/** Told how long a stage took for one task. */
+export type OnSeconds = (task: string, seconds: number) => void
+
+async function shownStage<T>(
+  { task, items }: AnswerSet,
+  stage: string,
+  onSeconds: OnSeconds,
+  work: (onProgress: (done: number) => void) => Promise<T>,
+): Promise<T> {
+  const [progress, began, total] = [new Progress(`${task.name}: ${stage}`), performance.now(), items.length]
+  try {
+    const result = await work((done) => progress.update(`${done} of ${total} problems`, done / total))
+    progress.finish(`${total} problems`)
+    return result
+  } finally {
+    onSeconds(task.name, (performance.now() - began) / 1000)
+  }
 }
 
 /** A policy that was trained with one template is not measured with another. */
@@ -73,6 +85,7 @@ export async function generate(
   works: readonly AnswerWork[],
   policy: OpenedPolicy,
   { n, seed }: EvalSettings,
+  onSeconds: OnSeconds,
   signal: AbortSignal,
 ) {
   checkTemplate(policy)
@@ -81,7 +94,7 @@ export async function generate(
     await using store = await openSolutions(out)
     const { items, hashes } = set
     const { inFlight } = policy
-    await shownStage(`${set.task.name}: solutions`, items.length, (onProgress) =>
+    await shownStage(set, 'solutions', onSeconds, (onProgress) =>
       sampleSolutions(store, { items, hashes, policy, n, seed, inFlight, signal, onProgress }),
     )
   }
@@ -94,11 +107,17 @@ export async function enter(works: readonly AnswerWork[], file: string): Promise
   }
 }
 
-export async function score(works: readonly AnswerWork[], scorer: OpenedScorer, { n }: EvalSettings, signal: AbortSignal) {
+export async function score(
+  works: readonly AnswerWork[],
+  scorer: OpenedScorer,
+  { n }: EvalSettings,
+  onSeconds: OnSeconds,
+  signal: AbortSignal,
+) {
   for (const { set, out } of works) {
     await using solutions = await openSolutions(out)
     await using store = await openScores(out, scorer.name)
-    await shownStage(`${set.task.name}: scores`, set.items.length, (onProgress) =>
+    await shownStage(set, 'scores', onSeconds, (onProgress) =>
       scoreSolutions(solutions, store, { items: set.items, scorer, n, signal, onProgress }),
     )
   }
@@ -122,11 +141,12 @@ export async function grade(
   { set, out }: AnswerWork,
   { n, seed, grade: which }: EvalSettings,
   { grader, scorer }: { grader: Grader; scorer: string | undefined },
+  onSeconds: OnSeconds,
   signal: AbortSignal,
 ): Promise<{ results: AnswerTaskResults; tokens: number }> {
   await using solutions = await openSolutions(out)
   await using judged = await openJudged(out)
-  const graded = await shownStage(`${set.task.name}: verdicts`, set.items.length, (onProgress) =>
+  const graded = await shownStage(set, 'verdicts', onSeconds, (onProgress) =>
     gradeSolutions(solutions, { items: set.items, n, grader, judged, signal, onProgress }),
   )
   const all: JudgedItem[] = []

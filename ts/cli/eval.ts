@@ -84,6 +84,7 @@ async function loadSets({ task, data, limit }: EvalSettings, out: string): Promi
 
 class Costs {
   readonly #tasks: Record<string, TaskCost>
+  readonly onSeconds = (task: string, seconds: number): void => this.add(task, seconds)
 
   constructor(before: Record<string, TaskCost> = {}) {
     this.#tasks = before
@@ -124,7 +125,7 @@ async function scoreSteps(sets: readonly StepSet[], scorer: OpenedScorer, e: Eva
 }
 
 /** Generates, has it done by the workers of a database, or takes what was generated elsewhere; returns the policy's name. */
-async function makeSolutions(works: readonly AnswerWork[], e: Evaluation, signal: AbortSignal): Promise<string> {
+async function makeSolutions(works: readonly AnswerWork[], e: Evaluation, costs: Costs, signal: AbortSignal): Promise<string> {
   const { values, settings } = e
   if (values.responses !== undefined) {
     await enter(works, values.responses)
@@ -132,22 +133,21 @@ async function makeSolutions(works: readonly AnswerWork[], e: Evaluation, signal
   }
   if (values.store !== undefined) return generateThere(works, values, settings, signal)
   await using policy = await openPolicy({ ...values, scorer: values.prm })
-  await generate(works, policy, settings, signal)
+  await generate(works, policy, settings, costs.onSeconds, signal)
   return policyName(policy)
 }
 
 async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise<{ results: EvalResults; costs: Costs }> {
   const { out, values, settings } = e
   const costs = await readCosts(out)
-  const began = performance.now()
   prepareFolders(sets.works, e.resume)
-  const policy = sets.works.length > 0 ? await makeSolutions(sets.works, e, signal) : undefined
+  const policy = sets.works.length > 0 ? await makeSolutions(sets.works, e, costs, signal) : undefined
   let tasks: EvalResults['tasks'] = {}
   let prm: string | undefined
   if (values.prm !== undefined) {
     await using scorer = await openScorer(values.prm, values)
     prm = scorer.name
-    await score(sets.works, scorer, settings, signal)
+    await score(sets.works, scorer, settings, costs.onSeconds, signal)
     tasks = await scoreSteps(sets.steps, scorer, e, costs, signal)
   }
   const { contamination } = values
@@ -159,7 +159,6 @@ async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise
   }
   await writeWhole(out, RUN, `${JSON.stringify(record, null, 1)}\n`)
   const graded = await gradeAll(sets.works, e, record, costs, signal)
-  for (const { set } of sets.works) costs.add(set.task.name, (performance.now() - began) / 1000 / sets.works.length)
   return { results: { ...graded, tasks: { ...graded.tasks, ...tasks } }, costs }
 }
 
@@ -172,7 +171,7 @@ async function gradeAll(works: readonly AnswerWork[], e: Evaluation, run: RunRec
   const tasks: EvalResults['tasks'] = {}
   for (const work of works) {
     const { name } = work.set.task
-    const { results, tokens } = await grade(work, settings, { grader, scorer: run.prm }, signal)
+    const { results, tokens } = await grade(work, settings, { grader, scorer: run.prm }, costs.onSeconds, signal)
     const contamination = trained && (await contaminationOf(work.set, trained, signal))
     tasks[name] = { ...results, ...(contamination && { contamination }) }
     costs.tokens(name, tokens, readPrice(values))

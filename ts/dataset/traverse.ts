@@ -3,6 +3,7 @@
  * path ends at its first node with MC = 0 (negative) or at a leaf with MC > 0 (positive); equal texts once; paths
  * of up to `maxShortWords` words dropped; positives cut to the number of negatives, and both to `maxPaths`, seeded.
  */
+import { shownQuestion } from '../contracts/problem.ts'
 import { seededRandom } from '../contracts/random.ts'
 import { type Counts, mcValue, type ProblemTree, type TreeNode } from '../contracts/records.ts'
 import { type LabelKind, type LabelOptions, labelOf } from './labels.ts'
@@ -138,6 +139,10 @@ export function traverse({ problem, root }: ProblemTree, o: TraverseOptions): Tr
   dropped.surplusPositives = positives.length - balanced.length
   const chosen = atMost(o.maxPaths, negatives, balanced, `${o.seed} ${problem.id} paths`)
   dropped.surplusPaths = negatives.length + balanced.length - chosen.length
-  const samples = weigh(chosen).map((steps, i) => ({ id: `${problem.id}#${i}`, problem, kind: (chosen[i] as Path).kind, steps }))
+  // WHY: the solutions were written by a policy that was shown the options of a choice question.
+  const asked = { ...problem, question: shownQuestion(problem) }
+  const samples = weigh(chosen).map((steps, i) => {
+    return { id: `${problem.id}#${i}`, problem: asked, kind: (chosen[i] as Path).kind, steps }
+  })
   return { samples, dropped }
 }

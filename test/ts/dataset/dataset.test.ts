@@ -47,6 +47,9 @@ test('paths end at the first step without a right rollout, or at a right leaf', 
 
 test('behind the first error everything is wrong, where that is asked for', () => {
   const { samples } = traverse(tree('p'), { ...options, afterError: 'wrong' })
+  const { problem, root } = tree('p')
+  const [choice] = traverse({ problem: { ...problem, choices: ['12', '15'] }, root }, options).samples
+  assert.is(choice?.problem.question, `${problem.question}\nChoices:\n(A) 12\n(B) 15`, 'as the policy was asked')
   const advantages = traverse(tree('p'), { ...options, afterError: 'wrong', label: 'advantage' }).samples
   assert.equal(markerLabels(advantages[0]?.steps ?? []), [0.625, 0.125, 0])
   assert.equal(
