@@ -159,17 +159,23 @@ __device__ inline void store_matrix2_transposed(void* row, const uint32_t (&r)[2
 #endif
 }
 
-// ---- setmaxnreg: registers move between the warpgroups of a block; all warps of a warpgroup call it
+// ---- setmaxnreg: registers move between the warpgroups of a block; all warps of a warpgroup call it. WARNING: a block has
+// what it was launched with, 65536 / threads each, rounded down to a multiple of 8; who asks for more than others gave back
+// waits for ever.
 
 template <int kRegisters>
 __device__ inline void registers_down() {
-#if !MMPRM_EMULATED
+#if MMPRM_EMULATED
+  emu::set_registers(kRegisters);
+#else
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
 #endif
 }
 template <int kRegisters>
 __device__ inline void registers_up() {
-#if !MMPRM_EMULATED
+#if MMPRM_EMULATED
+  emu::set_registers(kRegisters);
+#else
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 #endif
 }

@@ -24,18 +24,19 @@ enum class Bug {
   kLaneMissing,  // one lane does not come to a shuffle
   kUnwritten,    // a chunk that no block wrote is merged
   // TMA and wgmma
-  kNoEmptyWait,   // a stage is loaded again before it is empty
-  kWrongParity,   // the first wait has the wrong parity
-  kEarlyRelease,  // a stage is given back with products in flight
-  kOneArrival,    // one arrival per warpgroup, not one per warp
-  kNoInitFence,   // barrier_init_done missing
-  kNoProxyFence,  // ordinary stores, then wgmma, without proxy_fence
-  kStoreNoFence,  // ordinary stores, then a tile store, without proxy_fence
-  kStoreReused,   // a tile store's shared memory is written before it was read
-  kOddColumn,     // a box that begins at no multiple of 16 bytes
-  kStoreBefore,   // a stored box that begins before the matrix
-  kStoreRagged,   // a stored matrix's rows end inside of 16 bytes, whose rest is another's
-  kStoreNoWait,   // a thread ends while its tile store reads shared memory
+  kNoEmptyWait,       // a stage is loaded again before it is empty
+  kWrongParity,       // the first wait has the wrong parity
+  kEarlyRelease,      // a stage is given back with products in flight
+  kOneArrival,        // one arrival per warpgroup, not one per warp
+  kNoInitFence,       // barrier_init_done missing
+  kTooManyRegisters,  // warpgroups ask for more registers than the block has
+  kNoProxyFence,      // ordinary stores, then wgmma, without proxy_fence
+  kStoreNoFence,      // ordinary stores, then a tile store, without proxy_fence
+  kStoreReused,       // a tile store's shared memory is written before it was read
+  kOddColumn,         // a box that begins at no multiple of 16 bytes
+  kStoreBefore,       // a stored box that begins before the matrix
+  kStoreRagged,       // a stored matrix's rows end inside of 16 bytes, whose rest is another's
+  kStoreNoWait,       // a thread ends while its tile store reads shared memory
   // blocks
   kTwoWriters,  // two blocks write one word
   kReadOther,   // a block reads what another one writes

@@ -28,6 +28,7 @@ __global__ void ring(const __grid_constant__ TensorMap map_w, const __grid_const
   }
   __syncthreads();
   if (group == 0) {
+    registers_down<40>();
     for (int s = 0; thread == 0 && s < steps; ++s) {
       const int stage = s % kStages;
       const uint32_t parity = uint32_t(s / kStages & 1) ^ (kBug == Bug::kWrongParity ? 0 : 1);
@@ -38,6 +39,7 @@ __global__ void ring(const __grid_constant__ TensorMap map_w, const __grid_const
     }
     return;
   }
+  registers_up<kBug == Bug::kTooManyRegisters ? 240 : 232>();
   float sums[kTokens / 2];
   for (int s = 0; s < steps; ++s) {
     const int stage = s % kStages;
@@ -82,6 +84,8 @@ bool hopper_ring(Bug bug) {
       return run<Bug::kEarlyRelease>();
     case Bug::kOneArrival:
       return run<Bug::kOneArrival>();
+    case Bug::kTooManyRegisters:
+      return run<Bug::kTooManyRegisters>();
     case Bug::kNoInitFence:
       return run<Bug::kNoInitFence>();
     default:

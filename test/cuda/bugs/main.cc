@@ -47,6 +47,7 @@ const Row kRows[] = {
     {"a stage released with products in flight", hopper_ring, Bug::kEarlyRelease, "w", ".w", ".w", "r", "w"},
     {"one arrival per warpgroup", hopper_ring, Bug::kOneArrival, ".", ".", ".we", "r", "."},
     {"barriers not published", hopper_ring, Bug::kNoInitFence, "e", "e", "e", "e", "e"},
+    {"more registers than the block has", hopper_ring, Bug::kTooManyRegisters, "e", "e", "e", "e", "e"},
     {"fence.proxy.async missing before wgmma", proxies, Bug::kNoProxyFence, ".", ".", ".", "r", "."},
     {"fence.proxy.async missing before a tile store", proxies, Bug::kStoreNoFence, ".", ".", ".", "r", "."},
     {"a tile store's memory written too early", proxies, Bug::kStoreReused, "w", ".", ".w", "r", "w"},

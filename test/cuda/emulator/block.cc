@@ -3,10 +3,12 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <thread>
 
 // Saves what the ABI says a call keeps, swaps stacks.
@@ -40,6 +42,12 @@ Options& options() {
     return o;
   }();
   return o;
+}
+
+void set_registers(int count) {
+  if (count < 24 || count > 240 || count % 8)
+    fail("setmaxnreg: " + std::to_string(count) + " is no multiple of 8 in 24 to 240");
+  block->running->registers = count;
 }
 
 namespace {
@@ -154,9 +162,22 @@ void prepare_block(Block& b, dim3 index, dim3 grid, dim3 size, size_t shared_byt
     f.block_size = size;
     f.lane = i % 32;
     f.warp = i / 32;
+    f.registers = 0;
     start_fiber(f);
     b.warps[f.warp].alive |= 1u << f.lane;
     b.warps[f.warp].ready |= 1u << f.lane;
+  }
+}
+
+// On a card, who asks last for registers that nobody gave back waits for ever.
+void check_registers(const Block& b) {
+  const int each = std::min(65536 / b.num_threads, 255) / 8 * 8;
+  long asked = 0;
+  for (int i = 0; i < b.num_threads; ++i) asked += b.fibers[i]->registers ? b.fibers[i]->registers : each;
+  if (asked > long(each) * b.num_threads) {
+    current = b.fibers[0].get();  // all have ended; one has to speak
+    fail("setmaxnreg: the threads ask for " + std::to_string(asked) +
+         " registers, the block was launched with " + std::to_string(each * b.num_threads));
   }
 }
 
@@ -178,6 +199,7 @@ void run_block(Block& b, dim3 index, dim3 grid, dim3 size, size_t shared_bytes) 
   MMPRM_ASAN(void* fake; __sanitizer_start_switch_fiber(&fake, first->stack, kStackBytes);)
   mmprm_emu_switch(&b.main_stack_pointer, first->stack_pointer);
   MMPRM_ASAN(__sanitizer_finish_switch_fiber(fake, nullptr, nullptr);)
+  check_registers(b);
 }
 
 // Every thread and agent comes before what follows the launch.

@@ -58,6 +58,7 @@ struct Fiber : Thread {
   unsigned char* stack = nullptr;
   void* tsan = nullptr;
   bool done = false;
+  int registers = 0;  // asked for by setmaxnreg; 0: as launched
   const char* waits = "";
   AsyncGroups<SharedCopy> copies;
   AsyncGroups<std::shared_ptr<TileStore>> stores;

@@ -93,6 +93,8 @@ void tile_store(const TensorMap* map, int inner, int outer, const void* from);
 void tile_store_commit();
 void tile_store_wait(int groups_left, bool written);
 
+void set_registers(int count);  // setmaxnreg
+
 // ---- wgmma
 void wgmma_fence();
 void wgmma_commit();
