@@ -16,6 +16,7 @@ import type {
   TrainSample,
 } from '../contracts/trainer.ts'
 import { type DecodedImage, withImage } from '../images/index.ts'
+import { adapterBase } from './adapter-base.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import { RECORD_FILE } from './families/index.ts'
@@ -181,7 +182,7 @@ class NativeTrainable implements TrainableModel {
     return {
       peft_type: 'LORA',
       task_type: 'CAUSAL_LM',
-      base_model_name_or_path: init,
+      ...adapterBase(init),
       r: lora?.rank,
       lora_alpha: lora?.alpha,
       lora_dropout: 0,
