@@ -1,10 +1,12 @@
 /** Step scores of the server: in our form, in that of clients of vLLM’s reward models, as a scorer. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Engine } from '../../ts/engine/engine.ts'
 import { openScorer } from '../../ts/kit/index.ts'
 import { serve } from '../../ts/serve/index.ts'
-import { chat, closeAll, MODELS, PICTURE, PROBLEM, policy, post, prm, server } from '../helpers/serve.ts'
+import { chat, closeAll, MODELS, PICTURE, PROBLEM, policy, post, prm, scratch, server } from '../helpers/serve.ts'
 
 test.after(closeAll)
 
@@ -33,6 +35,27 @@ test('step scores are those of the engine, in our form; a threshold adds drops a
     threshold: 0.9,
   })
   assert.match((await post('/v1/chat/completions', chat, {}, strict.url)).body.error.message, /no policy: start it with --model/)
+})
+
+test('a threshold that the checkpoint records is the server’s, until another is given', async () => {
+  const folder = join(scratch, 'recorded')
+  cpSync(join(MODELS, 'mini-prm'), folder, { recursive: true })
+  const path = join(folder, 'mm-prm.json')
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), threshold: 0.25 }))
+  await using recorded = await Engine.open({ model: folder })
+  const body = { question: PROBLEM.question, image: PICTURE, steps: ['Read the chart.', 'So 35 + 11 = 46.', '46'] }
+  for (const [given, threshold] of [
+    [undefined, 0.25],
+    [0.75, 0.75],
+  ] as const) {
+    await using one = await serve({ prm: recorded, ...(given !== undefined && { threshold: given }) })
+    const { body: judged } = await post('/v1/score/steps', body, {}, one.url)
+    assert.is(judged.threshold, threshold)
+    assert.equal(
+      judged.flagged,
+      judged.scores.map((score: number) => score < threshold),
+    )
+  }
 })
 
 test('clients of vLLM’s reward models: pooling and classify, of conversations and of whole prompts', async () => {
