@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative } from '../../ts/engine/native.ts'
 import { copyCheckpoint, editJson, type Header, readSafetensors, writeSafetensors } from '../helpers/checkpoint-files.ts'
-import { GOLDEN_ROOT, readJson, readTensors, relativeDistance } from '../helpers/golden.ts'
+import { GOLDEN_DEVICE, GOLDEN_ROOT, goldenMachines, readJson, readTensors, relativeDistance } from '../helpers/golden.ts'
 import { failure, policyRows, train, workFolder, writeRows } from '../helpers/training.ts'
 
 const work = workFolder()
@@ -66,8 +66,11 @@ function quantized(name: string, change: (tensors: Stored, config: Config) => vo
   return folder
 }
 
+/** Where the weights are unpacked to: this processor, or the device that is asked for. */
+const MACHINE = GOLDEN_DEVICE === 'cpu' ? { cpu: { threads: 1 } } : goldenMachines()[0]?.options
+
 async function logits(model: string, tokens: number[], weights: string, adapters: string[] = []): Promise<Float32Array> {
-  await using engine = await Engine.open({ model, weights, adapters, cpu: { threads: 1 } } as never)
+  await using engine = await Engine.open({ model, weights, adapters, ...MACHINE } as never)
   return (await engine.logits({ tokens })).logits
 }
 
