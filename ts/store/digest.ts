@@ -7,7 +7,7 @@ import type { Database, Row, Statement, Value } from './driver.ts'
 
 /** How the rows of one problem are read, always in the same order. */
 const ROWS = [
-  'SELECT ordinal, id, question, answer, image_path, image_hash, meta, status, reason, searches, rollouts FROM problems WHERE ordinal = ?',
+  'SELECT * FROM problems WHERE ordinal = ?',
   'SELECT * FROM evaluations WHERE problem = ? ORDER BY key',
   'SELECT * FROM rollouts WHERE problem = ? ORDER BY evaluation, idx',
   'SELECT * FROM verdicts WHERE problem = ? ORDER BY answer',
@@ -18,10 +18,14 @@ const ROWS = [
 /** Under which the table `run` keeps it. */
 export const digestKey = (problem: number) => `digest/${problem}`
 
-/** Names of columns too: the schema is as much a part of the file as its rows. */
+/**
+ * Names of columns too: the schema is as much a part of the file as its rows. WHY not a `rest` that is NULL: a file from before
+ * that column has digests without it.
+ */
 function plain(row: Row): string {
   const hex = (value: Value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value)
-  return JSON.stringify(Object.entries(row).map(([name, value]) => [name, hex(value)]))
+  const columns = Object.entries(row).filter(([name, value]) => name !== 'rest' || value !== null)
+  return JSON.stringify(columns.map(([name, value]) => [name, hex(value)]))
 }
 
 export class Digests {

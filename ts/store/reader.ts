@@ -8,7 +8,7 @@ import type { RunIdentity, RunReader, RunSummary } from '../contracts/run-store.
 import { Digests, digestKey } from './digest.ts'
 import { type Database, findDoor, guardedRecords, isSqlite, type Row, type Statement, type Value } from './driver.ts'
 import { readIdentity, runId } from './identity.ts'
-import { checkImage, toCandidate, toProblem, toRollout, toTree } from './rows.ts'
+import { toCandidate, toProblem, toRollout, toTree } from './rows.ts'
 import { MIGRATIONS } from './schema.ts'
 
 /** Bytes that Node reads of a file at once. */
@@ -93,8 +93,7 @@ export class SqliteRunReader implements RunReader {
         if (digest !== undefined && digest !== digests.of(ordinal)) {
           throw new Error(`problem "${row['id']}" is not as it was written`)
         }
-        const hash = row['image_hash']
-        return toProblem(row, hash ? checkImage(hash, images.get(hash)?.['bytes'] as Uint8Array | undefined) : undefined)
+        return toProblem(row, (hash) => images.get(hash)?.['bytes'] as Uint8Array | undefined)
       })
       yield { ordinal, problem }
     }
@@ -168,11 +167,9 @@ function openFolder(folder: string): SqliteRunReader {
   try {
     return guardedRecords(path, () => {
       const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version'])
-      if (version !== MIGRATIONS.length) {
-        throw storeError(
-          `${path}: schema version ${version}, this mm-prm reads ${MIGRATIONS.length}; resume the run once to bring it up to date`,
-        )
-      }
+      // All versions so far read alike: what an older one lacks is absent.
+      if (version < 1 || version > MIGRATIONS.length)
+        throw storeError(`${path}: schema version ${version}, this mm-prm reads 1 to ${MIGRATIONS.length}`)
       const identity = db.prepare("SELECT value FROM run WHERE key = 'identity'").get()?.['value']
       if (identity === undefined) throw storeError(`${folder}: the run was never started; resume it`)
       return new SqliteRunReader(db, path, readIdentity(db, String(identity)))

@@ -4,6 +4,7 @@ import type { Outcome } from '../contracts/policy.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import type { CandidateRecord, Counts, EvaluationRecord, RolloutRecord, TreeNode, VerdictRecord } from '../contracts/records.ts'
 import type { Row, Value } from './driver.ts'
+import { canonicalJson } from './identity.ts'
 
 /** Key of an evaluation within its problem. */
 export function evaluationKey(prefix: readonly string[], occurrence: number): Buffer {
@@ -43,14 +44,34 @@ export function imageFrom(bytes: Uint8Array): ProblemImage {
   return isDataUri ? Buffer.from(bytes).toString('utf8') : bytes
 }
 
-/** @param bytes of the image that `image_hash` names */
-export function toProblem(row: Row, bytes: Uint8Array | undefined): Problem {
-  const image = bytes ? imageFrom(bytes) : row['image_path']
+/** A picture as it is written down: where its file is, or the hash of bytes that are kept. */
+export interface Reference {
+  path: string | null
+  hash: string | null
+}
+
+/** What a problem has beside the columns of its own, as one text. */
+export function restOf({ id, question, answer, image, meta, images, ...rest }: Problem): string {
+  const references = images?.map((picture): Reference => {
+    const { path, hash } = imageColumns(picture)
+    return { path, hash }
+  })
+  return canonicalJson({ ...rest, ...(references && { images: references }) })
+}
+
+/** @param bytesOf what is kept under a hash. @throws Error where it is gone or another */
+export function toProblem(row: Row, bytesOf: (hash: Value) => Uint8Array | undefined): Problem {
+  const picture = ({ path, hash }: { path: Value | undefined; hash: Value | undefined }) =>
+    hash ? imageFrom(checkImage(hash, bytesOf(hash))) : (path as ProblemImage | undefined)
+  const image = picture({ path: row['image_path'], hash: row['image_hash'] })
+  const { images, ...rest } = row['rest'] ? parsed<Omit<Problem, 'images'> & { images?: Reference[] }>(row['rest']) : {}
   return {
     id: row['id'] as string,
     question: row['question'] as string,
     answer: row['answer'] as string,
     ...(image && { image: image as ProblemImage }),
+    ...(images && { images: images.map((reference) => picture(reference) as ProblemImage) }),
+    ...(rest as object),
     ...(row['meta'] && { meta: parsed<Record<string, unknown>>(row['meta']) }),
   }
 }
@@ -58,7 +79,8 @@ export function toProblem(row: Row, bytes: Uint8Array | undefined): Problem {
 export function problemRow(ordinal: number, problem: Problem): Row {
   const { path, hash } = imageColumns(problem.image)
   const { id, question, answer, meta } = problem
-  return { ordinal, id, question, answer, image_path: path, image_hash: hash, meta: json(meta), status: 'running' }
+  const columns = { ordinal, id, question, answer, image_path: path, image_hash: hash, meta: json(meta), status: 'running' }
+  return { ...columns, rest: restOf(problem) }
 }
 
 export function verdictRow(problem: number, v: VerdictRecord): Row {

@@ -1,6 +1,6 @@
 /**
- * Tables of a run file and how older ones become current. Steps and scores are JSON arrays. Everything that is a
- * function of problems, options and seed lies outside `timings`.
+ * Tables of a run file and how older ones become current. Steps and scores are JSON arrays; `rest` is what a problem has
+ * beside columns of its own. Everything that is a function of problems, options and seed lies outside `timings`.
  */
 import { storeError } from '../contracts/errors.ts'
 import { type Database, guarded } from './driver.ts'
@@ -41,6 +41,7 @@ CREATE TABLE timings (
   problem INTEGER NOT NULL, evaluation BLOB NOT NULL, written_at_ms INTEGER NOT NULL, elapsed_ms REAL NOT NULL,
   PRIMARY KEY (problem, evaluation)) STRICT, WITHOUT ROWID;
 `,
+  'ALTER TABLE problems ADD COLUMN rest TEXT;',
 ]
 
 function pragma(db: Database, name: string): number {

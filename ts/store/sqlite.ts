@@ -15,7 +15,7 @@ import { CommitQueue } from './commit-queue.ts'
 import { type Database, findDoor, guarded, guardedRecords, type Row, type Statement } from './driver.ts'
 import { canonicalJson, differences, readIdentity, runId } from './identity.ts'
 import { lockRun } from './lock.ts'
-import { imageColumns, toEvaluation, toRollout, toVerdict } from './rows.ts'
+import { imageColumns, restOf, toEvaluation, toRollout, toVerdict } from './rows.ts'
 import { MIGRATIONS, migrate } from './schema.ts'
 import { RowWriter } from './writer.ts'
 
@@ -163,14 +163,17 @@ export class SqliteRunStore implements RunStore {
   #compare(problem: Problem, row: Row): void {
     const { path, hash } = imageColumns(problem.image)
     const wanted = { question: problem.question, answer: problem.answer, image_path: path, image_hash: hash }
-    for (const [key, value] of Object.entries(wanted)) {
-      if (row[key] === value) continue
-      throw storeError(
-        `${this.#folder}: problem "${problem.id}" has another ${key.replace('_', ' ')} than in this run; use a new id or another run directory`,
-      )
-    }
+    const changed = Object.entries(wanted).find(([key, value]) => row[key] !== value)?.[0]
+    const isOther = changed ?? (isRestOther(problem, row) ? 'set of options, answers or pictures' : undefined)
+    if (isOther === undefined) return
+    throw storeError(
+      `${this.#folder}: problem "${problem.id}" has another ${isOther.replace('_', ' ')} than in this run; use a new id or another run directory`,
+    )
   }
 }
+
+/** A file from before there was such a column tells nothing of it. */
+const isRestOther = (problem: Problem, row: Row) => row['rest'] !== null && row['rest'] !== restOf(problem)
 
 /** Without its log the file can be read where nothing can be written. A reader may be in the way of that, or a full disk. */
 function restAsOneFile(db: Database): void {

@@ -1,5 +1,5 @@
 /** Prepared inserts of one SQLite connection. */
-import type { Problem } from '../contracts/problem.ts'
+import { type Problem, picturesOf } from '../contracts/problem.ts'
 import type { CandidateRecord, EvaluationRecord, TreeNode, VerdictRecord } from '../contracts/records.ts'
 import { Digests, digestKey } from './digest.ts'
 import type { Database, Row, Statement, Value } from './driver.ts'
@@ -37,8 +37,10 @@ export class RowWriter {
   }
 
   problem(ordinal: number, problem: Problem): void {
-    const { hash, bytes } = imageColumns(problem.image)
-    if (hash && bytes) this.#images.run(hash, bytes)
+    for (const picture of picturesOf(problem)) {
+      const { hash, bytes } = imageColumns(picture)
+      if (hash && bytes) this.#images.run(hash, bytes)
+    }
     this.#insert('problems', problemRow(ordinal, problem))
   }
 

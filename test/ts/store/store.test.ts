@@ -11,6 +11,7 @@ import type { ProblemTree } from '../../../ts/contracts/records.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { runSearch } from '../../../ts/search/runner.ts'
 import { omega, omegaOptions } from '../../../ts/search/strategies/omega.ts'
+import { Digests, digestKey } from '../../../ts/store/digest.ts'
 import { findDoor } from '../../../ts/store/driver.ts'
 import { openRun } from '../../../ts/store/reader.ts'
 import { migrate } from '../../../ts/store/schema.ts'
@@ -67,7 +68,44 @@ test('the manifest tells people and tools what the run is', async () => {
   const folder = newFolder()
   await searchInto(folder, [simulatedProblem(4)])
   const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'))
-  assert.equal([manifest.policy.kind, manifest.schemaVersion], ['scripted', 1])
+  assert.equal([manifest.policy.kind, manifest.schemaVersion], ['scripted', 2])
+})
+
+test('a run from before problems were kept whole is read as it lies, and taken up', async () => {
+  const folder = newFolder()
+  const problems = [{ ...simulatedProblem(1), choices: ['1', '101'] }, simulatedProblem(2)]
+  await searchInto(folder, problems)
+  const before = await readTrees(folder)
+  assert.equal(before[0]?.problem.choices, ['1', '101'])
+  const db = findDoor().open(join(folder, 'run.db'))
+  db.exec('UPDATE problems SET rest = NULL')
+  const digests = new Digests(db)
+  for (const ordinal of [0, 1]) db.prepare('UPDATE run SET value = ? WHERE key = ?').run(digests.of(ordinal), digestKey(ordinal))
+  db.exec('ALTER TABLE problems DROP COLUMN rest; PRAGMA user_version = 1')
+  db.close()
+  const old = await readTrees(folder)
+  assert.equal(
+    old.map(({ root }) => root),
+    before.map(({ root }) => root),
+  )
+  assert.is(old[0]?.problem.choices, undefined)
+  assert.is((await searchInto(folder, [...problems, simulatedProblem(3)], true)).done, 1)
+  assert.is((await readTrees(folder)).length, 3)
+})
+
+test('a problem with other options or pictures is another problem', async () => {
+  const folder = newFolder()
+  const problem = { ...simulatedProblem(1), choices: ['1', '101'], images: ['a.png', new Uint8Array([1])] }
+  await searchInto(folder, [problem])
+  for (const changed of [
+    { ...problem, choices: ['101', '1'] },
+    { ...problem, images: ['a.png', new Uint8Array([2])] },
+    simulatedProblem(1),
+  ]) {
+    const refused = await searchInto(folder, [changed], true).catch((error: EngineError) => error)
+    assert.match(String(refused), /"sim-1" has another set of options, answers or pictures/)
+  }
+  assert.is((await searchInto(folder, [problem], true)).done, 0)
 })
 
 test('finished problems are not searched again; a run is not overwritten', async () => {

@@ -61,6 +61,10 @@ const ODD: Problem[] = [
   { ...simulatedProblem(5), image: new Uint8Array([1, 2, 3]) },
   { ...simulatedProblem(6), image: 'data:image/png;base64,AAAA', question: "a quote ', a \\ and a 𝒳, a NUL \0 and a\r\nline" },
   { ...simulatedProblem(7), meta: { ['k\0']: '\0', '': '' } },
+  {
+    ...{ ...simulatedProblem(8), answers: ['8.0'], choices: ['2', '8'], unit: 'cm', precision: 1, tolerance: [0.1] },
+    images: ['data:image/png;base64,AAAA', new Uint8Array([1, 2, 3]), 'pictures/b.png'],
+  },
 ]
 /** Characters that a store may trip over, in all that a policy writes. */
 const odd = scriptedPolicy((request, index) => {
@@ -84,7 +88,8 @@ function suite(kind: StoreKind): void {
       const wanted = ODD[i] as Problem
       const { tree } = await runOmega(wanted, { numRollouts: 4 }, { maxRollouts: 100, policy: odd })
       assert.equal(root, tree.root)
-      const plain = ({ image, ...rest }: Problem) => [image instanceof Uint8Array ? [...image] : image, rest]
+      const bytes = (picture: Problem['image']) => (picture instanceof Uint8Array ? [...picture] : picture)
+      const plain = ({ image, images, ...rest }: Problem) => [bytes(image), images?.map(bytes), rest]
       assert.equal(plain(problem), plain(wanted))
     }
     const reader = await run.read()

@@ -5,7 +5,8 @@ import { isAbsolute, join, relative } from 'node:path'
 import { storeError } from '../../contracts/errors.ts'
 import { type Problem, type ProblemImage, picturesOf } from '../../contracts/problem.ts'
 import type { Row } from '../driver.ts'
-import { checkImage, imageColumns, imageFrom, toProblem } from '../rows.ts'
+import { canonicalJson } from '../identity.ts'
+import { checkImage, imageColumns, imageFrom, type Reference, toProblem } from '../rows.ts'
 import type { Sql } from './connection.ts'
 
 /** What is known of a picture that is named by its path: its bytes, or where workers read it themselves, their hash. */
@@ -23,10 +24,7 @@ export interface ImageRoots {
   readonly here: string | undefined
 }
 
-interface Reference {
-  readonly path: string | null
-  readonly hash: string | null
-}
+type StoredProblem = Omit<Problem, 'images'> & { images?: readonly Reference[] }
 
 export interface PreparedProblem {
   readonly row: {
@@ -63,16 +61,20 @@ export function prepareProblem({ problem, pictures = [] }: SubmittedProblem, ord
 
 /** As `RunReader` tells it. */
 export async function readProblem(sql: Sql, row: Row): Promise<Problem> {
-  const { question, answer, meta } = JSON.parse(String(row['problem'])) as Problem
+  const { question, answer, meta, images, ...rest } = JSON.parse(String(row['problem'])) as StoredProblem
+  const given = images?.map(({ path, hash }): Reference => (path === null ? { path, hash } : { path, hash: null }))
+  const only = { image_path: row['image_path'] ?? null, image_hash: row['image_hash'] ?? null }
+  const kept = new Map<Row[string], Uint8Array | undefined>()
+  for (const hash of [only.image_hash, ...(given ?? []).map((reference) => reference.hash)])
+    if (hash !== null) kept.set(hash, await storedBytes(sql, hash))
   const told = { ...{ id: row['id'] as string, question, answer }, meta: meta ? JSON.stringify(meta) : null }
-  const hash = row['image_hash'] ?? null
-  const bytes = hash === null ? undefined : checkImage(hash, await storedBytes(sql, hash))
-  return toProblem({ ...told, image_path: row['image_path'] ?? null }, bytes)
+  const others = canonicalJson({ ...rest, ...(given && { images: given }) })
+  return toProblem({ ...told, ...only, rest: others }, (hash) => kept.get(hash))
 }
 
 /** All of it, its pictures as bytes wherever their files may be. @throws EngineError STORE naming a picture that is not there */
 export async function readProblemWhole(sql: Sql, row: Row, roots: ImageRoots): Promise<Problem> {
-  const { images, ...rest } = JSON.parse(String(row['problem'])) as Omit<Problem, 'images'> & { images?: Reference[] }
+  const { images, ...rest } = JSON.parse(String(row['problem'])) as StoredProblem
   const id = row['id'] as string
   const read = (reference: Reference) => pictureOf(sql, id, reference, roots)
   const only = { path: (row['image_path'] ?? null) as string | null, hash: (row['bytes_hash'] ?? null) as string | null }
