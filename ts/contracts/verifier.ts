@@ -16,7 +16,12 @@ export interface Verdict {
  * One question to a judge, its words in return.
  * @param attempt how often the same was asked before; a judge that samples draws anew
  */
-export type AskJudge = (prompt: string, signal?: AbortSignal, attempt?: number, image?: ProblemImage) => Promise<string>
+export type AskJudge = (
+  prompt: string,
+  signal?: AbortSignal,
+  attempt?: number,
+  images?: readonly ProblemImage[],
+) => Promise<string>
 
 /** Index of a solution's first wrong step; null where every step is right; `unread` where the judge's words name neither. */
 export type FirstError = number | null | 'unread'

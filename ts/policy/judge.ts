@@ -27,15 +27,10 @@ export function chatJudge({ maxTokens, ...options }: ClientOptions & JudgeAsking
   const asking = validate(askingSchema, { maxTokens }, 'judge')
   // A model that only samples is a judge too.
   const client = new ChatClient(options, new Dialect(['temperature']))
-  return async (prompt, signal, attempt = 0, image) => {
-    const [url] = await imageUris({ id: 'judge' }, image === undefined ? [] : [image], signal)
-    const content: ChatMessage['content'] =
-      url === undefined
-        ? prompt
-        : [
-            { type: 'image_url', image_url: { url } },
-            { type: 'text', text: prompt },
-          ]
+  return async (prompt, signal, attempt = 0, images = []) => {
+    const uris = await imageUris({ id: 'judge' }, images, signal)
+    const shown = uris.map((url) => ({ type: 'image_url' as const, image_url: { url: url as string } }))
+    const content: ChatMessage['content'] = shown.length === 0 ? prompt : [...shown, { type: 'text', text: prompt }]
     const parameters = {
       temperature: temperatureOf(attempt),
       max_tokens: asking.maxTokens,
@@ -54,7 +49,7 @@ export function chatJudge({ maxTokens, ...options }: ClientOptions & JudgeAsking
 export interface ChatEngine {
   generate(call: {
     messages: { role: 'user'; content: string }[]
-    image?: ProblemImage
+    images?: ProblemImage[]
     maxTokens: number
     seed: number
     sampling: { temperature: number }
@@ -65,10 +60,10 @@ export interface ChatEngine {
 /** The package's own engine as a judge, asked through its checkpoint's chat template. @throws EngineError INVALID_ARGUMENT */
 export function engineJudge(engine: ChatEngine, options: JudgeAsking = {}): AskJudge {
   const { maxTokens } = validate(askingSchema, options, 'judge')
-  return async (prompt, signal, attempt = 0, image) => {
+  return async (prompt, signal, attempt = 0, images = []) => {
     const [completion] = await engine.generate({
       messages: [{ role: 'user', content: prompt }],
-      ...(image !== undefined && { image }),
+      ...(images.length > 0 && { images: [...images] }),
       maxTokens,
       seed: attempt,
       sampling: { temperature: temperatureOf(attempt) },
@@ -83,8 +78,8 @@ export function engineJudge(engine: ChatEngine, options: JudgeAsking = {}): AskJ
  * all its text where it just replies; a text that was cut says nothing.
  */
 export function policyJudge(policy: Policy, seed = 0): AskJudge {
-  return async (prompt, signal, attempt = 0, image) => {
-    const problem = { id: 'judge', question: prompt, answer: '', ...(image !== undefined && { image }) }
+  return async (prompt, signal, attempt = 0, images = []) => {
+    const problem = { id: 'judge', question: prompt, answer: '', ...(images.length > 0 && { images }) }
     const [rollouts] = await policy.rollouts([{ problem, prefix: [], seed, from: attempt, count: 1 }], signal)
     const rollout = rollouts?.[0]
     if (!rollout) throw policyError('judge: the policy gave no rollout')

@@ -29,7 +29,7 @@ class Answers {
   }
 }
 
-/** Problems met so far: the same question, picture and answer is the same problem. */
+/** Problems met so far: the same question, pictures and answer is the same problem. */
 export class SeenProblems {
   readonly #answers = new Map<string, Answers>()
   readonly #isSame: SameAnswer
@@ -39,8 +39,8 @@ export class SeenProblems {
   }
 
   /** Id of the problem that this one repeats; undefined for a new one, which is remembered. */
-  repeats(problem: Problem, imageHash: string | undefined): string | undefined {
-    const key = `${textOf(problem)}\n${imageHash ?? ''}`
+  repeats(problem: Problem, imageHashes: readonly string[]): string | undefined {
+    const key = `${textOf(problem)}\n${imageHashes.join('+')}`
     const answers = this.#answers.get(key) ?? new Answers()
     const before = answers.find(problem, this.#isSame)
     if (before) return before.id
@@ -75,8 +75,8 @@ export class LeakIndex {
     this.#isSame = isSame
   }
 
-  add(problem: Problem, imageHash: string | undefined): void {
-    if (imageHash) this.#images.set(imageHash, problem.id)
+  add(problem: Problem, imageHashes: readonly string[]): void {
+    for (const hash of imageHashes) this.#images.set(hash, problem.id)
     const text = textOf(problem)
     const question = this.#byText.get(text) ?? this.#addQuestion(text)
     question.answers.add(problem)
@@ -94,10 +94,10 @@ export class LeakIndex {
     return question
   }
 
-  /** Id of a test problem that this one repeats: by its picture, or by a question alike with the same answer. */
-  find(problem: Problem, imageHash: string | undefined, overlap: number): string | undefined {
-    const sameImage = imageHash && this.#images.get(imageHash)
-    if (sameImage) return sameImage
+  /** Id of a test problem that this one repeats: by any of its pictures, or by a question alike with the same answer. */
+  find(problem: Problem, imageHashes: readonly string[], overlap: number): string | undefined {
+    const pictured = imageHashes.find((hash) => this.#images.has(hash))
+    if (pictured !== undefined) return this.#images.get(pictured)
     const grams = ngrams(textOf(problem))
     const shared = new Map<KnownQuestion, number>()
     for (const gram of grams) for (const q of this.#byGram.get(gram) ?? []) shared.set(q, (shared.get(q) ?? 0) + 1)

@@ -4,7 +4,7 @@
  */
 import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError, policyError } from '../contracts/errors.ts'
-import type { Problem, ProblemImage } from '../contracts/problem.ts'
+import { type Problem, type ProblemImage, picturesOf } from '../contracts/problem.ts'
 import { hashPixels } from '../images/index.ts'
 import { LeakIndex, type SameAnswer, SeenProblems, sameText } from './alike.ts'
 import { askPolicy, checkPolicyFilter, type PolicyFilterOptions, type PolicyObjection } from './policy-filter.ts'
@@ -66,19 +66,21 @@ class Curator {
   }
 
   async prepare(): Promise<void> {
-    for (const problem of this.#o.testSet ?? []) this.#leaks.add(problem, await this.#hash(problem).catch(() => undefined))
+    for (const problem of this.#o.testSet ?? []) this.#leaks.add(problem, await this.#hashes(problem).catch(() => []))
   }
 
-  async #hash(problem: Problem): Promise<string | undefined> {
+  async #hashes(problem: Problem): Promise<string[]> {
     const { hashImage = (image: ProblemImage) => hashPixels(image, { signal: this.#o.signal }) } = this.#o
-    return problem.image === undefined ? undefined : hashImage(problem.image)
+    const hashes: string[] = []
+    for (const picture of picturesOf(problem)) hashes.push(await hashImage(picture))
+    return hashes
   }
 
   /** Why the problem is dropped without asking a policy, or undefined. */
   async screen(problem: Problem): Promise<Omit<Dropped, 'id'> | undefined> {
-    let imageHash: string | undefined
+    let hashes: string[]
     try {
-      imageHash = await this.#hash(problem)
+      hashes = await this.#hashes(problem)
     } catch (error) {
       if (error instanceof EngineError && error.code === 'ERR_ENGINE_ABORTED') throw error
       return { reason: 'image', detail: (error as Error).message }
@@ -87,9 +89,9 @@ class Curator {
     if (!(this.#o.types ?? DEFAULT_TYPES).includes(type))
       return { reason: type === 'words' ? 'unverifiable' : 'type', detail: type }
     if (type === 'expression' && !this.#o.isVerifiable(problem.answer)) return { reason: 'unverifiable', detail: problem.answer }
-    const before = this.#seen.repeats(problem, imageHash)
+    const before = this.#seen.repeats(problem, hashes)
     if (before !== undefined) return { reason: 'duplicate', detail: `same question, image and answer as ${before}` }
-    const leak = this.#leaks.find(problem, imageHash, this.#o.leakOverlap ?? 0.8)
+    const leak = this.#leaks.find(problem, hashes, this.#o.leakOverlap ?? 0.8)
     if (leak !== undefined) return { reason: 'leak', detail: `as ${leak} of the test set` }
     return undefined
   }

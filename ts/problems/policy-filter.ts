@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Decisions } from '../contracts/decisions.ts'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import type { Policy } from '../contracts/policy.ts'
-import type { Problem } from '../contracts/problem.ts'
+import { type Problem, picturesOf, withoutMarks } from '../contracts/problem.ts'
 import { hash32 } from '../contracts/random.ts'
 import { UNDECIDED, type Verifier } from '../contracts/verifier.ts'
 
@@ -58,9 +58,9 @@ async function solvedRate(problem: Problem, policy: Policy, o: PolicyFilterOptio
 
 async function objection(problem: Problem, policy: Policy, o: PolicyFilterOptions): Promise<PolicyObjection | undefined> {
   const { maxTextOnlyRate, passRate = { above: 0, below: 1 } } = o
-  if (maxTextOnlyRate !== undefined && problem.image !== undefined) {
-    const { image: _, ...blind } = problem
-    const rate = await solvedRate(blind, policy, o, 'text-only')
+  if (maxTextOnlyRate !== undefined && picturesOf(problem).length > 0) {
+    const { image: _, images: __, ...blind } = problem
+    const rate = await solvedRate({ ...blind, question: withoutMarks(problem.question) }, policy, o, 'text-only')
     if (rate !== null && rate >= maxTextOnlyRate) {
       return { reason: 'text-only', detail: `solved without its image at a rate of ${rate}` }
     }

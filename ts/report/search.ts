@@ -1,5 +1,5 @@
 /** What a search did, to look at: trees with values on their nodes and the first error marked, worked examples. */
-import type { ProblemImage } from '../contracts/problem.ts'
+import { type ProblemImage, picturesOf } from '../contracts/problem.ts'
 import { mcValue, type ProblemTree, type TreeNode } from '../contracts/records.ts'
 import { storableImage } from '../images/index.ts'
 import { escapeHtml } from './html.ts'
@@ -34,7 +34,7 @@ export function treeHtml(tree: ProblemTree): string {
   const nodes = nodeHtml(tree.root, state)
   const more = state.hidden > 0 ? `<p class="note">${state.hidden} more branches are not shown</p>` : ''
   const question = `<p><strong>${escapeHtml(tree.problem.id)}</strong> ${escapeHtml(tree.problem.question)} <em>(answer ${escapeHtml(tree.problem.answer)})</em></p>`
-  return `${imageHtml(tree.problem.image)}${question}<ul class="tree root">${nodes}</ul>${more}`
+  return `${picturesOf(tree.problem).map(imageHtml).join('')}${question}<ul class="tree root">${nodes}</ul>${more}`
 }
 
 /** Embedded pictures are shown; a path is named, since the page must stand alone. */

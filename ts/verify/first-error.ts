@@ -4,7 +4,7 @@
  */
 import type { Decisions } from '../contracts/decisions.ts'
 import { policyError } from '../contracts/errors.ts'
-import type { Problem } from '../contracts/problem.ts'
+import { type Problem, picturesOf } from '../contracts/problem.ts'
 import type { AskJudge, FirstError, FirstErrorJudge } from '../contracts/verifier.ts'
 import { FENCE_NOTE, quoted } from './fence.ts'
 import { askUntilRead, type JudgeOptions } from './judge.ts'
@@ -59,7 +59,7 @@ export function firstErrorJudge(ask: AskJudge, options: JudgeOptions = {}): Firs
       read: (text: string): FirstError | undefined => readFirstError(text, steps.length),
       unread: 'it named no step',
       otherwise: 'unread' as const,
-      ...(problem.image !== undefined && { image: problem.image }),
+      images: picturesOf(problem),
     }
     const { value, raw } = await askUntilRead<FirstError>(ask, problem, question, options, signal)
     unread = value === 'unread' ? unread + 1 : 0

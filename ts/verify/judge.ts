@@ -52,7 +52,7 @@ function named(problem: Problem, error: EngineError): EngineError {
 
 export interface JudgeQuestion<T> {
   prompt: string
-  image?: ProblemImage
+  images?: readonly ProblemImage[]
   /** undefined where the words say nothing. */
   read(text: string): T | undefined
   /** What is said of words that `read` makes nothing of. */
@@ -68,7 +68,7 @@ export interface JudgeQuestion<T> {
 export async function askUntilRead<T>(
   ask: AskJudge,
   problem: Problem,
-  { prompt, image, read, unread, otherwise }: JudgeQuestion<T>,
+  { prompt, images, read, unread, otherwise }: JudgeQuestion<T>,
   { attempts = 3, backOffMs = 1000 }: JudgeOptions,
   signal?: AbortSignal,
 ): Promise<{ value: T; raw: string }> {
@@ -78,7 +78,7 @@ export async function askUntilRead<T>(
     if (attempt > 0) await sleep(backOffMs * 2 ** (attempt - 1), undefined, signal && { signal }).catch(() => {})
     throwIfAborted(signal)
     try {
-      const said = await ask(prompt, signal, attempt, image)
+      const said = await ask(prompt, signal, attempt, images)
       const raw = said.slice(solutionStart(said)) // what a model thinks first may say yes and no
       const value = read(raw)
       if (value !== undefined) return { value, raw }

@@ -176,6 +176,30 @@ test('parquet holds what the JSON lines hold', async () => {
   assert.equal(rows.map(pick), readRows(join(out, 'train.steps.jsonl')).map(pick))
 })
 
+test('every format names all pictures of a problem, each where the question says', async () => {
+  const pictured = async function* (question: string): AsyncGenerator<ProblemTree> {
+    const { problem, root } = tree('p')
+    const { image: _, ...rest } = problem
+    yield { problem: { ...rest, question, images: ['/a.png', '/b.png'] }, root }
+  }
+  const build = async (question: string) => {
+    const out = folder()
+    await buildDataset({ trees: () => pictured(question), out, formats: FORMAT_NAMES })
+    const [parquet] = await parquetReadObjects({ file: await asyncBufferFromFile(join(out, 'train.parquet')) })
+    const row = (format: string) => readRows(join(out, `train.${format}.jsonl`))[0]
+    return { steps: row('steps'), trl: row('trl'), mmPrm: row('mm-prm'), swift: row('ms-swift'), parquet }
+  }
+  const placed = await build('Is <image2> more than <image1>?')
+  for (const row of [placed.steps, placed.trl, placed.parquet]) assert.equal([row?.['image'] ?? undefined, row?.['images']], [undefined, ['/a.png', '/b.png']]) // biome-ignore format: one line
+  assert.equal(placed.mmPrm.image, ['/b.png', '/a.png'])
+  assert.match(placed.mmPrm.conversations[1].value, /^Question: Is <image> more than <image>\?\n/)
+  assert.equal(placed.swift.images, ['/b.png', '/a.png'])
+  assert.is(placed.swift.messages[0].content, 'Is <image> more than <image>?')
+  const inFront = await build('Which is more?')
+  assert.match(inFront.mmPrm.conversations[1].value, /^<image>\n<image>\nQuestion: Which is more\?\n/)
+  assert.is(inFront.swift.messages[0].content, '<image><image>Which is more?')
+})
+
 test('efficiency keeps a share and counts the rest', async () => {
   const manifest = await buildDataset({ trees: () => many(100), out: folder(), balance: 'none', keep: 0.5 })
   assert.is(manifest.kinds.negative + manifest.kinds.positive + manifest.dropped.efficiency, 200)

@@ -151,7 +151,7 @@ test('where a solution first goes wrong: the picture goes along, words are read 
 
   const { engine, calls } = engineSaying('none')
   assert.is(await firstErrorJudge(engineJudge(engine))(pictured, ['only']), null)
-  assert.is(calls[0]?.image, PNG)
+  assert.equal(calls[0]?.images, [PNG])
 })
 
 test('words that name no step are no verdict; a judge that goes on like that is no judge, nor is one that is gone', async () => {

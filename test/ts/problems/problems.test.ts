@@ -111,6 +111,20 @@ test('duplicates, broken images, unverifiable answers, proofs and leaks are drop
   ])
 })
 
+test('of several pictures all make a problem, any makes a leak, and one that is broken drops it', async () => {
+  const hashImage = async (image: unknown) => {
+    if (image === 'broken.png') throw new Error('truncated')
+    return String(image)
+  }
+  const several = (id: string, ...images: string[]): Problem => ({ ...p(id, 'Which is more?'), images })
+  const list = [
+    several('1', 'a.png', 'b.png'), several('2', 'a.png', 'c.png'), several('3', 'a.png', 'b.png'), several('4', 'b.png', 'a.png'),
+    several('5', 'd.png', 'broken.png'), several('6', 'e.png', 'leaked.png'),
+  ] // biome-ignore format: by rows
+  const testSet = [{ ...p('t1', 'Unlike', '1'), images: ['other.png', 'leaked.png'] }]
+  assert.equal(await droppedOf(list, { hashImage, testSet }), ['kept', 'kept', 'duplicate', 'kept', 'image', 'leak'])
+})
+
 test('problems that differ in a sign, a relation, a decimal point or their answer are no duplicates and no leaks', async () => {
   const groups = [
     [['Compute 12 + 7.', '19'], ['Compute 12 - 7.', '5'], ['Compute 12 \\times 7.', '84']],

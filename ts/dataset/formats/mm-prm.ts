@@ -1,18 +1,17 @@
 /** The reference's JSONL: a conversation whose second turn holds the process with its markers, and the label list. */
 import { markerLabels, processText, type Sample } from '../sample.ts'
-import { imageField } from './steps.ts'
+import { markedQuestion } from './steps.ts'
 
 export function mmPrmRow(sample: Sample): object {
-  const { image, ...rest } = imageField(sample)
+  const { question, marks, images } = markedQuestion(sample, '<image>\n')
   return {
     id: sample.id,
-    ...(image !== undefined && { image }),
-    ...rest,
+    ...(images.length > 0 && { image: images.length === 1 ? images[0] : images }),
     conversations: [
       { from: 'human', value: '' },
       {
         from: 'gpt',
-        value: `${image === undefined ? '' : '<image>\n'}Question: ${sample.problem.question}\nProcess: ${processText(sample.steps)}`,
+        value: `${marks}Question: ${question}\nProcess: ${processText(sample.steps)}`,
       },
     ],
     labels: markerLabels(sample.steps),

@@ -19,8 +19,9 @@ const list = (name: string, element: object) =>
   ] as const
 const TEXTS = ['id', 'problemId', 'question', 'image', 'answer', 'kind'] as const
 const SCHEMA = [
-  { name: 'root', num_children: TEXTS.length + 4 },
+  { name: 'root', num_children: TEXTS.length + 5 },
   ...TEXTS.map(text),
+  ...list('images', { type: 'BYTE_ARRAY', converted_type: 'UTF8' }),
   ...list('steps', { type: 'BYTE_ARRAY', converted_type: 'UTF8' }),
   ...list('labels', { type: 'DOUBLE' }),
   ...list('weights', { type: 'DOUBLE' }),
@@ -28,7 +29,7 @@ const SCHEMA = [
 ] as unknown as Schema
 
 type Row = Record<string, unknown>
-const COLUMNS = [...TEXTS, 'steps', 'labels', 'weights', 'counts']
+const COLUMNS = [...TEXTS, 'images', 'steps', 'labels', 'weights', 'counts']
 
 class ParquetSampleWriter implements SampleWriter {
   readonly #path: string
