@@ -8,7 +8,7 @@ import { Engine } from '../../ts/engine/engine.ts'
 import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { openTrainable } from '../../ts/engine/trainable.ts'
 import { editJson, pickCheckpoint } from '../helpers/checkpoint-files.ts'
-import { readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
 import {
   failure,
   PICTURE,
@@ -29,6 +29,7 @@ const SAMPLE = prmRows(1)[1] as { question: string; steps: string[]; labels: num
 const SCORED = { question: SAMPLE.question, steps: SAMPLE.steps }
 const SENTENCEPIECE = pickCheckpoint({ vision: true, file: 'tokenizer.model' })
 const REWARD_HEAD = pickCheckpoint({ head: 'reward' })
+const OTHER_PICTURE = join(GOLDEN_ROOT, 'images/files/jpeg-q75-420-37x53.jpg')
 const HEAD = 'language_model.lm_head.weight'
 const EMBEDDING = 'language_model.model.embed_tokens.weight'
 
@@ -44,9 +45,13 @@ const OPENED = {
 } as const
 
 /** Predictions of the trainer for the sample, in its own fp32. */
-async function predictions(init: string, template: string, image?: string): Promise<number[]> {
+async function predictions(
+  init: string,
+  template: string,
+  shown: { question?: string; image?: string; images?: string[] } = {},
+): Promise<number[]> {
   await using model = await openTrainable({ ...OPENED, task: 'prm', init, template })
-  const row = await model.encode({ id: 'a', group: 'a', ...SAMPLE, ...(image !== undefined && { image }) })
+  const row = await model.encode({ id: 'a', group: 'a', ...SAMPLE, ...shown })
   const { predictions } = await model.evaluate([row])
   return [...(predictions[0] as Float32Array)]
 }
@@ -231,9 +236,11 @@ for (const template of ['internvl2_5-prm-train', 'internvl2_5-prm-score']) {
     assert.ok(loss < 0.45, `learnt nothing: ${loss}`)
     assert.is(readJson(join(out, 'mm-prm.json')).template, template)
     await using engine = await Engine.open({ model: out, weights: 'f32', cpu: { threads: 1 } })
-    for (const image of [PICTURE, undefined]) {
-      const expected = await predictions(out, template, image)
-      const scores = await engine.scoreSteps({ ...SCORED, ...(image !== undefined && { image }) })
+    const images = [PICTURE, OTHER_PICTURE, PICTURE]
+    const placed = { question: 'Is <image> more than <image>, or <image>?', images }
+    for (const shown of [{ image: PICTURE }, {}, { images }, placed]) {
+      const expected = await predictions(out, template, shown)
+      const scores = await engine.scoreSteps({ ...SCORED, ...shown })
       scores.forEach((p, i) => {
         assert.ok(Math.abs(p - (expected[i] as number)) < 1e-5, `step ${i}: ${p}, the trainer says ${expected[i]}`)
       })
@@ -278,7 +285,7 @@ test('LoRA: adapters saved apart, added to the base, are the merged weights', as
   assert.is(adapted, 2 * LORA.targets.length)
   assert.is(adapters.size, 2 * adapted + 2)
   await using engine = await Engine.open({ model: merged, weights: 'f32', cpu: { threads: 1 } })
-  const expected = await predictions(merged, 'internvl2_5-prm-train', PICTURE)
+  const expected = await predictions(merged, 'internvl2_5-prm-train', { image: PICTURE })
   const scores = await engine.scoreSteps({ ...SCORED, image: PICTURE })
   assert.ok(relativeDistance(scores, expected) < 1e-5)
 })

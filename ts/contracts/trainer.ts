@@ -19,7 +19,10 @@ export interface TrainSample {
   /** Samples of one group (paths of one problem) share their beginning and are computed as one tree. */
   readonly group: string
   readonly question: string
+  /** The only picture; short for `images` of one. */
   readonly image?: TrainImage
+  /** Several pictures, in the order of their marks `<image>` in the question, or all in front of it. Not beside `image`. */
+  readonly images?: readonly TrainImage[]
   /** prm: the answer step is the last of them; policy: it stands in `answer`. */
   readonly steps: readonly string[]
   /** policy: closes the solution as `<answer>…</answer>`. */
@@ -29,6 +32,10 @@ export interface TrainSample {
   /** prm: share with which each label counts; 1 where absent. */
   readonly weights?: readonly number[]
 }
+
+/** All of a sample's pictures, in their order. */
+export const picturesOfSample = ({ image, images }: Pick<TrainSample, 'image' | 'images'>): readonly TrainImage[] =>
+  images ?? (image === undefined ? [] : [image])
 
 /** A sample as the model reads it. */
 export interface TrainRow {

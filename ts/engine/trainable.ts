@@ -4,16 +4,17 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { EngineError, invalidArgument, invalidModel, storeError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
-import type {
-  BatchLoss,
-  OptimizerStep,
-  SaveOptions,
-  TrainableInfo,
-  TrainableModel,
-  TrainableOptions,
-  TrainImage,
-  TrainRow,
-  TrainSample,
+import {
+  type BatchLoss,
+  type OptimizerStep,
+  picturesOfSample,
+  type SaveOptions,
+  type TrainableInfo,
+  type TrainableModel,
+  type TrainableOptions,
+  type TrainImage,
+  type TrainRow,
+  type TrainSample,
 } from '../contracts/trainer.ts'
 import { type DecodedImage, withImage } from '../images/index.ts'
 import { adapterBase } from './adapter-base.ts'
@@ -128,8 +129,11 @@ class NativeTrainable implements TrainableModel {
   }
 
   async encode(sample: TrainSample): Promise<TrainRow> {
-    const picture = sample.image === undefined ? undefined : await this.#pictureOf(sample.image)
-    const imageRows = picture ? [picture.numTiles * (this.#parts.summary.vision?.tokensPerTile ?? 0)] : []
+    const imageRows: number[] = []
+    for (const image of picturesOfSample(sample)) {
+      const { numTiles } = await this.#pictureOf(image)
+      imageRows.push(numTiles * (this.#parts.summary.vision?.tokensPerTile ?? 0))
+    }
     return (this.#parts.options.task === 'prm' ? prmRow : policyRow)(sample, imageRows, this.#context)
   }
 
@@ -202,15 +206,17 @@ class NativeTrainable implements TrainableModel {
     const groups = new Map<string, number>()
     const samples = []
     for (const row of rows) {
-      const { image, group } = row.sample
-      if (image !== undefined && !imageIndex.has(image)) {
+      const { group } = row.sample
+      const pictures = picturesOfSample(row.sample)
+      for (const image of pictures) {
+        if (imageIndex.has(image)) continue
         imageIndex.set(image, images.length)
         images.push(await this.#pictureOf(image))
       }
       if (!groups.has(group)) groups.set(group, groups.size)
       samples.push({
         tokens: row.tokens,
-        images: image === undefined ? new Int32Array() : Int32Array.of(imageIndex.get(image) as number),
+        images: Int32Array.from(pictures, (image) => imageIndex.get(image) as number),
         group: groups.get(group) as number,
         tokenWeights: row.tokenWeights,
         markers: row.markers,

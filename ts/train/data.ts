@@ -73,10 +73,15 @@ function idOf({ id }: Fields): string | undefined {
 function readSample(row: Fields, task: TrainTask, line: number, folder: string): TrainSample {
   const { question: written, steps, labels, image: given } = readBody(row)
   const problem = row['problemId']
-  const image = readImage(given, folder)
-  const { question } = askedQuestion({ question: written, ...(image !== undefined && { image }) })
+  const { question, images = [] } = askedQuestion({ question: written, images: readImages(given, folder) })
+  const [image] = images
   const group = typeof problem === 'string' ? problem : question
-  const common = { id: idOf(row) ?? `line ${line}`, group, question, ...(image !== undefined && { image }) }
+  const common = {
+    id: idOf(row) ?? `line ${line}`,
+    group,
+    question,
+    ...(images.length > 1 ? { images } : image !== undefined && { image }),
+  }
   if (task === 'policy') {
     const answer = row['answer']
     if (typeof answer !== 'string') throw invalidArgument('"answer" must be a string')
@@ -86,15 +91,16 @@ function readSample(row: Fields, task: TrainTask, line: number, folder: string):
   return { ...common, steps, ...readLabels(labels, row['weights'], steps.length) }
 }
 
-/** A path, a data URI, encoded bytes, or one of these in a list or as {bytes, path}, as data sets embed them. */
-function readImage(image: unknown, folder: string): string | Uint8Array | undefined {
-  if (image === undefined || image === null) return undefined
+/** One picture or a list of them. */
+function readImages(given: unknown, folder: string): (string | Uint8Array)[] {
+  if (given === undefined || given === null) return []
+  return (Array.isArray(given) ? given : [given]).map((image: unknown) => readImage(image, folder))
+}
+
+/** A path, a data URI, encoded bytes, or one of these as {bytes, path}, as data sets embed them. */
+function readImage(image: unknown, folder: string): string | Uint8Array {
   if (image instanceof Uint8Array) return image
-  if (Array.isArray(image)) {
-    if (image.length > 1) throw invalidArgument(`"image": ${image.length} images; a sample has one`)
-    return readImage(image[0], folder)
-  }
-  if (typeof image === 'object') {
+  if (typeof image === 'object' && image !== null) {
     const { bytes, path } = image as { bytes?: unknown; path?: unknown }
     return readImage(bytes ?? path ?? 'no path', folder)
   }

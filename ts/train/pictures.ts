@@ -3,9 +3,11 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { invalidArgument } from '../contracts/errors.ts'
-import type { TrainSample } from '../contracts/trainer.ts'
+import { picturesOfSample, type TrainImage, type TrainSample } from '../contracts/trainer.ts'
 
 const AT_ONCE = 8
+
+const isPath = (image: TrainImage): image is string => typeof image === 'string' && !/^data:/i.test(image)
 
 async function hashOf(path: string): Promise<string> {
   try {
@@ -24,7 +26,7 @@ async function hashOf(path: string): Promise<string> {
  * undefined where there is none. @throws EngineError INVALID_ARGUMENT naming the picture
  */
 export async function picturesHash(samples: readonly TrainSample[]): Promise<string | undefined> {
-  const named = samples.flatMap(({ image }) => (typeof image === 'string' && !/^data:/i.test(image) ? [image] : []))
+  const named = samples.flatMap((sample) => picturesOfSample(sample).filter(isPath))
   const paths = [...new Set(named)]
   if (paths.length === 0) return undefined
   const hashes: string[] = Array(paths.length)

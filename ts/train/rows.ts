@@ -38,14 +38,14 @@ const readSteps = (row: Row): Body => ({
   question: stringOf(row, 'question'),
   steps: stepsOf(row['steps'], 'steps'),
   labels: row['labels'],
-  image: row['image'],
+  image: row['image'] ?? row['images'],
 })
 
 /** `Question: …\nProcess: s1<prm>\n\ns2<prm>` in the answering turn. */
 function readConversation(row: Row): Body {
   const turns = row['conversations'] as { from?: unknown; value?: unknown }[]
   const value = Array.isArray(turns) ? turns.findLast((turn) => turn?.from === 'gpt')?.value : undefined
-  const match = typeof value === 'string' && /^(?:<image>\n)?Question: ([\s\S]*?)\nProcess: ([\s\S]*)$/.exec(value)
+  const match = typeof value === 'string' && /^(?:<image>\n)*Question: ([\s\S]*?)\nProcess: ([\s\S]*)$/.exec(value)
   if (!match) throw invalidArgument('"conversations" must end in a turn of "gpt": Question: …\\nProcess: … with its markers')
   const parts = (match[2] as string).split(MARKER)
   if (parts.pop()?.trim() !== '') throw invalidArgument(`the process must end in ${MARKER}`)
@@ -72,7 +72,7 @@ const readTrl = (row: Row): Body => ({
 })
 
 const readSwift = (row: Row): Body => ({
-  question: promptText(row['messages'], 'messages').replace(/^<image>\n?/, ''),
+  question: promptText(row['messages'], 'messages').replace(/^(?:<image>\n?)+/, ''),
   steps: stepsOf(row['steps'], 'steps'),
   labels: row['labels'],
   image: row['images'],

@@ -78,8 +78,31 @@ const BAD: [row: object, says: RegExp][] = [
   [{ input: 'q Step 1: a ки', label: 'q Step 1: b +' }, /"label" is not "input" with \+ or -.*step 0/],
   [{ input: 'q Step 1: a ки', label: 'q Step 1: a ?' }, /step 0/],
   [{ messages: [], steps: ['a'], labels: [1] }, /"messages" must be/],
-  [{ ...good, image: ['a.png', 'b.png'] }, /2 images; a sample has one/],
+  [{ ...good, image: ['data:image/png;base64,AA==', 'b.png'] }, /b\.png: no such file/],
+  [{ ...good, images: ['data:image/png;base64,AA==', 3] }, /must be a path or a data URI/],
 ]
+
+test('several pictures, as every format writes them: in front, or each where the question says', async () => {
+  const [a, b] = ['data:image/png;base64,AA==', 'data:image/png;base64,BB==']
+  const steps = ['a', 'b']
+  const labels = [1, 0]
+  const spoken = (value: string) => [{ from: 'human', value: '' }, { from: 'gpt', value: `${value}\nProcess: a<prm>\n\nb<prm>` }] // biome-ignore format: one line
+  const asked = (content: string) => [{ role: 'user', content }]
+  const { samples } = await read([
+    { question: 'Is <image2> more than <image1>?', images: [a, b], steps, labels },
+    { question: 'Which?', images: [a, b], steps, labels },
+    { conversations: spoken('Question: Is <image> more than <image>?'), image: [b, a], labels },
+    { conversations: spoken('<image>\n<image>\nQuestion: Which?'), image: [a, b], labels },
+    { messages: asked('Is <image> more than <image>?'), images: [b, a], steps, labels },
+    { messages: asked('<image><image>Which?'), images: [a, b], steps, labels },
+  ])
+  const placed = ['Is <image> more than <image>?', [b, a]]
+  const inFront = ['Which?', [a, b]]
+  assert.equal(
+    samples.map((s) => [s.question, s.images]),
+    [placed, inFront, placed, inFront, placed, inFront],
+  )
+})
 
 test('a bad row says what is wrong and, where it has an id, whose it is; skipped ones are named', async () => {
   const { samples, skipped } = await read([good, ...BAD.map(([row], i) => ({ id: `bad-${i}`, ...row }))], 'skip')
