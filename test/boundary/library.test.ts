@@ -32,6 +32,7 @@ const SURFACE = {
   policy: ['openAiPolicy', 'nativePolicy', 'scriptedPolicy', 'nativeScorer', 'chatJudge', 'engineJudge', 'policyJudge'],
   search: ['STRATEGIES', 'findStrategy', 'omega', 'bestOfN', 'beam', 'runSearch', 'identityOf', 'WIDTH_SCHEDULES'],
   store: ['SqliteRunStore', 'openRun', 'runId'],
+  critics: ['CRITIC_NAMES', 'criticScorer'],
   dataset: ['buildDataset', 'traverse', 'LABEL_KINDS', 'FORMAT_NAMES'],
   evaluation: ['STEP_TASKS', 'findTask', 'loadTask', 'scoreItems', 'stepResults'],
   problems: ['readProblems', 'curate', 'QUESTION_TYPES'],
