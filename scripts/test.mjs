@@ -25,10 +25,10 @@ const { values, positionals: named } = parseArgs({
 const TIMEOUT_MS = Number(values.timeout) * 1000
 const PARALLEL = Math.min(2, availableParallelism())
 if (values.device !== undefined) process.env.MM_PRM_DEVICE = values.device
-if (process.env.MM_PRM_DEVICE === 'emulated') {
-  const { status } = spawnSync(process.execPath, [join(root, 'scripts/ensure-built.mjs'), 'tests'], { stdio: 'inherit' })
-  if (status !== 0) process.exit(1)
-}
+// Commands run as they are installed: compiled they start three times faster than from their sources.
+const needed = process.env.MM_PRM_DEVICE === 'emulated' ? ['tests', 'ts'] : ['ts']
+const { status } = spawnSync(process.execPath, [join(root, 'scripts/ensure-built.mjs'), ...needed], { stdio: 'inherit' })
+if (status !== 0) process.exit(1)
 
 function testFiles(path) {
   if (!existsSync(path)) throw new Error(`no such file or folder: ${path}`)

@@ -9,7 +9,7 @@ import { seededRandom } from '../../ts/contracts/random.ts'
 import { attack } from '../helpers/attack.ts'
 import { metricsOf, PICTURE, prmRows, tinyCheckpoint, trainCli, weightsOf, workFolder, writeRows } from '../helpers/training.ts'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const MAX_KILLS = 12
 const work = workFolder()
 const temporary = join(work, 'tmp')
@@ -33,7 +33,7 @@ attack('a training killed (SIGKILL) again and again, half of the time while it s
   let whileSaving = 0
   while (kills < MAX_KILLS) {
     const threads = 1 + Math.floor(3 * random())
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, 'train', ...args(out, threads)], {
+    const child = spawn(process.execPath, [MAIN, 'train', ...args(out, threads)], {
       stdio: 'ignore',
       env: { ...process.env, TMPDIR: temporary },
     })

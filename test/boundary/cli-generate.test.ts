@@ -10,14 +10,14 @@ import { goldenModels, readJson } from '../helpers/golden.ts'
 
 const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
 const [IMAGE = ''] = picturesOf(MODEL)
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const work = mkdtempSync(join(tmpdir(), 'mm-prm-generate-'))
 test.after(() => rmSync(work, { recursive: true, force: true }))
 
 function generate(lines: readonly (object | string)[], args: readonly string[], model = MODEL) {
   const input = join(work, 'input.jsonl')
   writeFileSync(input, lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'))
-  const argv = ['--import', 'tsx', MAIN, 'generate', '--model', model, '--input', input, ...args]
+  const argv = [MAIN, 'generate', '--model', model, '--input', input, ...args]
   const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
   return {
     status,

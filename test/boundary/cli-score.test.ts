@@ -10,7 +10,7 @@ import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 
 const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
 const [IMAGE = ''] = picturesOf(MODEL)
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const work = mkdtempSync(join(tmpdir(), 'mm-prm-score-'))
 const INPUT = join(work, 'input.jsonl')
 const PICTURE = join(work, 'chart.png')
@@ -23,7 +23,7 @@ test.after(() => rmSync(work, { recursive: true, force: true }))
 function score(lines: readonly (object | string | Buffer)[], args: readonly string[] = []) {
   const rows = lines.map((line) => (typeof line === 'object' && !Buffer.isBuffer(line) ? JSON.stringify(line) : line))
   writeFileSync(INPUT, Buffer.concat(rows.flatMap((row) => [Buffer.from(row as string), Buffer.from('\n')])))
-  const argv = ['--import', 'tsx', MAIN, 'score', '--input', INPUT, ...(args.includes('--model') ? [] : ['--model', MODEL])]
+  const argv = [MAIN, 'score', '--input', INPUT, ...(args.includes('--model') ? [] : ['--model', MODEL])]
   const { status, stdout, stderr } = spawnSync(process.execPath, [...argv, ...args], { encoding: 'utf8' })
   return { status, stderr, out: parse(stdout) }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const PRM = join(import.meta.dirname, '../../models/mini-prm')
 const folder = mkdtempSync(join(tmpdir(), 'mm-prm-pipe-'))
 test.after(() => rmSync(folder, { recursive: true }))
@@ -24,7 +24,7 @@ const problems = file('problems.jsonl', (i) => ({ id: `${i}`, question: `What is
 
 /** Reads a first piece of the output and closes the pipe; resolves to how the command ended. */
 function readLittle(args: readonly string[]) {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args])
+  const child = spawn(process.execPath, [MAIN, ...args])
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text))
   child.stdout.once('data', () => child.stdout.destroy())
@@ -55,7 +55,7 @@ for (const [name, args] of COMMANDS) {
 const onLinux = process.platform === 'linux' ? test : test.skip
 onLinux('a full disk behind standard output is told in one line', async () => {
   const full = openSync('/dev/full', 'w')
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, 'inspect', PRM], { stdio: ['ignore', full, 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, 'inspect', PRM], { stdio: ['ignore', full, 'pipe'] })
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text) => (stderr += text))
   const code = await new Promise((resolve) => child.on('close', resolve))

@@ -17,7 +17,7 @@ const linesOf = (file: string) => readFileSync(file, 'utf8').trimEnd().split('\n
 
 /** What a command prints with --json; it is expected to succeed. */
 function run(...args: string[]) {
-  const child = spawnSync(process.execPath, ['--import', 'tsx', join(ROOT, 'ts/cli/main.ts'), ...args], { encoding: 'utf8' })
+  const child = spawnSync(process.execPath, [join(ROOT, 'dist/cli/main.js'), ...args], { encoding: 'utf8' })
   assert.is(child.status, 0, `${args[0]}: ${child.stderr}`)
   return args.includes('--json') ? JSON.parse(child.stdout) : undefined
 }

@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const folder = mkdtempSync(join(tmpdir(), 'mm-prm-quickstart-'))
 const SMALL = ['--search-problems', '24', '--rollouts', '32', '--test-problems', '6']
 
 function quickstart(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'quickstart', ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'quickstart', ...args], {
     encoding: 'utf8',
   })
   return { status, stdout, stderr }

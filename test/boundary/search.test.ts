@@ -9,7 +9,7 @@ import { openRun } from '../../ts/store/reader.ts'
 import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 import { dumpRun } from '../helpers/dump-run.ts'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const MODEL = pickCheckpoint({ kind: 'scoreSolutions' })
 const [PICTURE = ''] = picturesOf(MODEL)
 const scratch = mkdtempSync(join(tmpdir(), 'mm-prm-native-search-'))
@@ -21,7 +21,7 @@ writeFileSync(file, problems.map((p) => JSON.stringify(p)).join('\n'))
 
 function start(out: string, ...more: string[]) {
   const args = ['search', '--problems', file, '--out', out, '--model', MODEL, '--max-tokens', '12', '--json', ...more]
-  return spawnSync(process.execPath, ['--import', 'tsx', MAIN, ...args], { encoding: 'utf8' })
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
 }
 
 /** The summary of a search of these problems, which is expected to succeed. */
@@ -85,7 +85,7 @@ test('a search opens its models as the engine can; another type of weights is an
 
 test('every command that opens a model takes the same options of the engine', () => {
   for (const command of ['score', 'generate', 'search', 'best-of-n', 'curate', 'dataset', 'eval', 'quickstart']) {
-    const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, command, '--help'], { encoding: 'utf8' })
+    const { stdout } = spawnSync(process.execPath, [MAIN, command, '--help'], { encoding: 'utf8' })
     for (const option of ['--dtype TYPE', '--weights', '--threads N', '--isa NAME', '--max-tiles N']) {
       assert.ok(stdout.includes(option), `${command} ${option}`)
     }

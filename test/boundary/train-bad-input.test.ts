@@ -21,7 +21,7 @@ import {
   writeRows,
 } from '../helpers/training.ts'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const work = workFolder()
 const init = await tinyCheckpoint(join(work, 'init'))
 const reading = await tinyCheckpoint(join(work, 'reading'), { like: READING })
@@ -237,7 +237,7 @@ test('aborted: the error says so, checkpoints stay, and the run can go on', asyn
 
 /** The command in a process that may write no file of more than `kib`: the system's answer is that of a full disk. */
 function cramped(kib: number, args: readonly string[]) {
-  const argv = [process.execPath, '--import', 'tsx', MAIN, 'train', ...args]
+  const argv = [process.execPath, MAIN, 'train', ...args]
   const { status, stderr } = spawnSync('bash', ['-c', `ulimit -f ${kib}; exec "$@"`, 'bash', ...argv], { encoding: 'utf8' })
   return { status, stderr }
 }

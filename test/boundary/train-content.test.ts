@@ -37,7 +37,7 @@ import {
   writeRows,
 } from '../helpers/training.ts'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const work = workFolder()
 const init = await tinyCheckpoint(join(work, 'init'))
 const pictures = join(work, 'pictures')
@@ -203,7 +203,7 @@ test('killed at any moment, it leaves nothing outside its folder, and the next s
   ]
   let caught = 0
   for (const moment of moments) {
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    const child = spawn(process.execPath, [MAIN, ...args], {
       stdio: 'ignore',
       env: { ...process.env, TMPDIR: temporary },
     })

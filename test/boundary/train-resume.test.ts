@@ -24,7 +24,7 @@ import {
   writeRows,
 } from '../helpers/training.ts'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 const work = workFolder()
 const init = await tinyCheckpoint(join(work, 'init'))
 const data = writeRows(join(work, 'data.jsonl'), prmRows(20, { image: PICTURE }))
@@ -39,7 +39,7 @@ const filesIn = (folder: string) => (existsSync(folder) ? readdirSync(folder) : 
 
 /** Starts or resumes the run and kills it as soon as `moment` has come; false where it ended before. */
 async function killAt(out: string, threads: number, moment: () => boolean): Promise<boolean> {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args(out, threads)], { stdio: 'ignore' })
+  const child = spawn(process.execPath, [MAIN, ...args(out, threads)], { stdio: 'ignore' })
   const ended = once(child, 'exit')
   while (child.exitCode === null && child.signalCode === null) {
     if (moment()) {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 
 export interface Ended {
   code: number | null
@@ -11,7 +11,7 @@ export interface Ended {
 }
 
 export function startCli(args: readonly string[], onStderr?: (text: string) => void) {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args])
+  const child = spawn(process.execPath, [MAIN, ...args])
   const ended = new Promise<Ended>((resolve) => {
     let [stdout, stderr] = ['', '']
     child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))

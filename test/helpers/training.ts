@@ -14,7 +14,7 @@ import { editJson, pickCheckpoint, picturesOf } from './checkpoint-files.ts'
 export const SEEING = pickCheckpoint({ sharded: false, vision: true, kind: 'trainIds', file: 'tokenizer.json' })
 export const READING = pickCheckpoint({ vision: false, tied: true, head: 'vocabulary', file: 'tokenizer.json' })
 export const [PICTURE = ''] = picturesOf(SEEING)
-const MAIN = join(import.meta.dirname, '../../ts/cli/main.ts')
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js')
 
 /** A folder that goes with the process. */
 export function workFolder(): string {
@@ -134,7 +134,7 @@ export function train(options: TrainOptions): Promise<TrainResult> {
 }
 
 export function trainCli(args: readonly string[]) {
-  const argv = ['--import', 'tsx', MAIN, 'train', ...args]
+  const argv = [MAIN, 'train', ...args]
   const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
   return { status, stdout, stderr }
 }

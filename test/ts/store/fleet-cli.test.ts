@@ -34,7 +34,7 @@ interface Ran {
 }
 
 function start(...args: string[]): { child: ChildProcess; ended: Promise<Ran> } {
-  const command = promisify(execFile)(node as string, ['--import', 'tsx', join(ROOT, 'ts/cli/main.ts'), ...args], {
+  const command = promisify(execFile)(node as string, [join(ROOT, 'dist/cli/main.js'), ...args], {
     timeout: 200_000,
   })
   const ended = command.then(
