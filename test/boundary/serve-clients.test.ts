@@ -162,6 +162,7 @@ test('models by any name, health, metrics, a description', async () => {
 const PYTHON = process.env['MM_PRM_PYTHON'] ?? 'python3'
 const hasPythonClient = spawnSync(PYTHON, ['-c', 'import openai']).status === 0
 const withPython = hasPythonClient ? test : test.skip
+if (!hasPythonClient) console.log('skipped: no Python with the openai client here')
 withPython('OpenAI’s client for Python is told the same (MM_PRM_PYTHON names one that has it)', async () => {
   const request = join(scratch, 'request.json')
   writeFileSync(request, JSON.stringify(chat))

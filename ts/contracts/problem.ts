@@ -33,7 +33,13 @@ export interface Problem {
 export type Pictured = Pick<Problem, 'image' | 'images'>
 
 /** All pictures in the order of their numbers. */
-export function picturesOf({ image, images }: Pictured): readonly ProblemImage[] {
+export function picturesOf<T = ProblemImage>({
+  image,
+  images,
+}: {
+  readonly image?: T
+  readonly images?: readonly T[]
+}): readonly T[] {
   return images ?? (image === undefined ? [] : [image])
 }
 

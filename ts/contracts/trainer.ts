@@ -33,10 +33,6 @@ export interface TrainSample {
   readonly weights?: readonly number[]
 }
 
-/** All of a sample's pictures, in their order. */
-export const picturesOfSample = ({ image, images }: Pick<TrainSample, 'image' | 'images'>): readonly TrainImage[] =>
-  images ?? (image === undefined ? [] : [image])
-
 /** A sample as the model reads it. */
 export interface TrainRow {
   readonly sample: TrainSample

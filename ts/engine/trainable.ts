@@ -4,17 +4,17 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { EngineError, invalidArgument, invalidModel, storeError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
-import {
-  type BatchLoss,
-  type OptimizerStep,
-  picturesOfSample,
-  type SaveOptions,
-  type TrainableInfo,
-  type TrainableModel,
-  type TrainableOptions,
-  type TrainImage,
-  type TrainRow,
-  type TrainSample,
+import { picturesOf } from '../contracts/problem.ts'
+import type {
+  BatchLoss,
+  OptimizerStep,
+  SaveOptions,
+  TrainableInfo,
+  TrainableModel,
+  TrainableOptions,
+  TrainImage,
+  TrainRow,
+  TrainSample,
 } from '../contracts/trainer.ts'
 import { type DecodedImage, withImage } from '../images/index.ts'
 import { adapterBase } from './adapter-base.ts'
@@ -130,7 +130,7 @@ class NativeTrainable implements TrainableModel {
 
   async encode(sample: TrainSample): Promise<TrainRow> {
     const imageRows: number[] = []
-    for (const image of picturesOfSample(sample)) {
+    for (const image of picturesOf(sample)) {
       const { numTiles } = await this.#pictureOf(image)
       imageRows.push(numTiles * (this.#parts.summary.vision?.tokensPerTile ?? 0))
     }
@@ -207,7 +207,7 @@ class NativeTrainable implements TrainableModel {
     const samples = []
     for (const row of rows) {
       const { group } = row.sample
-      const pictures = picturesOfSample(row.sample)
+      const pictures = picturesOf(row.sample)
       for (const image of pictures) {
         if (imageIndex.has(image)) continue
         imageIndex.set(image, images.length)

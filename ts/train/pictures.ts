@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { invalidArgument } from '../contracts/errors.ts'
-import { picturesOfSample, type TrainImage, type TrainSample } from '../contracts/trainer.ts'
+import { picturesOf } from '../contracts/problem.ts'
+import type { TrainImage, TrainSample } from '../contracts/trainer.ts'
 
 const AT_ONCE = 8
 
@@ -26,7 +27,7 @@ async function hashOf(path: string): Promise<string> {
  * undefined where there is none. @throws EngineError INVALID_ARGUMENT naming the picture
  */
 export async function picturesHash(samples: readonly TrainSample[]): Promise<string | undefined> {
-  const named = samples.flatMap((sample) => picturesOfSample(sample).filter(isPath))
+  const named = samples.flatMap((sample) => picturesOf(sample).filter(isPath))
   const paths = [...new Set(named)]
   if (paths.length === 0) return undefined
   const hashes: string[] = Array(paths.length)
