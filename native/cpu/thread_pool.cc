@@ -59,15 +59,19 @@ void ThreadPool::run_shared(int64_t units, int64_t grain, Call call, void* body)
 }
 
 void ThreadPool::take_ranges() {
+  int32_t num_done = 0;
   for (;;) {
     // INVARIANT: what this takes from a positive number is a range of the current loop, however late it comes:
     // the next loop overwrites the number only after every claimed range is done.
     const int64_t left = num_unclaimed_.fetch_sub(1, std::memory_order_acquire);
-    if (left <= 0) return;
+    if (left <= 0) break;
     const int64_t begin = (num_ranges_ - left) * grain_;
     call_(body_, begin, std::min(begin + grain_, units_));
-    if (num_undone_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_undone_.notify_one();
+    ++num_done;
   }
+  // Told once and not range by range: a loop of microseconds feels every write that two threads share.
+  if (num_done > 0 && num_undone_.fetch_sub(num_done, std::memory_order_acq_rel) == num_done)
+    num_undone_.notify_one();
 }
 
 void ThreadPool::work() {

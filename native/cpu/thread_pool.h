@@ -51,10 +51,12 @@ class ThreadPool {
   std::atomic<uint32_t> epoch_{0};  // one per loop; sleeping workers wait for it to change
   std::atomic<bool> stopping_{false};
   // Ranges of the current loop that nobody has claimed (or fewer than zero), and that are not done.
-  std::atomic<int64_t> num_unclaimed_{0};
-  std::atomic<int32_t> num_undone_{0};
+  // Each on a cache line of its own: claims must not take the line from under the one who waits for the end.
+  alignas(64) std::atomic<int64_t> num_unclaimed_{0};
+  alignas(64) std::atomic<int32_t> num_undone_{0};
   // The current loop, read only by who has claimed one of its ranges: it cannot end before that range is done.
-  int64_t units_ = 0, grain_ = 1, num_ranges_ = 0;
+  alignas(64) int64_t units_ = 0;
+  int64_t grain_ = 1, num_ranges_ = 0;
   Call call_ = nullptr;
   void* body_ = nullptr;
   std::vector<std::thread> workers_;
