@@ -124,9 +124,9 @@ function sameSize(gold: Expression, pred: Expression, g: Node, p: Node, o: Compa
   const same = (a: Node, b: Node) => sameExpression(a, b, o.precision)
   // 35 % may be given as 35 or as 0.35; 35 as 35 % is wrong.
   if (gold.isPercent && !pred.isPercent) return same(g, p) || same(operation('multiply', [number(100), g]), p)
-  if (same(g, p)) return true
-  // 60° is π/3 and arccos ½.
+  // 60° is π/3 and arccos ½; 60 may be 60°, but π/3 is not (π/3)°.
   if (some(g, isDegrees) !== some(p, isDegrees) && (some(g, isRadians) || some(p, isRadians))) return same(radians(g), radians(p))
+  if (same(g, p)) return true
   if (o.parameter !== undefined && sameUpToShift(g, p, o.parameter)) return true
   return !o.strict && same(g, renamedByPlace(p, g))
 }

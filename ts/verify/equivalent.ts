@@ -6,7 +6,7 @@ import { UNDECIDED } from '../contracts/verifier.ts'
 import { readDate, readTime, sameTime } from './clock.ts'
 import { type CompareOptions, compareAnswers, type Method } from './compare.ts'
 import { conclusionOf, type ExtractKind, extractCandidates, readMarked } from './extract.ts'
-import { asSet, type Choice, readChoice, readCircled, smallChoice } from './letters.ts'
+import { asSet, type Choice, readChoice, sameCircled, smallChoice } from './letters.ts'
 import { MAX_ANSWER, startSteps, Undecided } from './limits.ts'
 import { readOrdinal } from './numerals.ts'
 import { type Answer, parseAnswer, type Value } from './value.ts'
@@ -98,8 +98,8 @@ function sameText(gold: string, pred: string, o: CompareOptions): Found | null {
   if (times[0] && times[1]) return sameTime(times[0], times[1]) ? 'time' : null
   const dates = [readDate(gold), readDate(pred)]
   if (dates[0] ?? dates[1]) return dates[0] === dates[1] ? 'time' : null
-  const circled = [readCircled(gold), readCircled(pred)]
-  if (circled[0] && circled[1]) return circled[0] === circled[1] ? 'choice' : null
+  const circled = sameCircled(gold, pred)
+  if (circled !== undefined) return circled ? 'choice' : null
   const ordinals = [readOrdinal(gold), readOrdinal(pred)]
   if (ordinals[0] !== undefined && ordinals[1] !== undefined) return ordinals[0] === ordinals[1] ? 'words' : null
   const letters = sameLetters(gold, pred, o)
@@ -109,11 +109,14 @@ function sameText(gold: string, pred: string, o: CompareOptions): Found | null {
   const said = [assertion(gold) ?? gold, assertion(pred) ?? pred] as const
   if (said[0] !== gold || said[1] !== pred) return sameWords(...said) ? 'words' : null
   if (WORDS.test(gold) && WORDS.test(pred) && sameWords(gold, pred)) return 'words'
+  if (FIGURE.test(gold) && FIGURE.test(pred) && sameWords(gold, pred)) return 'words'
   return sameValue(gold, pred, o)
 }
 
 /** Letters that would otherwise be a product: yes and Yes. */
 const WORDS = /^[a-zA-Z]{3,}[\s.!]*$/
+/** A figure and its letters, whose kind is said by a sign or a word. */
+const FIGURE = /^\W*(?:triangle|angle|circle|odot)\s*[A-Z]|[△∠⊙]\s*[A-Z]/
 
 /** undefined where letters do not decide. */
 function sameLetters(gold: string, pred: string, o: CompareOptions): Found | null | undefined {

@@ -66,7 +66,21 @@ export const smallChoice = (text: string): string | undefined => SMALL.exec(with
 export const asSet = (letters: string): string => [...new Set(letters)].sort().join('')
 
 /** ① ③ and their like, as a set; undefined where the text is anything else. */
-export function readCircled(text: string): string | undefined {
-  const plain = withoutMarks(text).replace(/[\s,，、;和与and]+/g, '')
+function readCircled(text: string): string | undefined {
+  const plain = withoutMarks(text).replace(/[\s,，、;()（）和与and]+/g, '')
   return /^[\u2460-\u2473]+$/.test(plain) ? asSet(plain) : undefined
+}
+
+/** 3 or (3), where the other side is ③. */
+function circledNumber(text: string): string | undefined {
+  const number = /^\(?([1-9]|1\d|20)\)?$/.exec(withoutMarks(text).trim())?.[1]
+  return number === undefined ? undefined : String.fromCodePoint(0x245f + Number(number))
+}
+
+/** Whether both name the same circled numbers; undefined where neither does, or one is something else. */
+export function sameCircled(gold: string, pred: string): boolean | undefined {
+  const [g, p] = [readCircled(gold), readCircled(pred)]
+  if (g === undefined && p === undefined) return undefined
+  const [x, y] = [g ?? circledNumber(gold), p ?? circledNumber(pred)]
+  return x === undefined || y === undefined ? undefined : x === y
 }

@@ -23,6 +23,7 @@ const PIECE =
 
 const CIRCLE = /\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\}|\{\s*°\s*\}|°)/y
 const PRIMES = /\s*(?:\{\s*)?((?:\\prime(?![a-zA-Z])\s*)+)\}?/y
+const TRANSPOSED = /\s*(?:\{\s*)?(?:\\top|T|\\mathrm\{T\}|\\mathsf\{T\})\s*\}?/y
 const BASE_TEN = /\s*10\s*[\^⁰¹²³⁴⁵⁶⁷⁸⁹⁻*]/y
 /** Two points in braces, primes and indices with them. */
 const ARROW = /\s*\{\s*([A-Z](?:_\s*(?:\w|\{\s*\w+\s*\})|')*)\s*([A-Z](?:_\s*(?:\w|\{\s*\w+\s*\})|')*)\s*\}/y
@@ -199,15 +200,20 @@ class Tokenizer extends NumberReader {
     }
   }
 
+  /** Behind a matrix, or brackets that hold several things: there a T is no exponent. */
+  #isAfterRows(): boolean {
+    const last = this.tokens.at(-1)
+    if (last?.kind !== 'sign' || !')]'.includes(last.text)) return last?.kind === 'end'
+    const open = this.tokens.findLastIndex((t) => t.kind === 'sign' && '(['.includes(t.text))
+    return this.tokens.slice(open + 1).some((t) => t.kind === 'sign' && t.text === ',')
+  }
+
   #character(c: string): undefined {
     if (c === '^') {
       if (this.take(CIRCLE)) return this.push('sign', '°')
       const primes = this.take(PRIMES)
       if (primes) return this.push('sign', (primes[1] as string).split('\\prime').length > 2 ? '″' : '′')
-      if (this.looksAt(/\s*(?:\{\s*)?(?:\\top|T|\\mathrm\{T\}|\\mathsf\{T\})\s*\}?/y) && this.tokens.at(-1)?.kind === 'end') {
-        this.take(/\s*(?:\{\s*)?(?:\\top|T|\\mathrm\{T\}|\\mathsf\{T\})\s*\}?/y)
-        return this.push('sign', '⊤')
-      }
+      if (this.#isAfterRows() && this.take(TRANSPOSED)) return this.push('sign', '⊤')
     }
     if (c === '*' && this.text[this.at] === '*') {
       this.at++

@@ -253,6 +253,10 @@ class AnswerParser {
     const [first, last] = [tokens[0], tokens.at(-1)]
     if (first?.kind === 'letter' && isSign(tokens[1], '(') && closesAt(tokens, 1) === tokens.length - 1)
       return this.#labelled(tokens)
+    if (isSign(last, '⊤')) {
+      const row = this.#bracketed(tokens.slice(0, -1))
+      return row?.kind === 'tuple' ? { ...row, open: '⟨', close: '⟩' } : undefined
+    }
     if (first?.kind !== 'sign' || !OPEN.has(first.text) || closesAt(tokens, 0) !== tokens.length - 1) return undefined
     const inner = tokens.slice(1, -1)
     if (first.text === '\\{') return this.#braced(inner)

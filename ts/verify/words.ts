@@ -41,10 +41,14 @@ function ordered(words: readonly string[]): string | undefined {
   return n === undefined ? undefined : `${noun} ${n}`
 }
 
+/** Figures by their signs. */
+const MARKS: Record<string, string> = { '△': 'triangle', '∠': 'angle', '⊙': 'circle', odot: 'circle' }
+
 /** One spelling for answers that say the same. */
 function plainWords(text: string): string {
   const words = text
     .replace(/\\(?:text|mathrm|textbf|textit|mbox|operatorname)\s*(?=\{)/g, ' ')
+    .replace(/\\(triangle|angle|odot)(?![a-zA-Z])|[△∠⊙]/g, (mark, name) => ` ${MARKS[name ?? mark] ?? name} `)
     .replace(/[\s$.,;:!"`*“”‘’。，；：！、?？{}~()]+/g, ' ')
     .trim()
     .toLowerCase()
