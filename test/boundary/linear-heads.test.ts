@@ -79,4 +79,32 @@ test('reasonflux: the folder’s own template around marked steps', async () => 
   assert.is(plain.length, 1, 'names of special tokens are plain text')
 })
 
+test('gflownet: a sequence for every step, whose last token is read', async () => {
+  await using engine = await Engine.open({ model: tokenClassifier('one', 1), scoring: 'gflownet', weights: 'f32' })
+  const { tokenizer } = engine
+  const expected: number[] = []
+  for (const [i, step] of steps.entries()) {
+    const tokens = [...tokenizer.prefixIds, ...tokenizer.encodePlain(`${question}${steps.slice(0, i).join('')}<next>${step}`)]
+    const { logits, width } = await engine.logits({ tokens, rows: [tokens.length - 1] })
+    assert.is(width, 1)
+    expected.push(1 / (1 + Math.exp(-(logits[0] as number))))
+  }
+  assert.not.equal(expected[0]?.toFixed(6), expected[1]?.toFixed(6))
+  const scores = await engine.scoreSteps({ question, steps })
+  assert.equal(
+    scores.map((p) => p.toFixed(6)),
+    expected.map((p) => p.toFixed(6)),
+  )
+  const { scores: many, errors } = await engine.scoreCandidates({ question, solutions: [['No.'], [], steps, ['a', ' ']] })
+  assert.equal(many[2], scores, 'beside others: bit for bit')
+  assert.equal(many[1], [], 'no step, no score')
+  assert.is(many[0]?.length, 1)
+  assert.equal(
+    errors.map(({ candidate, message }) => `${candidate}: ${message}`),
+    ['3: solutions[3][1]: is empty: a step needs text'],
+  )
+  const two = await Engine.open({ model: tokenClassifier('wide', 2), scoring: 'gflownet' }).catch((e) => e)
+  assert.match((two as EngineError).message, /gflownet scoring needs a head of 1 value, this one has 2/)
+})
+
 test.run()

@@ -132,16 +132,14 @@ export class Scorer {
       checkTextLength([r.question], info.decoder.maxPositions, 'engine.scoreSteps: the question')
       const images = await pictures(r, 'engine.scoreSteps')
       const imageRows = rowsOf(images, info)
-      const prompts: (ScoringPrompt | EngineError | undefined)[] = []
+      const prompts: (ScoringPrompt[] | EngineError)[] = []
       for (const [i, steps] of r.solutions.entries()) {
         await breathe(r.signal)
-        prompts.push(ownFault(() => this.#prompt(readAs, { question: r.question, steps, imageRows }, name(i))))
+        prompts.push(ownFault(() => this.#prompts(readAs, { question: r.question, steps, imageRows }, name(i))))
       }
-      const scored = await this.#scorePrompts(prompts.filter(isPrompt), images, r.signal)
-      return prompts.map((p) => {
-        if (p instanceof EngineError) return p
-        return p ? (scored.shift() as ScoredSteps) : { scores: [], logits: [] }
-      })
+      const asked = prompts.flatMap((p) => (p instanceof EngineError ? [] : p))
+      const scored = await this.#scorePrompts(asked, images, r.signal)
+      return prompts.map((p) => (p instanceof EngineError ? p : joined(scored.splice(0, p.length))))
     } finally {
       release()
     }
@@ -196,23 +194,26 @@ export class Scorer {
     return this.#finite(scored)
   }
 
-  /** undefined: without steps there is nothing to score. */
-  #prompt(family: ScoringFamily, request: ScoringRequest, name: string): ScoringPrompt | undefined {
-    const where = `engine.scoreSteps: ${name}`
+  /** One for a solution, or for each of its steps; none for a solution without steps. */
+  #prompts(family: ScoringFamily, request: ScoringRequest, name: string): ScoringPrompt[] {
     const { steps } = request
-    if (steps.length === 0) return undefined
     const blank = steps.findIndex((step) => step.trim() === '')
-    if (blank >= 0) throw invalidArgument(`${where}[${blank}]: is empty: a step needs text`)
+    if (blank >= 0) throw invalidArgument(`${name}[${blank}]: is empty: a step needs text`)
     const { maxPositions } = this.#engine.info.decoder
-    checkTextLength(steps, maxPositions, where)
-    const prompt = family.prompt(this.#engine.tokenizer, request)
-    if (prompt.ids.length <= maxPositions) return prompt
-    throw invalidArgument(`${where}: ${prompt.ids.length} tokens, ${positionsOf(this.#engine.info.decoder)}`)
+    checkTextLength(steps, maxPositions, name)
+    const asked = family.perStep ? steps.map((_, i) => steps.slice(0, i + 1)) : steps.length > 0 ? [steps] : []
+    return asked.map((some) => {
+      const prompt = family.prompt(this.#engine.tokenizer, { ...request, steps: some })
+      if (prompt.ids.length <= maxPositions) return prompt
+      throw invalidArgument(`${name}: ${prompt.ids.length} tokens, ${positionsOf(this.#engine.info.decoder)}`)
+    })
   }
 }
 
-const isPrompt = (p: ScoringPrompt | EngineError | undefined): p is ScoringPrompt =>
-  p !== undefined && !(p instanceof EngineError)
+const joined = (parts: readonly ScoredSteps[]): ScoredSteps => ({
+  scores: parts.flatMap((part) => part.scores),
+  logits: parts.flatMap((part) => part.logits),
+})
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)

@@ -29,6 +29,8 @@ export interface ScoringFamily {
   readonly name: string
   /** False where no token of the family's own stands behind a step. */
   readonly marked?: false
+  /** A sequence of its own for every step: `prompt` is asked with the steps up to each, and marks the last alone. */
+  readonly perStep?: true
   /** @throws EngineError INVALID_ARGUMENT */
   prompt(tokenizer: Tokenizer, request: ScoringRequest): ScoringPrompt
 }
@@ -43,7 +45,14 @@ export interface CheckpointTraits {
   config: { system_message?: string | undefined }
   /** See ImagePrompt. */
   ownChat?: boolean
-  recorded: { scoring?: string | undefined; template?: string | undefined; beta?: number | undefined } | undefined
+  recorded:
+    | {
+        scoring?: string | undefined
+        template?: string | undefined
+        beta?: number | undefined
+        systemMessage?: string | undefined
+      }
+    | undefined
   /** Whether a reference model is open beside it. */
   hasReference?: boolean
 }

@@ -4,29 +4,39 @@ import { EngineError, invalidArgument, invalidModel } from '../../contracts/erro
 import { suggest } from '../../contracts/suggest.ts'
 import { readJsonFile } from '../tokenizer/files.ts'
 import type { CheckpointTraits, FamilyDefinition, ScoringFamily } from './family.ts'
+import { gflownet } from './gflownet.ts'
 import { implicit } from './implicit.ts'
 import { mathShepherd } from './math-shepherd.ts'
 import { mmPrm } from './mm-prm.ts'
 import { qwenMathPrm } from './qwen-math-prm.ts'
 import { reasonFlux } from './reasonflux.ts'
+import { rewardSql } from './reward-sql.ts'
 import { rlhflow } from './rlhflow.ts'
 import { skywork } from './skywork.ts'
 import { trl } from './trl.ts'
 import { visualPrm } from './visual-prm.ts'
+import { vlPrm } from './vl-prm.ts'
 
 export type { CheckpointTraits, Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './family.ts'
 
 const FAMILIES: readonly FamilyDefinition[] = [
   ...[visualPrm, mmPrm, qwenMathPrm, reasonFlux, skywork, trl],
-  ...[mathShepherd, rlhflow, implicit],
+  ...[mathShepherd, rewardSql, rlhflow, vlPrm, gflownet, implicit],
 ]
 export const FAMILY_NAMES = FAMILIES.map((f) => f.name)
+
+/** Public families that are asked for and not to be had: the reason says why, where another name would be suggested. */
+const REFUSED: Readonly<Record<string, string>> = {
+  ursa: 'its two vision towers, SigLIP and SAM side by side, are not in this engine',
+}
 
 /** File in which a checkpoint says how it was trained to be used. */
 export const RECORD_FILE = 'mm-prm.json'
 const recordSchema = z.looseObject({
   scoring: z.string().min(1).optional(),
   template: z.string().min(1).optional(),
+  /** What the model was told first in training, where its family does not say. */
+  systemMessage: z.string().min(1).optional(),
   /** Of implicit PRMs: what a log-ratio is multiplied by. */
   beta: z.number().positive().optional(),
   /** A step whose score is below it is taken for wrong: fitted on held-out steps. */
@@ -48,7 +58,8 @@ export function namedFamily(scoring: string, recorded: RecordedScoring | undefin
   const name = byCaller ? scoring : recorded?.scoring
   const found = FAMILIES.find((f) => f.name === name)
   if (name === undefined || found) return found
-  const what = `no scoring family "${name}"${suggest(name, FAMILY_NAMES)}`
+  const why = Object.hasOwn(REFUSED, name) ? `"${name}" is not supported: ${REFUSED[name]}` : undefined
+  const what = why ?? `no scoring family "${name}"${suggest(name, FAMILY_NAMES)}`
   throw byCaller ? invalidArgument(`scoring: ${what}`) : invalidModel(`${RECORD_FILE}: scoring: ${what}`)
 }
 

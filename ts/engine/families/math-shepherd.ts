@@ -1,20 +1,9 @@
 /** Math-Shepherd: `{question} {step} ки\n{step} ки…`; softmax of the pieces ▁+ and ▁- at each ▁ки. */
 import { invalidArgument, invalidModel } from '../../contracts/errors.ts'
-import type { Tokenizer } from '../tokenizer/index.ts'
 import type { FamilyDefinition } from './family.ts'
+import { plainMarkers } from './plain-markers.ts'
 
 const MARKER = '▁ки'
-
-/** The marker is plain text, so a user's own ки is told apart by counting: what stands before a step's end. */
-function markersOf(tokenizer: Tokenizer, ids: readonly number[], ends: readonly string[]): number[] {
-  const marker = tokenizer.pieceId(MARKER)
-  const all = ids.flatMap((id, i) => (id === marker ? [i] : []))
-  if (all.length === ends.length) return all
-  return ends.map((text) => {
-    const before = tokenizer.encodePlain(text).filter((id) => id === marker).length
-    return (all[before - 1] as number) ?? -1
-  })
-}
 
 export const mathShepherd: FamilyDefinition = {
   name: 'math-shepherd',
@@ -36,9 +25,7 @@ export const mathShepherd: FamilyDefinition = {
           ends.push(text)
         })
         const ids = [...tokenizer.prefixIds, ...tokenizer.encodePlain(text)]
-        const markers = markersOf(tokenizer, ids, ends)
-        if (markers.some((m, i) => m < 0 || m <= (markers[i - 1] ?? -1)))
-          throw invalidArgument('a step swallows the marker ки behind it')
+        const markers = plainMarkers(tokenizer, ids, marker, ends)
         return { ids, markers, reward: { kind: 'pair', yes, no } }
       },
     }
