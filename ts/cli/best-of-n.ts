@@ -18,7 +18,7 @@ import {
   scoringUsage,
 } from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
-import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
+import { POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
 import { exitCodeOf, type SearchOutcome, searchToEnd } from './search.ts'
 import { printSelection, selectionReport } from './select.ts'
 
@@ -36,7 +36,7 @@ Exit code ${EXIT.someLinesBad}: some problems were left unfinished.
   --problems FILE          .json, .jsonl, .csv or .parquet
   --out DIR                run directory
   --run DIR|URL            choose among what a run of best-of-n has sampled already (postgres://…#RUN): needs --out alone
-  --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
+${scorerUsage('--prm NAME|PATH', 24)}
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
 ${criticUsage(24)}

@@ -10,7 +10,7 @@ import {
   scoringUsage,
 } from './engine-options.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
-import { POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
+import { POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
 
 export const DEFAULT_N = 16
 
@@ -27,7 +27,7 @@ samples. Exit code ${EXIT.someLinesBad}: some problems were refused, or some sol
 
   --task NAMES             one or several, with commas
   --data DIR               the set's folder, or a parent of several
-  --prm DIR|URL            process reward model: a checkpoint, or a server (mm-prm serve) that has one
+${scorerUsage('--prm NAME|PATH', 24)}
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
 ${criticUsage(24)}

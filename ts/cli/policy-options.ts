@@ -1,7 +1,10 @@
 /** Options of commands that need a policy: the package's own engine on a checkpoint, or a server. */
 import { readFileSync } from 'node:fs'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
+import { CRITIC_NAMES, isCriticName } from '../critics/index.ts'
+import type { Engine } from '../engine/engine.ts'
 import {
+  isModulePath,
   type OpenedPolicy,
   type OpenedScorer,
   openPolicy as openKitPolicy,
@@ -86,12 +89,23 @@ export function readApiKey(path: string | undefined): { apiKey?: string } {
   }
 }
 
+/** What --help says of --scorer and --prm, behind what a command calls it; `width` is that of its column of options. */
+export const scorerUsage = (option: string, width: number) =>
+  [
+    [option, 'what scores steps: a process reward model (folder, name on a hub, URL of mm-prm serve);'],
+    ['', `${CRITIC_NAMES.join(', ')}: the policy's own model as that judge;`],
+    ['', 'FILE.mjs: its default export, { name, score } or a function that gives it'],
+  ]
+    .map(([name = '', text]) => `  ${name.padEnd(width)} ${text}`)
+    .join('\n')
+
 const isUrl = (text: string | undefined) => /^https?:\/\//i.test(text ?? '')
 
 /** An option that belongs to the other kind of policy; what a judge or a scorer needs is theirs. */
 function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void {
   const opensFolder =
-    (values.scorer !== undefined && !isUrl(values.scorer)) || (values['judge-model'] !== undefined && !values['judge-endpoint'])
+    (values.scorer !== undefined && !isUrl(values.scorer) && !isCriticName(values.scorer)) ||
+    (values['judge-model'] !== undefined && !values['judge-endpoint'])
   const foreign =
     kind === 'native'
       ? (['endpoint', 'api-key-file', 'concurrency', 'rate', 'timeout', 'samples-per-request'] as const).find(
@@ -144,16 +158,42 @@ type ScorerValues = EngineValues &
     reference?: string | undefined
     'prm-adapter'?: string[] | undefined
     'api-key-file'?: string | undefined
+  } & Pick<PolicyValues, 'policy' | 'model' | 'endpoint' | 'adapter'>
+
+/** The policy's own model as a judge in words: on its engine where that is open, on its server, or opened anew. */
+async function openSelf(form: string, values: ScorerValues, engine: Engine | undefined): Promise<OpenedScorer> {
+  if ((values.scoring ?? form) !== form)
+    throw new UsageError(`${form} is a judge on the policy's own model: --scoring ${values.scoring} is for another one's`)
+  const foreign = (['prm-model', 'prm-adapter', 'reference'] as const).find((name) => values[name] !== undefined)
+  if (foreign) throw new UsageError(`--${foreign} is for another model: ${form} is a judge on the policy's own`)
+  const asked = { ...readCritic({ ...values, scoring: form }), scoring: form }
+  if (engine) return openKitScorer({ ...asked, engine })
+  const model = required(values.model, 'model')
+  if (values.policy === 'openai') {
+    const [server, ...more] = values.endpoint ?? []
+    if (more.length > 0) throw new UsageError(`${form} as a judge asks one server: --prm URL --prm-model NAME says which`)
+    return openKitScorer({ ...asked, server: required(server, 'endpoint'), model, ...readApiKey(values['api-key-file']) })
   }
+  const folders = await withFolders({ model, ...readAdapters(values.adapter), ...readEngineOptions(values), ...asked })
+  return shown((onProgress) => openKitScorer({ ...folders, onProgress }))
+}
 
 /**
- * A process reward model as the scorer of a search: a folder, or the URL of a server that has one.
+ * What scores steps: a process reward model in a folder or behind the URL of a server, the name of a judge in words on the
+ * policy's own model, or a module.
+ * @param policy whose engine a judge of that name is asked on, where it is open
  * @throws EngineError as `kit.openScorer`, which --scoring may help
  */
-export async function openScorer(model: string, values: ScorerValues): Promise<OpenedScorer> {
+export async function openScorer(model: string, values: ScorerValues, policy?: { engine?: Engine }): Promise<OpenedScorer> {
+  if (isCriticName(model)) return openSelf(model, values, policy?.engine)
   const { 'prm-adapter': adapters } = values
   const asked = readScoring(values)
   const critic = readCritic(values)
+  if (isModulePath(model)) {
+    const flag = [...Object.keys(asked), ...(adapters ? ['prm-adapter'] : []), ...(values['prm-model'] ? ['prm-model'] : [])][0]
+    if (flag) throw new UsageError(`--${flag} is for a model: ${model} is a module`)
+    return openKitScorer({ module: model })
+  }
   if (critic && isUrl(model)) {
     const name = required(values['prm-model'], 'prm-model')
     return openKitScorer({ ...critic, server: model, model: name, ...readApiKey(values['api-key-file']) })

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { invalidArgument } from '../contracts/errors.ts'
 import { rolloutIdentity } from '../contracts/policy.ts'
 import type { RunIdentity } from '../contracts/run-store.ts'
+import { isCriticName } from '../critics/index.ts'
 import { identityOf, type SearchSettings } from '../search/runner.ts'
 import { differences } from '../store/identity.ts'
 import { openVerifier } from './judge-options.ts'
@@ -53,7 +54,7 @@ export async function openSettings(values: SearchValues): Promise<OpenedRun> {
     const policy = await openPolicy(values)
     closing.push(policy.close)
     await preparePolicy(policy)
-    const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
+    const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values, policy)
     if (scorer) closing.push(scorer.close)
     const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }
     return { settings, inFlight: policy.inFlight, [Symbol.asyncDispose]: close }
@@ -78,7 +79,14 @@ export function missingFolder(values: RunValues): string | undefined {
     const path = values[name]
     const isName =
       name === 'model' ? values.policy === 'openai' : name === 'judge-model' && values['judge-endpoint'] !== undefined
-    if (path !== undefined && !isName && !/^https?:/i.test(path) && !existsSync(path)) return `--${name} ${path}`
+    if (
+      path !== undefined &&
+      !isName &&
+      !(name === 'scorer' && isCriticName(path)) &&
+      !/^https?:/i.test(path) &&
+      !existsSync(path)
+    )
+      return `--${name} ${path}`
   }
   return undefined
 }

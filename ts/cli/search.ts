@@ -20,7 +20,7 @@ import {
 import { interruptible, sayStopped } from './interrupt.ts'
 import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
 import { FirstNote } from './lines.ts'
-import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE } from './policy-options.ts'
+import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
 import { preparePolicy } from './prepare.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
@@ -36,7 +36,7 @@ export const STRATEGY_USAGE = `  --strategy NAME          omega, best-of-n, beam
   --num-rollouts K         omega: per node (default 16)      --max-searches N   (default 200)
   --c-puct C  (0.125)   --alpha A  (0.5)   --beta B  (0.9)   --length-scale L  (2000)
   --set KEY=VALUE          any other option of the strategy, e.g. fill=none, sideBySide=4, n=16, width=4, keep=proportional
-  --scorer DIR|URL         process reward model: a checkpoint, or a server that has one (beam needs one)
+${scorerUsage('--scorer NAME|PATH', 24)} (beam needs one)
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
 ${criticUsage(24)}
@@ -191,7 +191,7 @@ async function search(values: SearchValues, signal: AbortSignal, closing: (() =>
   const policy = await openPolicy(values)
   closing.push(policy.close)
   await preparePolicy(policy, signal) // before the run is made: what it finds may be a reason for other options
-  const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values)
+  const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values, policy)
   if (scorer) closing.push(scorer.close)
   const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }
   const store = SqliteRunStore.open({ folder: out, identity: identityOf(settings), resume: values.resume ?? false })

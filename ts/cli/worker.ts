@@ -30,7 +30,7 @@ ${STORE_USAGE}
   --rate N                 requests to each server in a second, at most
   --timeout SECONDS        for one answer of the server (default 600)
   --image-root DIR         where this machine has the folder of that name that the run was submitted with
-  --scorer DIR|URL         where this machine has the scorer
+  --scorer PATH            where this machine has the scorer
   --judge-model DIR        where this machine has the judge
   --device NAMES           auto, cpu, cuda or cuda:N (default cpu); of several, with commas, each gets a process
   --threads N              of the CPU (default: one per usable core)

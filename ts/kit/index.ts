@@ -13,4 +13,5 @@ export {
 export type { FolderOptions, Opened } from './opened.ts'
 export { type OpenedPolicy, openPolicy, type PolicyOptions } from './policy.ts'
 export { type OpenedScorer, openScorer, type ScorerOptions } from './scorer.ts'
+export { isModulePath } from './scorer-module.ts'
 export type { ServerOptions } from './server.ts'

@@ -3,12 +3,14 @@ import { EngineError } from '../contracts/errors.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import { validate } from '../contracts/validate.ts'
 import { CRITIC_NAMES, type CriticOptions, criticSchema, criticScorer, isCriticName } from '../critics/index.ts'
+import type { Engine } from '../engine/engine.ts'
 import { FAMILY_NAMES } from '../engine/families/index.ts'
 import { type OpenOptions, openSchema } from '../engine/options.ts'
 import { chatCritic, engineCritic } from '../policy/critic.ts'
 import { type RemoteScorerOptions, remoteScorer } from '../policy/remote-scorer.ts'
 import { nativeScorer } from '../policy/scorer.ts'
 import { type Opened, opened, openFolder } from './opened.ts'
+import { openScorerModule } from './scorer-module.ts'
 import { clientOptions, isServer, type ServerOptions } from './server.ts'
 
 /** The server's URL, with or without `/v1`, and the client's other options beside it; its PRM needs no name. */
@@ -17,9 +19,15 @@ type ScoringServer = ({ server: string } & Omit<RemoteScorerOptions, 'baseUrl'>)
 /**
  * A checkpoint folder, where `scoring` names its family if its files do not tell; or a PRM behind `mm-prm serve`, which
  * gives the same scores under the same name. With a generative `scoring` (r-prm, genprm, thinkprm, critique) a folder or a
- * model on a server that judges in words.
+ * model on a server that judges in words; or such a judge on an engine that is open already, the policy's own say, which stays
+ * the caller's to close. `module`: a file whose default export is a StepScorer, or a function that makes one.
  */
-export type ScorerOptions = (OpenOptions & CriticOptions) | ScoringServer | (ServerOptions & { scoring: string } & CriticOptions)
+export type ScorerOptions =
+  | (OpenOptions & CriticOptions)
+  | ScoringServer
+  | (ServerOptions & { scoring: string } & CriticOptions)
+  | ({ engine: Engine; scoring: string } & CriticOptions)
+  | { module: string }
 
 /** A scorer with its model: to be used as it is, and closed. */
 export interface OpenedScorer extends StepScorer, Opened {}
@@ -34,6 +42,14 @@ export async function openScorer(options: ScorerOptions): Promise<OpenedScorer> 
     if ('scoring' in options) return openServerCritic(options)
     const { server, ...more } = options
     return opened(await remoteScorer({ ...more, ...(typeof server === 'string' ? { baseUrl: server } : server) }))
+  }
+  if ('module' in options) {
+    const { close, ...scorer } = await openScorerModule(options.module)
+    return Object.assign(scorer, { close, [Symbol.asyncDispose]: close })
+  }
+  if ('engine' in options) {
+    const { engine, scoring, ...asking } = options
+    return opened(criticScorer(scoring, engineCritic(engine), asking))
   }
   if (isCriticName(options.scoring)) return openFolderCritic(options)
   const folder = validate(openSchema, options, 'kit.openScorer') as OpenOptions

@@ -148,7 +148,7 @@ const resolve = (scoring: string, more: object = {}) => resolveFamily(scoring, {
 test('what cannot be recognised lists the families; what is recorded is taken', () => {
   assert.match(
     refusal(() => resolve('auto')).message,
-    /visualprm, mm-prm, qwen2\.5-math-prm, reasonflux, skywork, trl, math-shepherd, rlhflow/,
+    /visualprm, mm-prm, qwen2\.5-math-prm, reasonflux, skywork, trl, math-shepherd, reward-sql, rlhflow, vl-prm/,
   )
   assert.match(refusal(() => resolve('mm-prn')).message, /did you mean "mm-prm"/)
   assert.match(refusal(() => resolve('qwen2.5-math-prm')).message, /reward head/)
