@@ -2,12 +2,14 @@
  * Answer pairs with the verdict that a maths teacher gives. No wrong answer may be accepted; of all verdicts at least
  * 99 in 100 must be the teacher's. What differs is printed.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { verifyAnswer } from '../../ts/verify/index.ts'
-import { GOLDEN_ROOT } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas } from '../helpers/golden.ts'
+
+await needAreas('answers')
 
 interface Pair {
   id: string
@@ -20,7 +22,7 @@ interface Pair {
 const REQUIRED = 0.99
 const folder = join(GOLDEN_ROOT, 'answers')
 
-for (const file of existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.jsonl')) : []) {
+for (const file of readdirSync(folder).filter((name) => name.endsWith('.jsonl'))) {
   test(`a teacher's verdicts: ${file}`, () => {
     const pairs: Pair[] = readFileSync(join(folder, file), 'utf8')
       .trimEnd()

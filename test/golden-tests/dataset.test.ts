@@ -5,7 +5,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { TreeNode } from '../../ts/contracts/records.ts'
 import { markerLabels, processText, traverse } from '../../ts/dataset/index.ts'
-import { GOLDEN_ROOT, readJson } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson } from '../helpers/golden.ts'
+
+await needAreas('omega')
 
 // biome-ignore lint/suspicious/noExplicitAny: the reference's own tree
 function toNode(tree: any): TreeNode {

@@ -18,7 +18,9 @@ import { ANSWER_TASKS } from '../../ts/eval/registry.ts'
 import { compositesOf } from '../../ts/eval/tasks/wemath.ts'
 import { selectBest } from '../../ts/select/index.ts'
 import { verifyProblem } from '../../ts/verify/index.ts'
-import { GOLDEN_ROOT, readJson } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson } from '../helpers/golden.ts'
+
+await needAreas('eval')
 
 const test = suite('eval answers')
 const FOLDER = join(GOLDEN_ROOT, 'eval')
@@ -292,7 +294,6 @@ for (const { name } of present) {
 }
 
 test('every set ran', () => {
-  if (!existsSync(FOLDER)) return
   const known = [...ANSWER_TASKS.map((task) => task.name), 'processbench', 'prmbench', 'visualprocessbench']
   const unknown = readdirSync(FOLDER).filter((name) => !known.includes(name) && name !== 'README.md')
   assert.equal(unknown, [], 'sets without a task')

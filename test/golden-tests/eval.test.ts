@@ -7,7 +7,9 @@ import * as assert from 'uvu/assert'
 import * as prmbench from '../../ts/eval/tasks/prmbench.ts'
 import * as processbench from '../../ts/eval/tasks/processbench.ts'
 import * as visual from '../../ts/eval/tasks/visualprocessbench.ts'
-import { GOLDEN_ROOT, readJson } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson } from '../helpers/golden.ts'
+
+await needAreas('eval')
 
 const test = suite('eval')
 const FOLDER = join(GOLDEN_ROOT, 'eval')

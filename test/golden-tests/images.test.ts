@@ -6,7 +6,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadNative, type TileOptions } from '../../ts/engine/native.ts'
 import { decodeImage } from '../../ts/images/index.ts'
-import { GOLDEN_ROOT, readJson, readTensors } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson, readTensors } from '../helpers/golden.ts'
+
+await needAreas('images')
 
 const ROOT = join(GOLDEN_ROOT, 'images')
 const golden = readJson(join(ROOT, 'images.json'))

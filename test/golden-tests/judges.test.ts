@@ -1,12 +1,13 @@
 /** What generative judges are asked: every byte of it. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { analyzeStart, genPrmMessages, genPrmReply } from '../../ts/critics/gen-prm.ts'
 import { rPrmPrompt } from '../../ts/critics/r-prm.ts'
 import { thinkPrmMessage } from '../../ts/critics/think-prm.ts'
-import { GOLDEN_ROOT, readJson } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson } from '../helpers/golden.ts'
+
+await needAreas('judges')
 
 // biome-ignore lint/suspicious/noExplicitAny: cases are plain data, see the golden README
 type Case = any
@@ -22,8 +23,7 @@ const RUNNERS: Record<string, (c: Case) => void> = {
   thinkprm: (c) => assert.is(thinkPrmMessage(c, c.perStep), c.message),
 }
 
-const file = join(GOLDEN_ROOT, 'judges/judges.json')
-const cases: Case[] = existsSync(file) ? readJson(file).cases : []
+const cases: Case[] = readJson(join(GOLDEN_ROOT, 'judges/judges.json')).cases
 
 test('every judge is asked in the words of its public code', () => {
   for (const [i, c] of cases.entries()) {

@@ -8,7 +8,17 @@ import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative } from '../../ts/engine/native.ts'
 import { scoringOptions } from '../helpers/checkpoint-files.ts'
-import { goldenFolders, goldenMachines, readJson, readTensors, relativeDistance, type Tensor } from '../helpers/golden.ts'
+import {
+  goldenFolders,
+  goldenMachines,
+  needAreas,
+  readJson,
+  readTensors,
+  relativeDistance,
+  type Tensor,
+} from '../helpers/golden.ts'
+
+await needAreas('models')
 
 const FP32_RELATIVE = 1e-4
 const FP32_SCORE = 1e-5

@@ -11,7 +11,9 @@ import { scriptedPolicy } from '../../ts/policy/scripted.ts'
 import { findTemplate } from '../../ts/policy/templates.ts'
 import { omega, omegaOptions } from '../../ts/search/strategies/omega.ts'
 import { distinctSteps } from '../../ts/search/tree.ts'
-import { GOLDEN_ROOT, readJson } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson } from '../helpers/golden.ts'
+
+await needAreas('omega')
 
 interface GoldenNode {
   partial_solution?: string[]

@@ -8,7 +8,9 @@ import { renderChat } from '../../ts/engine/template/chat.ts'
 import { chatPrompt, prmTrainPrompt } from '../../ts/engine/template/internvl.ts'
 import { openTokenizer, type Tokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { namedScoring } from '../helpers/checkpoint-files.ts'
-import { goldenModels, readJson } from '../helpers/golden.ts'
+import { goldenModels, needAreas, readJson } from '../helpers/golden.ts'
+
+await needAreas('models')
 
 // biome-ignore lint/suspicious/noExplicitAny: cases are plain data, see the golden README
 type Case = any

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadNative, type NativeSampling } from '../../ts/engine/native.ts'
-import { GOLDEN_ROOT, readJson, readTensors } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson, readTensors } from '../helpers/golden.ts'
+
+await needAreas('sampling')
 
 const PROBABILITY_TOLERANCE = 1e-6
 const NUM_DRAWS = 100_000

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openTokenizer, TokenDecoder } from '../../ts/engine/tokenizer/index.ts'
-import { goldenFolders, readJson } from '../helpers/golden.ts'
+import { goldenFolders, needAreas, readJson } from '../helpers/golden.ts'
+
+await needAreas('tokenizers')
 
 const KNOWN = {
   'cases.json': ['tokenizer', 'reference', 'vocabSize', 'bosId', 'eosId', 'padId', 'pieces', 'vocab', 'cases'],

@@ -12,7 +12,9 @@ import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { prmRow } from '../../ts/engine/training-rows.ts'
 import { decodeImage } from '../../ts/images/index.ts'
 import { SCHEDULES, scheduleFactor } from '../../ts/train/schedule.ts'
-import { GOLDEN_ROOT, readJson, readTensors, relativeDistance } from '../helpers/golden.ts'
+import { GOLDEN_ROOT, needAreas, readJson, readTensors, relativeDistance } from '../helpers/golden.ts'
+
+await needAreas('training', 'models')
 
 const LOSS = 1e-5
 const GRADIENTS = 1e-4
