@@ -30,6 +30,7 @@ const SURFACE = {
   hub: ['pull', 'resolveModel', 'cachedModels', 'parseName'],
   kit: ['openPolicy', 'openScorer', 'openJudge', 'openVerifier'],
   policy: ['openAiPolicy', 'nativePolicy', 'scriptedPolicy', 'nativeScorer', 'chatJudge', 'engineJudge', 'policyJudge'],
+  sandbox: ['openSandbox', 'DEFAULT_LIMITS'],
   search: ['STRATEGIES', 'findStrategy', 'omega', 'bestOfN', 'beam', 'runSearch', 'identityOf', 'WIDTH_SCHEDULES'],
   store: ['SqliteRunStore', 'openRun', 'runId'],
   critics: ['CRITIC_NAMES', 'criticScorer'],
