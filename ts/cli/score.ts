@@ -3,10 +3,11 @@ import { invalidArgument } from '../contracts/errors.ts'
 import { readRollout } from '../contracts/read-rollout.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import { defaultSplitter, type StepSplitter, stepSplitter } from '../contracts/step-splitter.ts'
+import { verdictFields } from '../contracts/verdict.ts'
 import { type CriticOptions, criticScorer } from '../critics/index.ts'
 import type { Engine } from '../engine/engine.ts'
 import { engineCritic } from '../policy/index.ts'
-import { type Command, EXIT, readOptions, UsageError } from './command.ts'
+import { type Command, EXIT, numberIn, readOptions, UsageError } from './command.ts'
 import { CRITIC_OPTIONS, criticUsage, readCritic, readScoring, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
 import { isStringList, MODEL_OPTIONS, MODEL_USAGE, readModelJob, readQuestionLine, runModelJob } from './model-job.ts'
 
@@ -15,17 +16,21 @@ const USAGE = `usage: mm-prm score --model DIR --input FILE.jsonl [options]
 Each input line is {"id", "question", "steps": [...]}, {"id", "question", "solutions": [[...], ...]} or {"id", "question",
 "solution": TEXT}, and may have an "image" or "images": [...]; each output line {"id", "scores"}, in input order: one score per
 step. A text is cut into steps, which stand beside the scores: {"id", "steps", "scores"}. A solution without steps has [], and
-one that cannot be scored (a blank step, too long) null, with "errors": [{"candidate", "code", "message"}] beside "scores". A bad
+one that cannot be scored (a blank step, too long) null, with "errors": [{"candidate", "code", "message"}] beside "scores". Where it
+is known which scores are those of wrong steps, "drop" (how far each score falls below the one before), "flagged" and "threshold" stand
+beside them. A bad
 line becomes {"id", "error": {"code", "message", "line"}} in its place. The exit code is ${EXIT.someLinesBad} where there was an error.
 An image is a data URI or a path relative to the input file; several stand at the marks <image> of the question, one each, or
 before it.
 
 ${MODEL_USAGE}
+  --threshold X            steps that score less are flagged (default: what the checkpoint records, if it does)
   --steps NAME             how a text is cut: tags <step> where it has them, else blank-line (default), line, step-n, heading or
                            regex:PATTERN, with /K behind it for at most K steps
 ${scoringUsage(24)}
 ${criticUsage(24)}`
 
+const OWN_OPTIONS = { steps: { type: 'string' }, threshold: { type: 'string' } } as const
 const KEYS = ['id', 'question', 'image', 'images', 'steps', 'solution', 'solutions']
 /** Lines worked on at once: the engine runs one while the next ones' images are decoded. */
 const IN_FLIGHT = 4
@@ -33,17 +38,25 @@ const IN_FLIGHT = 4
 type ScoreLine = (engine: Engine, value: Record<string, unknown>, folder: string) => Promise<object>
 
 const scoreWith =
-  (splitter: StepSplitter): ScoreLine =>
+  (splitter: StepSplitter, given: number | undefined): ScoreLine =>
   async (engine, value, folder) => {
+    const threshold = given ?? engine.stepThreshold()
     const { id: _, ...line } = readQuestionLine(value, folder, KEYS)
     const { isOne, list, cut } = readSolutions(value, splitter)
-    if (isOne) return { ...cut, scores: await engine.scoreSteps({ ...line, steps: list[0] as string[] }) }
+    if (isOne) {
+      const scores = await engine.scoreSteps({ ...line, steps: list[0] as string[] })
+      return { ...cut, scores, ...verdictFields(scores, threshold) }
+    }
     const { scores, errors } = await engine.scoreCandidates({ ...line, solutions: list })
-    return { scores, ...(errors.length > 0 && { errors }) }
+    return { scores, ...(errors.length > 0 && { errors }), ...verdictFields(scores, threshold) }
   }
 
 /** The same by a judge in words. */
-function judgeWith({ scoring, ...asking }: { scoring: string } & CriticOptions, splitter: StepSplitter): ScoreLine {
+function judgeWith(
+  { scoring, ...asking }: { scoring: string } & CriticOptions,
+  splitter: StepSplitter,
+  threshold: number | undefined,
+): ScoreLine {
   let scorer: StepScorer | undefined
   return async (engine, value, folder) => {
     scorer ??= criticScorer(scoring, engineCritic(engine), asking)
@@ -55,7 +68,8 @@ function judgeWith({ scoring, ...asking }: { scoring: string } & CriticOptions, 
       error === undefined ? [] : [{ candidate, code: 'ERR_ENGINE_POLICY', message: error }],
     )
     const scores = judged.map((s) => (s.error === undefined ? s.scores : null))
-    return { ...solutions.cut, scores: solutions.isOne ? scores[0] : scores, ...(errors.length > 0 && { errors }) }
+    const own = solutions.isOne ? scores[0] : scores
+    return { ...solutions.cut, scores: own, ...(errors.length > 0 && { errors }), ...verdictFields(own, threshold) }
   }
 }
 
@@ -91,14 +105,15 @@ function stepsOf(text: string, splitter: StepSplitter): string[] {
 }
 
 async function run(argv: readonly string[]): Promise<number> {
-  const { values } = readOptions(argv, { ...MODEL_OPTIONS, ...SCORING_OPTIONS, ...CRITIC_OPTIONS, steps: { type: 'string' } })
+  const { values } = readOptions(argv, { ...MODEL_OPTIONS, ...SCORING_OPTIONS, ...CRITIC_OPTIONS, ...OWN_OPTIONS })
   const job = readModelJob(values)
   const critic = readCritic(values)
   const splitter = values.steps === undefined ? defaultSplitter : stepSplitter(values.steps)
+  const threshold = numberIn(values.threshold, 'threshold', { above: 0, max: 1 })
   if (values['prm-model'] !== undefined) throw new UsageError('--prm-model is for a server: here --model is the folder')
-  if (critic) return runModelJob(job, 'scoring', IN_FLIGHT, judgeWith(critic, splitter))
+  if (critic) return runModelJob(job, 'scoring', IN_FLIGHT, judgeWith(critic, splitter, threshold))
   Object.assign(job.engine, readScoring(values))
-  return runModelJob(job, 'scoring', IN_FLIGHT, scoreWith(splitter))
+  return runModelJob(job, 'scoring', IN_FLIGHT, scoreWith(splitter, threshold))
 }
 
 export const command: Command = { usage: USAGE, run }

@@ -21,6 +21,8 @@ export interface ScoreRequest {
 export interface StepScorer {
   /** Recorded with a run, like a policy's identity. */
   readonly name: string
+  /** A step whose score is below it is taken for wrong; absent where nobody fitted one. */
+  readonly threshold?: number
   /** @returns one entry per solution. @throws EngineError POLICY, INVALID_ARGUMENT, ABORTED */
   score(request: ScoreRequest, signal?: AbortSignal): Promise<StepScores[]>
 }

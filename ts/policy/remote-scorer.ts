@@ -23,7 +23,8 @@ const answerSchema = z.object({
   logits: z.array(z.array(z.array(number)).nullable()),
   errors: z.array(z.object({ candidate: z.number().int().nonnegative(), code: z.string(), message: z.string() })).default([]),
 })
-const modelsSchema = z.object({ data: z.array(z.object({ id: z.string(), scorer: z.string().optional() })) })
+const modelSchema = z.object({ id: z.string(), scorer: z.string().optional(), threshold: number.gt(0).lt(1).optional() })
+const modelsSchema = z.object({ data: z.array(modelSchema) })
 
 /** What the server said of a request that it did not answer. */
 class Refusal extends Error {
@@ -41,13 +42,15 @@ class Refusal extends Error {
 
 class RemoteScorer implements StepScorer {
   readonly name: string
+  readonly threshold?: number
   readonly #access: Access
   readonly #options: z.output<typeof remoteScorerSchema>
   readonly #waiting: (() => void)[] = []
   #running = 0
 
-  constructor(name: string, options: z.output<typeof remoteScorerSchema>) {
+  constructor(name: string, threshold: number | undefined, options: z.output<typeof remoteScorerSchema>) {
     this.name = name
+    if (threshold !== undefined) this.threshold = threshold
     this.#options = options
     this.#access = accessTo(options.baseUrl, '/score/steps', options.apiKey)
   }
@@ -135,6 +138,6 @@ export async function remoteScorer(options: RemoteScorerOptions, signal?: AbortS
   })
   const models = modelsSchema.safeParse(parsed(body))
   const found = models.data?.data.find(({ scorer }) => scorer !== undefined)
-  if (found?.scorer !== undefined) return new RemoteScorer(found.scorer, settings)
+  if (found?.scorer !== undefined) return new RemoteScorer(found.scorer, found.threshold, settings)
   throw policyError(`${shown}: this server scores no steps; start one with mm-prm serve --prm DIR`)
 }

@@ -6,6 +6,8 @@ import type { StepScorer } from '../contracts/scorer.ts'
 export interface ScoreEngine {
   info(): { scoring: string | null }
   identity(): string
+  /** What its checkpoint records. */
+  stepThreshold?(): number | undefined
   scoreCandidates(call: {
     question: string
     images?: ProblemImage[]
@@ -21,8 +23,10 @@ export interface ScoreEngine {
 
 /** @param name recorded with a run, so that another model makes another run; default: its family and its identity */
 export function nativeScorer(engine: ScoreEngine, name = `${engine.info().scoring}@${engine.identity()}`): StepScorer {
+  const threshold = engine.stepThreshold?.()
   return {
     name,
+    ...(threshold !== undefined && { threshold }),
     async score({ problem, solutions }, signal) {
       const { scores, logits, errors } = await engine.scoreCandidates({
         ...askedQuestion(problem),

@@ -167,7 +167,8 @@ export class App {
   }
 
   #scores<S extends z.ZodObject>(path: string, schema: S, score: (body: z.output<S>, work: ScoreWork) => Promise<object>): void {
-    const { prm, threshold = prm?.stepThreshold() } = this.#settings
+    const { prm } = this.#settings
+    const threshold = this.#threshold()
     if (prm) this.#post(path, async (given, signal) => score(validate(schema, given, path), { engine: prm, threshold, signal }))
     else this.#absent(path, 'no process reward model: start it with --prm DIR')
   }
@@ -178,8 +179,14 @@ export class App {
     })
   }
 
+  /** Below which score a step is taken for wrong, where that is known. */
+  #threshold(): number | undefined {
+    return this.#settings.threshold ?? this.#settings.prm?.stepThreshold()
+  }
+
   #models() {
     const { policy, prm } = this.#settings
+    const threshold = this.#threshold()
     const entry = (engine: Engine, more: object) => ({
       id: nameOf(engine),
       object: 'model',
@@ -191,7 +198,7 @@ export class App {
     })
     return [
       ...(policy ? [entry(policy, { part: 'policy' })] : []),
-      ...(prm ? [entry(prm, { part: 'prm', scorer: `${prm.info().scoring}@${prm.identity()}` })] : []),
+      ...(prm ? [entry(prm, { part: 'prm', scorer: `${prm.info().scoring}@${prm.identity()}`, threshold })] : []),
     ]
   }
 }

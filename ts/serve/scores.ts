@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
+import { verdictFields } from '../contracts/verdict.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { ScoredSteps } from '../engine/scorer.ts'
 import { markedText, readConversation } from './conversation.ts'
@@ -15,9 +16,6 @@ export interface ScoreWork {
   signal: AbortSignal
 }
 
-/** How far each score falls below the one before; null where none is before. */
-const dropsOf = (scores: readonly number[]) => scores.map((score, i) => (i === 0 ? null : (scores[i - 1] as number) - score))
-
 /** As `mm-prm score` answers a line. @throws EngineError INVALID_ARGUMENT */
 export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, threshold, signal }: ScoreWork): Promise<object> {
   const { question, steps, solutions, returnLogits } = r
@@ -25,11 +23,9 @@ export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, thre
     throw invalidArgument('exactly one of "steps" and "solutions" is needed')
   if (r.image !== undefined && r.images !== undefined) throw invalidArgument('give either "image" or "images", not both')
   const asked = { question, images: (r.images ?? (r.image === undefined ? [] : [r.image])).map(dataUri), signal }
-  const flagged = (scores: readonly number[]) => scores.map((score) => score < (threshold as number))
   if (steps !== undefined) {
     const { scores, logits } = await engine.scoreSteps({ ...asked, steps, returnLogits: true })
-    const judged = threshold !== undefined && { drop: dropsOf(scores), flagged: flagged(scores), threshold }
-    return { scores, ...(returnLogits && { logits }), ...judged }
+    return { scores, ...(returnLogits && { logits }), ...verdictFields(scores, threshold) }
   }
   const { errors, scores, logits } = await engine.scoreCandidates({
     ...asked,
@@ -40,11 +36,7 @@ export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, thre
     scores,
     ...(logits && { logits }),
     ...(errors.length > 0 && { errors }),
-    ...(threshold !== undefined && {
-      drop: scores.map((own) => own && dropsOf(own)),
-      flagged: scores.map((own) => own && flagged(own)),
-      threshold,
-    }),
+    ...verdictFields(scores, threshold),
   }
 }
 

@@ -15,6 +15,8 @@ export interface RunPosition {
   identity: Record<string, unknown>
   bestEvalLoss: number | null
   bestStep: number | null
+  /** Fitted at that step; absent in runs of an earlier version. */
+  threshold?: number | null
   evaluationsWithoutGain: number
   /** Of the last step that learnt something. */
   loss: number | null

@@ -15,6 +15,7 @@ import { MetricsFile } from './metrics.ts'
 import { type Dataset, identityOf, type ParsedTrainOptions, parseTrainOptions, type TrainOptions } from './options.ts'
 import { picturesHash } from './pictures.ts'
 import { takeStep } from './step.ts'
+import { fitThreshold, type HeldOutStep } from './threshold.ts'
 
 export interface TrainResult {
   steps: number
@@ -22,6 +23,8 @@ export interface TrainResult {
   loss: number
   bestEvalLoss: number | null
   bestStep: number | null
+  /** prm: below it a step's score is flagged, as the saved folder records; null where nothing was evaluated, or nothing parts right and wrong. */
+  threshold: number | null
   stoppedEarly: boolean
   /** Samples longer than allowed, and lines of the data file left out. */
   numSkipped: number
@@ -133,6 +136,16 @@ async function loadStart(
 
 /** Of samples that were left out. */
 const MAX_NAMED = 1000
+
+/** What an evaluation tells of the steps whose label counts. */
+function heldOutSteps({ labels, markerWeights }: TrainRow, predictions: Float32Array | undefined): HeldOutStep[] {
+  const all = Array.from(predictions ?? [], (score, i) => ({
+    score,
+    label: labels[i] as number,
+    weight: markerWeights[i] as number,
+  }))
+  return all.filter(({ weight }) => weight > 0)
+}
 
 interface Encoded {
   rows: TrainRow[]
@@ -307,6 +320,7 @@ class Run {
 
   async #evaluate(held: readonly (() => Promise<TrainSample>)[]): Promise<void> {
     let [loss, weight, correct, terms] = [0, 0, 0, 0]
+    const steps: HeldOutStep[] = []
     for (const part of chunks(held, this.#o.batchSize)) {
       const { rows } = await this.#encode(part)
       for (const micro of microBatches(rows, this.#o.microBatchTokens)) {
@@ -315,15 +329,23 @@ class Run {
         weight += result.weight
         correct += result.numCorrect
         terms += result.numTerms
+        for (const [i, row] of micro.entries()) steps.push(...heldOutSteps(row, result.predictions[i]))
       }
     }
     const evalLoss = loss / weight
     const { step, bestEvalLoss } = this.#position
     if (weight === 0) throw invalidArgument('train: the samples to evaluate on are all too long or carry no weight')
     if (!Number.isFinite(evalLoss)) throw trainingError(`step ${step}: the loss of the evaluation is ${evalLoss}`)
-    await this.#metrics.write({ step, evalLoss, evalAccuracy: terms > 0 ? correct / terms : 0, evalTerms: terms })
+    const threshold = fitThreshold(steps)
+    const accuracy = { evalAccuracy: terms > 0 ? correct / terms : 0, evalTerms: terms }
+    await this.#metrics.write({ step, evalLoss, ...accuracy, ...(threshold !== undefined && { threshold }) })
     if (bestEvalLoss === null || evalLoss < bestEvalLoss) {
-      Object.assign(this.#position, { bestEvalLoss: evalLoss, bestStep: step, evaluationsWithoutGain: 0 })
+      Object.assign(this.#position, {
+        bestEvalLoss: evalLoss,
+        bestStep: step,
+        evaluationsWithoutGain: 0,
+        threshold: threshold ?? null,
+      })
       await this.#checkpoints.saveBest(this.#model, this.#position)
     } else {
       this.#position.evaluationsWithoutGain++
@@ -333,7 +355,7 @@ class Run {
   /** The best weights where there were evaluations, else the last ones. */
   async #finish(totalSteps: number): Promise<TrainResult> {
     const o = this.#o
-    const { step, loss, bestStep, bestEvalLoss, numSkipped } = this.#position
+    const { step, loss, bestStep, bestEvalLoss, numSkipped, threshold = null } = this.#position
     if (bestStep !== null && bestStep !== step) await this.#checkpoints.loadBest(this.#model)
     const seconds = this.#seconds()
     const skippedLines = [this.#data, this.#evalData].flatMap((d) => (d && 'skipped' in d ? (d as FileDataset).skipped : []))
@@ -342,13 +364,15 @@ class Run {
       loss: loss ?? Number.NaN,
       bestEvalLoss,
       bestStep,
+      threshold,
       stoppedEarly: step < totalSteps,
       numSkipped,
       skippedLines,
       seconds,
     }
     const training = { ...this.#position.identity, ...result, machine: this.#model.info }
-    await this.#model.saveModel(o.out, { dtype: o.dtype, record: { training } })
+    const record = { ...(threshold !== null && { threshold }), training }
+    await this.#model.saveModel(o.out, { dtype: o.dtype, record })
     return { ...result, skippedSamples: [...this.#tooLong].map(([id, tokens]) => ({ id, tokens })) }
   }
 
