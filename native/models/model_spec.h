@@ -1,6 +1,7 @@
 // What a checkpoint's config.json says about its model, in the engine's own words. Plain data.
 // INVARIANT: every value was read from the config (or follows from it); see registry.h for who fills it in.
 #pragma once
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -78,6 +79,10 @@ struct VisionSpec {
   int table_side = 0;                 // of the learned positions; 0: there are none
   std::vector<int> deepstack_layers;  // after which features for the language model are taken
 
+  // kPatches: whether a layer's patches see their whole picture, not their window alone.
+  bool sees_all(int layer) const {
+    return window == 0 || std::find(whole_layers.begin(), whole_layers.end(), layer) != whole_layers.end();
+  }
   int patches_per_side() const { return image_size / patch_size; }
   int positions_per_side() const { return tower_image_size / patch_size; }  // of the stored table
   int tokens_per_tile() const {

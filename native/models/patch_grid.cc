@@ -32,6 +32,7 @@ PatchGrid::Place PatchGrid::place(int patch) const {
 WindowOrder window_order(const PatchGrid& grid, int side) {
   const int down = grid.rows / grid.merge, across = grid.columns / grid.merge;
   const int area = grid.merge * grid.merge;
+  if (side == 0) side = std::max(down, across);
   WindowOrder order;
   for (int top = 0; top < down; top += side) {
     for (int left = 0; left < across; left += side) {
@@ -46,22 +47,30 @@ WindowOrder window_order(const PatchGrid& grid, int side) {
   return order;
 }
 
-std::vector<float> interpolate_positions(const std::vector<float>& table, int side, int C,
-                                         const PatchGrid& grid) {
+std::vector<PositionMix> position_mixes(int side, const PatchGrid& grid) {
   const std::vector<Between> down = spread(grid.rows, side), across = spread(grid.columns, side);
-  std::vector<float> out(size_t(grid.patches()) * C);
+  std::vector<PositionMix> mixes;
   for (int p = 0; p < grid.patches(); ++p) {
     const PatchGrid::Place at = grid.place(p);
     const Between &r = down[at.row], &c = across[at.column];
-    const float weights[] = {(1 - r.share) * (1 - c.share), (1 - r.share) * c.share, r.share * (1 - c.share),
-                             r.share * c.share};
-    const int rows[] = {r.low * side + c.low, r.low * side + c.high, r.high * side + c.low,
-                        r.high * side + c.high};
-    float* to = &out[size_t(p) * C];
+    mixes.push_back(
+        {{r.low * side + c.low, r.low * side + c.high, r.high * side + c.low, r.high * side + c.high},
+         {(1 - r.share) * (1 - c.share), (1 - r.share) * c.share, r.share * (1 - c.share),
+          r.share * c.share}});
+  }
+  return mixes;
+}
+
+std::vector<float> interpolate_positions(const std::vector<float>& table, int side, int C,
+                                         const PatchGrid& grid) {
+  std::vector<float> out(size_t(grid.patches()) * C);
+  float* to = out.data();
+  for (const PositionMix& mix : position_mixes(side, grid)) {
     for (int i = 0; i < 4; ++i) {
-      const float* from = &table[size_t(rows[i]) * C];
-      for (int k = 0; k < C; ++k) to[k] += weights[i] * from[k];
+      const float* from = &table[size_t(mix.rows[i]) * C];
+      for (int k = 0; k < C; ++k) to[k] += mix.weights[i] * from[k];
     }
+    to += C;
   }
   return out;
 }

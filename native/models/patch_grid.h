@@ -21,15 +21,23 @@ struct PatchGrid {
   Place place(int patch) const;
 };
 
-// Patches window by window, and how many each window has: `side` merge blocks a side, less at the picture's edges.
+// Patches window by window, and how many each window has: `side` merge blocks a side, less at the picture's
+// edges; 0: one window of all.
 struct WindowOrder {
   std::vector<int32_t> patches;  // in the order of the windows
   std::vector<int> sizes;        // of the windows, in patches
 };
 WindowOrder window_order(const PatchGrid& grid, int side);
 
-// A learned table of side² rows of C, read between its rows: the picture's corners are the table's.
-// Returns [patches, C] in the order of the patches.
+// One patch's position in a learned table of side² rows, read between its rows: a sum of four of them.
+struct PositionMix {
+  int32_t rows[4] = {0, 0, 0, 0};
+  float weights[4] = {0, 0, 0, 0};
+};
+// Of every patch; the picture's corners are the table's.
+std::vector<PositionMix> position_mixes(int side, const PatchGrid& grid);
+
+// [patches, C] in the order of the patches.
 std::vector<float> interpolate_positions(const std::vector<float>& table, int side, int C,
                                          const PatchGrid& grid);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/float_types.h"
 
@@ -69,31 +68,6 @@ std::vector<float> PatchVision::forward_hidden(const Picture& picture, const Sto
   return hidden;
 }
 
-PatchGrid PatchVision::grid_of(const Picture& picture) const {
-  const VisionSpec& s = model_.spec;
-  return {picture.height / s.patch_size, picture.width / s.patch_size, s.merge};
-}
-
-// The frames of a still picture are equal.
-std::vector<float> PatchVision::pixels_of(const Picture& picture) const {
-  const VisionSpec& s = model_.spec;
-  const PatchGrid grid = grid_of(picture);
-  const int P = s.patch_size;
-  std::vector<float> planes(picture.tile_bytes()), out;
-  normalise_tiles(picture, 0, 1, planes.data());
-  out.reserve(planes.size() * s.frames);
-  for (int patch = 0; patch < grid.patches(); ++patch) {
-    const PatchGrid::Place at = grid.place(patch);
-    for (int i = 0; i < s.channels * s.frames * P; ++i) {  // lines of P pixels
-      const int channel = i / (s.frames * P), y = at.row * P + i % P;
-      const float* line =
-          &planes[(size_t(channel) * picture.height + y) * picture.width + size_t(at.column) * P];
-      out.insert(out.end(), line, line + P);
-    }
-  }
-  return out;
-}
-
 void PatchVision::run(const Picture& picture, const Stop& stop, const OnRows& on_rows,
                       const OnState& on_state) {
   const VisionSpec& s = model_.spec;
@@ -107,7 +81,7 @@ void PatchVision::run(const Picture& picture, const Stop& stop, const OnRows& on
   const Tensor made = rows_.part(0, grid.blocks());
   for (int l = 0; l < s.layers_L; ++l) {
     stop();
-    stage(rows, sees_all(l));
+    stage(rows, s.sees_all(l));
     layer(model_.layers[l], rows.staged);
     if (on_state) on_state();
     for (size_t i = 0; i < s.deepstack_layers.size(); ++i) {
@@ -122,17 +96,11 @@ void PatchVision::run(const Picture& picture, const Stop& stop, const OnRows& on
 PatchVision::Rows PatchVision::prepare(const PatchGrid& grid) {
   Rows rows;
   rows.patches = grid.patches();
-  WindowOrder windows;
-  if (model_.spec.window > 0) {
-    windows = window_order(grid, model_.spec.window);
-    rows.order = windows.patches;
-  } else {
-    rows.order.resize(grid.patches());
-    std::iota(rows.order.begin(), rows.order.end(), 0);
-  }
+  const WindowOrder order = window_order(grid, model_.spec.window);
+  rows.order = order.patches;
   const std::vector<int32_t> back = inverse(rows.order);
   rows.whole = plan_runs({grid.patches()}, back);
-  if (!windows.sizes.empty()) rows.windows = plan_runs(windows.sizes, back);
+  if (model_.spec.window > 0) rows.windows = plan_runs(order.sizes, back);
   return rows;
 }
 
@@ -256,11 +224,6 @@ void PatchVision::merge(const MergerOf<NormWeights, Linear>& merger, bool norm_f
 
 void PatchVision::norm(const NormWeights& norm, const Tensor& y, const Tensor& x) {
   device_.norm({y, x, norm.weight, norm.bias, norm.eps});
-}
-
-bool PatchVision::sees_all(int layer) const {
-  const std::vector<int>& whole = model_.spec.whole_layers;
-  return model_.spec.window == 0 || std::find(whole.begin(), whole.end(), layer) != whole.end();
 }
 
 }  // namespace mmprm

@@ -10,9 +10,8 @@
 #pragma once
 #include <vector>
 
-#include "include/engine/picture.h"
 #include "models/packed_model.h"
-#include "models/patch_grid.h"
+#include "models/patch_pixels.h"
 #include "models/workspace.h"
 
 namespace mmprm {
@@ -30,9 +29,8 @@ class PatchVision {
   // The same with all hidden states, [blocks + 1, patches, C], in the order of the pixels.
   std::vector<float> forward_hidden(const Picture& picture, const Stop& stop, const OnRows& on_rows);
 
-  PatchGrid grid_of(const Picture& picture) const;
-  // What the tower reads: [patches, channels · frames · patch²], merge block by merge block.
-  std::vector<float> pixels_of(const Picture& picture) const;
+  PatchGrid grid_of(const Picture& picture) const { return patch_grid_of(picture, model_.spec); }
+  std::vector<float> pixels_of(const Picture& picture) const { return patch_pixels(picture, model_.spec); }
 
   int out_width() const { return model_.projector_fc2.N; }
   int num_features() const { return static_cast<int>(model_.deepstack.size()); }
@@ -58,7 +56,6 @@ class PatchVision {
   void merge(const MergerOf<NormWeights, Linear>& merger, bool norm_first, const Tensor& x,
              const Tensor& rows);
   void norm(const NormWeights& norm, const Tensor& y, const Tensor& x);
-  bool sees_all(int layer) const;
   int head_dim() const { return model_.spec.hidden_C / model_.spec.heads_H; }
 
   Device& device_;
