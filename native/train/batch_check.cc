@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "train/picture_rows.h"
+
 namespace mmprm {
 namespace {
 
@@ -29,7 +31,7 @@ void check_images(const TrainBatch& batch, const TrainSample& sample, const std:
   for (int32_t image : sample.images) {
     if (image < 0 || size_t(image) >= batch.images.size())
       reject(where + ": no image " + std::to_string(image));
-    rows += size_t(batch.images[image]->num_tiles) * spec.vision->tokens_per_tile();
+    rows += size_t(num_picture_rows(*batch.images[image], *spec.vision));
   }
   const size_t found =
       rows == 0 ? 0 : size_t(std::count(sample.tokens.begin(), sample.tokens.end(), batch.image_token));
@@ -37,6 +39,21 @@ void check_images(const TrainBatch& batch, const TrainSample& sample, const std:
     reject(where + " has " + std::to_string(found) + " image tokens, its images have " +
            std::to_string(rows) + " rows");
   }
+}
+
+void check_picture(const Picture* image, const std::string& where, const VisionSpec& spec) {
+  if (!image || image->num_tiles < 1) reject(where + " has no tiles");
+  const std::string size = std::to_string(image->width) + " x " + std::to_string(image->height) + " pixels";
+  if (spec.kind == VisionKind::kPatches) {
+    const int unit = spec.patch_size * spec.merge;
+    if (image->num_tiles == 1 && image->width % unit == 0 && image->height % unit == 0) return;
+    reject(where + " has " + std::to_string(image->num_tiles) + " tiles of " + size +
+           "; this model reads one, of sides that are multiples of " + std::to_string(unit));
+  }
+  const int side = spec.image_size;
+  if (image->width == side && image->height == side) return;
+  reject(where + " is in tiles of " + size + "; this model reads " + std::to_string(side) + " x " +
+         std::to_string(side));
 }
 
 void check_token_weights(const TrainSample& sample, const std::string& where, const ModelSpec& spec) {
@@ -79,16 +96,8 @@ void check_markers(const TrainSample& sample, const std::string& where) {
 void check_batch(const TrainBatch& batch, const ModelSpec& spec) {
   if (batch.samples.empty()) reject("a batch without samples");
   if (!batch.images.empty() && !spec.vision) reject("this model reads no images: it has no vision part");
-  for (size_t i = 0; i < batch.images.size(); ++i) {
-    const Picture* image = batch.images[i].get();
-    const int side = spec.vision->image_size;
-    if (!image || image->num_tiles < 1) reject("image " + std::to_string(i) + " has no tiles");
-    if (image->width != side || image->height != side) {
-      reject("image " + std::to_string(i) + " is in tiles of " + std::to_string(image->width) + " x " +
-             std::to_string(image->height) + " pixels; this model reads " + std::to_string(side) + " x " +
-             std::to_string(side));
-    }
-  }
+  for (size_t i = 0; i < batch.images.size(); ++i)
+    check_picture(batch.images[i].get(), "image " + std::to_string(i), *spec.vision);
   if (batch.task == TrainTask::kMarkers) {
     for (int32_t id : batch.pair) {
       if (id < 0 || id >= spec.decoder.vocab_V)

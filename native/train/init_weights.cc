@@ -22,9 +22,9 @@ bool ends_with_any(const std::string& name, std::initializer_list<const char*> t
 
 // Projections back into the residual stream.
 bool is_residual_projection(const std::string& name) {
-  return ends_with_any(
-      name, {"attention.wo.weight", "feed_forward.w2.weight", "self_attn.o_proj.weight",
-             "mlp.down_proj.weight", "attn.proj.weight", "projection_layer.weight", "mlp.fc2.weight"});
+  return ends_with_any(name, {"attention.wo.weight", "feed_forward.w2.weight", "self_attn.o_proj.weight",
+                              "mlp.down_proj.weight", "attn.proj.weight", "projection_layer.weight",
+                              "mlp.fc2.weight", "mlp.linear_fc2.weight"});
 }
 
 bool is_embedding_vector(const std::string& name) {
@@ -64,7 +64,8 @@ std::vector<float> initial_values(const WantedTensor& tensor, const ModelSpec& s
                                   uint32_t stream) {
   size_t size = 1;
   for (int64_t extent : tensor.shape) size *= size_t(extent);
-  const bool in_vision = spec.vision && (tensor.name.find("vision_") != std::string::npos);
+  const bool in_vision = spec.vision && (tensor.name.find("vision_") != std::string::npos ||
+                                         tensor.name.find("visual.") != std::string::npos);
   if (num_extents(tensor.shape) < 2 && !is_embedding_vector(tensor.name)) {
     return std::vector<float>(size, tensor.name.ends_with(".bias") ? 0.0f : 1.0f);
   }

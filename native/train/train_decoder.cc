@@ -63,10 +63,12 @@ void TrainDecoder::reserve(const TrainPlan& plan) {
 Rows TrainDecoder::forward(const TrainPlan& plan, const Rows& image_rows,
                            const std::atomic<bool>* cancelled) {
   reserve(plan);
+  place(plan);
   embed(plan, image_rows);
   for (size_t l = 0; l < parameters_.layers.size(); ++l) {
     check(cancelled);
     forward_layer(l, plan);
+    if (has_feature(l, image_rows)) ops_.add_chosen(plan.tokens_T, feature(l, image_rows), rows(x_[l + 1]));
   }
   for (int t = 0; t < num_rows_; ++t) std::fill_n(d_x_.row_f32(t), spec_.hidden_C, 0.0f);
   return rows(x_.back());
@@ -79,6 +81,17 @@ void TrainDecoder::embed(const TrainPlan& plan, const Rows& image_rows) {
     const float* from =
         token < 0 ? image_rows.row(-1 - token) : parameters_.embed->value() + size_t(token) * C;
     std::copy_n(from, C, x_[0].row_f32(t));
+  }
+}
+
+// Rows whose angles are not those of their place in the sequence have some of their own.
+void TrainDecoder::place(const TrainPlan& plan) {
+  const size_t D = spec_.head_dim_D;
+  row_angles_.resize(plan.axes_T.size() * D);
+  angle_rows_.resize(plan.axes_T.size());
+  for (size_t t = 0; t < plan.axes_T.size(); ++t) {
+    rope_.write_row(plan.axes_T[t], &row_angles_[t * D]);
+    angle_rows_[t] = static_cast<int32_t>(t);
   }
 }
 
@@ -122,6 +135,8 @@ void TrainDecoder::backward(const TrainPlan& plan, const Rows* d_image_rows,
                             const std::atomic<bool>* cancelled) {
   for (size_t l = parameters_.layers.size(); l-- > 0;) {
     check(cancelled);
+    if (d_image_rows && has_feature(l, *d_image_rows))
+      ops_.add_chosen_grad(plan.tokens_T, rows(d_x_), feature(l, *d_image_rows));
     if (recompute_) forward_layer(l, plan);
     backward_mlp(l);
     backward_attention(l, plan);
@@ -183,9 +198,14 @@ void TrainDecoder::embed_grad(const TrainPlan& plan, const Rows* d_image_rows) {
 }
 
 RotateArgs TrainDecoder::rotate_args(const RowBuffer& qkv, const TrainPlan& plan, float sign) const {
-  return {
-      qkv.row_f32(0),   qkv.stride(), rope_.data(), plan.positions_T.data(), spec_.heads_H + spec_.kv_heads_G,
-      spec_.head_dim_D, sign};
+  const bool own = !plan.axes_T.empty();
+  return {qkv.row_f32(0),
+          qkv.stride(),
+          own ? row_angles_.data() : rope_.data(),
+          own ? angle_rows_.data() : plan.positions_T.data(),
+          spec_.heads_H + spec_.kv_heads_G,
+          spec_.head_dim_D,
+          sign};
 }
 
 TreeAttentionArgs TrainDecoder::attention_args(Kept& kept, const TrainPlan& plan) const {

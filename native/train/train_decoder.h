@@ -19,7 +19,7 @@ class TrainDecoder {
  public:
   TrainDecoder(const TrainModel& model, TrainOps& ops, bool recompute);
 
-  // image_rows: what negative tokens refer to. Returns the last layer's output, before the final norm.
+  // image_rows: what negative tokens refer to, and features that are added after the first layers. Returns the last layer's output, before the final norm.
   Rows forward(const TrainPlan& plan, const Rows& image_rows, const std::atomic<bool>* cancelled);
   // Where backward expects the gradient of forward's result; cleared by forward.
   Rows output_gradient() const { return {d_x_, num_rows_}; }
@@ -39,6 +39,14 @@ class TrainDecoder {
 
   void reserve(const TrainPlan& plan);
   void embed(const TrainPlan& plan, const Rows& image_rows);
+  void place(const TrainPlan& plan);
+  // What the tower gives to be added after layer l, where it gives it: columns behind a picture's own.
+  bool has_feature(size_t l, const Rows& image_rows) const {
+    return image_rows.cols >= static_cast<int>(2 + l) * spec_.hidden_C;
+  }
+  Rows feature(size_t l, const Rows& image_rows) const {
+    return image_rows.columns(static_cast<int>(1 + l) * spec_.hidden_C, spec_.hidden_C);
+  }
   void embed_grad(const TrainPlan& plan, const Rows* d_image_rows);
   void forward_layer(size_t l, const TrainPlan& plan);
   void norm_heads(const TrainDecoderLayer& layer, Kept& k);
@@ -53,6 +61,8 @@ class TrainDecoder {
   TrainOps& ops_;
   bool recompute_;
   RopeTable rope_;
+  std::vector<float> row_angles_;  // one row each, where they do not follow from positions
+  std::vector<int32_t> angle_rows_;
   int num_rows_ = 0;
   std::vector<RowBuffer> x_;  // L + 1 states
   std::vector<Kept> kept_;

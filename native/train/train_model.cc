@@ -37,11 +37,6 @@ TrainModel::TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec)
                     ": models with a reward head of their own cannot be trained; start from one "
                     "with a vocabulary head");
   }
-  if (spec.vision && spec.vision->kind == VisionKind::kPatches) {
-    throw Error(ErrorCode::kUnsupportedModel,
-                checkpoint.folder() + ": " + spec.architecture +
-                    " cannot be trained yet: gradients of towers that read whole pictures are missing");
-  }
   const WeightTable weights = build_weight_table(checkpoint, spec);
   const Builder language(parameters_, ModelPart::kLanguage);
   // INVARIANT: this order; the gradients' norm is summed in it.
@@ -57,14 +52,17 @@ void TrainModel::build_vision(const VisionWeights& weights) {
   tower(weights.patch_embedding, vision_.patch_embedding);
   tower(weights.class_embedding, vision_.class_embedding);
   tower(weights.position_embedding, vision_.position_embedding);
-  // As the family's own code has them, whatever the checkpoint says: the engine reads both.
-  parameters_.set_shape(*vision_.class_embedding, {1, 1, spec_.vision->hidden_C});
-  parameters_.set_shape(*vision_.position_embedding,
-                        {1, vision_.position_embedding->rows, vision_.position_embedding->cols});
+  if (spec_.vision->kind == VisionKind::kTiles) {
+    // As the family's own code has them, whatever the checkpoint says: the engine reads both.
+    parameters_.set_shape(*vision_.class_embedding, {1, 1, spec_.vision->hidden_C});
+    parameters_.set_shape(*vision_.position_embedding,
+                          {1, vision_.position_embedding->rows, vision_.position_embedding->cols});
+  }
   tower.layers(weights.layers, vision_.layers);
   projector(weights.projector_norm, vision_.projector_norm);
   projector(weights.projector_fc1, vision_.projector_fc1);
   projector(weights.projector_fc2, vision_.projector_fc2);
+  projector.layers(weights.deepstack, vision_.deepstack);
 }
 
 void TrainModel::add_tokens(const std::vector<int32_t>& ids) {

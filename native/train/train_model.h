@@ -38,6 +38,8 @@ class TrainModel {
   const ParameterSet& parameters() const { return parameters_; }
   const TrainDecoderParameters& decoder() const { return decoder_; }
   const TrainVisionParameters& vision() const { return vision_; }
+  // Columns of a picture's rows: the language model's width, and once more for each feature it adds later.
+  int image_width() const { return spec_.decoder.hidden_C * static_cast<int>(1 + vision_.deepstack.size()); }
   // Embedding or head of a vocabulary that add_tokens made larger or changed.
   bool is_extended(const Parameter* parameter) const {
     return has_new_tokens_ && (parameter == decoder_.embed || parameter == decoder_.head.weight);

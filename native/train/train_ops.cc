@@ -206,6 +206,16 @@ void TrainOps::gelu_grad(const Rows& x, const Rows& y) {
   pool_.run(y.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels_.rowwise.gelu_grad(args, b, e); });
 }
 
+void TrainOps::gelu_tanh(const Rows& x, const Rows& y) {
+  const GeluArgs args{x.data, x.stride, y.data, y.stride, y.cols};
+  pool_.run(y.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels_.rowwise.gelu_tanh(args, b, e); });
+}
+
+void TrainOps::gelu_tanh_grad(const Rows& x, const Rows& y) {
+  const GeluArgs args{x.data, x.stride, y.data, y.stride, y.cols};
+  pool_.run(y.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels_.rowwise.gelu_tanh_grad(args, b, e); });
+}
+
 void TrainOps::scaled_add(const Rows& x, const Parameter& scale, const Rows& z, const Rows& y) {
   const ScaledArgs args{x.data, z.data, scale.value(), y.data, x.stride, nullptr, x.rows, x.cols};
   pool_.run(x.rows, kRowGrain, [&](int64_t b, int64_t e) { kernels_.rowwise.scaled_add(args, b, e); });

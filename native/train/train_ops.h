@@ -9,6 +9,7 @@
 
 #include "cpu/thread_pool.h"
 #include "kernels/table.h"
+#include "models/patch_grid.h"
 #include "train/parameters.h"
 #include "train/row_buffer.h"
 
@@ -24,6 +25,12 @@ struct Rows {
   Rows(const RowBuffer& buffer, int num_rows)
       : data(buffer.row_f32(0)), stride(buffer.stride()), rows(num_rows), cols(buffer.cols()) {}
   float* row(int64_t r) const { return data + r * stride; }
+  Rows columns(int first, int count) const {
+    Rows out = *this;
+    out.data += first;
+    out.cols = count;
+    return out;
+  }
 };
 
 // A low-rank addition to some rows of a weight: y[rows] += scale · (x·Aᵀ)·Bᵀ.
@@ -75,9 +82,25 @@ class TrainOps {
   void swiglu_grad(const Rows& gate_up, const Rows& y);
   void gelu(const Rows& x, const Rows& y);
   void gelu_grad(const Rows& x, const Rows& y);
+  void gelu_tanh(const Rows& x, const Rows& y);
+  void gelu_tanh_grad(const Rows& x, const Rows& y);
   void scaled_add(const Rows& x, const Parameter& scale, const Rows& z, const Rows& y);
   // dz = scale·dy, and the gradient of the scale. z and dz share their stride with dy.
   void scaled_grad(const Rows& dy, const Parameter& scale, const Rows& z, const Rows& dz);
+
+  void clear(const Rows& x);
+  // x = what lies at `packed` without gaps.
+  void write(const Rows& x, const float* packed);
+  // A row of y is the next n = x.rows / y.rows rows of x, one behind the other. The gradient: dx += dy, cut again.
+  void join(const Rows& x, const Rows& y);
+  void join_grad(const Rows& dy, const Rows& dx);
+  // A row of y is a sum of rows of a table; the gradient is added to the table's.
+  void mix(const Parameter& table, const std::vector<PositionMix>& mixes, const Rows& y);
+  void mix_grad(const Parameter& table, const std::vector<PositionMix>& mixes, const Rows& dy);
+  // x[t] += rows[r] where ids[t] is -1 - r; the gradient: d_rows[r] += dx[t].
+  void add_chosen(const std::vector<int32_t>& ids, const Rows& rows, const Rows& x);
+  void add_chosen_grad(const std::vector<int32_t>& ids, const Rows& dx, const Rows& d_rows);
+
   void cross_entropy(const CrossEntropyArgs& args, int rows);
 
   struct Target {
@@ -95,6 +118,8 @@ class TrainOps {
  private:
   void run_attention(const TreeAttentionArgs& args,
                      void (*run)(const TreeAttentionArgs& args, int64_t unit, float* scratch));
+  template <typename Columns>
+  void for_strips(int cols, Columns columns);
   void add_column_sum(const float* x, int64_t stride, int rows, int cols, float* sum);
   void matmul(MatmulArgs args);
   float* low_rank_rows(const Adapter& adapter, const Rows& x);

@@ -60,6 +60,8 @@ class Planner {
       for (int s : members) rows_[s].push_back(plan_.num_rows());
       plan_.tokens_T.push_back(tokens(members[0])[i]);
       plan_.positions_T.push_back(static_cast<int32_t>(i));
+      if (const std::vector<RopeAxes>& axes = sequences_[members[0]].axes; !axes.empty())
+        plan_.axes_T.push_back(axes[i]);
     }
     plan_.max_keys = std::max(plan_.max_keys, static_cast<int>(end));
     for (const auto& [token, same] : by_next_token(members, end)) add_segment(same, end, index);

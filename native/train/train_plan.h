@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "device/step_plan.h"
 #include "kernels/tree_attention/tree_attention.h"
 
 namespace mmprm {
 
 struct TrainSequence {
   std::vector<int32_t> tokens;  // a vocabulary id, or -1 - r for row r of the image features
+  std::vector<RopeAxes> axes;   // of each token; empty where its place says it all
   int32_t group = 0;            // sequences of one group are packed together
   // Token cross-entropy: weight with which token i is to be predicted from what
   // stands before it; 0: not at all.
@@ -35,6 +37,7 @@ struct MarkerTerm {
 
 struct TrainPlan {
   std::vector<int32_t> tokens_T, positions_T;
+  std::vector<RopeAxes> axes_T;  // empty: positions_T says it all
   std::vector<TreeSegment> segments;
   std::vector<int32_t> tree_begin_1{0};
   std::vector<TokenTerm> token_terms;    // by row, then target; equal ones merged

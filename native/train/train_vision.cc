@@ -87,9 +87,23 @@ void TrainVision::reserve(int tiles) {
   }
 }
 
-Rows TrainVision::forward(const float* pixels, int tiles, const std::atomic<bool>* cancelled) {
+// Returns the number of tiles.
+int TrainVision::read(const std::vector<PicturePtr>& pictures) {
+  int tiles = 0;
+  size_t size = 0;
+  for (const PicturePtr& picture : pictures) {
+    pixels_.resize(std::max(pixels_.size(), size + picture->pixels.size()));
+    normalise_tiles(*picture, 0, picture->num_tiles, &pixels_[size]);
+    size += picture->pixels.size();
+    tiles += picture->num_tiles;
+  }
+  return tiles;
+}
+
+Rows TrainVision::forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) {
+  const int tiles = read(pictures);
   reserve(tiles);
-  cut_patches(pixels, tiles);
+  cut_patches(pixels_.data(), tiles);
   embed(tiles);
   for (int l = 0; l < num_layers_; ++l) {
     check(cancelled);

@@ -11,18 +11,16 @@
 
 #include "models/position_table.h"
 #include "train/train_model.h"
+#include "train/train_tower.h"
 
 namespace mmprm {
 
-class TrainVision {
+class TrainVision : public TrainTower {
  public:
   TrainVision(const TrainModel& model, TrainOps& ops, bool recompute);
 
-  // pixels: [tiles, channels, image_size, image_size], normalised. Rows [tiles ·
-  // tokens_per_tile, C of the decoder].
-  Rows forward(const float* pixels, int tiles, const std::atomic<bool>* cancelled);
-  // d_rows: the gradient of forward's result.
-  void backward(const Rows& d_rows, const std::atomic<bool>* cancelled);
+  Rows forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) override;
+  void backward(const Rows& d_rows, const std::atomic<bool>* cancelled) override;
 
  private:
   struct Kept {
@@ -37,6 +35,7 @@ class TrainVision {
   int num_patches() const { return rows_per_tile() - 1; }
 
   void reserve(int tiles);
+  int read(const std::vector<PicturePtr>& pictures);
   void cut_patches(const float* pixels, int tiles);
   void embed(int tiles);
   void embed_grad(int tiles);
@@ -57,6 +56,7 @@ class TrainVision {
   bool frozen_, keep_all_, recompute_;
   const PositionResize resize_;
   std::vector<float> positions_, d_positions_;  // of the tiles, where these differ from what is stored
+  std::vector<float> pixels_;                   // [tiles, channels, image_size, image_size], normalised
   int num_rows_ = 0, num_folded_ = 0;
   std::vector<TreeSegment> tiles_;
   std::vector<int32_t> tree_begin_1_;

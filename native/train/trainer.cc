@@ -1,14 +1,15 @@
 #include "include/engine/trainer.h"
 
 #include <cmath>
-#include <optional>
 
 #include "base/cpu_features.h"
 #include "models/registry.h"
 #include "train/batch_check.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
+#include "train/sequences.h"
 #include "train/train_decoder.h"
+#include "train/train_patch_vision.h"
 #include "train/train_state.h"
 #include "train/train_vision.h"
 
@@ -24,28 +25,6 @@ std::vector<ModelPart> trainable_parts(const TrainerOptions& options) {
   return parts;
 }
 
-// Tokens of a sample with its image tokens replaced by rows of the batch's image features.
-TrainSequence sequence_of(const TrainSample& sample, int32_t image_token,
-                          const std::vector<int32_t>& first_row, const std::vector<int32_t>& num_rows) {
-  TrainSequence out;
-  out.tokens = sample.tokens;
-  out.group = sample.group;
-  out.token_weights = sample.token_weights;
-  out.markers = sample.markers;
-  out.labels = sample.labels;
-  out.marker_weights = sample.marker_weights;
-  std::vector<int32_t> image_rows;
-  for (int32_t image : sample.images) {
-    for (int32_t r = 0; r < num_rows[image]; ++r) image_rows.push_back(-1 - (first_row[image] + r));
-  }
-  if (image_rows.empty()) return out;
-  size_t next = 0;
-  for (int32_t& token : out.tokens) {
-    if (token == image_token) token = image_rows[next++];
-  }
-  return out;
-}
-
 }  // namespace
 
 class Trainer::Impl {
@@ -57,8 +36,8 @@ class Trainer::Impl {
         model_(open_model(options)),
         decoder_(*model_, ops_, options.recompute),
         loss_(*model_, ops_),
-        d_image_(model_->spec().decoder.hidden_C, DType::kF32) {
-    if (model_->spec().vision) vision_.emplace(*model_, ops_, options.recompute);
+        d_image_(model_->image_width(), DType::kF32) {
+    if (model_->spec().vision) vision_ = open_tower(options.recompute);
     describe();
   }
 
@@ -69,8 +48,8 @@ class Trainer::Impl {
   BatchResult run(const TrainBatch& batch, double scale, bool learn, const std::atomic<bool>* cancelled) {
     check_batch(batch, model_->spec());
     Rows image_rows;
-    if (!batch.images.empty()) image_rows = see(batch, cancelled);
-    const TrainPlan plan = plan_training(sequences_of(batch));
+    if (!batch.images.empty()) image_rows = vision_->forward(batch.images, cancelled);
+    const TrainPlan plan = plan_training(sequences_of(batch, model_->spec()));
     const Rows x = decoder_.forward(plan, image_rows, cancelled);
     const Rows d_x = decoder_.output_gradient();
     const LossResult loss =
@@ -104,6 +83,12 @@ class Trainer::Impl {
     return model;
   }
 
+  std::unique_ptr<TrainTower> open_tower(bool recompute) {
+    if (model_->spec().vision->kind == VisionKind::kPatches)
+      return std::make_unique<TrainPatchVision>(*model_, ops_, recompute);
+    return std::make_unique<TrainVision>(*model_, ops_, recompute);
+  }
+
   void describe() {
     info_.isa = std::string(isa_name(kernels_.isa));
     info_.compute = ops_.compute();
@@ -117,37 +102,10 @@ class Trainer::Impl {
     const ModelSpec& spec = model_->spec();
     info_.vocab = spec.decoder.vocab_V;
     info_.max_positions = spec.decoder.max_positions;
-    if (spec.vision) {
+    if (spec.vision && spec.vision->kind == VisionKind::kTiles) {
       info_.tokens_per_tile = spec.vision->tokens_per_tile();
       info_.image_size = spec.vision->image_size;
     }
-  }
-
-  Rows see(const TrainBatch& batch, const std::atomic<bool>* cancelled) {
-    int tiles = 0;
-    size_t size = 0;
-    for (const PicturePtr& image : batch.images) {
-      pixels_.resize(std::max(pixels_.size(), size + image->pixels.size()));
-      normalise_tiles(*image, 0, image->num_tiles, &pixels_[size]);
-      size += image->pixels.size();
-      tiles += image->num_tiles;
-    }
-    return vision_->forward(pixels_.data(), tiles, cancelled);
-  }
-
-  std::vector<TrainSequence> sequences_of(const TrainBatch& batch) const {
-    std::vector<int32_t> first_row, num_rows;
-    int32_t row = 0;
-    for (const PicturePtr& image : batch.images) {
-      first_row.push_back(row);
-      num_rows.push_back(image->num_tiles * model_->spec().vision->tokens_per_tile());
-      row += num_rows.back();
-    }
-    std::vector<TrainSequence> sequences;
-    for (const TrainSample& sample : batch.samples) {
-      sequences.push_back(sequence_of(sample, batch.image_token, first_row, num_rows));
-    }
-    return sequences;
   }
 
   void backward(const TrainPlan& plan, const Rows& image_rows, const std::atomic<bool>* cancelled) {
@@ -185,10 +143,9 @@ class Trainer::Impl {
   TrainOps ops_;
   std::unique_ptr<TrainModel> model_;
   TrainDecoder decoder_;
-  std::optional<TrainVision> vision_;
+  std::unique_ptr<TrainTower> vision_;
   Loss loss_;
   RowBuffer d_image_;
-  std::vector<float> pixels_;
   TrainerInfo info_;
   int64_t num_steps_ = 0;
 };

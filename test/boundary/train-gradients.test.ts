@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert'
 import { seededRandom } from '../../ts/contracts/random.ts'
 import { loadNative, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
 import { copyCheckpoint, editJson, pickCheckpoint } from '../helpers/checkpoint-files.ts'
+import { checkGradients } from '../helpers/finite-differences.ts'
 import { relativeDistance } from '../helpers/golden.ts'
 import { READING, randomPicture, SEEING, workFolder } from '../helpers/training.ts'
 
@@ -38,8 +39,6 @@ const NONE = {
   labels: new Float32Array(),
   markerWeights: new Float32Array(),
 }
-/** One rounding of the loss is 2^-24 of it; its terms carry those of every layer below. */
-const NOISE = 2 ** -21
 
 function open(model: string, isa: string, more: object = {}): Promise<NativeTrainer> {
   const all = { trainVision: true, trainProjector: true, trainLanguage: true, recompute: false, newTokens: new Int32Array() }
@@ -82,39 +81,6 @@ async function batch(task: 'tokens' | 'markers', trainer: NativeTrainer, packed 
   return { task, samples, images, imageToken: IMAGE_TOKEN, pair: Int32Array.of(100, 200) }
 }
 
-const norm = (values: ArrayLike<number>) => Math.sqrt(Array.from(values).reduce((sum, v) => sum + v * v, 0))
-
-/** Half along the gradient, so that there is a slope to see, half at random, so that a wrong direction shows. */
-function direction(gradient: Float32Array, seed: string): Float32Array {
-  const random = seededRandom(seed)
-  const aside = Float32Array.from(gradient, () => random() - 0.5)
-  const [g, a] = [norm(gradient), norm(aside)]
-  return gradient.map((v, i) => v / g + (aside[i] as number) / a)
-}
-
-async function checkTensor(trainer: NativeTrainer, name: string, data: NativeTrainBatch, gradient: Float32Array, loss: number) {
-  const at = await trainer.tensor(name, 'value')
-  const along = direction(gradient, name)
-  const size = norm(gradient)
-  // A step that moves the loss by about 3 in 1000, but no weight by more than a few percent of their size.
-  const h = Math.min((0.003 * loss) / size, (0.02 * norm(at)) / norm(along) || Number.POSITIVE_INFINITY)
-  const losses = new Map<number, number>()
-  for (const k of [1, -1, 2, -2, 4, -4]) {
-    await trainer.setTensor(
-      name,
-      at.map((v, i) => v + k * h * (along[i] as number)),
-    )
-    losses.set(k, (await trainer.evaluate(data)).loss)
-  }
-  await trainer.setTensor(name, at)
-  const difference = (k: number) => (losses.get(k) as number) - (losses.get(-k) as number)
-  const slope = (k: number) => (8 * difference(k) - difference(2 * k)) / (12 * k * h)
-  const claimed = gradient.reduce((sum, g, i) => sum + g * (along[i] as number), 0)
-  const tolerance = (1.5 * NOISE * loss) / h + Math.abs(slope(2) - slope(1)) / 8
-  const off = Math.abs(slope(1) - claimed)
-  return { off: off / size, tolerance: tolerance / size, fits: off <= tolerance }
-}
-
 const WITH_MARKERS = [SEEING, READING]
 
 for (const model of MODELS) {
@@ -123,19 +89,7 @@ for (const model of MODELS) {
     test(`${basename(model)}, ${task}: the gradient of every tensor`, async () => {
       const trainer = await open(model, 'reference')
       const data = await batch(task, trainer)
-      const { loss } = await trainer.accumulate(data, 1)
-      const gradients = new Map<string, Float32Array>()
-      for (const name of trainer.tensorNames()) gradients.set(name, await trainer.tensor(name, 'gradient'))
-      const largest = Math.max(...[...gradients.values()].map(norm))
-      let checked = 0
-      for (const [name, gradient] of gradients) {
-        if (norm(gradient) < 1e-4 * largest) continue // no slope to be seen in fp32
-        const { off, tolerance, fits } = await checkTensor(trainer, name, data, gradient, loss)
-        assert.ok(fits, `${name}: off by ${off} of the gradient, ${tolerance} allowed`)
-        assert.ok(tolerance < 0.02, `${name}: a tolerance of ${tolerance} proves nothing`)
-        checked++
-      }
-      assert.ok(checked > 0.8 * gradients.size, `only ${checked} of ${gradients.size} tensors have a slope`)
+      await checkGradients(trainer, data)
       await trainer.close()
     })
   }

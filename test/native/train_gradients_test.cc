@@ -209,19 +209,69 @@ TEST(gradient_of_swiglu) {
   check_gradients("swiglu", {forward, dy.flat(), 1}, {{"gate|up", x.elements(), dx.flat()}});
 }
 
-TEST(gradient_of_gelu) {
+void check_gelu(const char* name, void (TrainOps::*gelu)(const Rows&, const Rows&),
+                void (TrainOps::*gelu_grad)(const Rows&, const Rows&)) {
   Fixture f;
   const int F = 12;
   Matrix x(kRows, F, 1, 2), y(kRows, F, 2), dy = incoming(kRows, F);
   const auto forward = [&] {
-    f.ops.gelu(x.view(), y.view());
+    (f.ops.*gelu)(x.view(), y.view());
     return y.flat();
   };
   const std::vector<double> expected = forward();
   Matrix dx = x, again = dy;
-  f.ops.gelu_grad(dx.view(), again.view());
+  (f.ops.*gelu_grad)(dx.view(), again.view());
   CHECK(again.flat() == expected);
-  check_gradients("gelu", {forward, dy.flat(), 1}, {{"x", x.elements(), dx.flat()}});
+  check_gradients(name, {forward, dy.flat(), 1}, {{"x", x.elements(), dx.flat()}});
+}
+
+TEST(gradient_of_gelu) {
+  check_gelu("gelu", &TrainOps::gelu, &TrainOps::gelu_grad);
+  check_gelu("gelu_tanh", &TrainOps::gelu_tanh, &TrainOps::gelu_tanh_grad);
+}
+
+TEST(gradient_of_joined_rows) {
+  Fixture f;
+  const int C = 3, n = 2;
+  Matrix x(n * kRows, C, 1), y(kRows, n * C, 2), dy = incoming(kRows, n * C), dx(n * kRows, C, 3);
+  f.ops.clear(dx.view());
+  f.ops.join_grad(dy.view(), dx.view());
+  const auto forward = [&] {
+    f.ops.join(x.view(), y.view());
+    return y.flat();
+  };
+  check_gradients("join", {forward, dy.flat(), 1}, {{"x", x.elements(), dx.flat()}});
+}
+
+TEST(gradient_of_mixed_rows) {
+  Fixture f;
+  const int C = 70;  // more than one strip
+  Trained table(4, C, 1);
+  Matrix y(kRows, C, 2), dy = incoming(kRows, C);
+  std::vector<PositionMix> mixes;  // some rows twice in one sum
+  for (int r = 0; r < kRows; ++r) mixes.push_back({{r % 4, 3 - r % 4, 1, 1}, {0.5f, 0.25f, 0.125f, 0.125f}});
+  f.ops.mix_grad(table, mixes, dy.view());
+  const auto forward = [&] {
+    f.ops.mix(table, mixes, y.view());
+    return y.flat();
+  };
+  check_gradients("mix", {forward, dy.flat(), 1}, {table.variable("table")});
+}
+
+TEST(gradient_of_chosen_rows) {
+  Fixture f;
+  const int C = 70;
+  const std::vector<int32_t> ids{4, -2, -1, 0, -2};
+  const Matrix below(kRows, C, 1);
+  Matrix rows(2, C, 2), x = below, dx = incoming(kRows, C), d_rows(2, C, 3);
+  f.ops.clear(d_rows.view());
+  f.ops.add_chosen_grad(ids, dx.view(), d_rows.view());
+  const auto forward = [&] {
+    x = below;
+    f.ops.add_chosen(ids, rows.view(), x.view());
+    return x.flat();
+  };
+  check_gradients("chosen rows", {forward, dx.flat(), 1}, {{"rows", rows.elements(), d_rows.flat()}});
 }
 
 TEST(gradient_of_layer_scale) {

@@ -100,6 +100,11 @@ export class CheckpointFolder {
     return this.config.image_token_id ?? tokenizer.pieceId(IMAGE_CONTEXT) ?? -1
   }
 
+  /** Whether its pictures are written with another token than InternVL's. */
+  readsOtherPictures(tokenizer: Tokenizer): boolean {
+    return ![-1, tokenizer.pieceId(IMAGE_CONTEXT)].includes(this.imageToken(tokenizer))
+  }
+
   /** @throws EngineError INVALID_MODEL, INVALID_ARGUMENT where tiles are counted and there are none */
   pictureOptions(vision: NativeVisionInfo, maxTiles: number | undefined): PictureOptions {
     const p = this.#preprocessor

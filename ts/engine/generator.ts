@@ -37,7 +37,7 @@ export interface PicturesRequest {
 }
 
 /** Rows that each picture has in the language model. */
-export function rowsOf(images: readonly NativePicture[], { vision }: NativeInfo): number[] {
+export function rowsOf(images: readonly NativePicture[], { vision }: Pick<NativeInfo, 'vision'>): number[] {
   const side = vision ? vision.merge * vision.patchSize : 0
   return images.map(({ numTiles, width, height }) =>
     side > 0 ? (width / side) * (height / side) : numTiles * (vision?.tokensPerTile ?? 0),

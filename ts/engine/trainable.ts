@@ -21,6 +21,7 @@ import { adapterBase } from './adapter-base.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import { RECORD_FILE } from './families/index.ts'
+import { rowsOf } from './generator.ts'
 import { addSpecialToken, copyModelFiles, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
 import { loadNative, type ModelSummary, type NativePicture, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
@@ -119,7 +120,7 @@ class NativeTrainable implements TrainableModel {
   constructor(parts: Parts) {
     this.#parts = parts
     const { options, tokenizer, folder, native } = parts
-    const template = trainTemplate(options.task, options.template)
+    const template = trainTemplate(options.task, options.template, folder.readsOtherPictures(tokenizer))
     this.info = native.info()
     this.initHash = checkpointHash(options.init)
     this.record = options.task === 'prm' ? { task: 'prm', scoring: 'mm-prm', template } : { task: 'policy', template }
@@ -129,11 +130,9 @@ class NativeTrainable implements TrainableModel {
   }
 
   async encode(sample: TrainSample): Promise<TrainRow> {
-    const imageRows: number[] = []
-    for (const image of picturesOf(sample)) {
-      const { numTiles } = await this.#pictureOf(image)
-      imageRows.push(numTiles * (this.#parts.summary.vision?.tokensPerTile ?? 0))
-    }
+    const pictures: NativePicture[] = []
+    for (const image of picturesOf(sample)) pictures.push(await this.#pictureOf(image))
+    const imageRows = rowsOf(pictures, this.#parts.summary)
     return (this.#parts.options.task === 'prm' ? prmRow : policyRow)(sample, imageRows, this.#context)
   }
 

@@ -18,13 +18,21 @@ export interface RowContext {
   lossWeight: TrainableOptions['lossWeight']
 }
 
-/** @throws EngineError INVALID_ARGUMENT listing the templates of the task */
-export function trainTemplate(task: TrainableOptions['task'], name: string | undefined): string {
+/**
+ * `otherPictures`: the model's pictures are not written as InternVL's are.
+ * @throws EngineError INVALID_ARGUMENT listing the templates of the task
+ */
+export function trainTemplate(task: TrainableOptions['task'], name: string | undefined, otherPictures: boolean): string {
   const known = task === 'prm' ? Object.keys(PRM_TEMPLATES) : ROLLOUT_TEMPLATES
-  if (name === undefined) return task === 'prm' ? 'internvl2_5-prm-train' : 'prefill'
+  if (name === undefined) return task === 'policy' ? 'prefill' : otherPictures ? 'prefill-prm' : 'internvl2_5-prm-train'
+  if (otherPictures && INTERNVL_TEMPLATES.includes(name)) {
+    throw invalidArgument(`template ${name} writes pictures as InternVL reads them, which this model does not: take prefill-prm`)
+  }
   if (!known.includes(name)) throw invalidArgument(`no ${task} template "${name}"${suggest(name, known)}`)
   return name
 }
+
+const INTERNVL_TEMPLATES: readonly string[] = ['internvl2_5-prm-score', 'internvl2_5-prm-train'] satisfies PrmTemplate[]
 
 const EMPTY_FLOATS = new Float32Array()
 const EMPTY_INTS = new Int32Array()

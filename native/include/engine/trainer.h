@@ -35,7 +35,7 @@ struct TrainerInfo {
   int num_threads = 0;
   int64_t num_parameters = 0, num_trainable = 0;
   int vocab = 0, max_positions = 0;
-  int tokens_per_tile = 0, image_size = 0;  // 0 without vision
+  int tokens_per_tile = 0, image_size = 0;  // of tiles; 0 where there are none
 };
 
 enum class TrainTask { kTokens, kMarkers };

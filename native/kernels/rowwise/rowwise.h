@@ -5,6 +5,7 @@
 //   swiglu_grad   (gate|up, dy) <- (d_gate|d_up, y)    both in place
 //   gelu          y = gelu(x), the exact erf form
 //   gelu_grad     (x, dy) <- (dx, y)                   both in place
+//   gelu_tanh …   the same for the form with a tanh
 //   scaled_add    y = x + scale·z                      layer scale
 //   scaled_grad   dz = scale·dy;  partial: Σ dy·z
 //   norm_grad     dx += gradient of an RMS or layer norm;  partial: Σ dy·x̂ and Σ dy
@@ -86,6 +87,8 @@ struct RowwiseKernel {
   void (*swiglu_grad)(const SwigluArgs& args, int64_t row_begin, int64_t row_end);
   void (*gelu)(const GeluArgs& args, int64_t row_begin, int64_t row_end);
   void (*gelu_grad)(const GeluArgs& args, int64_t row_begin, int64_t row_end);
+  void (*gelu_tanh)(const GeluArgs& args, int64_t row_begin, int64_t row_end);
+  void (*gelu_tanh_grad)(const GeluArgs& args, int64_t row_begin, int64_t row_end);
   void (*scaled_add)(const ScaledArgs& args, int64_t row_begin, int64_t row_end);
   void (*scaled_grad)(const ScaledArgs& args, int64_t block_begin, int64_t block_end);
   void (*norm_grad)(const NormGradArgs& args, int64_t block_begin, int64_t block_end);

@@ -57,6 +57,12 @@ void gelu(const RowwiseKernel& k, Data& d) {
 void gelu_grad(const RowwiseKernel& k, Data& d) {
   k.gelu_grad({d.x.data(), d.stride, d.y.data(), d.stride, d.C}, 0, kRows);
 }
+void gelu_tanh(const RowwiseKernel& k, Data& d) {
+  k.gelu_tanh({d.x.data(), d.stride, d.y.data(), d.stride, d.C}, 0, kRows);
+}
+void gelu_tanh_grad(const RowwiseKernel& k, Data& d) {
+  k.gelu_tanh_grad({d.x.data(), d.stride, d.y.data(), d.stride, d.C}, 0, kRows);
+}
 ScaledArgs scaled_args(Data& d) {
   return {d.x.data(), d.dx.data(), d.weight.data(), d.y.data(), d.stride, d.partial.data(), kRows, d.C};
 }
@@ -101,6 +107,8 @@ std::vector<KernelCase> rowwise_cases() {
                                                         {"swiglu_grad", swiglu_grad},
                                                         {"gelu", gelu},
                                                         {"gelu_grad", gelu_grad},
+                                                        {"gelu_tanh", gelu_tanh},
+                                                        {"gelu_tanh_grad", gelu_tanh_grad},
                                                         {"scaled_add", scaled_add},
                                                         {"scaled_grad", scaled_grad},
                                                         {"rms grad", norm_grad<false>},

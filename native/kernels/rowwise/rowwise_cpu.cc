@@ -78,6 +78,29 @@ void gelu_grad(const GeluArgs& args, int64_t row_begin, int64_t row_end) {
   }
 }
 
+void gelu_tanh(const GeluArgs& args, int64_t row_begin, int64_t row_end) {
+  for (int64_t r = row_begin; r < row_end; ++r) {
+    const float* x = args.x + r * args.x_stride;
+    float* y = args.y + r * args.y_stride;
+    for_vectors(args.F,
+                [&](int f, int lanes) { store_first(y + f, lanes, gelu_tanh(load_first(x + f, lanes))); });
+  }
+}
+
+// y = x·s(2u); dx = dy·s·(1 + x·(1 - s)·(2u)'), 2u = x·(a + b·x²).
+void gelu_tanh_grad(const GeluArgs& args, int64_t row_begin, int64_t row_end) {
+  const Vec one = splat(1.0f), a = splat(1.59576912f), b = splat(0.0713548163f), b3 = splat(0.214064449f);
+  for (int64_t r = row_begin; r < row_end; ++r) {
+    float *x = args.x + r * args.x_stride, *y = args.y + r * args.y_stride;
+    for_vectors(args.F, [&](int f, int lanes) {
+      const Vec v = load_first(x + f, lanes), dy = load_first(y + f, lanes), square = v * v;
+      const Vec s = sigmoid(v * fma(square, b, a)), inner = v * fma(square, b3, a);
+      store_first(y + f, lanes, v * s);
+      store_first(x + f, lanes, dy * s * fma(one - s, inner, one));
+    });
+  }
+}
+
 void scaled_add(const ScaledArgs& args, int64_t row_begin, int64_t row_end) {
   for (int64_t r = row_begin; r < row_end; ++r) {
     const int64_t row = r * args.stride;
@@ -176,7 +199,7 @@ void column_sum(const ColumnSumArgs& args, int64_t strip_begin, int64_t strip_en
 }  // namespace
 
 extern const RowwiseKernel rowwise;
-const RowwiseKernel rowwise = {rotate,     swiglu,      swiglu_grad, gelu,      gelu_grad,
-                               scaled_add, scaled_grad, norm_grad,   column_sum};
+const RowwiseKernel rowwise = {rotate,         swiglu,     swiglu_grad, gelu,      gelu_grad, gelu_tanh,
+                               gelu_tanh_grad, scaled_add, scaled_grad, norm_grad, column_sum};
 
 }  // namespace mmprm::MMPRM_ISA

@@ -72,6 +72,32 @@ void gelu_grad(const GeluArgs& args, int64_t row_begin, int64_t row_end) {
   }
 }
 
+// x·s(2u), the logistic s for (1 + tanh(u)) / 2, u = √(2/π)·(x + 0.044715·x³).
+constexpr double kTanhCube = 0.044715;
+
+double twice_u(double x) { return 2 * std::sqrt(2 / std::numbers::pi) * (x + kTanhCube * x * x * x); }
+
+void gelu_tanh(const GeluArgs& args, int64_t row_begin, int64_t row_end) {
+  for (int64_t r = row_begin; r < row_end; ++r) {
+    for (int f = 0; f < args.F; ++f) {
+      const double x = args.x[r * args.x_stride + f];
+      args.y[r * args.y_stride + f] = float(x * sigmoid(twice_u(x)));
+    }
+  }
+}
+
+void gelu_tanh_grad(const GeluArgs& args, int64_t row_begin, int64_t row_end) {
+  for (int64_t r = row_begin; r < row_end; ++r) {
+    for (int f = 0; f < args.F; ++f) {
+      float &x = args.x[r * args.x_stride + f], &y = args.y[r * args.y_stride + f];
+      const double v = x, dy = y, s = sigmoid(twice_u(v));
+      const double slope = 2 * std::sqrt(2 / std::numbers::pi) * (1 + 3 * kTanhCube * v * v);
+      y = float(v * s);
+      x = float(dy * s * (1 + v * (1 - s) * slope));
+    }
+  }
+}
+
 void scaled_add(const ScaledArgs& args, int64_t row_begin, int64_t row_end) {
   for (int64_t r = row_begin; r < row_end; ++r) {
     for (int c = 0; c < args.C; ++c) {
@@ -158,7 +184,7 @@ void column_sum(const ColumnSumArgs& args, int64_t strip_begin, int64_t strip_en
 }  // namespace
 
 extern const RowwiseKernel rowwise;
-const RowwiseKernel rowwise = {rotate,     swiglu,      swiglu_grad, gelu,      gelu_grad,
-                               scaled_add, scaled_grad, norm_grad,   column_sum};
+const RowwiseKernel rowwise = {rotate,         swiglu,     swiglu_grad, gelu,      gelu_grad, gelu_tanh,
+                               gelu_tanh_grad, scaled_add, scaled_grad, norm_grad, column_sum};
 
 }  // namespace mmprm::reference
