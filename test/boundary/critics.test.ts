@@ -8,6 +8,7 @@ import type { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
 import { openScorer } from '../../ts/kit/index.ts'
 import { chatCritic, engineCritic } from '../../ts/policy/index.ts'
+import { openSandbox } from '../../ts/sandbox/index.ts'
 import { type Behaviour, completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
 import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
 import { startCli } from '../helpers/cli.ts'
@@ -88,6 +89,41 @@ test('on a server: the turn is continued, the next token’s list is read by exa
     { logprob: Math.log(0.3), isBound: false },
   ])
   await server.close()
+})
+
+const sandboxed = await openSandbox().then(
+  () => test,
+  (error: Error) => {
+    console.log(`skipped: ${error.message}`)
+    return test.skip
+  },
+)
+
+sandboxed('a judge’s code is run where it is asked for, and what it printed is told', async () => {
+  const listed = [
+    { token: 'Yes', logprob: Math.log(0.6) },
+    { token: 'No', logprob: Math.log(0.2) },
+  ]
+  const server = await startChatServer((request, response) => {
+    const last: string = request['messages'].at(-1).content
+    const text = last.includes('[Code Output]') ? '</verify>\n<output>\n**Judgement**: $' : 'x = 3 + 4\nprint("sum", x)'
+    const answer = completion([last.includes('</analyze>') ? text : 'Add them.'])
+    if (request['logprobs'])
+      Object.assign(answer.choices[0] as object, { logprobs: { content: [{ ...listed[0], top_logprobs: listed }] } })
+    sendJson(response, 200, answer)
+  })
+  const options = { server: server.baseUrl, model: 'judge', judgements: 1 }
+  const scorer = await openScorer({ ...options, scoring: 'genprm', runCode: true })
+  const [scored] = await scorer.score({ problem, solutions: [steps] })
+  const refused = await openScorer({ ...options, scoring: 'critique', runCode: true }).catch((e) => e)
+  await server.close()
+  assert.equal(
+    scored?.scores.map((p) => p.toFixed(9)),
+    ['0.750000000', '0.750000000'],
+  )
+  assert.match(scorer.name, /^genprm@judge.*\+code=python-3/)
+  assert.is((scored?.words ?? '').split('[Code Output]\n\n```\nsum 7\n```\n</verify>').length, 3)
+  assert.match((refused as EngineError).message, /critique writes no code that could be run/)
 })
 
 test('a server that tells no probabilities is no such judge', async () => {

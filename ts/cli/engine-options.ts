@@ -49,6 +49,7 @@ export const CRITIC_OPTIONS = {
   'prm-model': { type: 'string' },
   judgements: { type: 'string' },
   'judgement-tokens': { type: 'string' },
+  'run-code': { type: 'boolean' },
 } as const
 export const criticUsage = (width: number) =>
   [
@@ -56,14 +57,19 @@ export const criticUsage = (width: number) =>
     ['--prm-model NAME', 'its name on an OpenAI-compatible server, where the scorer is that URL'],
     ['--judgements N', 'judgements whose mean is a score (default: as published)'],
     ['--judgement-tokens N', 'tokens of each (default: as published)'],
+    ['--run-code', 'genprm: run the code that it writes, in a sandbox (Linux, python3); without it none is run'],
   ]
     .map(([option = '', text]) => `  ${option.padEnd(width)} ${text}`)
     .join('\n')
 
-export type CriticValues = { [K in keyof typeof CRITIC_OPTIONS]?: string | undefined } & { scoring?: string | undefined }
+export type CriticValues = { [K in Exclude<keyof typeof CRITIC_OPTIONS, 'run-code'>]?: string | undefined } & {
+  'run-code'?: boolean | undefined
+  scoring?: string | undefined
+}
+export type Judging = { scoring: string } & CriticOptions & { runCode?: boolean }
 
 /** Of a judge in words, as `kit.openScorer` takes them; undefined for another scorer. @throws UsageError for their flags with it */
-export function readCritic(values: CriticValues): ({ scoring: string } & CriticOptions) | undefined {
+export function readCritic(values: CriticValues): Judging | undefined {
   const { scoring } = values
   if (scoring === undefined || !isCriticName(scoring)) {
     const flag = (Object.keys(CRITIC_OPTIONS) as (keyof CriticValues)[]).find((name) => values[name] !== undefined)
@@ -72,7 +78,8 @@ export function readCritic(values: CriticValues): ({ scoring: string } & CriticO
   }
   const judgements = positiveInteger(values.judgements, 'judgements', MAX_JUDGEMENTS)
   const judgementTokens = positiveInteger(values['judgement-tokens'], 'judgement-tokens')
-  return { scoring, ...(judgements && { judgements }), ...(judgementTokens && { judgementTokens }) }
+  const runCode = values['run-code'] && { runCode: true }
+  return { scoring, ...(judgements && { judgements }), ...(judgementTokens && { judgementTokens }), ...runCode }
 }
 
 /** As `Engine.open` takes them. */

@@ -4,11 +4,18 @@ import { readRollout } from '../contracts/read-rollout.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import { defaultSplitter, type StepSplitter, stepSplitter } from '../contracts/step-splitter.ts'
 import { verdictFields } from '../contracts/verdict.ts'
-import { type CriticOptions, criticScorer } from '../critics/index.ts'
 import type { Engine } from '../engine/engine.ts'
-import { engineCritic } from '../policy/index.ts'
+import { openScorer } from '../kit/index.ts'
 import { type Command, EXIT, numberIn, readOptions, UsageError } from './command.ts'
-import { CRITIC_OPTIONS, criticUsage, readCritic, readScoring, SCORING_OPTIONS, scoringUsage } from './engine-options.ts'
+import {
+  CRITIC_OPTIONS,
+  criticUsage,
+  type Judging,
+  readCritic,
+  readScoring,
+  SCORING_OPTIONS,
+  scoringUsage,
+} from './engine-options.ts'
 import { isStringList, MODEL_OPTIONS, MODEL_USAGE, readModelJob, readQuestionLine, runModelJob } from './model-job.ts'
 
 const USAGE = `usage: mm-prm score --model DIR --input FILE.jsonl [options]
@@ -52,18 +59,14 @@ const scoreWith =
   }
 
 /** The same by a judge in words. */
-function judgeWith(
-  { scoring, ...asking }: { scoring: string } & CriticOptions,
-  splitter: StepSplitter,
-  threshold: number | undefined,
-): ScoreLine {
-  let scorer: StepScorer | undefined
+function judgeWith(judging: Judging, splitter: StepSplitter, threshold: number | undefined): ScoreLine {
+  let scorer: Promise<StepScorer> | undefined
   return async (engine, value, folder) => {
-    scorer ??= criticScorer(scoring, engineCritic(engine), asking)
+    scorer ??= openScorer({ ...judging, engine })
     const { id, ...line } = readQuestionLine(value, folder, KEYS)
     const problem = { id: String(id), answer: '', ...line }
     const solutions = readSolutions(value, splitter)
-    const judged = await scorer.score({ problem, solutions: solutions.list })
+    const judged = await (await scorer).score({ problem, solutions: solutions.list })
     const errors = judged.flatMap(({ error }, candidate) =>
       error === undefined ? [] : [{ candidate, code: 'ERR_ENGINE_POLICY', message: error }],
     )

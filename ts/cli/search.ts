@@ -28,7 +28,8 @@ import { formatRows } from './table.ts'
 const MAX_BAD_ROWS_SHOWN = 10
 
 /** What decides about a run's results. */
-export const STRATEGY_USAGE = `  --strategy NAME          omega, best-of-n, beam, siblings or solutions (neither judged nor scored) (default omega)
+export const STRATEGY_USAGE = `  --strategy NAME          omega, best-of-n, beam, siblings, refine (a judge's words go back to the policy) or solutions
+                           (neither judged nor scored) (default omega)
   --seed S                 whole number (default 0)
   --rollout-budget N       per problem (default 1000)
   --token-budget N         per problem (default: none)

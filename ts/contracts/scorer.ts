@@ -10,6 +10,8 @@ export interface StepScores {
   readonly error?: string
   /** Spread of an ensemble or of repeated judgements, per step. */
   readonly std?: readonly number[]
+  /** What a judge in words wrote about it. */
+  readonly words?: string
 }
 
 export interface ScoreRequest {

@@ -27,8 +27,9 @@ export const critique: CriticForm = {
   async judge(judged, { critic, sampling, sample, signal }) {
     const messages = [{ role: 'user' as const, content: critiquePrompt(judged) }]
     const images = judged.images.length > 0 ? judged.images : undefined
-    const first = readBoxedIndex(await critic.write({ messages, images, sampling, sample }, signal), judged.steps.length)
-    if (first === undefined) return judged.steps.map(() => null)
-    return judged.steps.map((_, step) => (first === -1 || step < first ? 1 : 0))
+    const words = await critic.write({ messages, images, sampling, sample }, signal)
+    const first = readBoxedIndex(words, judged.steps.length)
+    if (first === undefined) return { steps: judged.steps.map(() => null), words }
+    return { steps: judged.steps.map((_, step) => (first === -1 || step < first ? 1 : 0)), words }
   },
 }

@@ -1,6 +1,7 @@
 /** What a generative judge is: which words it is asked in, and where its judgement of a step is read. */
 import type { Choice, Critic, CriticSampling } from '../contracts/critic.ts'
 import type { ProblemImage } from '../contracts/problem.ts'
+import type { Runner } from '../contracts/runner.ts'
 
 export interface Judged {
   question: string
@@ -15,15 +16,23 @@ export interface Asking {
   /** Its number, from 0. */
   sample: number
   signal: AbortSignal | undefined
+  /** Runs the code that a judge writes; absent: none is run. */
+  runner: Runner | undefined
 }
 
-/** Per step the probability that it is right; null where the judge's words do not tell. */
-export type Judgement = readonly (number | null)[]
+export interface Judgement {
+  /** The probability that each is right; null where the judge's words do not tell. */
+  readonly steps: readonly (number | null)[]
+  /** What it wrote about the solution, or about each step of it. */
+  readonly words: string
+}
 
 /** One file per form exports one of these; index.ts lists them. */
 export interface CriticForm {
   readonly name: string
   readonly showsPictures: boolean
+  /** Whether it writes code to be run. */
+  readonly writesCode?: true
   readonly defaults: Omit<CriticSampling, 'seed'> & { judgements: number }
   /** @throws EngineError POLICY, INVALID_ARGUMENT, ABORTED */
   judge(judged: Judged, asking: Asking): Promise<Judgement>

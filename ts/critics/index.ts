@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Critic } from '../contracts/critic.ts'
 import { EngineError, invalidArgument, policyError } from '../contracts/errors.ts'
 import { askedQuestion } from '../contracts/problem.ts'
+import type { Runner } from '../contracts/runner.ts'
 import type { StepScorer, StepScores } from '../contracts/scorer.ts'
 import { suggest } from '../contracts/suggest.ts'
 import { validate } from '../contracts/validate.ts'
@@ -28,17 +29,19 @@ export type CriticOptions = z.input<typeof criticSchema>
 
 /**
  * @param form one of CRITIC_NAMES
+ * @param runner of the code that it writes (genprm); absent: none is run
  * @throws EngineError INVALID_ARGUMENT
  */
-export function criticScorer(form: string, critic: Critic, options: CriticOptions = {}): StepScorer {
+export function criticScorer(form: string, critic: Critic, options: CriticOptions = {}, runner?: Runner): StepScorer {
   const { judgements, judgementTokens, seed } = validate(criticSchema, options, `scoring ${form}`)
   const found = FORMS.find(({ name }) => name === form)
   if (!found) throw invalidArgument(`scoring: no generative judge "${form}"${suggest(form, CRITIC_NAMES)}`)
+  if (runner && !found.writesCode) throw invalidArgument(`${form} writes no code that could be run`)
   const { judgements: usual, ...sampling } = found.defaults
   const [n, maxTokens] = [judgements ?? usual, judgementTokens ?? sampling.maxTokens]
-  const asking = { critic, sampling: { ...sampling, maxTokens, seed } }
+  const asking = { critic, runner, sampling: { ...sampling, maxTokens, seed } }
   return {
-    name: `${form}@${critic.name}+n=${n}+tokens=${maxTokens}+seed=${seed}`,
+    name: `${form}@${critic.name}+n=${n}+tokens=${maxTokens}+seed=${seed}${runner ? `+code=${runner.name}` : ''}`,
     async score({ problem, solutions }, signal) {
       const { question, images = [] } = askedQuestion(problem)
       if (images.length > 0 && !found.showsPictures) throw invalidArgument(`${form} scoring takes no image`)
@@ -60,12 +63,19 @@ export function criticScorer(form: string, critic: Critic, options: CriticOption
 
 /** Judgements that could not be read are left out; a step without any leaves its solution without scores. */
 function meanOf(judgements: readonly Judgement[], numSteps: number): StepScores {
-  const perStep = Array.from({ length: numSteps }, (_, step) => judgements.flatMap((j) => j[step] ?? []))
+  const perStep = Array.from({ length: numSteps }, (_, step) => judgements.flatMap(({ steps }) => steps[step] ?? []))
   const unread = perStep.findIndex((list) => list.length === 0)
   if (unread >= 0) {
     return { scores: [], error: `step ${unread + 1}: none of ${judgements.length} judgements could be read` }
   }
-  return { scores: perStep.map(mean), ...(judgements.length > 1 && { std: perStep.map(spread) }) }
+  const scores = perStep.map(mean)
+  return { scores, ...(judgements.length > 1 && { std: perStep.map(spread) }), words: wordsOf(judgements) }
+}
+
+/** Of the judgement that trusts the solution least: what may be told to whoever wrote it. */
+function wordsOf(judgements: readonly Judgement[]): string {
+  const trust = ({ steps }: Judgement) => Math.min(...steps.map((p) => p ?? 1))
+  return judgements.reduce((least, other) => (trust(other) < trust(least) ? other : least)).words
 }
 
 const mean = (list: readonly number[]) => list.reduce((sum, p) => sum + p, 0) / list.length

@@ -36,8 +36,8 @@ export const rPrm: CriticForm = {
   name: 'r-prm',
   showsPictures: false,
   defaults: { judgements: 10, temperature: 0.95, topP: 0.95, topK: 0, maxTokens: 3072 },
-  judge(judged, { critic, sampling, sample, signal }) {
-    return Promise.all(
+  async judge(judged, { critic, sampling, sample, signal }) {
+    const read = await Promise.all(
       judged.steps.map(async (_, step) => {
         const messages = [
           { role: 'system' as const, content: 'You are a helpful assistant.' },
@@ -45,10 +45,12 @@ export const rPrm: CriticForm = {
         ]
         const analysis = await critic.write({ messages, sampling, sample }, signal)
         const end = analysis.lastIndexOf(ASKED)
-        if (end < 0) return null
+        if (end < 0) return { share: null, analysis }
         const reply = { role: 'assistant' as const, content: analysis.slice(0, end + ASKED.length) }
-        return shareOfFirst(await critic.choose({ messages: [...messages, reply], choices: [' Yes', ' No'] }, signal))
+        const told = await critic.choose({ messages: [...messages, reply], choices: [' Yes', ' No'] }, signal)
+        return { share: shareOfFirst(told), analysis }
       }),
     )
+    return { steps: read.map(({ share }) => share), words: read.map(({ analysis }) => analysis).join('\n\n') }
   },
 }

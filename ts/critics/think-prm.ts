@@ -24,8 +24,8 @@ export const thinkPrm: CriticForm = {
   name: 'thinkprm',
   showsPictures: false,
   defaults: { judgements: 4, temperature: 0.6, topP: 1, topK: 0, maxTokens: 4096 },
-  judge({ question, steps }, { critic, sampling, sample, signal }) {
-    return Promise.all(
+  async judge({ question, steps }, { critic, sampling, sample, signal }) {
+    const read = await Promise.all(
       steps.map(async (_, step) => {
         const message = thinkPrmMessage({ question, steps: steps.slice(0, step + 1) })
         const user = { role: 'user' as const, content: message }
@@ -34,8 +34,10 @@ export const thinkPrm: CriticForm = {
         const thought = (await critic.write(request, signal)).trimEnd()
         // WHY a thought that was cut is asked too: what it has found so far is what the judgement rests on.
         const reply = { role: 'assistant' as const, content: `${THOUGHT}${thought}${DECISION}` }
-        return shareOfFirst(await critic.choose({ messages: [user, reply], choices: ['yes', 'no'] }, signal))
+        const told = await critic.choose({ messages: [user, reply], choices: ['yes', 'no'] }, signal)
+        return { share: shareOfFirst(told), thought }
       }),
     )
+    return { steps: read.map(({ share }) => share), words: read.at(-1)?.thought ?? '' }
   },
 }

@@ -51,6 +51,7 @@ export async function openScorerModule(path: string): Promise<StepScorer & { clo
   const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 16)
   return {
     name: `${scorer.name}@${hash}`,
+    ...(scorer.threshold !== undefined && { threshold: scorer.threshold }),
     score: async (request, signal) => checked(scorer, request, await scorer.score(request, signal)),
     close: async () => scorer.close?.(),
   }

@@ -1,4 +1,5 @@
 /** Opens a process reward model: what scores steps. */
+import { z } from 'zod'
 import { EngineError } from '../contracts/errors.ts'
 import type { StepScorer } from '../contracts/scorer.ts'
 import { validate } from '../contracts/validate.ts'
@@ -9,12 +10,16 @@ import { type OpenOptions, openSchema } from '../engine/options.ts'
 import { chatCritic, engineCritic } from '../policy/critic.ts'
 import { type RemoteScorerOptions, remoteScorer } from '../policy/remote-scorer.ts'
 import { nativeScorer } from '../policy/scorer.ts'
+import { openSandbox } from '../sandbox/index.ts'
 import { type Opened, opened, openFolder } from './opened.ts'
 import { openScorerModule } from './scorer-module.ts'
 import { clientOptions, isServer, type ServerOptions } from './server.ts'
 
 /** The server's URL, with or without `/v1`, and the client's other options beside it; its PRM needs no name. */
 type ScoringServer = ({ server: string } & Omit<RemoteScorerOptions, 'baseUrl'>) | { server: RemoteScorerOptions }
+
+/** Of judges in words; `runCode`: run the code that they write (genprm) in a sandbox. Default: none is run. */
+type Judging = CriticOptions & { runCode?: boolean | undefined }
 
 /**
  * A checkpoint folder, where `scoring` names its family if its files do not tell; or a PRM behind `mm-prm serve`, which
@@ -23,10 +28,10 @@ type ScoringServer = ({ server: string } & Omit<RemoteScorerOptions, 'baseUrl'>)
  * the caller's to close. `module`: a file whose default export is a StepScorer, or a function that makes one.
  */
 export type ScorerOptions =
-  | (OpenOptions & CriticOptions)
+  | (OpenOptions & Judging)
   | ScoringServer
-  | (ServerOptions & { scoring: string } & CriticOptions)
-  | ({ engine: Engine; scoring: string } & CriticOptions)
+  | (ServerOptions & { scoring: string } & Judging)
+  | ({ engine: Engine; scoring: string } & Judging)
   | { module: string }
 
 /** A scorer with its model: to be used as it is, and closed. */
@@ -48,8 +53,8 @@ export async function openScorer(options: ScorerOptions): Promise<OpenedScorer> 
     return Object.assign(scorer, { close, [Symbol.asyncDispose]: close })
   }
   if ('engine' in options) {
-    const { engine, scoring, ...asking } = options
-    return opened(criticScorer(scoring, engineCritic(engine), asking))
+    const { engine, scoring, runCode, ...asking } = options
+    return opened(criticScorer(scoring, engineCritic(engine), asking, await runnerOf(runCode)))
   }
   if (isCriticName(options.scoring)) return openFolderCritic(options)
   const folder = validate(openSchema, options, 'kit.openScorer') as OpenOptions
@@ -63,19 +68,18 @@ export async function openScorer(options: ScorerOptions): Promise<OpenedScorer> 
   })
 }
 
-function openServerCritic({
-  scoring,
-  judgements,
-  judgementTokens,
-  seed,
-  ...server
-}: ServerOptions & { scoring: string } & CriticOptions) {
-  return opened(criticScorer(scoring, chatCritic(clientOptions(server)), { judgements, judgementTokens, seed }))
+const runnerOf = (runCode = false) => (runCode ? openSandbox() : undefined)
+
+async function openServerCritic(options: ServerOptions & { scoring: string } & Judging) {
+  const { scoring, judgements, judgementTokens, seed, runCode, ...server } = options
+  const asking = { judgements, judgementTokens, seed }
+  return opened(criticScorer(scoring, chatCritic(clientOptions(server)), asking, await runnerOf(runCode)))
 }
 
-function openFolderCritic(options: OpenOptions & CriticOptions): Promise<OpenedScorer> {
-  const schema = openSchema.omit({ reference: true }).extend(criticSchema.shape)
-  const { scoring, judgements, judgementTokens, seed, ...folder } = validate(schema, options, 'kit.openScorer')
+async function openFolderCritic(options: OpenOptions & Judging): Promise<OpenedScorer> {
+  const schema = openSchema.omit({ reference: true }).extend({ ...criticSchema.shape, runCode: z.boolean().optional() })
+  const { scoring, judgements, judgementTokens, seed, runCode, ...folder } = validate(schema, options, 'kit.openScorer')
   const asking = { judgements, judgementTokens, seed }
-  return openFolder(folder as OpenOptions, (engine) => criticScorer(scoring, engineCritic(engine), asking))
+  const runner = await runnerOf(runCode)
+  return openFolder(folder as OpenOptions, (engine) => criticScorer(scoring, engineCritic(engine), asking, runner))
 }

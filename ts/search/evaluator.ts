@@ -5,6 +5,7 @@
 import { EngineError, policyError } from '../contracts/errors.ts'
 import type { SearchEvent } from '../contracts/events.ts'
 import type { Rollout, RolloutRequest } from '../contracts/policy.ts'
+import type { Problem } from '../contracts/problem.ts'
 import type { Counts, EvaluationRecord, RolloutRecord, VerdictRecord } from '../contracts/records.ts'
 import { UNDECIDED } from '../contracts/verifier.ts'
 import type { Emit } from './channel.ts'
@@ -23,6 +24,8 @@ export interface EvaluateOptions {
   readonly occurrence?: number
   /** Rollouts end after so many steps. */
   readonly maxSteps?: number
+  /** The problem as the policy is asked it, where that is in other words; the verdict is on the run's own. */
+  readonly asked?: Problem
   readonly judge?: (rollout: Rollout) => Promise<Judgement>
 }
 
@@ -46,7 +49,7 @@ export class Evaluator {
 
   /** Evaluates one prefix; resolves when its record is durable. */
   async evaluate(prefix: readonly string[], options: EvaluateOptions): Promise<EvaluationRecord> {
-    const { numRollouts, occurrence = 0, maxSteps, judge = (rollout) => this.judge(rollout) } = options
+    const { numRollouts, occurrence = 0, maxSteps, asked, judge = (rollout) => this.judge(rollout) } = options
     const known = this.#known.get(keyOf(prefix, occurrence))
     if (known) return known
     const seed = this.#context.rng(prefix, occurrence)
@@ -55,7 +58,8 @@ export class Evaluator {
     let counts: Counts
     do {
       const from = rollouts.length
-      const [sampled] = await this.sample([{ prefix, seed, from, count: from || numRollouts, ...(maxSteps && { maxSteps }) }])
+      const request = { prefix, seed, from, count: from || numRollouts, ...(maxSteps && { maxSteps }) }
+      const [sampled] = await this.sample([request], asked)
       const judged = (sampled ?? []).map(async (rollout, i) => toRecord(rollout, from + i, await judge(rollout)))
       rollouts.push(...(await Promise.all(judged)))
       counts = countOutcomes(rollouts)
@@ -66,10 +70,10 @@ export class Evaluator {
   }
 
   /** Rollouts of several prefixes in one call; a policy that gives another number of them is an error. */
-  async sample(requests: readonly Omit<RolloutRequest, 'problem'>[]): Promise<Rollout[][]> {
+  async sample(requests: readonly Omit<RolloutRequest, 'problem'>[], asked = this.#context.problem): Promise<Rollout[][]> {
     const { problem, policy } = this.#context
     const results = await policy.rollouts(
-      requests.map((request) => ({ problem, ...request })),
+      requests.map((request) => ({ problem: asked, ...request })),
       this.#signal,
     )
     for (const [i, { count }] of requests.entries()) {

@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Choice, Critic, CriticRequest, WriteRequest } from '../../../ts/contracts/critic.ts'
 import type { EngineError } from '../../../ts/contracts/errors.ts'
+import type { Runner, RunRequest, RunResult } from '../../../ts/contracts/runner.ts'
 import { readBoxedIndex } from '../../../ts/critics/critique.ts'
 import { CRITIC_NAMES, criticScorer } from '../../../ts/critics/index.ts'
 
@@ -95,6 +96,63 @@ test('GenPRM: a turn a step, earlier turns hold their judgement alone, each samp
     const before = messages.filter((m) => m.role === 'assistant').map((m) => /boxed\{(\w+)\}\$/.exec(m.content)?.[1])
     assert.equal(before.slice(0, 2), ['Yes', sample === 1 ? 'No' : 'Yes'])
   }
+})
+
+/** Runs nothing: says what it was given, or what stands in the code's last line. */
+function scriptedRunner(): Runner & { asked: RunRequest[] } {
+  const asked: RunRequest[] = []
+  return {
+    ...{ name: 'scripted-python', asked },
+    async run(request): Promise<RunResult> {
+      asked.push(request)
+      if (request.code.includes('while')) return { outcome: 'time', output: '' }
+      if (request.code.includes('1 / 0')) return { outcome: 'failed', output: 'so far\nZeroDivisionError: division by zero\n' }
+      return { outcome: 'ended', output: `said ${request.code}\n` }
+    },
+  }
+}
+
+test('GenPRM with code: blocks run in one namespace, what they print is told, three of them at most', async () => {
+  const turns = [
+    ['print(1)', '```python\nwhile True: pass', '</verify>\n<output>\n**Judgement**: $'],
+    ['1 / 0', '</verify>\n<output>\n**Judgement**: $'],
+    ['print(2)', 'Again:\n```python\nprint(3)', '```python\nprint(4)', 'never asked'],
+  ]
+  const critic = scripted({
+    write: ({ messages, stop }) => {
+      const [step, text] = [(messages.length - 3) / 2, lastOf({ messages })]
+      if (stop?.includes('</analyze>')) return `thought ${step}`
+      return turns[step]?.[text.split('[Code Output]').length - 1] as string
+    },
+    choose: () => [0.75, 0.25],
+  })
+  const runner = scriptedRunner()
+  const scorer = criticScorer('genprm', critic, { judgements: 1 }, runner)
+  assert.match(scorer.name, /\+code=scripted-python$/)
+  const [scored] = await scorer.score({ problem, solutions: [steps] })
+  assert.equal(rounded(scored?.scores), [0.75, 0.75, 0.75])
+  assert.equal(
+    runner.asked.map(({ code, before }) => [before?.length, code]),
+    [
+      [0, 'print(1)'],
+      [1, 'while True: pass'],
+      [1, '1 / 0'], // what did not end is not run again
+      [2, 'print(2)'],
+      [3, 'print(3)'],
+      [4, 'print(4)'],
+    ],
+  )
+  const [first, second, third] = critic.chosen.map(lastOf)
+  const opening = (n: number) => `<analyze>\nLet's analyze the Paragraph ${n} step by step: thought ${n - 1}</analyze>\n`
+  const verify = "<verify>\nLet's use python code to find any potential error:\n```python\n"
+  const output = (text: string) => `\n\`\`\`\n[Code Output]\n\n\`\`\`\n${text}\n\`\`\`\n`
+  const box = '</verify>\n<output>\n**Judgement**: $\\boxed{'
+  const timeOut = output('Code execute time out: Code execution timed out')
+  assert.is(first, `${opening(1)}${verify}print(1)${output('said print(1)')}\`\`\`python\nwhile True: pass${timeOut}${box}`)
+  assert.is(second, `${opening(2)}${verify}1 / 0${output('Code execute Error: ZeroDivisionError: division by zero')}${box}`)
+  assert.is(third, `${opening(3)}<output>\n**Judgement**: $\\boxed{`, 'behind the last block the analysis is judged alone')
+  assert.match(scored?.words ?? '', /said print\(1\)/)
+  assert.throws(() => criticScorer('critique', critic, {}, runner), /critique writes no code/)
 })
 
 test('ThinkPRM: a step is what the solution up to it is', async () => {

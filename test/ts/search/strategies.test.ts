@@ -179,7 +179,7 @@ test('width schedules', () => {
 test('the registry names its strategies', () => {
   assert.equal(
     STRATEGIES.map((s) => s.name),
-    ['omega', 'best-of-n', 'beam', 'siblings', 'solutions'],
+    ['omega', 'best-of-n', 'beam', 'siblings', 'refine', 'solutions'],
   )
   assert.throws(() => findStrategy('omga'), /did you mean "omega"/)
 })
