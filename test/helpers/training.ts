@@ -24,7 +24,7 @@ export function workFolder(): string {
 }
 
 const SMALL_FILES =
-  /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|preprocessor_config)\.json$|^tokenizer\.model$/
+  /^(config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|preprocessor_config)\.json$|^tokenizer\.model$|^chat_template\.jinja$/
 
 /** One tile of random pixels, between -1 and 1 when they are read. */
 export function randomPicture(side: number, seed: string): Promise<NativePicture> {
@@ -68,13 +68,13 @@ function removeMarker(folder: string): void {
     size = Math.max(...json.added_tokens.map((t: { id: number }) => t.id)) + 1
   })
   editJson(folder, 'tokenizer_config.json', (json) => {
-    for (const [id, token] of Object.entries<{ content: string }>(json.added_tokens_decoder)) {
+    for (const [id, token] of Object.entries<{ content: string }>(json.added_tokens_decoder ?? {})) {
       if (token.content === '<prm>') delete json.added_tokens_decoder[id]
     }
     json.additional_special_tokens = json.additional_special_tokens?.filter((t: string) => t !== '<prm>')
   })
   editJson(folder, 'config.json', (json) => {
-    ;(json.llm_config ?? json).vocab_size = size
+    ;(json.llm_config ?? json.text_config ?? json).vocab_size = size
   })
 }
 
