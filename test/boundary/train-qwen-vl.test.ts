@@ -78,6 +78,9 @@ for (const model of MODELS) {
     const { loss } = await train({ task: 'prm', init, data, out, freeze: [], epochs: 15 })
     assert.ok(loss < 0.5, `learnt nothing: ${loss}`)
     assert.is(readJson(join(out, 'mm-prm.json')).template, 'prefill-prm')
+    const tokens = readJson(join(out, 'tokenizer_config.json'))
+    assert.is(tokens.extra_special_tokens.at(-1), '<prm>')
+    assert.is(tokens.added_tokens_decoder, undefined, 'transformers would number its tokens first')
     await checkPredictions(out, shownOf(model))
 
     const lora = { rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] }

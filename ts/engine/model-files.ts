@@ -55,10 +55,11 @@ async function editJson(folder: string, name: string, edit: (json: Json) => void
 /** Adds a special token to every file of the folder that lists such tokens. */
 export async function addSpecialToken(folder: string, content: string, id: number): Promise<void> {
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
+  let isListed = false
   await editJson(folder, 'tokenizer.json', (json) => {
     ;((json['added_tokens'] ??= []) as Json[]).push({ id, content, ...flags })
+    isListed = true
   })
-  let isListed = false
   await editJson(folder, 'added_tokens.json', (json) => {
     json[content] = id
     isListed = true
@@ -67,11 +68,14 @@ export async function addSpecialToken(folder: string, content: string, id: numbe
     ;((json['additional_special_tokens'] ??= []) as unknown[]).push(content)
   })
   await editJson(folder, 'tokenizer_config.json', (json) => {
-    // WHY not a new one beside that list: transformers reads the one or the other.
+    // WHY not a new one beside those lists: transformers would number its tokens before all others.
     if (!isListed) json['added_tokens_decoder'] ??= {}
     const decoder = json['added_tokens_decoder'] as Json | undefined
     if (decoder) decoder[id] = { content, ...flags }
-    ;((json['additional_special_tokens'] ??= []) as unknown[]).push(content)
+    // Their name since transformers 5.
+    const extra = json['extra_special_tokens']
+    const special = Array.isArray(extra) ? extra : ((json['additional_special_tokens'] ??= []) as unknown[])
+    special.push(content)
   })
 }
 
