@@ -32,6 +32,7 @@ const SURFACE = {
   policy: ['openAiPolicy', 'nativePolicy', 'scriptedPolicy', 'nativeScorer', 'chatJudge', 'engineJudge', 'policyJudge'],
   sandbox: ['openSandbox', 'DEFAULT_LIMITS'],
   search: ['STRATEGIES', 'findStrategy', 'omega', 'bestOfN', 'beam', 'runSearch', 'identityOf', 'WIDTH_SCHEDULES'],
+  sql: ['sqlVerifier', 'observingScorer', 'observation', 'runQueries', 'databaseOf', 'SQL_LIMITS'],
   store: ['SqliteRunStore', 'openRun', 'runId'],
   critics: ['CRITIC_NAMES', 'criticScorer'],
   dataset: ['buildDataset', 'traverse', 'LABEL_KINDS', 'FORMAT_NAMES'],

@@ -17,8 +17,8 @@ import {
   SCORING_OPTIONS,
   scoringUsage,
 } from './engine-options.ts'
-import { JUDGE_OPTIONS, JUDGE_USAGE } from './judge-options.ts'
-import { POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
+import { JUDGE_OPTIONS, JUDGE_USAGE, VERIFIER_OPTIONS, VERIFIER_USAGE } from './judge-options.ts'
+import { OBSERVE_USAGE, POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
 import { exitCodeOf, type SearchOutcome, searchToEnd } from './search.ts'
 import { printSelection, selectionReport } from './select.ts'
 
@@ -46,6 +46,8 @@ ${criticUsage(24)}
   --resume                 go on with the run that DIR holds
   --skip-bad               leave out problem rows that cannot be read
   --in-flight N            problems at once
+${OBSERVE_USAGE}
+${VERIFIER_USAGE}
 ${JUDGE_USAGE}
 ${POLICY_USAGE}
   --json                   the summary as one JSON object on standard output`
@@ -53,6 +55,8 @@ ${POLICY_USAGE}
 const OPTIONS = {
   ...POLICY_OPTIONS,
   ...JUDGE_OPTIONS,
+  ...VERIFIER_OPTIONS,
+  observe: { type: 'boolean' },
   problems: { type: 'string' },
   out: { type: 'string' },
   run: { type: 'string' },

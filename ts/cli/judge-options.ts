@@ -4,8 +4,9 @@ import {
   type OpenedVerifier,
   openJudge as openKitJudge,
   openVerifier as openKitVerifier,
+  VERIFIER_NAMES,
 } from '../kit/index.ts'
-import { positiveInteger, UsageError } from './command.ts'
+import { oneOf, positiveInteger, required, UsageError } from './command.ts'
 import { type EngineValues, readEngineOptions, shown } from './engine-options.ts'
 import { modelFolder } from './hub-model.ts'
 import { readApiKey } from './policy-options.ts'
@@ -16,10 +17,16 @@ export const JUDGE_OPTIONS = {
   'judge-max-tokens': { type: 'string' },
 } as const
 
+/** Of commands that search: what an answer is checked by. */
+export const VERIFIER_OPTIONS = { verifier: { type: 'string' }, databases: { type: 'string' } } as const
+export const VERIFIER_USAGE = `  --verifier NAME          rules (default), or sql: a query is right where it gives the rows of the problem's own
+  --databases DIR          sql: SQLite files, DB_ID.sqlite or DB_ID/DB_ID.sqlite by the problems' column db_id`
+
 export const JUDGE_USAGE = `  --judge-model DIR|NAME   judges answers the rules cannot decide: a checkpoint folder, or a model's name on
   --judge-endpoint URL     an OpenAI-compatible server, up to and including /v1
   --judge-max-tokens N     tokens of its reply, with what it reasons first (default 4096)`
 
+type VerifierValues = { [K in keyof typeof VERIFIER_OPTIONS]?: string | undefined } & { observe?: boolean | undefined }
 type Values = EngineValues & { [K in keyof typeof JUDGE_OPTIONS | 'api-key-file']?: string | undefined }
 
 /** Where the judge is; undefined where none is asked for. */
@@ -44,7 +51,11 @@ export async function openJudge(values: Values): Promise<OpenedJudge | undefined
 }
 
 /** @throws EngineError as `kit.openVerifier` */
-export async function openVerifier(values: Values): Promise<OpenedVerifier> {
+export async function openVerifier(values: Values & VerifierValues): Promise<OpenedVerifier> {
+  const { databases, observe } = values
+  if (oneOf(values.verifier, 'verifier', VERIFIER_NAMES) === 'sql')
+    return openKitVerifier({ verifier: 'sql', databases: required(databases, 'databases') })
+  if (databases !== undefined && !observe) throw new UsageError('--databases is for --verifier sql')
   const judge = await readJudge(values)
   if (!judge) return openKitVerifier()
   return shown((onProgress) => openKitVerifier('server' in judge ? judge : { ...judge, onProgress }))

@@ -9,6 +9,7 @@ import {
   type OpenedScorer,
   openPolicy as openKitPolicy,
   openScorer as openKitScorer,
+  openObservingScorer,
   type PolicyOptions,
 } from '../kit/index.ts'
 import { numberIn, oneOf, positiveInteger, required, UsageError } from './command.ts'
@@ -59,8 +60,8 @@ ${adapterUsage(24)}
   --samples-per-request N  asked of the server at once, where it gives several (default 16)
   --template NAME          mm-prm-v1, prefill, or instruct for a server's untrained model
                            (default: the checkpoint's own; mm-prm-v1 for a server)
-  --steps NAME             of a policy that writes no tags: blank-line, line, step-n, heading or regex:PATTERN, with /K
-                           behind it for at most K steps; it is asked with template plain
+  --steps NAME             of a policy that writes no tags: blank-line, line, step-n, heading, cte (a query) or
+                           regex:PATTERN, with /K behind it for at most K steps; it is asked with template plain
 ${TEMPLATE_VARIABLE_USAGE}
 ${SAMPLING_USAGE}
 ${engineUsage(24)}`
@@ -98,6 +99,8 @@ export const scorerUsage = (option: string, width: number) =>
   ]
     .map(([name = '', text]) => `  ${name.padEnd(width)} ${text}`)
     .join('\n')
+
+export const OBSERVE_USAGE = `  --observe                a scorer of queries is shown what each step gives on --databases; what does not run has no score`
 
 const isUrl = (text: string | undefined) => /^https?:\/\//i.test(text ?? '')
 
@@ -158,6 +161,8 @@ type ScorerValues = EngineValues &
     reference?: string | undefined
     'prm-adapter'?: string[] | undefined
     'api-key-file'?: string | undefined
+    observe?: boolean | undefined
+    databases?: string | undefined
   } & Pick<PolicyValues, 'policy' | 'model' | 'endpoint' | 'adapter'>
 
 /** The policy's own model as a judge in words: on its engine where that is open, on its server, or opened anew. */
@@ -185,6 +190,12 @@ async function openSelf(form: string, values: ScorerValues, engine: Engine | und
  * @throws EngineError as `kit.openScorer`, which --scoring may help
  */
 export async function openScorer(model: string, values: ScorerValues, policy?: { engine?: Engine }): Promise<OpenedScorer> {
+  const databases = values.observe ? required(values.databases, 'databases') : undefined
+  const scorer = await openPlainScorer(model, values, policy)
+  return databases === undefined ? scorer : openObservingScorer(scorer, databases)
+}
+
+async function openPlainScorer(model: string, values: ScorerValues, policy?: { engine?: Engine }): Promise<OpenedScorer> {
   if (isCriticName(model)) return openSelf(model, values, policy?.engine)
   const { 'prm-adapter': adapters } = values
   const asked = readScoring(values)

@@ -32,7 +32,7 @@ before it.
 
 ${MODEL_USAGE}
   --threshold X            steps that score less are flagged (default: what the checkpoint records, if it does)
-  --steps NAME             how a text is cut: tags <step> where it has them, else blank-line (default), line, step-n, heading or
+  --steps NAME             how a text is cut: tags <step> where it has them, else blank-line (default), line, step-n, heading, cte or
                            regex:PATTERN, with /K behind it for at most K steps
 ${scoringUsage(24)}
 ${criticUsage(24)}`

@@ -18,9 +18,9 @@ import {
   scoringUsage,
 } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
-import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier } from './judge-options.ts'
+import { JUDGE_OPTIONS, JUDGE_USAGE, openVerifier, VERIFIER_OPTIONS, VERIFIER_USAGE } from './judge-options.ts'
 import { FirstNote } from './lines.ts'
-import { openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
+import { OBSERVE_USAGE, openPolicy, openScorer, POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
 import { preparePolicy } from './prepare.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
@@ -41,6 +41,8 @@ ${scorerUsage('--scorer NAME|PATH', 24)} (beam needs one)
 ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
 ${criticUsage(24)}
+${OBSERVE_USAGE}
+${VERIFIER_USAGE}
 ${JUDGE_USAGE}
 ${POLICY_USAGE}`
 
@@ -60,6 +62,8 @@ ${STRATEGY_USAGE}
 export const SEARCH_OPTIONS = {
   ...POLICY_OPTIONS,
   ...JUDGE_OPTIONS,
+  ...VERIFIER_OPTIONS,
+  observe: { type: 'boolean' },
   problems: { type: 'string' },
   out: { type: 'string' },
   resume: { type: 'boolean' },

@@ -1,10 +1,11 @@
-/** `mm-prm tasks`: Mini-K12 problems with pictures, made by seed. */
-
-import { rename } from 'node:fs/promises'
+/** `mm-prm tasks`: Mini-K12 problems with pictures, or questions to a database, made by seed. */
+import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
 import { taskLine, writeTasks } from '../mini/problems.ts'
+import { findDoor } from '../store/driver.ts'
 import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN, PARTS } from '../tasks/index.ts'
+import { SQL_DATABASES, sqlDatabase, sqlProblem } from '../tasks/sql.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { LineFile } from './lines.ts'
 import { Progress } from './progress.ts'
@@ -19,6 +20,8 @@ last) and one PNG per problem. The same seed gives the same problems and pixels 
   --families LIST    in-domain (default), out-of-domain, all, or names: ${FAMILIES.map((f) => f.name).join(', ')}
   --levels LIST      1, 2, 3 (default all)
   --part P           train or test: pictures that the shipped models have, or have not, seen in training (default both)
+  --sql              questions to small SQLite databases instead: {"id","question","answer","db_id","level"}, answer: a query;
+                     the databases lie in DIR/databases, for --verifier sql
   --seed S           default 0
   --json             what was written, as one object`
 
@@ -28,6 +31,7 @@ const OPTIONS = {
   families: { type: 'string' },
   levels: { type: 'string' },
   part: { type: 'string' },
+  sql: { type: 'boolean' },
   seed: { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -47,19 +51,46 @@ function readLevels(list: string | undefined): Level[] | undefined {
   })
 }
 
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
+
+/** Those of a seed, each made anew. */
+async function writeDatabases(folder: string, seed: string): Promise<void> {
+  makeFolder(folder)
+  for (let i = 0; i < SQL_DATABASES; i++) {
+    const { db_id, statements } = sqlDatabase(seed, i)
+    const path = join(folder, `${db_id}.sqlite`)
+    await rm(path, { force: true })
+    const database = findDoor().open(path)
+    for (const statement of statements) database.exec(statement)
+    database.close()
+  }
+}
+
+async function* lines(values: Values, out: string, count: number): AsyncGenerator<string> {
+  const { seed = '0', families, part } = values
+  const choice = { levels: readLevels(values.levels), part: oneOf(part, 'part', PARTS) }
+  if (!values.sql) {
+    for await (const { mini } of writeTasks(out, readFamilies(families), seed, count, choice)) yield taskLine(mini)
+    return
+  }
+  if (!/^\w+$/.test(seed)) throw new UsageError(`--seed names databases here: letters, digits and _ alone, got "${seed}"`)
+  if (families !== undefined || part !== undefined) throw new UsageError('--families and --part are for problems with pictures')
+  await writeDatabases(join(out, 'databases'), seed)
+  for (let i = 0; i < count; i++) yield JSON.stringify(sqlProblem(seed, i, choice.levels))
+}
+
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const out = required(values.out, 'out')
   const count = positiveInteger(values.count, 'count') ?? 100
-  const families = readFamilies(values.families)
-  const choice = { levels: readLevels(values.levels), part: oneOf(values.part, 'part', PARTS) }
+  readFamilies(values.families)
   makeFolder(out)
   const path = join(out, 'problems.jsonl')
   await using file = await LineFile.open(`${path}.part`, 'w')
   const progress = new Progress('tasks')
   let done = 0
-  for await (const { mini } of writeTasks(out, families, values.seed ?? '0', count, choice)) {
-    await file.write(taskLine(mini))
+  for await (const line of lines(values, out, count)) {
+    await file.write(line)
     progress.update(`${++done} of ${count}`, done / count)
   }
   await file.close()

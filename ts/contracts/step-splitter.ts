@@ -2,6 +2,7 @@
  * How the steps of a policy that does not write our tags are told apart, and put together again. Part of the policy's
  * identity: other steps make another run.
  */
+import { cutQuery } from './cte.ts'
 import { invalidArgument } from './errors.ts'
 import { solutionStart } from './reasoning.ts'
 import { suggest } from './suggest.ts'
@@ -22,7 +23,8 @@ const BORDERS: Readonly<Record<string, { border: RegExp; between: string }>> = {
   'step-n': { border: /\s*\n\s*(?=(?:\*\*|#+ ?)?Step\s+\d+)/i, between: '\n' },
   heading: { border: /\s*\n\s*(?=#{2,4} )/, between: '\n\n' },
 }
-export const SPLITTER_NAMES = [...Object.keys(BORDERS), 'regex:PATTERN']
+const CTE = 'cte'
+export const SPLITTER_NAMES = [...Object.keys(BORDERS), CTE, 'regex:PATTERN']
 
 /** At most k steps: neighbours are put together, as evenly as may be, and the last one stays by itself. */
 function merged(steps: readonly string[], k: number, between: string): string[] {
@@ -46,22 +48,25 @@ function borderOf(kind: string): { border: RegExp; between: string } {
   }
 }
 
+function cutterOf(kind: string): { between: string; cut: (solution: string) => string[] } {
+  if (kind === CTE) return { between: '\n', cut: cutQuery }
+  const { border, between } = borderOf(kind)
+  const cut = (solution: string) => solution.split(border).map((step) => step?.trim() ?? '')
+  return { between, cut: (solution) => cut(solution).filter((step) => step !== '') }
+}
+
 /**
- * @param name `blank-line`, `line`, `step-n` (`Step 1:` …), `heading` (`### ` …) or `regex:PATTERN`; with `/K` behind it
- *   neighbours are merged to at most K steps
+ * @param name `blank-line`, `line`, `step-n` (`Step 1:` …), `heading` (`### ` …), `cte` (a query's table expressions) or
+ *   `regex:PATTERN`; with `/K` behind it neighbours are merged to at most K steps
  * @throws EngineError INVALID_ARGUMENT with the nearest name
  */
 export function stepSplitter(name: string): StepSplitter {
   const [, kind = name, most] = /^(.*?)(?:\/(\d+))?$/s.exec(name) ?? []
-  const { border, between } = borderOf(kind)
+  const { between, cut } = cutterOf(kind)
   return {
     name,
     split(text) {
-      const solution = text.slice(solutionStart(text)).trim()
-      const steps = solution
-        .split(border)
-        .map((step) => step?.trim() ?? '')
-        .filter((step) => step !== '')
+      const steps = cut(text.slice(solutionStart(text)).trim())
       return most === undefined ? steps : merged(steps, Number(most), between)
     },
     join: (steps) => steps.join(between),

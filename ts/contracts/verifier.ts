@@ -29,6 +29,8 @@ export type FirstErrorJudge = (problem: Problem, steps: readonly string[], signa
 
 export interface Verifier {
   readonly name: string
+  /** All of a solution's steps are its answer, a query's say; absent: the last one is. */
+  readonly whole?: true
   /** The answer that an answer block holds, given what stands between its tags; null where it holds none. */
   extract(content: string): string | null
   /**
@@ -37,4 +39,9 @@ export interface Verifier {
    * @throws EngineError POLICY (no usable judgement after retries; names the problem id), ABORTED
    */
   verify(problem: Problem, answer: string, signal?: AbortSignal): Promise<Verdict>
+}
+
+/** What of a solution a verifier is shown. */
+export function answerText({ whole }: Pick<Verifier, 'whole'>, steps: readonly string[]): string {
+  return whole ? steps.join('\n') : (steps.at(-1) ?? '')
 }

@@ -8,10 +8,12 @@ export {
   type OpenedVerifier,
   openJudge,
   openVerifier,
+  VERIFIER_NAMES,
+  type VerifierName,
   type VerifierOptions,
 } from './judge.ts'
 export type { FolderOptions, Opened } from './opened.ts'
 export { type OpenedPolicy, openPolicy, type PolicyOptions } from './policy.ts'
-export { type OpenedScorer, openScorer, type ScorerOptions } from './scorer.ts'
+export { type OpenedScorer, openObservingScorer, openScorer, type ScorerOptions } from './scorer.ts'
 export { isModulePath } from './scorer-module.ts'
 export type { ServerOptions } from './server.ts'

@@ -11,6 +11,7 @@ import { chatCritic, engineCritic } from '../policy/critic.ts'
 import { type RemoteScorerOptions, remoteScorer } from '../policy/remote-scorer.ts'
 import { nativeScorer } from '../policy/scorer.ts'
 import { openSandbox } from '../sandbox/index.ts'
+import { observingScorer } from '../sql/index.ts'
 import { type Opened, opened, openFolder } from './opened.ts'
 import { openScorerModule } from './scorer-module.ts'
 import { clientOptions, isServer, type ServerOptions } from './server.ts'
@@ -36,6 +37,15 @@ export type ScorerOptions =
 
 /** A scorer with its model: to be used as it is, and closed. */
 export interface OpenedScorer extends StepScorer, Opened {}
+
+/**
+ * A scorer that is shown what each step of a query gives, on the SQLite files of the folder `databases`: it closes with it.
+ * @throws EngineError INVALID_ARGUMENT where no sandbox can be made
+ */
+export async function openObservingScorer(scorer: OpenedScorer, databases: string): Promise<OpenedScorer> {
+  const observing = observingScorer(scorer, { databases, runner: await openSandbox() })
+  return Object.assign(observing, { close: scorer.close, [Symbol.asyncDispose]: scorer.close })
+}
 
 /**
  * @throws EngineError UNSUPPORTED_MODEL (no PRM, or one that does not tell its family and `scoring` is absent), and all

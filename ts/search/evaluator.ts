@@ -7,7 +7,7 @@ import type { SearchEvent } from '../contracts/events.ts'
 import type { Rollout, RolloutRequest } from '../contracts/policy.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { Counts, EvaluationRecord, RolloutRecord, VerdictRecord } from '../contracts/records.ts'
-import { UNDECIDED } from '../contracts/verifier.ts'
+import { answerText, UNDECIDED } from '../contracts/verifier.ts'
 import type { Emit } from './channel.ts'
 import type { SearchContext } from './strategy.ts'
 
@@ -49,7 +49,7 @@ export class Evaluator {
 
   /** Evaluates one prefix; resolves when its record is durable. */
   async evaluate(prefix: readonly string[], options: EvaluateOptions): Promise<EvaluationRecord> {
-    const { numRollouts, occurrence = 0, maxSteps, asked, judge = (rollout) => this.judge(rollout) } = options
+    const { numRollouts, occurrence = 0, maxSteps, asked, judge = (rollout) => this.judge(prefix, rollout) } = options
     const known = this.#known.get(keyOf(prefix, occurrence))
     if (known) return known
     const seed = this.#context.rng(prefix, occurrence)
@@ -85,13 +85,14 @@ export class Evaluator {
   }
 
   /** Only a complete rollout has an answer; anything else is not "wrong". */
-  async judge(rollout: Rollout): Promise<Judgement> {
-    return rollout.outcome === 'complete' ? this.verdictOn(rollout.steps.at(-1) ?? '') : UNJUDGED
+  async judge(prefix: readonly string[], { outcome, steps }: Rollout): Promise<Judgement> {
+    return outcome === 'complete' ? this.verdictOn([...prefix, ...steps]) : UNJUDGED
   }
 
-  /** The verdict on the answer stated in `text`, asked for once per distinct answer. */
-  async verdictOn(text: string): Promise<Judgement> {
-    const answer = this.#context.verifier.extract(text)
+  /** The verdict on a whole solution's answer, asked for once per distinct answer. */
+  async verdictOn(steps: readonly string[]): Promise<Judgement> {
+    const { verifier } = this.#context
+    const answer = verifier.extract(answerText(verifier, steps))
     if (answer === null) return UNJUDGED
     let verdict = this.#verdicts.get(answer)
     if (!verdict) {

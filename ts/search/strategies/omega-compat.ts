@@ -141,7 +141,7 @@ class CompatSearch {
     const occurrence = this.#occurrences.get(key) ?? 0
     this.#occurrences.set(key, occurrence + 1)
     const { numRollouts } = this.#options
-    const judge = (rollout: Rollout) => this.#judge(rollout.steps)
+    const judge = (rollout: Rollout) => this.#judge([...state.prefix, ...rollout.steps])
     const evaluation = await this.#evaluator.evaluate(state.prefix, { numRollouts, occurrence, judge })
     state.rollouts = evaluation.rollouts
     state.occurrence = occurrence
@@ -157,7 +157,7 @@ class CompatSearch {
 
   /** Whatever was written last is taken for the answer. */
   async #judge(steps: Steps): Promise<{ answer: string | null; correct: boolean }> {
-    const { answer, correct } = await this.#evaluator.verdictOn(steps.at(-1) ?? '')
+    const { answer, correct } = await this.#evaluator.verdictOn(steps)
     return { answer, correct: correct === true }
   }
 
@@ -169,7 +169,7 @@ class CompatSearch {
       const mid = (left + right) >> 1
       const steps = rollout.slice(left, mid + 1)
       if (left === right && left === rollout.length - 1) {
-        const { correct } = await this.#judge(rollout)
+        const { correct } = await this.#judge([...from.prefix, ...rollout])
         state.children.push(newState(state.prefix, steps, correct))
         return
       }
