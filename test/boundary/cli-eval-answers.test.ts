@@ -194,12 +194,10 @@ test('wrong files and wrong questions are refused by name', async ({ folder }) =
   mkdirSync(set)
   const row = { id: 'a', question: 'Which?', correct_answer: 'B', image_path: 'none.png' }
   const write = (...rows: object[]) => writeFileSync(join(set, 'test.jsonl'), rows.map((r) => JSON.stringify(r)).join('\n'))
-  write(row)
-  await refusal(/options stand neither in a column nor in the text/, '--task', 'mmk12', '--data', set, '--limit', '9')
   const fits = { ...row, correct_answer: '12' }
   write(fits, fits)
   await refusal(/"a" appears twice/, '--task', 'mmk12', '--data', set, '--limit', '9')
-  write(fits, { ...fits, id: 'b', image_path: '' })
+  write(fits, { ...fits, id: 'b', image_path: '' }, { ...row, id: 'c' })
   const out = join(folder, 'pictures')
   const asked = [
     '--task',
@@ -220,11 +218,13 @@ test('wrong files and wrong questions are refused by name', async ({ folder }) =
   const partly = await run(...asked)
   assert.is(partly.code, 3, partly.stderr)
   assert.match(answers(out)['mmk12']?.refused[0]?.message ?? '', /"a".*none\.png.*no such file/)
+  assert.match(answers(out)['mmk12']?.refused[1]?.message ?? '', /options stand neither in a column nor in the text/)
+  assert.match(partly.stderr, /mmk12: refused: "a": [\s\S]*mmk12: refused: "c": /)
   assert.is(answers(out)['mmk12']?.counts.solutions, 1)
-  write({ ...fits, question: 'Another?' }, { ...fits, id: 'b' })
+  write(fits, { ...fits, id: 'b', image_path: '', question: 'Another?' })
   const changed = await run(...asked, '--resume')
   assert.is(changed.code, 1)
-  assert.match(changed.stderr, /"a" was made from another row/)
+  assert.match(changed.stderr, /"b" was made from another row/)
   await run('--task', 'mmk12', '--data', set, '--out', out).then(({ code, stderr }) => {
     assert.is(code, 2)
     assert.match(stderr, /--model .* or --responses/)

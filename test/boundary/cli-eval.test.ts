@@ -49,7 +49,8 @@ test('scores every task, leaves what it cannot score by name, and resumes to the
   assert.match(again.stderr, /--resume/)
 
   // A kill in the middle: some lines are there, the last one in half.
-  const scores = join(out, 'prmbench/scores.jsonl')
+  const [name = ''] = readdirSync(join(out, 'prmbench'))
+  const scores = join(out, 'prmbench', name)
   writeFileSync(scores, readFileSync(scores, 'utf8').slice(0, 900))
   rmSync(join(out, 'results.json'))
   const resumed = await run(...args, '--resume')

@@ -1,9 +1,11 @@
 /** The stages of a solution-level evaluation, each over all tasks: generate, score, grade. One model is open at a time. */
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { invalidArgument, storeError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
-import type { Verdict } from '../contracts/verifier.ts'
+import type { Problem } from '../contracts/problem.ts'
+import { stepSplitter } from '../contracts/step-splitter.ts'
+import { UNDECIDED } from '../contracts/verifier.ts'
 import {
   type AnswerSet,
   type AnswerTaskResults,
@@ -13,6 +15,7 @@ import {
   gradeSolutions,
   type JudgedItem,
   type JudgedLine,
+  type Judgement,
   LineStore,
   openScores,
   openSolutions,
@@ -25,7 +28,8 @@ import {
 } from '../eval/index.ts'
 import type { OpenedPolicy, OpenedScorer } from '../kit/index.ts'
 import * as select from '../select/index.ts'
-import { canonicalAnswers, extractAnswer, type RuleVerifierOptions, ruleVerifier, verifyProblem } from '../verify/index.ts'
+import { judge as askJudge, canonicalAnswers, extractAnswer, type RuleVerifierOptions, verifyProblem } from '../verify/index.ts'
+import type { Costs } from './eval-costs.ts'
 import type { EvalSettings } from './eval-options.ts'
 import { writeWhole } from './eval-report.ts'
 import { Progress } from './progress.ts'
@@ -36,40 +40,29 @@ export interface AnswerWork {
   readonly out: string
 }
 
-export interface TaskCost {
-  seconds: number
-  tokens?: number
-  money?: number
-}
-
 const openJudged = (out: string) => LineStore.open<JudgedLine, JudgedLine>(join(out, 'judged.jsonl'), (line) => line)
 
 /** @throws EngineError STORE: there are results already, and they are not to be gone on with */
 export function prepareFolders(works: readonly AnswerWork[], resume: boolean): void {
   for (const { out } of works) {
     makeFolder(out)
-    if (!resume && existsSync(join(out, SOLUTIONS_FILE)))
+    if (!resume && (statSync(join(out, SOLUTIONS_FILE), { throwIfNoEntry: false })?.size ?? 0) > 0)
       throw storeError(`${out} holds results already; --resume goes on with them`)
   }
 }
 
-/** Told how long a stage took for one task. */
-export type OnSeconds = (task: string, seconds: number) => void
-
-async function shownStage<T>(
+function shownStage<T>(
   { task, items }: AnswerSet,
   stage: string,
-  onSeconds: OnSeconds,
+  costs: Costs,
   work: (onProgress: (done: number) => void) => Promise<T>,
 ): Promise<T> {
-  const [progress, began, total] = [new Progress(`${task.name}: ${stage}`), performance.now(), items.length]
-  try {
+  const [progress, total] = [new Progress(`${task.name}: ${stage}`), items.length]
+  return costs.during(task.name, async () => {
     const result = await work((done) => progress.update(`${done} of ${total} problems`, done / total))
     progress.finish(`${total} problems`)
     return result
-  } finally {
-    onSeconds(task.name, (performance.now() - began) / 1000)
-  }
+  })
 }
 
 /** A policy that was trained with one template is not measured with another. */
@@ -85,7 +78,7 @@ export async function generate(
   works: readonly AnswerWork[],
   policy: OpenedPolicy,
   { n, seed }: EvalSettings,
-  onSeconds: OnSeconds,
+  costs: Costs,
   signal: AbortSignal,
 ) {
   checkTemplate(policy)
@@ -94,30 +87,29 @@ export async function generate(
     await using store = await openSolutions(out)
     const { items, hashes } = set
     const { inFlight } = policy
-    await shownStage(set, 'solutions', onSeconds, (onProgress) =>
+    await shownStage(set, 'solutions', costs, (onProgress) =>
       sampleSolutions(store, { items, hashes, policy, n, seed, inFlight, signal, onProgress }),
     )
   }
 }
 
-export async function enter(works: readonly AnswerWork[], file: string): Promise<void> {
-  for (const { set, out } of works) {
-    await using store = await openSolutions(out)
-    await enterResponses(store, file, set.items, set.hashes)
-  }
+/** @param steps how they are told apart in texts that have no tags, as `--steps` names it */
+export async function enter({ set, out }: AnswerWork, file: string, steps: string | undefined): Promise<void> {
+  await using store = await openSolutions(out)
+  await enterResponses(store, file, set, steps === undefined ? undefined : stepSplitter(steps))
 }
 
 export async function score(
   works: readonly AnswerWork[],
   scorer: OpenedScorer,
   { n }: EvalSettings,
-  onSeconds: OnSeconds,
+  costs: Costs,
   signal: AbortSignal,
 ) {
   for (const { set, out } of works) {
     await using solutions = await openSolutions(out)
     await using store = await openScores(out, scorer.name)
-    await shownStage(set, 'scores', onSeconds, (onProgress) =>
+    await shownStage(set, 'scores', costs, (onProgress) =>
       scoreSolutions(solutions, store, { items: set.items, scorer, n, signal, onProgress }),
     )
   }
@@ -125,29 +117,30 @@ export async function score(
 
 /** Our own grading: by rules, and by the judge where one is given. */
 export function makeGrader(judge?: RuleVerifierOptions['judge'] & { name: string }): Grader {
-  const verifier = judge && ruleVerifier({ judge })
+  // One answer that it says nothing of is no reason to lose the table: it stays undecided, with what was said.
+  const ask = async (problem: Problem, answer: string, signal?: AbortSignal): Promise<Judgement> => {
+    const options = judge as RuleVerifierOptions['judge'] & object
+    const { match, method, raw } = await askJudge(options.ask, problem, answer, { ...options, unread: 'undecided' }, signal)
+    return { match: method === UNDECIDED ? null : match, ...(raw !== undefined && { raw }) }
+  }
   return {
-    answerOf: extractAnswer,
-    verify: verifyProblem,
-    canonical: canonicalAnswers,
-    ...(verifier && {
-      judge: { name: judge.name, ask: (problem, answer, signal): Promise<Verdict> => verifier.verify(problem, answer, signal) },
-    }),
+    ...{ answerOf: extractAnswer, verify: verifyProblem, canonical: canonicalAnswers },
+    ...(judge && { judge: { name: judge.name, ask } }),
   }
 }
 
-/** @param scorer whose scores are in the table; undefined: none */
+/** @param scorer whose scores are in the table; undefined: none. Resolves to `most` solutions of a problem, too: there may be fewer than n */
 export async function grade(
   { set, out }: AnswerWork,
   { n, seed, grade: which }: EvalSettings,
   { grader, scorer }: { grader: Grader; scorer: string | undefined },
-  onSeconds: OnSeconds,
+  costs: Costs,
   signal: AbortSignal,
-): Promise<{ results: AnswerTaskResults; tokens: number }> {
+): Promise<{ results: AnswerTaskResults; tokens: number; most: number }> {
   await using solutions = await openSolutions(out)
   await using judged = await openJudged(out)
-  const graded = await shownStage(set, 'verdicts', onSeconds, (onProgress) =>
-    gradeSolutions(solutions, { items: set.items, n, grader, judged, signal, onProgress }),
+  const graded = await shownStage(set, 'verdicts', costs, (onProgress) =>
+    gradeSolutions(solutions, { items: set.items, hashes: set.hashes, n, grader, judged, signal, onProgress }),
   )
   const all: JudgedItem[] = []
   const unused: { refused: Unused['refused'][number][]; unscored: Unused['unscored'][number][] } = { refused: [], unscored: [] }
@@ -164,7 +157,11 @@ export async function grade(
   }
   const { results, perProblem } = answerResults(set.task, all, unused, { selection: select, seed, grade: which, scorer })
   await writeWhole(out, PER_PROBLEM, perProblem.map((line) => `${JSON.stringify(line)}\n`).join(''))
-  return { results, tokens: all.reduce((sum, { graded: { tokens } }) => sum + tokens, 0) }
+  return {
+    results,
+    tokens: all.reduce((sum, { graded: { tokens } }) => sum + tokens, 0),
+    most: all.reduce((most, { graded: { outcomes } }) => Math.max(most, outcomes.length), 0),
+  }
 }
 
 /** Its folder's or server's name and its weights' hash, wherever it lies. */

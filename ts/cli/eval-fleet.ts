@@ -7,6 +7,7 @@ import { identityOf } from '../search/runner.ts'
 import type { Runs } from '../store/postgres/index.ts'
 import { openRun } from '../store/reader.ts'
 import { type AnswerWork, checkTemplate, policyName } from './eval-answers.ts'
+import type { Costs } from './eval-costs.ts'
 import type { EvalSettings, EvalValues } from './eval-options.ts'
 import { POLICY_OPTIONS } from './policy-options.ts'
 import { Progress } from './progress.ts'
@@ -55,6 +56,7 @@ export async function generateThere(
   works: readonly AnswerWork[],
   values: EvalValues,
   settings: EvalSettings,
+  costs: Costs,
   signal: AbortSignal,
 ): Promise<string> {
   const { url } = readStore({ store: values.store })
@@ -73,7 +75,8 @@ export async function generateThere(
       submitted.push({ work, run: await runs.submit(identityOf(opened.settings), runValues(search), problems) })
     }
     for (const { work, run } of submitted) {
-      await waitFor(runs, run, `${work.set.task.name}: solutions (run ${run})`, signal)
+      const { name } = work.set.task
+      await costs.during(name, () => waitFor(runs, run, `${name}: solutions (run ${run})`, signal))
       await using store = await openSolutions(work.out)
       await enterSampled(store, { ...work.set, ...sampled }, madeIn(`${url}#${run}` as `postgres://${string}`))
     }

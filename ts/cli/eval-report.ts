@@ -63,7 +63,7 @@ function charts(results: EvalResults): Section[] {
 }
 
 /** @returns the JSON as written */
-export async function writeResults(out: string, results: EvalResults, costs: object): Promise<string> {
+export async function writeResults(out: string, results: EvalResults): Promise<string> {
   const json = `${JSON.stringify(results, null, 1)}\n`
   const tables = tablesOf(results)
   const answers = answersOf(results)
@@ -72,7 +72,6 @@ export async function writeResults(out: string, results: EvalResults, costs: obj
   const note = [...models, results.judge && `judge ${results.judge}`].filter(Boolean).join('; ')
   const sections = tables.map(({ title: heading, rows }) => ({ title: heading, html: tableHtml(rows) }))
   const csv = [...(Object.keys(answers).length > 0 ? longRows(answers) : []), ...stepCsv(results)]
-  await writeWhole(out, 'costs.json', `${JSON.stringify(costs, null, 1)}\n`)
   await writeWhole(out, 'results.md', tables.map((table) => `### ${table.title}\n\n${toMarkdown(table.rows)}`).join('\n'))
   await writeWhole(out, 'results.csv', toCsv(csv))
   await writeWhole(out, 'results.html', page(title, note, [...sections.slice(0, 1), ...charts(results), ...sections.slice(1)]))

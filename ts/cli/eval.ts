@@ -17,18 +17,9 @@ import {
 } from '../eval/index.ts'
 import type { OpenedScorer } from '../kit/index.ts'
 import { type Command, EXIT, readOptions, required, UsageError } from './command.ts'
-import {
-  type AnswerWork,
-  enter,
-  generate,
-  grade,
-  makeGrader,
-  policyName,
-  prepareFolders,
-  score,
-  type TaskCost,
-} from './eval-answers.ts'
+import { type AnswerWork, enter, generate, grade, makeGrader, policyName, prepareFolders, score } from './eval-answers.ts'
 import { contaminationOf, readTrained } from './eval-contamination.ts'
+import { Costs } from './eval-costs.ts'
 import { generateThere } from './eval-fleet.ts'
 import {
   EVAL_OPTIONS,
@@ -82,44 +73,17 @@ async function loadSets({ task, data, limit }: EvalSettings, out: string): Promi
   return { works, steps }
 }
 
-class Costs {
-  readonly #tasks: Record<string, TaskCost>
-  readonly onSeconds = (task: string, seconds: number): void => this.add(task, seconds)
-
-  constructor(before: Record<string, TaskCost> = {}) {
-    this.#tasks = before
-  }
-
-  add(task: string, seconds: number): void {
-    this.#tasks[task] = { ...this.#tasks[task], seconds: (this.#tasks[task]?.seconds ?? 0) + seconds }
-  }
-
-  tokens(task: string, tokens: number, price: number | undefined): void {
-    const money = price === undefined ? {} : { money: (tokens * price) / 1e6 }
-    this.#tasks[task] = { seconds: 0, ...this.#tasks[task], tokens, ...money }
-  }
-
-  toJSON(): object {
-    return this.#tasks
-  }
-}
-
-async function readCosts(out: string): Promise<Costs> {
-  const path = join(out, 'costs.json')
-  return new Costs(existsSync(path) ? JSON.parse(await readFile(path, 'utf8')) : {})
-}
-
 async function scoreSteps(sets: readonly StepSet[], scorer: OpenedScorer, e: Evaluation, costs: Costs, signal: AbortSignal) {
   const tasks: EvalResults['tasks'] = {}
   for (const { task, loaded } of sets) {
-    const began = performance.now()
     const progress = new Progress(task.name)
     const onProgress = (done: number, total: number) => progress.update(`${done} of ${total} solutions`, done / total)
     const { out, resume } = e
-    const run = await scoreItems({ items: loaded.items, scorer, out: join(out, task.name), resume, signal, onProgress })
-    progress.finish(`${loaded.items.length} solutions`)
-    tasks[task.name] = stepResults(task, loaded, run, e.settings.seed)
-    costs.add(task.name, (performance.now() - began) / 1000)
+    tasks[task.name] = await costs.during(task.name, async () => {
+      const run = await scoreItems({ items: loaded.items, scorer, out: join(out, task.name), resume, signal, onProgress })
+      progress.finish(`${loaded.items.length} solutions`)
+      return stepResults(task, loaded, run, { seed: e.settings.seed, recorded: scorer.engine?.stepThreshold() })
+    })
   }
   return tasks
 }
@@ -128,18 +92,18 @@ async function scoreSteps(sets: readonly StepSet[], scorer: OpenedScorer, e: Eva
 async function makeSolutions(works: readonly AnswerWork[], e: Evaluation, costs: Costs, signal: AbortSignal): Promise<string> {
   const { values, settings } = e
   if (values.responses !== undefined) {
-    await enter(works, values.responses)
+    await enter(works[0] as AnswerWork, values.responses, values.steps)
     return 'responses'
   }
-  if (values.store !== undefined) return generateThere(works, values, settings, signal)
+  if (values.store !== undefined) return generateThere(works, values, settings, costs, signal)
   await using policy = await openPolicy({ ...values, scorer: values.prm })
-  await generate(works, policy, settings, costs.onSeconds, signal)
+  await generate(works, policy, settings, costs, signal)
   return policyName(policy)
 }
 
-async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise<{ results: EvalResults; costs: Costs }> {
+async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise<EvalResults> {
   const { out, values, settings } = e
-  const costs = await readCosts(out)
+  const costs = new Costs(out)
   prepareFolders(sets.works, e.resume)
   const policy = sets.works.length > 0 ? await makeSolutions(sets.works, e, costs, signal) : undefined
   let tasks: EvalResults['tasks'] = {}
@@ -147,7 +111,7 @@ async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise
   if (values.prm !== undefined) {
     await using scorer = await openScorer(values.prm, values)
     prm = scorer.name
-    await score(sets.works, scorer, settings, costs.onSeconds, signal)
+    await score(sets.works, scorer, settings, costs, signal)
     tasks = await scoreSteps(sets.steps, scorer, e, costs, signal)
   }
   const { contamination } = values
@@ -159,7 +123,7 @@ async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise
   }
   await writeWhole(out, RUN, `${JSON.stringify(record, null, 1)}\n`)
   const graded = await gradeAll(sets.works, e, record, costs, signal)
-  return { results: { ...graded, tasks: { ...graded.tasks, ...tasks } }, costs }
+  return { ...graded, tasks: { ...graded.tasks, ...tasks } }
 }
 
 async function gradeAll(works: readonly AnswerWork[], e: Evaluation, run: RunRecord, costs: Costs, signal: AbortSignal) {
@@ -169,19 +133,21 @@ async function gradeAll(works: readonly AnswerWork[], e: Evaluation, run: RunRec
   const against = values.contamination ?? run.contamination
   const trained = against === undefined || works.length === 0 ? undefined : await readTrained(against, signal)
   const tasks: EvalResults['tasks'] = {}
+  let n = 0
   for (const work of works) {
     const { name } = work.set.task
-    const { results, tokens } = await grade(work, settings, { grader, scorer: run.prm }, costs.onSeconds, signal)
+    const { results, tokens, most } = await grade(work, settings, { grader, scorer: run.prm }, costs, signal)
     const contamination = trained && (await contaminationOf(work.set, trained, signal))
     tasks[name] = { ...results, ...(contamination && { contamination }) }
     costs.tokens(name, tokens, readPrice(values))
+    n = Math.max(n, most)
   }
   const names = {
     ...(run.policy && { policy: run.policy }),
     ...(run.prm && { prm: run.prm }),
     ...(judge && { judge: judge.name }),
   }
-  return { version: 1, ...names, ...(works.length > 0 && { n: settings.n }), tasks } satisfies EvalResults
+  return { version: 1, ...names, ...(works.length > 0 && { n }), tasks } satisfies EvalResults
 }
 
 /** The settings that a run was made with; options of this call come before them. */
@@ -222,13 +188,25 @@ async function compare(folders: readonly string[], json: boolean | undefined, se
   return EXIT.ok
 }
 
+const MAX_SAID = 5
+
+/** Who is missing from the table, and why; all of them stand in `results.json`. */
+function sayIncomplete({ tasks }: EvalResults): boolean {
+  const said = Object.entries(tasks).flatMap(([name, task]) => {
+    const unscored = task.unscored.map(({ id, message }) => `${name}: not scored: "${id}": ${message}`)
+    const refused = task.kind === 'answers' ? task.refused.map(({ id, message }) => `${name}: refused: "${id}": ${message}`) : []
+    const [all, told] = [[...refused, ...unscored], task.counts.unscored + (task.kind === 'answers' ? task.counts.refused : 0)]
+    const more = told > MAX_SAID ? [`${name}: and ${told - MAX_SAID} more`] : []
+    return [...all.slice(0, MAX_SAID), ...more]
+  })
+  for (const line of said) process.stderr.write(`mm-prm: ${line}\n`)
+  return said.length > 0
+}
+
 function show({ results, json }: Written, asJson: boolean | undefined): number {
   const text = tablesOf(results).map(({ title, rows }) => `${title}\n${formatColumns(rows)}`)
   process.stdout.write(asJson ? json : text.join('\n'))
-  const isIncomplete = Object.values(results.tasks).some(
-    (task) => task.counts.unscored > 0 || (task.kind === 'answers' && task.counts.refused > 0),
-  )
-  return isIncomplete ? EXIT.someLinesBad : EXIT.ok
+  return sayIncomplete(results) ? EXIT.someLinesBad : EXIT.ok
 }
 
 function checkModels({ answers, steps }: Tasks, values: EvalValues): void {
@@ -236,6 +214,8 @@ function checkModels({ answers, steps }: Tasks, values: EvalValues): void {
   if (answers.length > 0 && values.model === undefined && values.responses === undefined)
     throw new UsageError('--model (what writes the solutions) or --responses (solutions made elsewhere) is required')
   if (values.model !== undefined && values.responses !== undefined) throw new UsageError('--responses takes no --model')
+  if (values.responses !== undefined && answers.length !== 1)
+    throw new UsageError('--responses is of one task with answers: its lines name rows of one set')
 }
 
 /** What an evaluation came to, and the text of its `results.json`. */
@@ -256,15 +236,12 @@ export async function evaluateFiles(values: EvalValues): Promise<Written | undef
   if (!isRegrade) checkModels(readTasks(settings.task), values)
   const sets = await loadSets(settings, out)
   makeFolder(out)
-  const evaluated = await interruptible(async (signal) => {
+  const results = await interruptible<EvalResults>(async (signal) => {
     if (!isRegrade) return evaluate(sets, evaluation, signal)
-    const costs = await readCosts(out)
-    const { tasks, ...graded } = await gradeAll(sets.works, evaluation, settings, costs, signal)
-    return { results: { ...graded, tasks: { ...tasks, ...(await stepTasksOf(out)) } }, costs }
+    const { tasks, ...graded } = await gradeAll(sets.works, evaluation, settings, new Costs(out), signal)
+    return { ...graded, tasks: { ...tasks, ...(await stepTasksOf(out)) } }
   })
-  if (!evaluated) return undefined
-  const { results, costs } = evaluated
-  return { results, json: await writeResults(out, results, costs) }
+  return results && { results, json: await writeResults(out, results) }
 }
 
 async function run(argv: readonly string[]): Promise<number> {

@@ -2,15 +2,15 @@
  * Where a solution-level set lies, and its rows. A set is found by the columns of its files, whatever they are called; of
  * several forms of it (Parquet, JSON, a table) one is read.
  */
-import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, extname, join, relative } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
-import type { Problem } from '../contracts/problem.ts'
+import { type Problem, picturesOf } from '../contracts/problem.ts'
 import { type Fields, readRows } from '../rows/index.ts'
 import type { AnswerItem, AnswerTask } from './answer-task.ts'
 import { picture } from './fields.ts'
 import { groupBy } from './group.ts'
+import { hashRow } from './row-hash.ts'
 
 /** In the order in which they are preferred. */
 const ENDINGS = ['.parquet', '.jsonl', '.json', '.tsv']
@@ -31,6 +31,10 @@ export interface AnswerSet {
   readonly items: readonly AnswerItem[]
   /** SHA-256 of each row, pictures included. */
   readonly hashes: readonly string[]
+  /** Rows of the whole set: as many as there are items, or more beyond the limit. */
+  readonly rows: number
+  /** Ids of the rows beyond the limit. */
+  readonly beyond: ReadonlySet<string>
 }
 
 function dataFiles(folder: string, depth = MAX_DEPTH): string[] {
@@ -114,23 +118,6 @@ async function findGroup(task: AnswerTask, data: string): Promise<{ folder: stri
   )
 }
 
-/** Bytes enter as themselves, everything else as JSON has it. */
-function hashRow(fields: Fields): string {
-  const hash = createHash('sha256')
-  const enter = (value: unknown): void => {
-    if (value instanceof Uint8Array) hash.update(`b${value.length}:`).update(value)
-    else if (Array.isArray(value)) value.forEach(enter)
-    else if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
-      for (const [key, inner] of Object.entries(value)) {
-        hash.update(`k${key}:`)
-        enter(inner)
-      }
-    } else hash.update(`v${JSON.stringify(value) ?? 'null'};`)
-  }
-  enter(fields)
-  return hash.digest('hex')
-}
-
 async function rowsOf(group: Group) {
   const rows: { fields: Fields; file: string }[] = []
   for (const file of group.files) {
@@ -141,6 +128,15 @@ async function rowsOf(group: Group) {
   }
   if (rows.length === 0) throw invalidArgument(`${group.files.join(', ')}: no rows`)
   return rows
+}
+
+/** None where the row cannot be read: it was not asked for. */
+function idOf(read: () => AnswerItem): string[] {
+  try {
+    return [read().problem.id]
+  } catch {
+    return []
+  }
 }
 
 /**
@@ -156,19 +152,23 @@ export async function loadAnswerSet(task: AnswerTask, data: string, limit?: numb
     throw invalidArgument(`${folder}: ${rows.length} rows, ${part} has ${size}; --limit takes part of a set`)
   }
   const byIndex = new Map(rows.map((row) => [String(row.fields['index']), row]))
-  const kept = rows.slice(0, limit)
-  const items = kept.map(({ fields, file }, index): AnswerItem => {
+  const itemAt = ({ fields, file }: (typeof rows)[number], index: number): AnswerItem => {
     const pictureOf = (name: string): Problem['image'] => {
       const other = byIndex.get(name)?.fields['image']
       return typeof other === 'string' && !/^\d+$/.test(other) ? picture(other, at) : undefined
     }
     const at = { index, folder: dirname(file), file: relative(dirname(folder), file), pictureOf }
     return task.item(fields, at)
-  })
+  }
+  const kept = rows.slice(0, limit)
+  const items = kept.map(itemAt)
   const seen = new Set<string>()
   for (const { problem } of items) {
     if (seen.has(problem.id)) throw invalidArgument(`${folder}: the id "${problem.id}" appears twice`)
     seen.add(problem.id)
   }
-  return { task, folder, items, hashes: kept.map(({ fields }) => hashRow(fields)) }
+  const hashes: string[] = []
+  for (const [i, { problem }] of items.entries()) hashes.push(await hashRow(kept[i]?.fields ?? {}, picturesOf(problem)))
+  const beyond = rows.slice(kept.length).flatMap((row, i) => idOf(() => itemAt(row, kept.length + i)))
+  return { task, folder, items, hashes, rows: rows.length, beyond: new Set(beyond) }
 }

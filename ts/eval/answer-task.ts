@@ -11,6 +11,8 @@ export type OfficialVerdict = boolean | null
 export interface AnswerItem {
   /** Its id is unique within the task. */
   readonly problem: Problem
+  /** Why it cannot be asked: it is counted, and no model sees it. */
+  readonly refused?: string
   /** Rows of one unit depend on each other: intervals draw units anew, not rows. */
   readonly unit: string
   /** Values by dimension: `{level: ['3'], subject: ['algebra']}`. */

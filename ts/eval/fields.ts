@@ -81,5 +81,6 @@ export function picturesOf(fields: Fields, names: readonly string[], at: RowPlac
 
 export const choicesOf = (choices: readonly string[]) => (choices.length > 0 ? { choices } : {})
 
-export const missingChoices = (at: RowPlace) =>
-  invalidArgument(`${at.file}, row ${at.index + 1}: a choice question whose options stand neither in a column nor in the text`)
+/** Of a question that is known to be one of choices: where its options cannot be read, no model is asked it. */
+export const refusedWithout = (choices: readonly string[]): { refused?: string } =>
+  choices.length > 0 ? {} : { refused: 'a choice question whose options stand neither in a column nor in the text' }

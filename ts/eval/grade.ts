@@ -3,11 +3,16 @@
  * and answer of a problem is graded once; a judge's words are kept.
  */
 import type { Problem } from '../contracts/problem.ts'
-import type { Verdict } from '../contracts/verifier.ts'
 import type { AnswerItem } from './answer-task.ts'
 import { forEachLimited } from './limited.ts'
 import type { LineHead, LineStore } from './line-store.ts'
-import { readSolutions, type Solution, type SolutionStore, textOf } from './solutions.ts'
+import { checkRows, readSolutions, type Solution, type SolutionStore, textOf } from './solutions.ts'
+
+/** A judge's verdict, null where its words say neither; and its words. */
+export interface Judgement {
+  readonly match: boolean | null
+  readonly raw?: string
+}
 
 /** What our own grading is made of; `ts/verify` has it. */
 export interface Grader {
@@ -17,11 +22,11 @@ export interface Grader {
   verify(problem: Problem, solution: string): { match: boolean; method: string; isDecided: boolean }
   /** Answers that say the same get one spelling. */
   canonical(answers: readonly (string | null)[]): (string | null)[]
-  judge?: { readonly name: string; ask(problem: Problem, answer: string, signal?: AbortSignal): Promise<Verdict> }
+  judge?: { readonly name: string; ask(problem: Problem, answer: string, signal?: AbortSignal): Promise<Judgement> }
 }
 
-/** One judgement, kept for every later run. `hash`: of the judge's name. */
-export type JudgedLine = LineHead & { answer: string; match: boolean; raw?: string }
+/** One judgement, kept for every later run. `hash`: of the row. `match`: null where the judge's words say neither. */
+export type JudgedLine = LineHead & { judge: string; answer: string; match: boolean | null; raw?: string }
 export type JudgedStore = LineStore<JudgedLine, JudgedLine>
 
 /** Right, wrong, or null: undecided. */
@@ -39,6 +44,8 @@ export interface GradedItem {
 
 export interface GradeOptions {
   items: readonly AnswerItem[]
+  /** Of each item's row. */
+  hashes: readonly string[]
   n: number
   grader: Grader
   judged: JudgedStore
@@ -47,19 +54,25 @@ export interface GradeOptions {
   onProgress?: ((done: number) => void) | undefined
 }
 
-/** In the order of the items; a problem without solutions has why. @throws EngineError POLICY: the judge fails; STORE, ABORTED */
+/**
+ * In the order of the items; a problem without solutions has why.
+ * @throws EngineError INVALID_ARGUMENT: the solutions are of other rows; POLICY: the judge fails; STORE, ABORTED
+ */
 export async function gradeSolutions(solutions: SolutionStore, o: GradeOptions): Promise<(GradedItem | { error: string })[]> {
   const graded: (GradedItem | { error: string })[] = []
+  checkRows(solutions, o.items, o.hashes)
   let done = 0
   await forEachLimited(o.items.entries(), o.inFlight ?? 4, async ([i, item]) => {
     const read = await readSolutions(solutions, item.problem.id, o.n)
-    graded[i] = 'error' in read ? read : await gradeItem(item, read, o)
+    if (item.refused !== undefined) graded[i] = { error: item.refused }
+    else if ('error' in read) graded[i] = read
+    else graded[i] = read.length === 0 ? { error: 'no solutions' } : await gradeItem(item, o.hashes[i] as string, read, o)
     o.onProgress?.(++done)
   })
   return graded
 }
 
-async function gradeItem(item: AnswerItem, solutions: readonly Solution[], o: GradeOptions): Promise<GradedItem> {
+async function gradeItem(item: AnswerItem, row: string, solutions: readonly Solution[], o: GradeOptions): Promise<GradedItem> {
   const texts = solutions.map(textOf)
   const official = new Map<string, boolean | null>()
   const answers = new Map<string, string | null>()
@@ -68,7 +81,7 @@ async function gradeItem(item: AnswerItem, solutions: readonly Solution[], o: Gr
     official.set(text, item.official(text))
     const answer = answerIn(item, text, o.grader)
     answers.set(text, answer)
-    if (!own.has(answer)) own.set(answer, await ownVerdict(item.problem, answer as string, o))
+    if (!own.has(answer)) own.set(answer, await ownVerdict(item.problem, row, answer as string, o))
   }
   const stated = texts.map((text) => answers.get(text) ?? null)
   return {
@@ -93,16 +106,19 @@ function answerIn(item: AnswerItem, text: string, { answerOf, verify }: Grader):
   return bare !== '' && bare.length <= MAX_BARE_ANSWER && verify(item.problem, bare).match ? bare : null
 }
 
-async function ownVerdict(problem: Problem, answer: string, o: GradeOptions): Promise<boolean | null> {
+async function ownVerdict(problem: Problem, row: string, answer: string, o: GradeOptions): Promise<boolean | null> {
   const { match, isDecided } = o.grader.verify(problem, answer)
   if (match || isDecided) return match
-  return o.grader.judge ? judgedVerdict(problem, answer, o.grader.judge, o) : null
+  return o.grader.judge ? judgedVerdict(problem, row, answer, o.grader.judge, o) : null
 }
 
-async function judgedVerdict(problem: Problem, answer: string, judge: NonNullable<Grader['judge']>, o: GradeOptions) {
-  const known = o.judged.kept(problem.id).find((line) => line.answer === answer && line.hash === judge.name)
+type Judge = NonNullable<Grader['judge']>
+
+async function judgedVerdict({ id, ...problem }: Problem, row: string, answer: string, judge: Judge, o: GradeOptions) {
+  const said = o.judged.hashOf(id) === row ? o.judged.kept(id) : []
+  const known = said.find((line) => line.answer === answer && line.judge === judge.name)
   if (known) return known.match
-  const { match, raw } = await judge.ask(problem, answer, o.signal)
-  await o.judged.append({ id: problem.id, hash: judge.name, answer, match, ...(raw !== undefined && { raw }) })
+  const { match, raw } = await judge.ask({ id, ...problem }, answer, o.signal)
+  await o.judged.append({ id, hash: row, judge: judge.name, answer, match, ...(raw !== undefined && { raw }) })
   return match
 }

@@ -9,7 +9,7 @@ export { categoryTable, choiceTable, countTable, longRows, paperTable, sweepTabl
 export type { AnswerItem, AnswerTask, OfficialVerdict } from './answer-task.ts'
 export { compareRuns, type Difference, PER_PROBLEM } from './compare.ts'
 export { findFolder } from './files.ts'
-export { type GradedItem, type Grader, gradeSolutions, type JudgedLine } from './grade.ts'
+export { type GradedItem, type Grader, gradeSolutions, type JudgedLine, type Judgement } from './grade.ts'
 export { LineStore } from './line-store.ts'
 export { ANSWER_TASKS, findTask, isAnswerTask, STEP_TASKS } from './registry.ts'
 export { enterResponses } from './responses.ts'

@@ -6,7 +6,7 @@ import { createReadStream, existsSync } from 'node:fs'
 import { type FileHandle, open, truncate } from 'node:fs/promises'
 import { storeError } from '../contracts/errors.ts'
 
-/** What every record has. `hash`: of all that it was made from. */
+/** What every record has. `hash`: of all that it was made from; a line with another one begins its record anew. */
 export interface LineHead {
   readonly id: string
   readonly hash: string
@@ -95,7 +95,7 @@ export class LineStore<T extends LineHead, K = null> implements AsyncDisposable 
 
 function enter<T extends LineHead, K>(known: Map<string, Known<K>>, line: T, place: Place, keep: (line: T) => K): void {
   const before = known.get(line.id)
-  if (before) {
+  if (before?.hash === line.hash) {
     before.places.push(place)
     before.kept.push(keep(line))
   } else known.set(line.id, { hash: line.hash, places: [place], kept: [keep(line)] })

@@ -1,7 +1,7 @@
 /** `results.json` of an evaluation: the same bytes whenever the same scores are there. */
 import { z } from 'zod'
 import type { StepRun } from './step-run.ts'
-import { aboveThreshold, figuresOf, type LoadedTask, type StepTask, tuneThreshold } from './step-task.ts'
+import { aboveThreshold, figuresOf, fromThreshold, type LoadedTask, type StepTask, tuneThreshold } from './step-task.ts'
 
 const percent = z.number().nullable()
 const decisionSchema = z.strictObject({
@@ -9,7 +9,7 @@ const decisionSchema = z.strictObject({
   value: percent,
   low: percent,
   high: percent,
-  /** The threshold that was tuned, and on what; the other decisions' names say all. */
+  /** Of `tuned`, and on what; of `recorded`, which is the checkpoint's own; the other decisions' names say all. */
   threshold: z.number().optional(),
   tunedOn: z.string().optional(),
   /** The benchmark's own table. */
@@ -20,7 +20,7 @@ const stepTaskSchema = z.strictObject({
   kind: z.literal('steps'),
   figure: z.string(),
   counts: z.strictObject({ solutions: z.int(), steps: z.int(), unscored: z.int() }),
-  /** By how steps were called right: `above 0.5`, `tuned`, a rule of the benchmark's own. */
+  /** By how steps were called right: `above 0.5`, `tuned`, `recorded` by the checkpoint, a rule of the benchmark's own. */
   prm: z.record(z.string(), decisionSchema),
   /** What calling every step right, or wrong, gives. */
   floors: z.strictObject({ alwaysRight: percent, alwaysWrong: percent }),
@@ -108,7 +108,7 @@ export const resultsSchema = z.strictObject({
   policy: z.string().optional(),
   prm: z.string().optional(),
   judge: z.string().optional(),
-  /** Solutions per problem. */
+  /** Solutions per problem that were graded: as many as were asked for, or as there are. */
   n: z.int().optional(),
   tasks: z.record(z.string(), z.discriminatedUnion('kind', [stepTaskSchema, answerTaskSchema])),
 })
@@ -123,12 +123,13 @@ export function stepResults(
   task: StepTask,
   loaded: LoadedTask,
   { scores, unscored }: StepRun,
-  seed: string | number,
+  { seed, recorded }: { seed: string | number; recorded?: number | undefined },
 ): StepTaskResults {
   const tuned = tuneThreshold(loaded, scores)
   const decisions = [
     aboveThreshold('above 0.5', 0.5),
     ...(tuned === null ? [] : [aboveThreshold('tuned', tuned)]),
+    ...(recorded === undefined ? [] : [fromThreshold('recorded', recorded)]),
     ...loaded.rules,
   ]
   const floor = (isRight: boolean) =>
@@ -137,7 +138,9 @@ export function stepResults(
       [...loaded.items.keys()],
     )
   const prm = decisions.map((decision) => {
-    const more = decision.name === 'tuned' ? { threshold: tuned as number, tunedOn: loaded.tuningSplit.name } : {}
+    const tunedOn = decision.name === 'tuned' && { tunedOn: loaded.tuningSplit.name }
+    const threshold = { tuned, recorded }[decision.name] ?? undefined
+    const more = { ...(threshold !== undefined && { threshold }), ...tunedOn }
     return [decision.name, { ...figuresOf(loaded, scores, decision, seed), ...more }] as const
   })
   return {

@@ -14,7 +14,7 @@ export type ScoreLine = LineHead & { from: number; scored: SolutionScores[]; err
 export type ScoreStore = LineStore<ScoreLine, number>
 
 /** A file of its own for each scorer: a second one leaves the first one's scores. */
-const scoreFile = (scorer: string) => `scores-${createHash('sha256').update(scorer).digest('hex').slice(0, 12)}.jsonl`
+export const scoreFile = (scorer: string) => `scores-${createHash('sha256').update(scorer).digest('hex').slice(0, 12)}.jsonl`
 
 /** One scorer's of a task's solutions. @throws EngineError STORE */
 export const openScores = (folder: string, scorer: string): Promise<ScoreStore> =>
@@ -46,7 +46,9 @@ const logitOf = (step: readonly number[]) => (step.length === 2 ? (step[0] as nu
 export async function scoreSolutions(solutions: SolutionStore, store: ScoreStore, o: ScoreOptions): Promise<void> {
   let done = 0
   await forEachLimited(o.items, o.inFlight ?? 4, async ({ problem }) => {
-    const have = store.kept(problem.id).reduce((sum, count) => sum + count, 0)
+    const hash = solutions.hashOf(problem.id)
+    const scoredBefore = store.hashOf(problem.id) === hash ? store.kept(problem.id) : []
+    const have = scoredBefore.reduce((sum, count) => sum + count, 0)
     const all = await readSolutions(solutions, problem.id, o.n)
     if (!('error' in all) && all.length > have) {
       const missing = all.slice(have)
@@ -69,8 +71,7 @@ export async function scoreSolutions(solutions: SolutionStore, store: ScoreStore
         if (!isProblems(error)) throw error
         for (const { i } of whole) errors.push({ solution: have + i, message: error.message })
       }
-      const hash = solutions.hashOf(problem.id) as string
-      await store.append({ id: problem.id, hash, from: have, scored, ...(errors.length > 0 && { errors }) })
+      await store.append({ id: problem.id, hash: hash as string, from: have, scored, ...(errors.length > 0 && { errors }) })
     }
     o.onProgress?.(++done)
   })

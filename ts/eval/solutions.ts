@@ -18,16 +18,20 @@ export interface Solution {
   readonly tokens?: number
 }
 
-/** `from`: index of the first sample; a problem has several lines where more were asked for later. */
-export type SolutionLine = LineHead & { from: number } & ({ solutions: Solution[] } | { error: string })
+/**
+ * `row`: its hash, where `hash` is of the policy and the seed too. `from`: index of the first sample; a problem has several
+ * lines where more were asked for later.
+ */
+export type SolutionLine = LineHead & { row: string; from: number } & ({ solutions: Solution[] } | { error: string })
 
 /** What stays in memory of a line. */
 export interface SolutionCount {
+  readonly row: string
   readonly count: number
   readonly error?: string
 }
 const countOf = (line: SolutionLine): SolutionCount =>
-  'error' in line ? { count: 0, error: line.error } : { count: line.solutions.length }
+  'error' in line ? { row: line.row, count: 0, error: line.error } : { row: line.row, count: line.solutions.length }
 export type SolutionStore = LineStore<SolutionLine, SolutionCount>
 
 export const SOLUTIONS_FILE = 'solutions.jsonl'
@@ -72,11 +76,20 @@ export interface SampleOptions {
   onProgress?: ((done: number) => void) | undefined
 }
 
-/** @throws EngineError INVALID_ARGUMENT: `id` was made from something else */
+const countSolutions = (kept: readonly SolutionCount[]) => kept.reduce((sum, { count }) => sum + count, 0)
+
+/** What was refused holds nothing that could be lost: it is tried again. @throws EngineError INVALID_ARGUMENT: `id` was made from something else */
 export function checkSame(store: SolutionStore, id: string, hash: string, by: string): void {
-  const before = store.hashOf(id)
-  if (before === undefined || before === hash) return
+  if (store.hashOf(id) === hash || countSolutions(store.kept(id)) === 0) return
   throw invalidArgument(`${store.path}: "${id}" was made from another row, or by another ${by}; name another folder`)
+}
+
+/** @throws EngineError INVALID_ARGUMENT: a problem's solutions are of another row */
+export function checkRows(store: SolutionStore, items: readonly AnswerItem[], hashes: readonly string[]): void {
+  for (const [i, { problem }] of items.entries()) {
+    const other = store.kept(problem.id).find(({ row, count }) => count > 0 && row !== hashes[i])
+    if (other) throw invalidArgument(`${store.path}: "${problem.id}" was made from another row; --data names where its files lie`)
+  }
 }
 
 /** The hash of what each item's solutions are made from. @throws EngineError INVALID_ARGUMENT: stored ones are of other rows, seed or policy */
@@ -89,16 +102,19 @@ function hashesOf(store: SolutionStore, { items, hashes, policy, seed }: Sampled
 
 type SampledBy = Pick<SampleOptions, 'items' | 'hashes' | 'policy' | 'seed' | 'n'>
 
-/** How many solutions of a problem are there; undefined where it was refused. */
-function haveOf(store: SolutionStore, id: string): number | undefined {
-  const kept = store.kept(id)
-  return kept.some(({ error }) => error !== undefined) ? undefined : kept.reduce((sum, { count }) => sum + count, 0)
+/** How many solutions of a problem are there; undefined where it was refused. @param hash of what they are to be made from */
+function haveOf(store: SolutionStore, id: string, hash: string): number | undefined {
+  const kept = store.hashOf(id) === hash ? store.kept(id) : []
+  return kept.some(({ error }) => error !== undefined) ? undefined : countSolutions(kept)
 }
 
 /** Problems of which solutions are missing. */
 export function missingOf(store: SolutionStore, sampled: SampledBy): AnswerItem[] {
-  hashesOf(store, sampled)
-  return sampled.items.filter(({ problem }) => (haveOf(store, problem.id) ?? sampled.n) < sampled.n)
+  const hashes = hashesOf(store, sampled)
+  return sampled.items.filter(
+    ({ problem, refused }, i) =>
+      refused === undefined && (haveOf(store, problem.id, hashes[i] as string) ?? sampled.n) < sampled.n,
+  )
 }
 
 /** What the same policy has sampled elsewhere: `n` rollouts of a problem from the first one on, or why there are none. */
@@ -111,9 +127,11 @@ export async function enterSampled(
   const indexOf = new Map(sampled.items.map(({ problem }, i) => [problem.id, i]))
   for await (const one of made) {
     const index = indexOf.get(one.id)
-    const have = haveOf(store, one.id)
-    if (index === undefined || have === undefined || have >= sampled.n) continue
-    const head = { id: one.id, hash: hashes[index] as string, from: have }
+    if (index === undefined) continue
+    const [hash, row] = [hashes[index] as string, sampled.hashes[index] as string]
+    const have = haveOf(store, one.id, hash)
+    if (have === undefined || have >= sampled.n) continue
+    const head = { id: one.id, hash, row, from: have }
     const solutions = 'rollouts' in one ? one.rollouts.slice(have, sampled.n).map(toSolution) : []
     await store.append('error' in one ? { ...head, error: one.error } : { ...head, solutions })
   }
@@ -126,11 +144,11 @@ export async function enterSampled(
 export async function sampleSolutions(store: SolutionStore, o: SampleOptions): Promise<void> {
   const hashes = hashesOf(store, o)
   let done = 0
-  await forEachLimited(o.items.entries(), o.inFlight, async ([i, { problem }]) => {
-    const have = haveOf(store, problem.id) ?? o.n
+  await forEachLimited(o.items.entries(), o.inFlight, async ([i, { problem, refused }]) => {
+    const [hash, row] = [hashes[i] as string, o.hashes[i] as string]
+    const have = refused === undefined ? (haveOf(store, problem.id, hash) ?? o.n) : o.n
     if (have < o.n) {
-      const head = { id: problem.id, hash: hashes[i] as string, from: have }
-      await store.append({ ...head, ...(await sampled(problem, have, o)) })
+      await store.append({ id: problem.id, hash, row, from: have, ...(await sampled(problem, have, o)) })
     }
     o.onProgress?.(++done)
   })

@@ -31,6 +31,12 @@ export const aboveThreshold = (name: string, threshold: number): Decision => ({
   isRight: (scores) => scores.map((score) => score > threshold),
 })
 
+/** As checkpoints record it: a step that scores less is wrong. */
+export const fromThreshold = (name: string, threshold: number): Decision => ({
+  name,
+  isRight: (scores) => scores.map((score) => score >= threshold),
+})
+
 /** What stands in `results.json` for one decision. */
 export interface StepFigures {
   /** The figure to quote, in percent; null where it has no value. */

@@ -7,7 +7,8 @@ export function resultRows({ tasks }: EvalResults): string[][] {
   const rows = Object.entries(tasks).flatMap(([name, task]) => {
     if (task.kind !== 'steps') return []
     const decided = Object.entries(task.prm).map(([decision, { value, low, high, threshold, tunedOn }]) => {
-      const how = threshold === undefined ? decision : `${decision} on ${tunedOn}: ${Number(threshold.toPrecision(3))}`
+      const named = tunedOn === undefined ? decision : `${decision} on ${tunedOn}`
+      const how = threshold === undefined ? named : `${named}: ${Number(threshold.toPrecision(3))}`
       return [
         name,
         how,

@@ -9,7 +9,7 @@ export { canonicalAnswers } from './canonical.ts'
 export { canDecide, type VerifyOptions, verifyAnswer } from './equivalent.ts'
 export { type ExtractKind, extractAnswer, readAnswerBlock } from './extract.ts'
 export { firstErrorJudge, firstErrorPrompt, readFirstError, rememberingJudge } from './first-error.ts'
-export { type JudgeOptions, judgePrompt, readJudgement } from './judge.ts'
+export { type JudgeOptions, judge, judgePrompt, readJudgement } from './judge.ts'
 export { choicesOf, verifyProblem } from './solution.ts'
 
 export interface RuleVerifierOptions extends Omit<VerifyOptions, 'choices' | 'extract'> {

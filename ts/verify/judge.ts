@@ -7,7 +7,7 @@ import { throwIfAborted } from '../contracts/abort.ts'
 import { EngineError } from '../contracts/errors.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
 import { solutionStart } from '../contracts/reasoning.ts'
-import type { AskJudge, Verdict } from '../contracts/verifier.ts'
+import { type AskJudge, UNDECIDED, type Verdict } from '../contracts/verifier.ts'
 import { FENCE_NOTE, quoted } from './fence.ts'
 
 export interface JudgeOptions {
@@ -17,6 +17,8 @@ export interface JudgeOptions {
   attempts?: number
   /** Wait before the second attempt, doubled before each further one. Default 1000. */
   backOffMs?: number
+  /** What words that say neither yes nor no are after the last attempt: an error, or an undecided verdict. Default `error`. */
+  unread?: 'error' | 'undecided'
 }
 
 /** Characters of each that a judge is shown; what is longer is no answer to a question that has one. */
@@ -105,7 +107,10 @@ export async function judge(
   signal?: AbortSignal,
 ): Promise<Verdict> {
   const prompt = judgePrompt(problem.question, problem.answer, answer)
-  const question = { prompt, read: readJudgement, unread: 'it answered neither yes nor no' }
+  const question: JudgeQuestion<boolean | null> = {
+    ...{ prompt, read: readJudgement, unread: 'it answered neither yes nor no' },
+    ...(options.unread === 'undecided' && { otherwise: null }),
+  }
   const { value, raw } = await askUntilRead(ask, problem, question, options, signal)
-  return { match: value, method: 'judge', raw }
+  return { match: value === true, method: value === null ? UNDECIDED : 'judge', raw }
 }

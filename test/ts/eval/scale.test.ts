@@ -60,7 +60,7 @@ test(`${PROBLEMS * N} solutions`, async () => {
     join(folder, 'judged.jsonl'),
     (line) => line,
   )
-  const graded = await evaluation.gradeSolutions(solutions, { items, n: N, grader: makeGrader(), judged })
+  const graded = await evaluation.gradeSolutions(solutions, { items, hashes, n: N, grader: makeGrader(), judged })
   const all: evaluation.JudgedItem[] = []
   for (const [i, item] of items.entries()) {
     const one = graded[i] as evaluation.GradedItem

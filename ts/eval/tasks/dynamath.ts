@@ -1,7 +1,7 @@
 /** DynaMath (Zou et al. 2024): 501 seed questions, each in ten variants; average, and worst case over a seed's variants. */
 import { choicesIn } from '../../contracts/problem.ts'
 import type { AnswerItem, AnswerTask } from '../answer-task.ts'
-import { choicesOf, optionalText, pictureOf, text } from '../fields.ts'
+import { choicesOf, optionalText, pictureOf, refusedWithout, text } from '../fields.ts'
 import { groupBy } from '../group.ts'
 import { gradeDynaMath, readShortAnswer } from '../official/dynamath.ts'
 
@@ -65,13 +65,16 @@ export const dynaMath: AnswerTask = {
     const ground_truth = optionalText(fields, 'ground_truth') ?? text(fields, 'answer', at)
     const answer_type = text(fields, 'answer_type', at)
     const question = text(fields, 'question', at)
+    const isChoice = answer_type === 'multiple choice'
+    const choices = isChoice ? choicesIn(question) : []
     return {
       problem: {
         ...{ id: `${seed}/${variant}`, question, answer: ground_truth, answerType: answer_type },
-        ...(answer_type === 'multiple choice' && choicesOf(choicesIn(question))),
+        ...choicesOf(choices),
         ...(answer_type === 'float' && { tolerance: 0.001 }),
         ...pictureOf(fields, ['decoded_image', 'image'], at),
       },
+      ...(isChoice && refusedWithout(choices)),
       unit: seed,
       categories: {
         subject: [text(fields, 'subject', at)],

@@ -2,7 +2,7 @@
 import { choicesIn } from '../../contracts/problem.ts'
 import type { Fields } from '../../rows/index.ts'
 import type { AnswerTask } from '../answer-task.ts'
-import { choicesOf, missingChoices, optionalText, pictureOf, text } from '../fields.ts'
+import { choicesOf, optionalText, pictureOf, refusedWithout, text } from '../fields.ts'
 import { gradeMathVerse } from '../official/mathverse.ts'
 
 /** Vision Only has its question in the picture: there the prompt alone is asked. */
@@ -23,7 +23,6 @@ export const mathVerse: AnswerTask = {
     const isChoice = text(fields, 'question_type', at) === 'multi-choice'
     const choices = isChoice ? choicesIn(whole || written) : []
     const isDrawn = written.trim() === ''
-    if (isChoice && choices.length === 0) throw missingChoices(at)
     const { subject, subfield } = (fields['metadata'] ?? fields) as Fields
     return {
       problem: {
@@ -33,6 +32,7 @@ export const mathVerse: AnswerTask = {
         ...pictureOf(fields, ['decoded_image', 'image'], at),
         meta: { question: whole || written, ...choicesOf(choices) },
       },
+      ...(isChoice && refusedWithout(choices)),
       unit: text(fields, 'problem_index', at),
       categories: {
         versions: [text(fields, 'problem_version', at)],

@@ -1,8 +1,8 @@
 /** MathVista testmini (Lu et al. 2023): 1000 problems of many kinds, a choice or a value each. */
-
+import { choicesIn } from '../../contracts/problem.ts'
 import type { Fields } from '../../rows/index.ts'
 import type { AnswerTask } from '../answer-task.ts'
-import { choicesOf, optionalText, pictureOf, text, texts } from '../fields.ts'
+import { choicesOf, optionalText, pictureOf, refusedWithout, text, texts } from '../fields.ts'
 import { gradeMathVista } from '../official/mathvista.ts'
 
 const DIMENSIONS = ['language', 'source', 'category', 'task', 'context', 'grade', 'skills']
@@ -27,11 +27,13 @@ export const mathVista: AnswerTask = {
   hasOfficial: true,
   item(fields, at) {
     const question = text(fields, 'question', at)
-    const choices = texts(fields, 'choices')
     const precision = precisionOf(fields, `${question} ${optionalText(fields, 'query') ?? ''}`)
     const [answer, question_type, answer_type] = ['answer', 'question_type', 'answer_type'].map((n) => text(fields, n, at)) as [
       ...[string, string, string],
     ]
+    const isChoice = question_type === 'multi_choice'
+    const listed = texts(fields, 'choices')
+    const choices = listed.length > 0 || !isChoice ? listed : choicesIn(question)
     const unit = optionalText(fields, 'unit')
     const metadata = { ...fields, ...(fields['metadata'] as Fields | undefined) }
     const categories = Object.fromEntries(DIMENSIONS.map((name) => [name, texts(metadata, name)]))
@@ -43,6 +45,7 @@ export const mathVista: AnswerTask = {
         ...(precision !== undefined && { precision }),
         ...pictureOf(fields, ['decoded_image', 'image'], at),
       },
+      ...(isChoice && refusedWithout(choices)),
       unit: text(fields, 'pid', at),
       categories: { question_type: [question_type], answer_type: [answer_type], ...categories },
       official: (response, extraction) =>

@@ -1,7 +1,7 @@
 /** MM-K12 test (Du et al. 2025): 500 school problems with a picture, half of them choices; no grading code was released. */
 import { choicesIn } from '../../contracts/problem.ts'
 import type { AnswerTask } from '../answer-task.ts'
-import { choicesOf, missingChoices, optionalText, pictureOf, text } from '../fields.ts'
+import { choicesOf, optionalText, pictureOf, refusedWithout, text } from '../fields.ts'
 
 export const mmK12: AnswerTask = {
   kind: 'answers',
@@ -22,9 +22,9 @@ export const mmK12: AnswerTask = {
     const question = text(fields, 'question', at)
     const isChoice = /^[A-H]$/.test(answer.trim())
     const choices = isChoice ? choicesIn(question) : []
-    if (isChoice && choices.length === 0) throw missingChoices(at)
     return {
       problem: { id, question, answer, ...choicesOf(choices), ...pictureOf(fields, ['image', 'image_path'], at) },
+      ...(isChoice && refusedWithout(choices)),
       unit: id,
       categories: { form: [isChoice ? 'choice' : 'fill-in'] },
       official: () => null,

@@ -1,13 +1,14 @@
 /** We-Math testmini (Qiao et al. 2024): composite problems beside their steps, and what is mastered, or known by rote. */
+import { choicesIn } from '../../contracts/problem.ts'
 import type { AnswerItem, AnswerTask } from '../answer-task.ts'
-import { choicesOf, optionalText, pictureOf, text } from '../fields.ts'
+import { choicesOf, optionalText, pictureOf, refusedWithout, text } from '../fields.ts'
 import { CONCEPT_GROUPS, type Composite, gradeWeMath, masteryFigures } from '../official/wemath.ts'
 
 const LETTERS = ['A', 'B', 'C', 'D', 'E']
 
 /** `A. 72;B. 82`; a semicolon within an option does not part it. */
 const readOptions = (options: string) =>
-  options.split(/;\s*(?=[A-H]\.)/).map((option) => option.replace(/^\s*[A-H]\.\s*/, '').trim())
+  options.trim() === '' ? [] : options.split(/;\s*(?=[A-H]\.)/).map((option) => option.replace(/^\s*[A-H]\.\s*/, '').trim())
 
 /** What stands behind the `<Answer>` that the set's own prompt asks for. */
 const behindAnswerMark = (response: string) =>
@@ -68,17 +69,20 @@ export const weMath: AnswerTask = {
   item(fields, at) {
     const [id, key, answer] = [text(fields, 'ID', at), text(fields, 'key', at), text(fields, 'answer', at)]
     const option = optionalText(fields, 'option')
+    const question = text(fields, 'question', at)
     const columns = LETTERS.map((name) => optionalText(fields, name) ?? '')
-    const choices =
+    const listed =
       option === undefined ? columns.slice(0, columns.findLastIndex((value) => value !== '') + 1) : readOptions(option)
+    const choices = listed.length > 0 ? listed : choicesIn(question)
     const concept = text(fields, 'knowledge concept', at)
     return {
       problem: {
-        ...{ id: `${id}/${key}`, question: text(fields, 'question', at), answer },
+        ...{ id: `${id}/${key}`, question, answer },
         ...choicesOf(choices),
         ...pictureOf(fields, ['image_path', 'image'], at),
         meta: { key, concept },
       },
+      ...refusedWithout(choices),
       unit: id,
       categories: { key: [key], concept: [concept] },
       read: behindAnswerMark,
