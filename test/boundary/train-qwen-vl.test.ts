@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
 import { openTrainable } from '../../ts/engine/trainable.ts'
-import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
+import { copyCheckpoint, editJson, pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 import { readJson, readTensors, relativeDistance } from '../helpers/golden.ts'
 import { failure, policyRows, prmRows, randomPicture, tinyCheckpoint, train, workFolder, writeRows } from '../helpers/training.ts'
 
@@ -169,6 +169,28 @@ for (const model of MODELS) {
     )
   })
 }
+
+test('the published, flat config: a run on text alone, and one on pictures, open again', async () => {
+  const [model = ''] = MODELS
+  const init = join(work, 'flat')
+  copyCheckpoint(model, init)
+  editJson(init, 'config.json', (json) => {
+    const { text_config, vision_config } = json
+    const { rope_parameters: rope, model_type, dtype, ...text } = text_config
+    delete json.text_config
+    Object.assign(json, { ...text, ...json, rope_theta: rope.rope_theta })
+    json.rope_scaling = { type: 'mrope', mrope_section: rope.mrope_section }
+    json.vision_config = { ...vision_config, model_type: 'qwen2_5_vl' }
+    delete json.vision_config.rope_parameters
+  })
+  const common = { task: 'prm', freeze: ['vision'] } as const
+  const [text, seeing] = [join(work, 'flat-text'), join(work, 'flat-seeing')]
+  await train({ ...common, init, data: writeRows(join(work, 'text.jsonl'), prmRows(4)), out: text })
+  const data = writeRows(join(work, 'seeing.jsonl'), rowsWithPictures(prmRows(4), model))
+  await train({ ...common, init: text, data, out: seeing })
+  assert.equal(movedParts(text, seeing), ['language', 'projector'])
+  await checkPredictions(seeing, shownOf(model))
+})
 
 function open(model: string, options: object): Promise<NativeTrainer> {
   const all = { trainVision: true, trainProjector: true, trainLanguage: true, recompute: false, newTokens: new Int32Array() }
