@@ -2,11 +2,12 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openPolicy } from '../../ts/kit/index.ts'
-import { chat, client, closeAll, inProcess, PROBLEM, policy, post, scratch, server } from '../helpers/serve.ts'
+import { chat, client, closeAll, inProcess, PROBLEM, policy, post, scratch, server, untilIdle } from '../helpers/serve.ts'
 
 test.after(closeAll)
 
@@ -128,14 +129,35 @@ test('our own policy on the server writes what the engine does', async () => {
   assert.is(further.length, 8)
 })
 
+const SEEDS = Array.from({ length: 64 }, (_, seed) => seed)
+const textOf = async (seed: number, maxTokens: number) =>
+  (await policy.generate({ ...inProcess, n: 1, seed, maxTokens }))[0]?.text as string
+
 test('64 clients at once get what each gets alone', async () => {
-  const seeds = Array.from({ length: 64 }, (_, seed) => seed)
-  const answers = await Promise.all(seeds.map((seed) => client.chat.completions.create({ ...chat, n: 1, seed, max_tokens: 60 })))
-  const expected = await Promise.all(seeds.map((seed) => policy.generate({ ...inProcess, n: 1, seed, maxTokens: 60 })))
+  const answers = await Promise.all(SEEDS.map((seed) => client.chat.completions.create({ ...chat, n: 1, seed, max_tokens: 60 })))
   assert.equal(
     answers.map((a) => a.choices[0]?.message.content),
-    expected.map(([c]) => c?.text),
+    await Promise.all(SEEDS.map((seed) => textOf(seed, 60))),
   )
+})
+
+test('64 streams at once: who reads slowly misses nothing, who leaves takes nothing from the others', async () => {
+  const read = async (seed: number) => {
+    const stream = await client.chat.completions.create({ ...chat, n: 1, seed, max_tokens: 40, stream: true })
+    let text = ''
+    for await (const { choices } of stream) {
+      text += choices[0]?.delta.content ?? ''
+      if (seed % 3 === 1) break
+      if (seed % 3 === 2) await sleep(20)
+    }
+    return seed % 3 === 1 ? null : text
+  }
+  const alone = await Promise.all(SEEDS.map((seed) => textOf(seed, 40)))
+  assert.equal(
+    await Promise.all(SEEDS.map(read)),
+    alone.map((text, seed) => (seed % 3 === 1 ? null : text)),
+  )
+  await untilIdle(policy)
 })
 
 test('models by any name, health, metrics, a description', async () => {
@@ -169,7 +191,14 @@ withPython('OpenAI’s client for Python is told the same (MM_PRM_PYTHON names o
   const script = join(import.meta.dirname, 'openai_client.py')
   const { stdout } = await promisify(execFile)(PYTHON, [script, `${server.url}/v1`, request])
   const texts = (await policy.generate(inProcess)).map(({ text }) => text)
-  assert.equal(JSON.parse(stdout), { whole: texts, streamed: texts, models: ['mini-policy', 'mini-prm'] })
+  const { atOnce, ...told } = JSON.parse(stdout)
+  assert.equal(told, { whole: texts, streamed: texts, models: ['mini-policy', 'mini-prm'] })
+  const alone = await Promise.all(SEEDS.map((seed) => textOf(seed, 40)))
+  assert.equal(
+    atOnce,
+    alone.map((text, seed) => (seed % 3 === 1 ? null : text)),
+  )
+  await untilIdle(policy)
 })
 
 test.run()
