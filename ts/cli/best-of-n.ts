@@ -5,7 +5,7 @@ import { makeFolder } from '../contracts/folders.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { CandidateRecord } from '../contracts/records.ts'
 import type { RunReader } from '../contracts/run-store.ts'
-import { aggregate, aggregationOf, bestCandidates, type ScoredItem } from '../select/index.ts'
+import { aggregate, choiceOf, type ScoredItem, scoresFor, selectBest } from '../select/index.ts'
 import { openRun } from '../store/reader.ts'
 import { canonicalAnswers } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
@@ -41,7 +41,8 @@ ${prmAdapterUsage(24)}
 ${scoringUsage(24)}
 ${criticUsage(24)}
   -n N                     solutions per problem (default ${DEFAULT_N})
-  --aggregate NAME         what chooses (default ${DEFAULT_AGGREGATION}); the table shows all
+  --aggregate NAME         what chooses (default ${DEFAULT_AGGREGATION}); the table shows all. min-std and the like lower each score by
+                           its spread first
   --seed S                 whole number (default 0)
   --resume                 go on with the run that DIR holds
   --skip-bad               leave out problem rows that cannot be read
@@ -78,18 +79,20 @@ function toItem(problem: Problem, candidates: readonly CandidateRecord[]): Score
   return {
     id: problem.id,
     scores: candidates.map((c) => c.scores ?? []),
+    ...(candidates.some((c) => c.std) && { std: candidates.map((c) => c.std ?? null) }),
     labels: candidates.map((c) => (c.correct === true ? 1 : 0)),
     answers: canonicalAnswers(candidates.map((c) => c.answer)),
   }
 }
 
 function choose(item: ScoredItem, aggregation: string) {
-  const index = bestCandidates(item.scores, aggregation)[0] as number
+  const index = selectBest(item, aggregation)[0] as number
+  const scores = scoresFor(item, aggregation)[index] as ScoredItem['scores'][number]
   return {
     id: item.id,
     answer: item.answers?.[index] ?? null,
     index,
-    value: aggregate(item.scores[index] as ScoredItem['scores'][number], aggregation),
+    value: aggregate(scores, choiceOf(aggregation).aggregation),
     right: item.labels?.[index] === 1,
   }
 }
@@ -131,7 +134,7 @@ async function found(run: string): Promise<SearchOutcome> {
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const { prm, n, aggregate: asked = DEFAULT_AGGREGATION, run: _, ...shared } = values
-  aggregationOf(asked)
+  choiceOf(asked)
   const out = required(values.out, 'out')
   const outcome = values.run === undefined ? await sample(shared, n, prm) : await found(values.run)
   if (values.run !== undefined) makeFolder(out)

@@ -3,7 +3,7 @@ import { invalidArgument } from '../contracts/errors.ts'
 import { inputBytes, readJsonLines } from '../contracts/json-lines.ts'
 import {
   AGGREGATIONS,
-  aggregationOf,
+  choiceOf,
   type ScoredItem,
   type SelectionRow,
   selectBest,
@@ -16,13 +16,14 @@ import { formatColumns } from './table.ts'
 
 const USAGE = `usage: mm-prm select --input FILE.jsonl [options]
 
-Each line is {"id", "labels"?: [0|1, ...], "scores": [[...], ...], "answers"?: [...]}, one entry per candidate; one
-whose scores are [] or null (not scored) ranks behind all others. Prints a table of accuracies with 95 % bootstrap
+Each line is {"id", "labels"?: [0|1, ...], "scores": [[...], ...], "std"?: [[...], ...], "answers"?: [...]}, one entry per
+candidate; one whose scores are [] or null (not scored) ranks behind all others. std: spread of each score. Prints a table of accuracies with 95 % bootstrap
 intervals (labels needed), votes where answers are given, and an N sweep.
 
   --input FILE       JSON lines; - for standard input
   --aggregate LIST   ${AGGREGATIONS.join(', ')} (default: all);
-                     the reference's names average and mean_odd are accepted
+                     the reference's names average and mean_odd are accepted; with -std behind it (min-std) each score is
+                     lowered by its spread first
   --per-item         also what is chosen for each line (several indices on a tie)
   --seed S           of the bootstrap (default 0)
   --json             one JSON object`
@@ -41,7 +42,7 @@ function isScores(value: unknown): value is number[] {
 
 /** Checks one line; the message names the field. */
 export function readItem(value: Record<string, unknown>): ScoredItem {
-  const { id, labels, scores, answers } = value
+  const { id, labels, scores, std, answers } = value
   if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('"id" must be a string or a number')
   if (!Array.isArray(scores) || scores.length === 0) throw invalidArgument('"scores" must be a list with one list per candidate')
   scores.forEach((s, i) => {
@@ -54,11 +55,16 @@ export function readItem(value: Record<string, unknown>): ScoredItem {
     const bad = list.findIndex((v) => !good(v))
     if (bad >= 0) throw invalidArgument(`"${name}"[${bad}] must be ${what}`)
   }
+  const fits = (own: unknown, i: number) => own === null || (isScores(own) && own.length === (scores[i]?.length ?? 0))
+  perCandidate('std', std, () => true, '')
+  const bad = Array.isArray(std) ? std.findIndex((own, i) => !fits(own, i)) : -1
+  if (bad >= 0) throw invalidArgument(`"std"[${bad}] must hold a number in [0, 1] for each score, or be null`)
   perCandidate('labels', labels, (v) => v === 0 || v === 1, '0 or 1')
   perCandidate('answers', answers, (v) => v === null || typeof v === 'string', 'a string or null')
   return {
     id,
     scores: scores.map((s: number[] | null) => s ?? []),
+    ...(std != null && { std: std as (number[] | null)[] }),
     labels: (labels ?? undefined) as number[] | undefined,
     answers: (answers ?? undefined) as (string | null)[] | undefined,
   }
@@ -128,7 +134,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const input = required(values.input, 'input')
   const names = values.aggregate === undefined ? AGGREGATIONS : values.aggregate.split(',').map((n) => n.trim())
-  names.forEach(aggregationOf)
+  names.forEach(choiceOf)
   const { items, bad } = await readItems(input)
   const table = selectionReport(items, names, values.seed ?? '0')
   for (const b of bad) process.stderr.write(`${input}: line ${b.error.line}: ${b.error.message}\n`)

@@ -3,7 +3,7 @@
  * an `evaluated` node is durable before its children are asked for. The order of `selected` and `candidate` events
  * depends on options and seed alone; `evaluated` and `verdict` events come as they are ready.
  */
-import type { CandidateRecord, EvaluationRecord, ProblemTree, VerdictRecord } from './records.ts'
+import type { CandidateRecord, EvaluationRecord, ProblemTree, SiblingScores, VerdictRecord } from './records.ts'
 
 export type StopReason = 'exhausted' | 'searches' | 'rollouts' | 'tokens' | 'complete'
 
@@ -19,6 +19,7 @@ export type SearchEvent =
       /** Q + U */
       readonly priority: number
     }
+  | { readonly type: 'scored'; readonly siblings: SiblingScores }
   | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
   | {
       readonly type: 'finished'

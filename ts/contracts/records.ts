@@ -67,6 +67,19 @@ export interface CandidateRecord {
   /** Per step; absent where no scorer was given. */
   readonly scores?: readonly number[]
   readonly logits?: readonly (readonly number[])[]
+  /** Spread of an ensemble or of repeated judgements, per step. */
+  readonly std?: readonly number[]
+}
+
+/** Next steps of one prefix, as a scorer rated them beside each other. */
+export interface SiblingScores {
+  readonly problemId: string
+  readonly prefix: readonly string[]
+  readonly steps: readonly string[]
+  /** Of each step, behind the prefix. */
+  readonly scores: readonly number[]
+  readonly logits?: readonly (readonly number[])[]
+  readonly std?: readonly number[]
 }
 
 /** A search tree. One step per node, but in compat trees a node adds several steps under one label. */

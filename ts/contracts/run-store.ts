@@ -2,7 +2,7 @@
 import type { SearchEvent } from './events.ts'
 import type { PolicyIdentity } from './policy.ts'
 import type { Problem } from './problem.ts'
-import type { CandidateRecord, EvaluationRecord, ProblemTree, SearchStatus, VerdictRecord } from './records.ts'
+import type { CandidateRecord, EvaluationRecord, ProblemTree, SearchStatus, SiblingScores, VerdictRecord } from './records.ts'
 
 /** Everything that a run's results depend on. A changed value is another run. */
 export interface RunIdentity {
@@ -43,6 +43,8 @@ export interface RunReader {
   trees(): AsyncIterable<ProblemTree>
   /** Candidates of finished problems, problem by problem. */
   candidates(): AsyncIterable<{ problem: Problem; candidates: CandidateRecord[] }>
+  /** Scores of siblings of finished problems, problem by problem; none where nothing was scored side by side. */
+  siblings(): AsyncIterable<{ problem: Problem; siblings: SiblingScores[] }>
   summary(): Awaitable<RunSummary>
   close(): Awaitable<void>
 }

@@ -31,5 +31,6 @@ export function toCandidate(
     ...{ problemId, index, outcome, steps: [...prefix, ...steps], answer, correct },
     ...(scored && { scores: scored.scores }),
     ...(scored?.logits && { logits: scored.logits }),
+    ...(scored?.std && { std: scored.std }),
   }
 }

@@ -49,6 +49,19 @@ export function aggregationOf(name: string): Aggregation {
   throw invalidArgument(`no aggregation "${name}"${suggest(name, [...AGGREGATIONS, ...Object.keys(REFERENCE_NAMES)])}`)
 }
 
+/** Behind an aggregation's name: of steps whose scores are lowered by their spread, which tells how little is known of them. */
+const CAUTIOUS = '-std'
+
+/** What `name` asks for. Throws as `aggregationOf`. */
+export function choiceOf(name: string): { aggregation: Aggregation; cautious: boolean } {
+  const cautious = name.endsWith(CAUTIOUS)
+  return { aggregation: aggregationOf(cautious ? name.slice(0, -CAUTIOUS.length) : name), cautious }
+}
+
+/** Scores less one spread each, no lower than 0. */
+export const lowered = (scores: readonly number[], std: readonly number[]) =>
+  scores.map((p, step) => Math.max(0, p - (std[step] ?? 0)))
+
 /** log p without the loss of digits near p = 1, where the logit is known: -log(1 + exp(-logit)). */
 function logProbability({ p, logit }: Step): number {
   return Math.abs(logit) === SATURATED ? Math.log(p) : -Math.log1p(Math.exp(-logit))

@@ -6,9 +6,10 @@ export {
   aggregationOf,
   bestCandidates,
   bestOf,
+  choiceOf,
   type StepScores,
   WEIGHTS,
 } from './aggregate.ts'
 export { type Estimate, estimate, expectedLabel, mean, passAtK } from './metrics.ts'
-export { type ScoredItem, type SelectionRow, selectBest, selectionTable, sweepN } from './report.ts'
+export { type ScoredItem, type SelectionRow, scoresFor, selectBest, selectionTable, sweepN } from './report.ts'
 export { majorityVote, type VoteWinners, weightedVote } from './vote.ts'

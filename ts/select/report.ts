@@ -3,7 +3,7 @@
  * intervals, and how it grows with N.
  */
 import { invalidArgument } from '../contracts/errors.ts'
-import { type Aggregation, aggregate, aggregationOf, bestCandidates, type StepScores } from './aggregate.ts'
+import { type Aggregation, aggregate, bestCandidates, choiceOf, lowered, type StepScores } from './aggregate.ts'
 import { type Estimate, estimate, expectedLabel, mean, passAtK } from './metrics.ts'
 import { majorityVote, type VoteWinners, weightedVote } from './vote.ts'
 
@@ -12,6 +12,8 @@ export interface ScoredItem {
   id: string | number
   /** Per candidate; an empty list is a candidate without steps. */
   scores: readonly StepScores[]
+  /** Per candidate the spread of each score, where scores are probabilities; what `mean-std` and the like choose by. */
+  std?: readonly (readonly number[] | null)[] | undefined
   /** Per candidate: 1 right, 0 wrong. Needed for accuracies. */
   labels?: readonly number[] | undefined
   /** Per candidate: canonical final answer, null where there is none. Needed for votes. */
@@ -26,9 +28,15 @@ export interface SelectionRow {
 
 const WEIGHT: Aggregation = 'mean'
 
+/** Scores as the choice `name` sees them. */
+export function scoresFor({ scores, std }: ScoredItem, name: string): readonly StepScores[] {
+  if (!choiceOf(name).cautious || std === undefined) return scores
+  return scores.map((own, i) => ('logits' in own ? own : lowered(own, std[i] ?? [])))
+}
+
 /** What `name` chooses among the candidates of one problem. */
 export function selectBest(item: ScoredItem, name: string): number[] {
-  return bestCandidates(item.scores, name)
+  return bestCandidates(scoresFor(item, name), choiceOf(name).aggregation)
 }
 
 const voteAccuracy = (labels: readonly number[], winners: VoteWinners) =>
@@ -50,7 +58,7 @@ export function selectionTable(
   names: readonly string[],
   seed: string | number = 0,
 ): SelectionRow[] {
-  names.forEach(aggregationOf)
+  names.forEach(choiceOf)
   const all = labelled(items)
   if (all.length === 0) throw invalidArgument('no items to select from')
   const most = Math.min(...all.map((item) => item.labels.length))
@@ -81,7 +89,7 @@ export function sweepN(items: readonly ScoredItem[], name: string, sizes: readon
     const values = all.map((item) => {
       const blocks: number[] = []
       for (let first = 0; first + n <= item.scores.length; first += n) {
-        const block = { id: item.id, scores: item.scores.slice(first, first + n) }
+        const block = { id: item.id, scores: item.scores.slice(first, first + n), std: item.std?.slice(first, first + n) }
         blocks.push(expectedLabel(item.labels.slice(first, first + n), selectBest(block, name)))
       }
       if (blocks.length === 0) throw invalidArgument(`item ${item.id}: ${item.scores.length} candidates are fewer than ${n}`)

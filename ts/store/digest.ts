@@ -14,25 +14,30 @@ const ROWS = [
   'SELECT * FROM nodes WHERE problem = ? ORDER BY ordinal',
   'SELECT * FROM candidates WHERE problem = ? ORDER BY idx',
 ]
+/** Of a table that files from before it lack: counted where there are such rows. */
+const SIBLINGS = 'SELECT * FROM siblings WHERE problem = ? ORDER BY key'
+const LATER_COLUMNS = ['rest', 'std']
 
 /** Under which the table `run` keeps it. */
 export const digestKey = (problem: number) => `digest/${problem}`
 
 /**
- * Names of columns too: the schema is as much a part of the file as its rows. WHY not a `rest` that is NULL: a file from before
- * that column has digests without it.
+ * Names of columns too: the schema is as much a part of the file as its rows. WHY not a later column that is NULL: a file from
+ * before it has digests without it.
  */
 function plain(row: Row): string {
   const hex = (value: Value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value)
-  const columns = Object.entries(row).filter(([name, value]) => name !== 'rest' || value !== null)
+  const columns = Object.entries(row).filter(([name, value]) => value !== null || !LATER_COLUMNS.includes(name))
   return JSON.stringify(columns.map(([name, value]) => [name, hex(value)]))
 }
 
 export class Digests {
   readonly #rows: Statement[]
+  readonly #siblings: Statement | undefined
 
   constructor(db: Database) {
     this.#rows = ROWS.map((sql) => db.prepare(sql))
+    this.#siblings = hasSiblings(db) ? db.prepare(SIBLINGS) : undefined
   }
 
   of(problem: number): string {
@@ -41,6 +46,10 @@ export class Digests {
       for (const row of select.all(problem)) hash.update(`${plain(row)}\n`)
       hash.update('\n')
     }
+    for (const row of this.#siblings?.all(problem) ?? []) hash.update(`${plain(row)}\n`)
     return hash.digest('hex')
   }
 }
+
+/** Whether a file is of a version that has the table. */
+export const hasSiblings = (db: Database) => db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'siblings'").get() !== undefined

@@ -3,12 +3,12 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { storeError } from '../contracts/errors.ts'
 import type { Problem } from '../contracts/problem.ts'
-import type { CandidateRecord, ProblemTree, SearchStatus } from '../contracts/records.ts'
+import type { CandidateRecord, ProblemTree, SearchStatus, SiblingScores } from '../contracts/records.ts'
 import type { RunIdentity, RunReader, RunSummary } from '../contracts/run-store.ts'
-import { Digests, digestKey } from './digest.ts'
+import { Digests, digestKey, hasSiblings } from './digest.ts'
 import { type Database, findDoor, guardedRecords, isSqlite, type Row, type Statement, type Value } from './driver.ts'
 import { readIdentity, runId } from './identity.ts'
-import { toCandidate, toProblem, toRollout, toTree } from './rows.ts'
+import { inOrder, toCandidate, toProblem, toRollout, toSiblings, toTree } from './rows.ts'
 import { MIGRATIONS } from './schema.ts'
 
 /** Bytes that Node reads of a file at once. */
@@ -45,6 +45,15 @@ export class SqliteRunReader implements RunReader {
     const select = this.#prepare('SELECT * FROM candidates WHERE problem = ? ORDER BY idx')
     for (const { ordinal, problem } of this.#finished()) {
       yield { problem, candidates: this.#guarded(() => select.all(ordinal).map((row) => toCandidate(problem.id, row))) }
+    }
+  }
+
+  async *siblings(): AsyncGenerator<{ problem: Problem; siblings: SiblingScores[] }, void, void> {
+    if (!this.#guarded(() => hasSiblings(this.#db))) return
+    const select = this.#prepare('SELECT * FROM siblings WHERE problem = ? ORDER BY key')
+    for (const { ordinal, problem } of this.#finished()) {
+      const siblings = this.#guarded(() => select.all(ordinal).map((row) => toSiblings(problem.id, row)))
+      if (siblings.length > 0) yield { problem, siblings: inOrder(siblings) }
     }
   }
 

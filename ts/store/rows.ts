@@ -2,7 +2,15 @@
 import { createHash } from 'node:crypto'
 import type { Outcome } from '../contracts/policy.ts'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
-import type { CandidateRecord, Counts, EvaluationRecord, RolloutRecord, TreeNode, VerdictRecord } from '../contracts/records.ts'
+import type {
+  CandidateRecord,
+  Counts,
+  EvaluationRecord,
+  RolloutRecord,
+  SiblingScores,
+  TreeNode,
+  VerdictRecord,
+} from '../contracts/records.ts'
 import type { Row, Value } from './driver.ts'
 import { canonicalJson } from './identity.ts'
 
@@ -103,7 +111,17 @@ export function rolloutRow(problem: number, evaluation: Uint8Array, r: RolloutRe
 export function candidateRow(problem: number, c: CandidateRecord): Row {
   return {
     ...{ problem, idx: c.index, outcome: c.outcome, steps: json(c.steps), answer: c.answer, correct: flag(c.correct) },
-    ...{ scores: json(c.scores), logits: json(c.logits) },
+    ...{ scores: json(c.scores), logits: json(c.logits), std: json(c.std) },
+  }
+}
+
+/** Under their prefix's key: a search that is gone on with scores them again, to the same. */
+export function siblingsRow(problem: number, { prefix, steps, scores, logits, std }: SiblingScores): Row {
+  const key = evaluationKey(prefix, 0)
+  return {
+    problem,
+    key,
+    ...{ prefix: json(prefix), steps: json(steps), scores: json(scores), logits: json(logits), std: json(std) },
   }
 }
 
@@ -179,6 +197,18 @@ export function toCandidate(problemId: string, row: Row): CandidateRecord {
     correct: toFlag(row['correct']),
     ...(row['scores'] && { scores: parsed<number[]>(row['scores']) }),
     ...(row['logits'] && { logits: parsed<number[][]>(row['logits']) }),
+    ...(row['std'] && { std: parsed<number[]>(row['std']) }),
+  }
+}
+
+export function toSiblings(problemId: string, row: Row): SiblingScores {
+  return {
+    problemId,
+    prefix: parsed<string[]>(row['prefix']),
+    steps: parsed<string[]>(row['steps']),
+    scores: parsed<number[]>(row['scores']),
+    ...(row['logits'] && { logits: parsed<number[][]>(row['logits']) }),
+    ...(row['std'] && { std: parsed<number[]>(row['std']) }),
   }
 }
 
@@ -201,4 +231,11 @@ export function toTree(rows: readonly Row[], rolloutsOf: (evaluation: Value) => 
   const root = nodes[0]
   if (!root) throw new Error('a finished problem has no nodes')
   return root
+}
+
+/** Shorter prefixes first, then as texts sort: whatever store they come from. */
+export function inOrder(siblings: readonly SiblingScores[]): SiblingScores[] {
+  const keyed = siblings.map((group) => ({ group, key: JSON.stringify(group.prefix) }))
+  const before = (a: string, b: string) => (a < b ? -1 : Number(a > b))
+  return keyed.sort((a, b) => a.group.prefix.length - b.group.prefix.length || before(a.key, b.key)).map(({ group }) => group)
 }

@@ -42,6 +42,13 @@ CREATE TABLE timings (
   PRIMARY KEY (problem, evaluation)) STRICT, WITHOUT ROWID;
 `,
   'ALTER TABLE problems ADD COLUMN rest TEXT;',
+  `
+ALTER TABLE candidates ADD COLUMN std TEXT;
+CREATE TABLE siblings (
+  problem INTEGER NOT NULL, key BLOB NOT NULL, prefix TEXT NOT NULL, steps TEXT NOT NULL, scores TEXT NOT NULL, logits TEXT,
+  std TEXT,
+  PRIMARY KEY (problem, key)) STRICT, WITHOUT ROWID;
+`,
 ]
 
 function pragma(db: Database, name: string): number {

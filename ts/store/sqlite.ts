@@ -113,6 +113,8 @@ export class SqliteRunStore implements RunStore {
         return this.#unawaited(() => rows.verdict(ordinal, event.verdict))
       case 'evaluated':
         return this.#queue.push(() => rows.evaluation(ordinal, event.evaluation, event.elapsedMs))
+      case 'scored':
+        return this.#unawaited(() => rows.siblings(ordinal, event.siblings))
       case 'candidate':
         return this.#queue.push(() => rows.candidate(ordinal, event.candidate))
       case 'finished':

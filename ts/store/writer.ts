@@ -1,11 +1,11 @@
 /** Prepared inserts of one SQLite connection. */
 import { type Problem, picturesOf } from '../contracts/problem.ts'
-import type { CandidateRecord, EvaluationRecord, TreeNode, VerdictRecord } from '../contracts/records.ts'
+import type { CandidateRecord, EvaluationRecord, SiblingScores, TreeNode, VerdictRecord } from '../contracts/records.ts'
 import { Digests, digestKey } from './digest.ts'
 import type { Database, Row, Statement, Value } from './driver.ts'
-import { candidateRow, evaluationRow, imageColumns, nodeRows, problemRow, rolloutRow, verdictRow } from './rows.ts'
+import { candidateRow, evaluationRow, imageColumns, nodeRows, problemRow, rolloutRow, siblingsRow, verdictRow } from './rows.ts'
 
-type Table = 'problems' | 'evaluations' | 'rollouts' | 'verdicts' | 'nodes' | 'candidates'
+type Table = 'problems' | 'evaluations' | 'rollouts' | 'verdicts' | 'nodes' | 'candidates' | 'siblings'
 
 export class RowWriter {
   readonly #db: Database
@@ -29,7 +29,7 @@ export class RowWriter {
     let statement = this.#inserts.get(table)
     if (!statement) {
       const columns = Object.keys(row)
-      const verb = table === 'candidates' ? 'INSERT OR REPLACE' : 'INSERT'
+      const verb = table === 'candidates' || table === 'siblings' ? 'INSERT OR REPLACE' : 'INSERT'
       statement = this.#db.prepare(`${verb} INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`)
       this.#inserts.set(table, statement)
     }
@@ -67,6 +67,10 @@ export class RowWriter {
 
   candidate(problem: number, c: CandidateRecord): void {
     this.#insert('candidates', candidateRow(problem, c))
+  }
+
+  siblings(problem: number, siblings: SiblingScores): void {
+    this.#insert('siblings', siblingsRow(problem, siblings))
   }
 
   tree(problem: number, root: TreeNode): void {

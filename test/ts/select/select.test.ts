@@ -131,6 +131,33 @@ test('the sweep uses every block of candidates', () => {
   )
 })
 
+test('-std lowers every score by its spread, where one is told', () => {
+  const scores = [
+    [0.9, 0.8],
+    [0.7, 0.75],
+    [0.6, 0.6],
+  ]
+  const item = { id: 1, scores, std: [[0.5, 0.1], [0, 0.05], null], labels: [0, 1, 0] }
+  assert.equal(
+    ['min', 'min-std', 'mean-std'].map((name) => selectBest(item, name)),
+    [[0], [1], [1]],
+  )
+  assert.equal(selectBest({ id: 1, scores }, 'min-std'), [0], 'where nothing is told of it nothing changes')
+  const rows = selectionTable([item], ['min', 'min-std'])
+  assert.equal(
+    rows.filter(({ name }) => name.startsWith('min')).map(({ name, estimate: { value } }) => [name, value]),
+    [
+      ['min', 0],
+      ['min-std', 1],
+    ],
+  )
+  assert.equal(
+    sweepN([item, item], 'min-std', [3]).map(({ estimate: { value } }) => value),
+    [1],
+  )
+  assert.throws(() => selectBest(item, 'mim-std'), /no aggregation "mim"/)
+})
+
 test('an unknown aggregation is named with the nearest', () => {
   assert.throws(
     () => aggregate([0.5], 'mean_ods'),

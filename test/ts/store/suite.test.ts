@@ -5,10 +5,12 @@ import * as assert from 'uvu/assert'
 import { policyError } from '../../../ts/contracts/errors.ts'
 import type { RolloutRequest } from '../../../ts/contracts/policy.ts'
 import type { Problem } from '../../../ts/contracts/problem.ts'
-import type { ProblemTree } from '../../../ts/contracts/records.ts'
+import type { ProblemTree, SiblingScores } from '../../../ts/contracts/records.ts'
 import type { RunReader } from '../../../ts/contracts/run-store.ts'
+import type { StepScorer } from '../../../ts/contracts/scorer.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { identityOf, type SearchSettings } from '../../../ts/search/runner.ts'
+import { beam } from '../../../ts/search/strategies/beam.ts'
 import { bestOfN } from '../../../ts/search/strategies/best-of-n.ts'
 import { omega, omegaOptions } from '../../../ts/search/strategies/omega.ts'
 import { findNewNode, isNewEnough, startPostgres } from '../../helpers/postgres.ts'
@@ -227,6 +229,40 @@ function suite(kind: StoreKind): void {
     const plain = ({ images, ...rest }: Problem) => [rest, images?.map((i) => (typeof i === 'string' ? i : [...i]))]
     assert.ok(seen.length > 4)
     for (const one of seen) assert.equal(plain(one), plain(problem))
+  })
+
+  it('keeps what a scorer made of siblings, and how sure it was', async () => {
+    // Two next steps of each prefix; the second of three is the answer, and b is liked less and known less.
+    const walks = scriptedPolicy(({ prefix }, index) => {
+      const step = prefix.length < 2 ? `${'ab'[index % 2]} ${prefix.length}` : 'The final answer is 1'
+      return { outcome: prefix.length < 2 ? 'stopped' : 'complete', steps: [step], text: step, numTokens: 1 }
+    })
+    const last = (steps: readonly string[]) => (steps.at(-1)?.startsWith('b') ? 0.25 : 0.75)
+    const scorer: StepScorer = {
+      name: 'liking',
+      score: async ({ solutions }) =>
+        solutions.map((steps) => ({
+          scores: steps.map((_, i) => last(steps.slice(0, i + 1))),
+          std: steps.map((_, i) => (1 - last(steps.slice(0, i + 1))) / 2),
+        })),
+    }
+    const settings = { ...base, strategy: beam, options: beam.options.parse({ width: 1, branch: 2 }), policy: walks, scorer }
+    const run = kind.make(settings)
+    assert.is((await run.work(numbered(120, 2))).done, 2)
+    const reader = await run.read()
+    const seen: [string, SiblingScores[]][] = []
+    for await (const { problem, siblings } of reader.siblings()) seen.push([problem.id, siblings])
+    const { id } = simulatedProblem(120)
+    assert.equal(
+      seen.map(([problemId, siblings]) => [problemId, siblings.length]),
+      numbered(120, 2).map((p) => [p.id, 3]),
+    )
+    assert.equal(seen[0]?.[1].slice(0, 2), [
+      { problemId: id, prefix: [], steps: ['a 0', 'b 0'], scores: [0.75, 0.25], std: [0.125, 0.375] },
+      { problemId: id, prefix: ['a 0'], steps: ['a 1', 'b 1'], scores: [0.75, 0.25], std: [0.125, 0.375] },
+    ])
+    for await (const { candidates } of reader.candidates()) assert.equal(candidates[0]?.std, [0.125, 0.125, 0.125])
+    await reader.close()
   })
 
   it('of two runs of other settings neither knows the other', async () => {

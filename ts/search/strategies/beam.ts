@@ -117,11 +117,30 @@ class BeamSearch {
       expanded.map((beam) => beam.steps),
       this.#signal,
     )
+    await this.#tell(expanded, scores)
     const value = AGGREGATES[this.#options.aggregate]
     return expanded.map((beam, i) => {
       const scored = scores[i]
       return { ...beam, scored, value: scored ? value(scored.scores) : Number.NEGATIVE_INFINITY }
     })
+  }
+
+  /** What the scorer made of the next steps of each prefix, side by side. */
+  async #tell(expanded: readonly Omit<Beam, 'scored' | 'value'>[], scores: readonly (StepScores | undefined)[]): Promise<void> {
+    const groups = new Map<readonly string[], { step: string; scored: StepScores }[]>()
+    for (const [i, { prefix, rollout }] of expanded.entries()) {
+      const scored = scores[i]
+      if (scored) groups.set(prefix, [...(groups.get(prefix) ?? []), { step: rollout.steps.at(-1) ?? '', scored }])
+    }
+    for (const [prefix, group] of groups) {
+      const last = <T>(pick: (scored: StepScores) => readonly T[] | undefined) => {
+        const values = group.map(({ scored }) => pick(scored)?.at(-1))
+        return values.every((value) => value !== undefined) ? (values as T[]) : undefined
+      }
+      const [scores, logits, std] = [last((s) => s.scores) ?? [], last((s) => s.logits), last((s) => s.std)]
+      const siblings = { problemId: this.#context.problem.id, prefix, steps: group.map(({ step }) => step), scores }
+      await this.#emit({ type: 'scored', siblings: { ...siblings, ...(logits && { logits }), ...(std && { std }) } })
+    }
   }
 
   #spent(): 'rollouts' | 'tokens' | undefined {

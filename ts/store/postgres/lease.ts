@@ -5,7 +5,14 @@
 import { EngineError, storeError } from '../../contracts/errors.ts'
 import type { SearchEvent } from '../../contracts/events.ts'
 import type { Problem } from '../../contracts/problem.ts'
-import type { CandidateRecord, EvaluationRecord, RolloutRecord, SearchStatus, VerdictRecord } from '../../contracts/records.ts'
+import type {
+  CandidateRecord,
+  EvaluationRecord,
+  RolloutRecord,
+  SearchStatus,
+  SiblingScores,
+  VerdictRecord,
+} from '../../contracts/records.ts'
 import type { KnownWork } from '../../contracts/run-store.ts'
 import type { Lease } from '../../contracts/work.ts'
 import type { Row } from '../driver.ts'
@@ -44,6 +51,7 @@ export class PostgresLease implements Lease {
   readonly #controller = new AbortController()
   #verdicts: VerdictRecord[] = []
   #candidates: CandidateRecord[] = []
+  #siblings: SiblingScores[] = []
 
   private constructor(claim: Claim, attempt: number, problem: Problem, known: KnownWork) {
     this.claim = claim
@@ -84,6 +92,7 @@ export class PostgresLease implements Lease {
   async append(event: SearchEvent): Promise<void> {
     if (event.type === 'verdict') this.#verdicts.push(event.verdict)
     if (event.type === 'candidate') this.#candidates.push(event.candidate)
+    if (event.type === 'scored') this.#siblings.push(event.siblings)
     if (event.type === 'evaluated') await this.#write((sql) => this.#evaluation(sql, event.evaluation, event.elapsedMs))
     if (event.type === 'finished') await this.#write((sql) => this.#finish(sql, event))
   }
@@ -187,6 +196,12 @@ export class PostgresLease implements Lease {
       await sql.query(
         'INSERT INTO mm_prm.candidates VALUES ($1, $2, $3, $4) ON CONFLICT (run, problem, idx) DO UPDATE SET candidate = excluded.candidate',
         [run, job.ordinal, c.index, JSON.stringify(c)],
+      )
+    }
+    for (const group of this.#siblings) {
+      await sql.query(
+        'INSERT INTO mm_prm.siblings VALUES ($1, $2, $3, $4) ON CONFLICT (run, problem, key) DO UPDATE SET siblings = excluded.siblings',
+        [run, job.ordinal, evaluationKey(group.prefix, 0), JSON.stringify(group)],
       )
     }
     await sql.query(

@@ -1,11 +1,11 @@
 /** Reads a run of a database, problem by problem, also while others write it. */
 import { storeError } from '../../contracts/errors.ts'
 import type { Problem } from '../../contracts/problem.ts'
-import type { CandidateRecord, ProblemTree } from '../../contracts/records.ts'
+import type { CandidateRecord, ProblemTree, SiblingScores } from '../../contracts/records.ts'
 import type { RunIdentity, RunReader, RunSummary } from '../../contracts/run-store.ts'
 import type { Row } from '../driver.ts'
 import { runId } from '../identity.ts'
-import { toTree } from '../rows.ts'
+import { inOrder, toTree } from '../rows.ts'
 import { splitUri } from './connection.ts'
 import { rolloutsOf } from './lease.ts'
 import { unpack } from './packed.ts'
@@ -50,6 +50,14 @@ class PostgresRunReader implements RunReader {
         ordinal,
       )
       yield { problem, candidates: rows.map((row) => JSON.parse(String(row['candidate'])) as CandidateRecord) }
+    }
+  }
+
+  async *siblings(): AsyncGenerator<{ problem: Problem; siblings: SiblingScores[] }, void, void> {
+    for await (const { ordinal, problem } of this.#finished()) {
+      const rows = await this.#query('SELECT siblings FROM mm_prm.siblings WHERE run = $1 AND problem = $2', ordinal)
+      const siblings = rows.map((row) => JSON.parse(String(row['siblings'])) as SiblingScores)
+      if (siblings.length > 0) yield { problem, siblings: inOrder(siblings) }
     }
   }
 

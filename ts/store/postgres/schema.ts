@@ -38,6 +38,11 @@ CREATE TABLE candidates (
   run integer NOT NULL, problem integer NOT NULL, idx integer NOT NULL, candidate text NOT NULL,
   PRIMARY KEY (run, problem, idx), FOREIGN KEY (run, problem) REFERENCES problems ON DELETE CASCADE);
 `,
+  `
+CREATE TABLE siblings (
+  run integer NOT NULL, problem integer NOT NULL, key bytea NOT NULL, siblings text NOT NULL,
+  PRIMARY KEY (run, problem, key), FOREIGN KEY (run, problem) REFERENCES problems ON DELETE CASCADE);
+`,
 ]
 
 /** Brings the database to the current schema; whoever comes at the same time waits. @throws EngineError STORE: it is newer */
