@@ -3,7 +3,7 @@
     python checkpoints.py make ../golden/models WORK    random weights of every family, saved by transformers; its logits
     python checkpoints.py read WORK                     opens WORK/NAME/saved, compares with the logits written beside it
 
-compare.ts runs both. Needs torch, transformers and safetensors.
+compare.ts runs both. Needs torch, transformers, safetensors and pillow.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import save_file
 
 # Golden folder whose tokenizer and config are the beginning, and what is changed: other shapes than the golden ones.
@@ -27,6 +28,7 @@ FAMILIES = {
     "Qwen3-VL": ("qwen3_vl", {}),
 }
 WEIGHTS = (".safetensors", ".png", "golden.json", "config.json", ".index.json")
+PICTURE = "image-2.png"  # of a size that needs no resizing, which versions of Pillow do in other orders
 LENGTH, SEED = 100, 20261
 
 
@@ -39,9 +41,24 @@ def config_of(folder):
     return json.loads((folder / "config.json").read_text())
 
 
-def logits(model, ids):
+def picture_of(folder):
+    """What the model reads of the golden picture, and the ids that stand for it; nothing for families that cut tiles, which
+    transformers resizes in its own way."""
+    config = config_of(folder)
+    if "spatial_merge_size" not in config.get("vision_config", {}):
+        return {}, []
+    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+    read = processor(images=[Image.open(folder / PICTURE).convert("RGB")], return_tensors="pt")
+    rows = int(read["image_grid_thw"].prod()) // config["vision_config"]["spatial_merge_size"] ** 2
+    return dict(read), [config["vision_start_token_id"], *[config["image_token_id"]] * rows, config["vision_end_token_id"]]
+
+
+def logits(model, ids, picture):
+    given = {"input_ids": torch.tensor([ids]), **picture}
+    if picture:
+        given["mm_token_type_ids"] = (given["input_ids"] == model.config.image_token_id).int()
     with torch.no_grad():
-        return model(input_ids=torch.tensor([ids])).logits[0].float()
+        return model(**given).logits[0].float()
 
 
 def make(golden, work):
@@ -60,8 +77,13 @@ def make(golden, work):
                 shutil.copy(path, folder / path.name)
         vocab = config.get_text_config().vocab_size
         ids = torch.randint(0, min(vocab, 600), (LENGTH,)).tolist()  # no id that stands for a picture
-        save_file({"logits": logits(load(folder), ids).contiguous()}, folder / "expected.bin")
-        (folder / "expected.json").write_text(json.dumps({"ids": ids, "transformers": transformers.__version__}))
+        if (golden / base / PICTURE).exists():
+            shutil.copy(golden / base / PICTURE, folder / PICTURE)
+        picture, shown = picture_of(folder)
+        ids = ids[:20] + shown + ids[20:]
+        save_file({"logits": logits(load(folder), ids, picture).contiguous()}, folder / "expected.bin")
+        images = [str(folder / PICTURE)] if shown else []
+        (folder / "expected.json").write_text(json.dumps({"ids": ids, "images": images, "transformers": transformers.__version__}))
 
 
 def read(work):
@@ -71,8 +93,9 @@ def read(work):
         if not (folder / "saved").exists():
             continue
         ids = json.loads((folder / "expected.json").read_text())["ids"]
+        picture, _ = picture_of(folder)
         ours = torch.tensor(json.loads((folder / "ours.json").read_text()))
-        theirs = logits(load(folder / "saved"), ids).flatten()
+        theirs = logits(load(folder / "saved"), ids, picture).flatten()
         distances[name] = ((ours - theirs).norm() / theirs.norm()).item()
     print(json.dumps(distances))
 

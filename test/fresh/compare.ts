@@ -28,9 +28,9 @@ const TRAINING = {
   saveAs: 'full',
 } as const
 
-async function logitsOf(model: string, tokens: number[]): Promise<Float32Array> {
+async function logitsOf(model: string, tokens: number[], images: string[]): Promise<Float32Array> {
   await using engine = await Engine.open({ model, weights: 'f32' })
-  return (await engine.logits({ tokens })).logits
+  return (await engine.logits({ tokens, images })).logits
 }
 
 /** Saved by our trainer as it was opened; a sentence where the family is not trained. */
@@ -51,13 +51,13 @@ try {
   let version = ''
   for (const name of readdirSync(work)) {
     const folder = join(work, name)
-    const { ids, transformers } = readJson(join(folder, 'expected.json'))
+    const { ids, images, transformers } = readJson(join(folder, 'expected.json'))
     version = transformers
     const expected = readTensors(join(folder, 'expected.bin')).get('logits')?.data as Float32Array
-    opened.set(name, relativeDistance(await logitsOf(folder, ids), expected))
+    opened.set(name, relativeDistance(await logitsOf(folder, ids, images), expected))
     const why = await save(folder)
     if (why === undefined)
-      writeFileSync(join(folder, 'ours.json'), JSON.stringify([...(await logitsOf(join(folder, 'saved'), ids))]))
+      writeFileSync(join(folder, 'ours.json'), JSON.stringify([...(await logitsOf(join(folder, 'saved'), ids, images))]))
     else unsaved.set(name, why)
   }
   const read: Record<string, number> = JSON.parse(run('read', work).trim().split('\n').at(-1) ?? '')
@@ -66,7 +66,8 @@ try {
   const page = `# Fresh checkpoints, both ways
 
 Made by \`node --import tsx test/fresh/compare.ts\` with transformers ${version}: random weights in BF16, other shapes than the golden
-ones for the text models; logits of 100 random ids in fp32, as the distance ‖ours − theirs‖ / ‖theirs‖. At most ${LARGEST} is equal.
+ones for the text models; logits of 100 random ids in fp32 (for Qwen-VL with a picture among them), as the distance
+‖ours − theirs‖ / ‖theirs‖. At most ${LARGEST} is equal.
 
 | family | saved by transformers, opened here | saved here, opened by transformers |
 | --- | --- | --- |
