@@ -5,7 +5,8 @@ import { makeFolder } from '../contracts/folders.ts'
 import type { Problem } from '../contracts/problem.ts'
 import type { CandidateRecord } from '../contracts/records.ts'
 import type { RunReader } from '../contracts/run-store.ts'
-import { aggregate, choiceOf, type ScoredItem, scoresFor, selectBest } from '../select/index.ts'
+import { diversity } from '../contracts/similar.ts'
+import { aggregate, choiceOf, mean, type ScoredItem, scoresFor, selectBest } from '../select/index.ts'
 import { openRun } from '../store/reader.ts'
 import { canonicalAnswers } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
@@ -97,18 +98,27 @@ function choose(item: ScoredItem, aggregation: string) {
   }
 }
 
-async function readItems(run: string): Promise<ScoredItem[]> {
+interface Found {
+  items: ScoredItem[]
+  /** Of the complete solutions of a problem, as a mean over problems with at least two. */
+  diversity: number | undefined
+}
+
+async function readItems(run: string): Promise<Found> {
   const reader: RunReader = await openRun(run)
   try {
     const items: ScoredItem[] = []
+    const spreads: number[] = []
     let unscored = 0
     for await (const { problem, candidates } of reader.candidates()) {
       if (candidates.length > 0) items.push(toItem(problem, candidates))
+      const complete = candidates.filter((c) => c.outcome === 'complete')
+      spreads.push(...[diversity(complete.map((c) => c.steps.join('\n\n')))].filter((d) => d !== undefined))
       unscored += candidates.filter((c) => c.outcome === 'complete' && !c.scores).length
     }
     if (unscored > 0)
       process.stderr.write(`mm-prm: the PRM could not score ${unscored} complete solutions (too long?); they rank last\n`)
-    return items
+    return { items, diversity: spreads.length > 0 ? mean(spreads) : undefined }
   } finally {
     await reader.close()
   }
@@ -138,15 +148,21 @@ async function run(argv: readonly string[]): Promise<number> {
   const out = required(values.out, 'out')
   const outcome = values.run === undefined ? await sample(shared, n, prm) : await found(values.run)
   if (values.run !== undefined) makeFolder(out)
-  const items = await readItems(values.run ?? out)
+  const { items, diversity: different } = await readItems(values.run ?? out)
   const answers = items.map((item) => choose(item, asked))
   const temporary = join(out, '.answers.jsonl.tmp')
   await writeFile(temporary, answers.map((a) => `${JSON.stringify(a)}\n`).join(''))
   await rename(temporary, join(out, 'answers.jsonl'))
   const names = [...new Set([asked, ...REPORTED.split(',')])]
   const table = selectionReport(items, names, values.seed ?? '0')
-  if (values.json) process.stdout.write(`${JSON.stringify({ run: out, ...outcome.summary, seconds: outcome.seconds, table })}\n`)
-  else if (items.length > 0) printSelection(table, items, names)
+  if (values.json)
+    process.stdout.write(
+      `${JSON.stringify({ run: out, ...outcome.summary, seconds: outcome.seconds, table, diversity: different ?? null })}\n`,
+    )
+  else if (items.length > 0) {
+    printSelection(table, items, names)
+    if (different !== undefined) process.stdout.write(`\ndiversity of solutions  ${different.toFixed(3)}\n`)
+  }
   return exitCodeOf(outcome)
 }
 

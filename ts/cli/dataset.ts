@@ -28,6 +28,7 @@ Turns the finished trees of a search run into samples with a label per step, spl
   --run DIR|URL        run folder of mm-prm search, or postgres://…#RUN
   --out DIR            where files go
   --format LIST        ${FORMAT_NAMES.join(', ')} (default steps)
+  --samples paths|groups   groups: next steps of one prefix side by side, with --format groups (default paths)
   --label KIND         ${LABEL_KINDS.join(', ')} (default soft)
   --tau X              hard labels: right when MC > X (default 0)
   --epsilon X          relative labels: right when MC(s,a) / MC(s) >= X (default 0.8)
@@ -55,6 +56,7 @@ const OPTIONS = {
   run: { type: 'string' },
   out: { type: 'string' },
   format: { type: 'string' },
+  samples: { type: 'string' },
   label: { type: 'string' },
   tau: { type: 'string' },
   epsilon: { type: 'string' },
@@ -84,6 +86,7 @@ function readDatasetOptions(values: Partial<Record<string, string | boolean | un
   const text = (name: string) => values[name] as string | undefined
   const minWords = numberOption(text('min-words'), 'min-words')
   const given = {
+    samples: oneOf(text('samples'), 'samples', ['paths', 'groups'] as const),
     label: oneOf(text('label'), 'label', LABEL_KINDS),
     tau: numberOption(text('tau'), 'tau'),
     epsilon: numberOption(text('epsilon'), 'epsilon'),
@@ -108,7 +111,7 @@ function printSummary(manifest: DatasetManifest): void {
     ['samples: train', samples.train],
     ['samples: validation', samples.validation],
     ['samples: test', samples.test],
-    ['negative / positive', `${kinds.negative} / ${kinds.positive}`],
+    kinds.group ? ['groups', kinds.group] : ['negative / positive', `${kinds.negative} / ${kinds.positive}`],
     ['labels', labels.count],
     ['mean label', labels.mean.toFixed(3)],
     ...Object.entries(dropped).flatMap(([reason, n]): [string, number][] => (n > 0 ? [[`dropped: ${reason}`, n]] : [])),

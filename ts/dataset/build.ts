@@ -22,6 +22,7 @@ import { type Traversal, traverse } from './traverse.ts'
 
 const fraction = z.number().min(0).max(1)
 const optionsSchema = z.strictObject({
+  samples: z.enum(['paths', 'groups']).default('paths'),
   label: z.enum(LABEL_KINDS as [LabelKind, ...LabelKind[]]).default('soft'),
   tau: fraction.default(0),
   epsilon: z.number().positive().default(0.8),
@@ -44,6 +45,7 @@ type Options = z.output<typeof optionsSchema>
 
 const HISTOGRAM_BINS = 10
 const MANIFEST = 'manifest.json'
+const GROUPS = 'groups'
 const SPLITS = ['train', 'validation', 'test'] as const
 
 export interface DatasetManifest {
@@ -54,7 +56,8 @@ export interface DatasetManifest {
   dropped: Record<keyof Traversal['dropped'] | 'efficiency' | 'levelled' | 'contested' | 'unjudged', number>
   samples: Record<(typeof SPLITS)[number], number>
   labels: { count: number; mean: number; histogram: number[] }
-  kinds: Record<Sample['kind'], number>
+  /** Groups are counted where they are taken. */
+  kinds: { negative: number; positive: number; group?: number }
   files: { file: string; bytes: number; sha256: string }[]
 }
 
@@ -163,8 +166,8 @@ function emptyManifest(settings: Options, source: unknown): DatasetManifest {
 
 function count(manifest: DatasetManifest, sample: Sample, split: (typeof SPLITS)[number]): void {
   manifest.samples[split]++
-  manifest.kinds[sample.kind]++
-  for (const { label } of sample.steps) {
+  manifest.kinds[sample.kind] = (manifest.kinds[sample.kind] ?? 0) + 1
+  for (const { label } of sample.siblings ?? sample.steps) {
     if (label === null) continue
     manifest.labels.count++
     manifest.labels.mean += (label - manifest.labels.mean) / manifest.labels.count
@@ -221,6 +224,18 @@ async function chooseSamples(
   return agreed
 }
 
+/** Groups have a row of their own, and no first error. @throws EngineError INVALID_ARGUMENT */
+function checkShape({ samples, formats, balanceBy, keep }: Options, judge: FirstErrorJudge | undefined): void {
+  const isGroups = samples === 'groups'
+  const other = formats.find((name) => (name === GROUPS) !== isGroups)
+  if (other)
+    throw invalidArgument(
+      `buildDataset: format ${other} is not for samples ${samples}: ${isGroups ? `take ${GROUPS}` : 'take samples groups'}`,
+    )
+  if (isGroups && (judge || balanceBy.length > 0 || keep < 1))
+    throw invalidArgument('buildDataset: samples groups take no judge, no balanceBy and no keep: those are for whole solutions')
+}
+
 /** Before anything is made or replaced. */
 async function checkTrees(trees: () => AsyncIterable<ProblemTree>): Promise<void> {
   for await (const _ of trees()) return
@@ -235,11 +250,12 @@ async function checkTrees(trees: () => AsyncIterable<ProblemTree>): Promise<void
  *   ABORTED
  */
 export async function buildDataset(build: BuildSources & DatasetOptions): Promise<DatasetManifest> {
-  const { trees, out, source = null, judge: _, signal, onProgress, ...options } = build
+  const { trees, out, source = null, judge, signal, onProgress, ...options } = build
   if (typeof trees !== 'function' || typeof out !== 'string')
     throw invalidArgument('buildDataset: takes { trees, out, … }, with trees as a function that begins them anew')
   const o = validate(optionsSchema, options, 'buildDataset')
   o.formats.forEach(findFormat)
+  checkShape(o, judge)
   if (o.validation + o.test >= 1) throw invalidArgument('buildDataset: validation and test together must be below 1')
   await checkTrees(trees)
   makeFolder(out)

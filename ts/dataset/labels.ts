@@ -22,6 +22,11 @@ const KINDS = {
   hard: ({ counts }: Evidence, o: LabelOptions) => (mcValue(counts) > (o.tau ?? 0) ? 1 : 0),
   /** MC(s, a) - MC(s), in [-1, 1], moved to [0, 1]: one half is no change. */
   advantage: ({ counts, parent }: Evidence) => (1 + mcValue(counts) - mcValue(parent)) / 2,
+  /** Of all similar steps of one prefix together: all right 1, all wrong 0, else what their prefix is worth. */
+  grouped: ({ counts, parent }: Evidence) => {
+    const own = mcValue(counts)
+    return own === 0 || own === 1 ? own : mcValue(parent)
+  },
   relative: ({ counts, parent }: Evidence, o: LabelOptions) =>
     mcValue(counts) >= (o.epsilon ?? 0.8) * mcValue(parent) && mcValue(counts) > 0 ? 1 : 0,
 } as const

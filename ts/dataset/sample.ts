@@ -10,15 +10,20 @@ export interface LabelledStep {
   readonly counts: Counts | null
   /** Share of this label that the sample carries: below 1 where other samples hold the same prefix and step. */
   readonly weight: number
+  /** The step is the answer. */
+  readonly terminal?: true
 }
 
 export interface Sample {
   /** Problem id and number of the path: unique in a data set, the same in every build. */
   readonly id: string
   readonly problem: Problem
-  /** `negative`: ends at, or behind, its first step without any right rollout; `positive`: ends in a right answer. */
-  readonly kind: 'negative' | 'positive'
+  /** `group`: next steps of one prefix; `negative`: ends at, or behind, its first step without any right rollout; `positive`: ends in a right answer. */
+  readonly kind: 'negative' | 'positive' | 'group'
+  /** Of a group: its prefix. */
   readonly steps: readonly LabelledStep[]
+  /** Of a group alone: its next steps. */
+  readonly siblings?: readonly LabelledStep[]
 }
 
 export const MARKER = '<prm>'

@@ -6,10 +6,13 @@
 import { shownQuestion } from '../contracts/problem.ts'
 import { seededRandom } from '../contracts/random.ts'
 import { type Counts, mcValue, type ProblemTree, type TreeNode } from '../contracts/records.ts'
+import { groupsOf, pooledCounts } from './groups.ts'
 import { type LabelKind, type LabelOptions, labelOf } from './labels.ts'
 import type { LabelledStep, Sample } from './sample.ts'
 
 export interface TraverseOptions extends LabelOptions {
+  /** Solutions and their beginnings, or the next steps of one prefix side by side. */
+  samples?: 'paths' | 'groups'
   label: LabelKind
   /** Paths with this many words or fewer are dropped. Reference: 10. */
   maxShortWords: number
@@ -45,13 +48,20 @@ interface Path {
 }
 
 /** Paths in depth-first order. A node without counts passes through; a leaf without counts is no evidence. */
-function* paths(node: TreeNode, above: readonly Step[], parent: Counts, o: TraverseOptions): Generator<Path> {
+/** @param evidence what the node's label is made from */
+function* paths(
+  node: TreeNode,
+  above: readonly Step[],
+  parent: Counts,
+  o: TraverseOptions,
+  evidence = node.counts,
+): Generator<Path> {
   const { counts } = node
   const steps = [...above]
   node.steps.forEach((text, i) => {
     const isLast = i === node.steps.length - 1
-    const label = isLast && counts ? labelOf(o.label, { counts, parent }, o) : null
-    steps.push({ text, label, counts: isLast ? counts : null })
+    const label = isLast && evidence ? labelOf(o.label, { counts: evidence, parent }, o) : null
+    steps.push({ text, label, counts: isLast ? counts : null, ...(isLast && node.terminal && { terminal: true as const }) })
   })
   if (counts && mcValue(counts) === 0 && judged(counts)) {
     if (steps.length === 0) return
@@ -63,14 +73,23 @@ function* paths(node: TreeNode, above: readonly Step[], parent: Counts, o: Trave
     if (counts && mcValue(counts) > 0 && steps.length > 0) yield { kind: 'positive', steps }
     return
   }
-  for (const child of node.children) yield* paths(child, steps, counts ?? parent, o)
+  const pooled = o.label === 'grouped' ? pooledCounts(node.children) : undefined
+  for (const [i, child] of node.children.entries()) yield* paths(child, steps, counts ?? parent, o, pooled?.[i] ?? child.counts)
 }
 
 /** From a node that leads nowhere along the wrong rollouts that the search took through it. */
 function* wrongEnds(node: TreeNode, steps: readonly Step[]): Generator<Path> {
   if (node.children.length === 0) yield { kind: 'negative', steps }
   for (const child of node.children) {
-    const behind = child.steps.map((text, i) => ({ text, label: 0, counts: i === child.steps.length - 1 ? child.counts : null }))
+    const behind = child.steps.map((text, i) => {
+      const isLast = i === child.steps.length - 1
+      return {
+        text,
+        label: 0,
+        counts: isLast ? child.counts : null,
+        ...(isLast && child.terminal && { terminal: true as const }),
+      }
+    })
     yield* wrongEnds(child, [...steps, ...behind])
   }
 }
@@ -117,13 +136,15 @@ function weigh(kept: readonly Path[]): LabelledStep[][] {
 }
 
 /** One problem's samples, by the rules above, and what was left out. Pure; seeded where it chooses. */
-export function traverse({ problem, root }: ProblemTree, o: TraverseOptions): Traversal {
+export function traverse(tree: ProblemTree, o: TraverseOptions): Traversal {
+  const { problem, root } = tree
   const dropped = { unsolved: 0, alwaysSolved: 0, duplicates: 0, short: 0, surplusPositives: 0, surplusPaths: 0 }
   const rate = root.counts ? mcValue(root.counts) : 0
   if (rate === 0 || rate === 1 || !root.counts) {
     dropped[rate === 1 ? 'alwaysSolved' : 'unsolved']++
     return { samples: [], dropped }
   }
+  if (o.samples === 'groups') return { samples: groupsOf(tree, o), dropped }
   const seen = new Set<string>()
   const kept: Path[] = []
   for (const path of paths(root, [], root.counts, o)) {

@@ -1,11 +1,13 @@
 /** Export formats: each is one file with a `row` per sample; this list names them. */
 import { invalidArgument } from '../../contracts/errors.ts'
 import { suggest } from '../../contracts/suggest.ts'
+import { groupRow } from './groups.ts'
 import { jsonlWriter } from './jsonl.ts'
 import { mmPrmRow } from './mm-prm.ts'
 import { msSwiftRow } from './ms-swift.ts'
 import { parquetWriter } from './parquet.ts'
 import { stepsRow } from './steps.ts'
+import { transitionRows } from './transitions.ts'
 import { trlRow } from './trl.ts'
 import type { OpenWriter } from './writer.ts'
 
@@ -15,6 +17,8 @@ const FORMATS: Record<string, OpenWriter> = {
   trl: jsonlWriter(trlRow),
   'ms-swift': jsonlWriter(msSwiftRow),
   parquet: parquetWriter,
+  groups: jsonlWriter(groupRow),
+  transitions: (base) => jsonlWriter(transitionRows())(base),
 }
 
 export const FORMAT_NAMES = Object.keys(FORMATS)

@@ -7,25 +7,30 @@ import type { OpenWriter, SampleWriter } from './writer.ts'
 
 const BUFFER_BYTES = 1 << 20
 
+/** A sample's row, or its rows. */
+type RowsOf = (sample: Sample) => object | object[]
+
 class JsonlWriter implements SampleWriter {
   readonly #path: string
   readonly #file: FileHandle
-  readonly #row: (sample: Sample) => object
+  readonly #row: RowsOf
   readonly #hash = createHash('sha256')
   #pending: string[] = []
   #pendingBytes = 0
   #bytes = 0
 
-  constructor(path: string, file: FileHandle, row: (sample: Sample) => object) {
+  constructor(path: string, file: FileHandle, row: RowsOf) {
     this.#path = path
     this.#file = file
     this.#row = row
   }
 
   async write(sample: Sample): Promise<void> {
-    const line = `${JSON.stringify(this.#row(sample))}\n`
-    this.#pending.push(line)
-    this.#pendingBytes += line.length
+    for (const row of [this.#row(sample)].flat()) {
+      const line = `${JSON.stringify(row)}\n`
+      this.#pending.push(line)
+      this.#pendingBytes += line.length
+    }
     if (this.#pendingBytes >= BUFFER_BYTES) await this.#flush()
   }
 
@@ -51,7 +56,7 @@ class JsonlWriter implements SampleWriter {
   }
 }
 
-export function jsonlWriter(row: (sample: Sample) => object): OpenWriter {
+export function jsonlWriter(row: RowsOf): OpenWriter {
   return async (base) => {
     const path = `${base}.jsonl`
     const file = await open(path, 'w').catch((error: Error) => {
