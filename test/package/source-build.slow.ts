@@ -15,6 +15,8 @@ test('builds from the installed sources and scores', () => {
   const missing = packed.run('score.mjs', scoringProgram(MODEL), path)
   assert.not.equal(missing.code, 0)
   assert.match(missing.output, /scripts\/native\.cjs build/, 'the error names the way out')
+  // A cache of compilations, where one is in use, knows these sources: it calls files by what lies below.
+  process.env['CCACHE_BASEDIR'] = packed.installed
   const built = runNode([join(packed.installed, 'scripts/native.cjs'), 'build'], packed.project)
   assert.is(built.code, 0, built.output)
   const { code, output } = packed.run('score.mjs', scoringProgram(MODEL), path)
