@@ -35,7 +35,7 @@ const SURFACE = {
   sql: ['sqlVerifier', 'observingScorer', 'observation', 'runQueries', 'databaseOf', 'SQL_LIMITS'],
   store: ['SqliteRunStore', 'openRun', 'runId'],
   critics: ['CRITIC_NAMES', 'criticScorer'],
-  dataset: ['buildDataset', 'traverse', 'LABEL_KINDS', 'FORMAT_NAMES'],
+  dataset: ['buildDataset', 'activeSamples', 'traverse', 'LABEL_KINDS', 'FORMAT_NAMES'],
   evaluation: ['STEP_TASKS', 'findTask', 'loadTask', 'scoreItems', 'stepResults'],
   problems: ['readProblems', 'curate', 'QUESTION_TYPES'],
   select: ['aggregate', 'bestOf', 'majorityVote', 'weightedVote', 'passAtK'],

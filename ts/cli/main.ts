@@ -32,6 +32,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   },
   eval: { summary: 'public benchmarks from files on disk', load: async () => (await import('./eval.ts')).command },
   dataset: { summary: 'turn search trees into training data', load: async () => (await import('./dataset.ts')).command },
+  active: {
+    summary: 'have a judge label the solutions of which an ensemble is not sure',
+    load: async () => (await import('./active.ts')).command,
+  },
   train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
   export: { summary: 'a checkpoint in the layout of another program', load: async () => (await import('./export.ts')).command },
   submit: { summary: 'make a run for many machines, in PostgreSQL', load: async () => (await import('./submit.ts')).command },

@@ -18,6 +18,24 @@ function agrees(found: number | null, sample: Sample): boolean {
   return span[0] <= found && found <= span[1]
 }
 
+/** Asks about all at once. @throws the first failure, when nothing is left asking */
+export async function together<T, R>(
+  items: readonly T[],
+  ask: (item: T, signal: AbortSignal) => Promise<R>,
+  signal: AbortSignal | undefined,
+): Promise<R[]> {
+  const failed = new AbortController()
+  const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal
+  const asked = items.map((item) => ask(item, either))
+  try {
+    return await Promise.all(asked)
+  } catch (error) {
+    failed.abort()
+    await Promise.allSettled(asked)
+    throw error
+  }
+}
+
 export interface Consensus {
   agreed: readonly Sample[]
   contested: number
@@ -32,17 +50,8 @@ export async function consensus(
   signal: AbortSignal | undefined,
 ): Promise<Consensus> {
   if (!judge) return { agreed: samples, contested: 0, unjudged: 0 }
-  const failed = new AbortController()
-  const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal
-  const asked = samples.map(({ problem, steps }) => judge(problem, steps.map((step) => step.text), either)) // biome-ignore format: short
-  let found: (number | null | 'unread')[]
-  try {
-    found = await Promise.all(asked)
-  } catch (error) {
-    failed.abort()
-    await Promise.allSettled(asked)
-    throw error
-  }
+  const texts = (sample: Sample) => sample.steps.map((step) => step.text)
+  const found = await together(samples, (sample, either) => judge(sample.problem, texts(sample), either), signal)
   const isRead = (f: (typeof found)[number]): f is number | null => f !== 'unread'
   const agreed = samples.filter((sample, i) => {
     const f = found[i] as (typeof found)[number]

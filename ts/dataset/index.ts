@@ -1,4 +1,5 @@
 /** From search trees to training data. */
+export { type ActiveCounts, type ActiveOptions, type ActiveSources, activeSamples, isKnown, noActiveCounts } from './active.ts'
 export {
   type BuildProgress,
   type BuildSources,
