@@ -6,7 +6,7 @@ import type { Problem } from '../contracts/problem.ts'
 import type { CandidateRecord } from '../contracts/records.ts'
 import type { RunReader } from '../contracts/run-store.ts'
 import { diversity } from '../contracts/similar.ts'
-import { aggregate, choiceOf, mean, type ScoredItem, scoresFor, selectBest } from '../select/index.ts'
+import { aggregate, choiceOf, mean, precisionByRate, type ScoredItem, scoresFor, selectBest } from '../select/index.ts'
 import { openRun } from '../store/reader.ts'
 import { canonicalAnswers } from '../verify/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions, required } from './command.ts'
@@ -22,6 +22,7 @@ import { JUDGE_OPTIONS, JUDGE_USAGE, VERIFIER_OPTIONS, VERIFIER_USAGE } from './
 import { OBSERVE_USAGE, POLICY_OPTIONS, POLICY_USAGE, scorerUsage } from './policy-options.ts'
 import { exitCodeOf, type SearchOutcome, searchToEnd } from './search.ts'
 import { printSelection, selectionReport } from './select.ts'
+import { formatColumns } from './table.ts'
 
 const DEFAULT_N = 16
 const DEFAULT_AGGREGATION = 'mean_odds'
@@ -131,6 +132,16 @@ async function sample(shared: Omit<Values, 'prm' | 'n' | 'aggregate' | 'run'>, n
   return searchToEnd({ ...shared, strategy: 'best-of-n', set: [`n=${count}`], scorer: required(prm, 'prm') })
 }
 
+function printPrecision(items: readonly ScoredItem[]): void {
+  const rows = precisionByRate(items).filter(({ problems }) => problems > 0)
+  const shown = rows.map(({ upTo, problems, trusted, precision }) => [
+    ...[`up to ${100 * upTo} %`, String(problems), String(trusted)],
+    precision === null ? '' : (100 * precision).toFixed(1),
+  ])
+  process.stdout.write('\ntrusted solutions (each step at least 0.5), by how many of a problem are right\n')
+  process.stdout.write(formatColumns([['right', 'problems', 'trusted', 'right of these, %'], ...shown]))
+}
+
 /** Candidates that were sampled already, by workers say. */
 async function found(run: string): Promise<SearchOutcome> {
   const reader: RunReader = await openRun(run)
@@ -157,10 +168,11 @@ async function run(argv: readonly string[]): Promise<number> {
   const table = selectionReport(items, names, values.seed ?? '0')
   if (values.json)
     process.stdout.write(
-      `${JSON.stringify({ run: out, ...outcome.summary, seconds: outcome.seconds, table, diversity: different ?? null })}\n`,
+      `${JSON.stringify({ run: out, ...outcome.summary, seconds: outcome.seconds, table, diversity: different ?? null, precision: precisionByRate(items) })}\n`,
     )
   else if (items.length > 0) {
     printSelection(table, items, names)
+    printPrecision(items)
     if (different !== undefined) process.stdout.write(`\ndiversity of solutions  ${different.toFixed(3)}\n`)
   }
   return exitCodeOf(outcome)

@@ -50,6 +50,7 @@ export const CRITIC_OPTIONS = {
   judgements: { type: 'string' },
   'judgement-tokens': { type: 'string' },
   'run-code': { type: 'boolean' },
+  'own-solution': { type: 'boolean' },
 } as const
 export const criticUsage = (width: number) =>
   [
@@ -57,13 +58,15 @@ export const criticUsage = (width: number) =>
     ['--prm-model NAME', 'its name on an OpenAI-compatible server, where the scorer is that URL'],
     ['--judgements N', 'judgements whose mean is a score (default: as published)'],
     ['--judgement-tokens N', 'tokens of each (default: as published)'],
+    ['--own-solution', 'critique: it solves the problem first, and has its own solution beside the one that it judges'],
     ['--run-code', 'genprm: run the code that it writes, in a sandbox (Linux, python3); without it none is run'],
   ]
     .map(([option = '', text]) => `  ${option.padEnd(width)} ${text}`)
     .join('\n')
 
-export type CriticValues = { [K in Exclude<keyof typeof CRITIC_OPTIONS, 'run-code'>]?: string | undefined } & {
+export type CriticValues = { [K in Exclude<keyof typeof CRITIC_OPTIONS, 'run-code' | 'own-solution'>]?: string | undefined } & {
   'run-code'?: boolean | undefined
+  'own-solution'?: boolean | undefined
   scoring?: string | undefined
 }
 export type Judging = { scoring: string } & CriticOptions & { runCode?: boolean }
@@ -78,8 +81,8 @@ export function readCritic(values: CriticValues): Judging | undefined {
   }
   const judgements = positiveInteger(values.judgements, 'judgements', MAX_JUDGEMENTS)
   const judgementTokens = positiveInteger(values['judgement-tokens'], 'judgement-tokens')
-  const runCode = values['run-code'] && { runCode: true }
-  return { scoring, ...(judgements && { judgements }), ...(judgementTokens && { judgementTokens }), ...runCode }
+  const flags = { ...(values['run-code'] && { runCode: true }), ...(values['own-solution'] && { ownSolution: true }) }
+  return { scoring, ...(judgements && { judgements }), ...(judgementTokens && { judgementTokens }), ...flags }
 }
 
 /** As `Engine.open` takes them. */

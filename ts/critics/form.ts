@@ -18,6 +18,8 @@ export interface Asking {
   signal: AbortSignal | undefined
   /** Runs the code that a judge writes; absent: none is run. */
   runner: Runner | undefined
+  /** The judge solves the problem first, and has its own solution beside the one that it judges. */
+  ownSolution: boolean
 }
 
 export interface Judgement {
@@ -31,6 +33,8 @@ export interface Judgement {
 export interface CriticForm {
   readonly name: string
   readonly showsPictures: boolean
+  /** Whether it can be shown a solution of its own. */
+  readonly takesOwnSolution?: true
   /** Whether it writes code to be run. */
   readonly writesCode?: true
   readonly defaults: Omit<CriticSampling, 'seed'> & { judgements: number }

@@ -23,6 +23,8 @@ export const criticSchema = z.strictObject({
   judgements: z.number().int().positive().max(MAX_JUDGEMENTS).optional(),
   /** Tokens of one judgement's words. */
   judgementTokens: z.number().int().positive().optional(),
+  /** The judge solves the problem first and has its own solution beside it (critique). */
+  ownSolution: z.boolean().default(false),
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
 })
 export type CriticOptions = z.input<typeof criticSchema>
@@ -33,15 +35,16 @@ export type CriticOptions = z.input<typeof criticSchema>
  * @throws EngineError INVALID_ARGUMENT
  */
 export function criticScorer(form: string, critic: Critic, options: CriticOptions = {}, runner?: Runner): StepScorer {
-  const { judgements, judgementTokens, seed } = validate(criticSchema, options, `scoring ${form}`)
+  const { judgements, judgementTokens, ownSolution, seed } = validate(criticSchema, options, `scoring ${form}`)
   const found = FORMS.find(({ name }) => name === form)
   if (!found) throw invalidArgument(`scoring: no generative judge "${form}"${suggest(form, CRITIC_NAMES)}`)
+  if (ownSolution && !found.takesOwnSolution) throw invalidArgument(`${form} takes no solution of its own: critique does`)
   if (runner && !found.writesCode) throw invalidArgument(`${form} writes no code that could be run`)
   const { judgements: usual, ...sampling } = found.defaults
   const [n, maxTokens] = [judgements ?? usual, judgementTokens ?? sampling.maxTokens]
-  const asking = { critic, runner, sampling: { ...sampling, maxTokens, seed } }
+  const asking = { critic, runner, ownSolution, sampling: { ...sampling, maxTokens, seed } }
   return {
-    name: `${form}@${critic.name}+n=${n}+tokens=${maxTokens}+seed=${seed}${runner ? `+code=${runner.name}` : ''}`,
+    name: `${form}@${critic.name}+n=${n}+tokens=${maxTokens}+seed=${seed}${ownSolution ? '+own' : ''}${runner ? `+code=${runner.name}` : ''}`,
     async score({ problem, solutions }, signal) {
       const { question, images = [] } = askedQuestion(problem)
       if (images.length > 0 && !found.showsPictures) throw invalidArgument(`${form} scoring takes no image`)

@@ -81,15 +81,19 @@ export async function openScorer(options: ScorerOptions): Promise<OpenedScorer> 
 const runnerOf = (runCode = false) => (runCode ? openSandbox() : undefined)
 
 async function openServerCritic(options: ServerOptions & { scoring: string } & Judging) {
-  const { scoring, judgements, judgementTokens, seed, runCode, ...server } = options
-  const asking = { judgements, judgementTokens, seed }
+  const { scoring, judgements, judgementTokens, ownSolution, seed, runCode, ...server } = options
+  const asking = { judgements, judgementTokens, ownSolution, seed }
   return opened(criticScorer(scoring, chatCritic(clientOptions(server)), asking, await runnerOf(runCode)))
 }
 
 async function openFolderCritic(options: OpenOptions & Judging): Promise<OpenedScorer> {
   const schema = openSchema.omit({ reference: true }).extend({ ...criticSchema.shape, runCode: z.boolean().optional() })
-  const { scoring, judgements, judgementTokens, seed, runCode, ...folder } = validate(schema, options, 'kit.openScorer')
-  const asking = { judgements, judgementTokens, seed }
+  const { scoring, judgements, judgementTokens, ownSolution, seed, runCode, ...folder } = validate(
+    schema,
+    options,
+    'kit.openScorer',
+  )
+  const asking = { judgements, judgementTokens, ownSolution, seed }
   const runner = await runnerOf(runCode)
   return openFolder(folder as OpenOptions, (engine) => criticScorer(scoring, engineCritic(engine), asking, runner))
 }

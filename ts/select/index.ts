@@ -11,5 +11,14 @@ export {
   WEIGHTS,
 } from './aggregate.ts'
 export { type Estimate, estimate, expectedLabel, mean, passAtK } from './metrics.ts'
-export { type ScoredItem, type SelectionRow, scoresFor, selectBest, selectionTable, sweepN } from './report.ts'
+export {
+  type PrecisionRow,
+  precisionByRate,
+  type ScoredItem,
+  type SelectionRow,
+  scoresFor,
+  selectBest,
+  selectionTable,
+  sweepN,
+} from './report.ts'
 export { majorityVote, type VoteWinners, weightedVote } from './vote.ts'

@@ -98,3 +98,35 @@ export function sweepN(items: readonly ScoredItem[], name: string, sizes: readon
     return { n, estimate: estimate(values, seed) }
   })
 }
+
+/** Upper ends of the shares of right solutions that problems are put together by: the hardest first. */
+const RATES = [0.25, 0.5, 0.75, 1]
+
+export interface PrecisionRow {
+  /** Of right solutions among a problem's, from above that of the row before (the first: from 0) up to this. */
+  upTo: number
+  problems: number
+  /** Solutions whose steps all score at least the threshold. */
+  trusted: number
+  /** Share of right ones among them; null where there are none. */
+  precision: number | null
+}
+
+/**
+ * How often a trusted solution is right, by how hard its problem is for the policy. WHY by that: a judge that trusts everything is
+ * right where the policy is, and what it is worth shows on hard problems.
+ */
+export function precisionByRate(items: readonly ScoredItem[], threshold = 0.5): PrecisionRow[] {
+  const rows = RATES.map((upTo) => ({ upTo, problems: 0, trusted: 0, right: 0 }))
+  for (const item of labelled(items)) {
+    const row = rows.find(({ upTo }) => mean(item.labels) <= upTo) as (typeof rows)[number]
+    row.problems++
+    item.scores.forEach((scores, i) => {
+      const worst = aggregate(scores, 'min')
+      if (worst === null || worst < threshold) return
+      row.trusted++
+      row.right += item.labels[i] as number
+    })
+  }
+  return rows.map(({ right, ...row }) => ({ ...row, precision: row.trusted > 0 ? right / row.trusted : null }))
+}

@@ -189,6 +189,25 @@ test('critique: the share of judgements whose first error lies behind a step', a
   )
 })
 
+test('critique with a solution of the judge’s own: each sample solves first, and says what it has', async () => {
+  const critic = scripted({
+    write: ({ sample, messages }) => {
+      const asked = lastOf({ messages })
+      return asked === problem.question
+        ? `<think>8?</think>It is ${7 + sample}.`
+        : `\\boxed{${asked.includes('It is 7.') ? 1 : -1}}`
+    },
+  })
+  const scorer = criticScorer('critique', critic, { judgements: 2, ownSolution: true })
+  const [scored] = await scorer.score({ problem, solutions: [steps] })
+  assert.equal(scored?.scores, [1, 0.5, 0.5])
+  assert.is(critic.written.length, 4)
+  const judged = critic.written.map(lastOf).filter((text) => text !== problem.question)
+  assert.ok(judged.every((text) => /\[Your own solution, which may be wrong too\]\nIt is \d\.\n\n\[Solution\]/.test(text)))
+  assert.match(scorer.name, /\+own$/)
+  assert.throws(() => criticScorer('r-prm', critic, { ownSolution: true }), /r-prm takes no solution of its own: critique does/)
+})
+
 test('names hold all that changes scores; pictures go to forms that show them', async () => {
   const critic = scripted({ write: () => '\\boxed{-1}' })
   const names = CRITIC_NAMES.map((form) => criticScorer(form, critic).name)

@@ -6,6 +6,7 @@ import {
   estimate,
   majorityVote,
   passAtK,
+  precisionByRate,
   selectBest,
   selectionTable,
   sweepN,
@@ -156,6 +157,21 @@ test('-std lowers every score by its spread, where one is told', () => {
     [1],
   )
   assert.throws(() => selectBest(item, 'mim-std'), /no aggregation "mim"/)
+})
+
+test('precision of what is trusted, by how hard the problem is', () => {
+  const item = (id: number, labels: number[], scores: number[][]) => ({ id, labels, scores })
+  const rows = precisionByRate([
+    item(1, [0, 0, 0, 1], [[0.9, 0.6], [0.5], [0.9, 0.4], []]),
+    item(2, [1, 1, 1, 1], [[0.9], [0.1], [0.7], [0.8]]),
+    item(3, [1, 0, 1, 1], [[0.9], [0.6], [0.2], [0.3]]),
+  ])
+  assert.equal(rows, [
+    { upTo: 0.25, problems: 1, trusted: 2, precision: 0 },
+    { upTo: 0.5, problems: 0, trusted: 0, precision: null },
+    { upTo: 0.75, problems: 1, trusted: 2, precision: 0.5 },
+    { upTo: 1, problems: 1, trusted: 3, precision: 1 },
+  ])
 })
 
 test('an unknown aggregation is named with the nearest', () => {
