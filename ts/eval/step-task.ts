@@ -129,17 +129,17 @@ export function thresholdGrid(scores: readonly number[]): number[] {
   return [(sorted[0] as number) - 1, ...middles, (sorted.at(-1) as number) + 1]
 }
 
-const MAX_THRESHOLDS = 400
-
-/** The threshold with the best figure on the tuning split, the middle one of equals; null without scores there. */
+/** The threshold with the best figure on the tuning split, of all that tell its scores apart; the middle one of equals; null without scores there. */
 export function tuneThreshold(task: LoadedTask, scores: readonly ItemScores[]): number | null {
   const { items } = task.tuningSplit
-  const grid = thresholdGrid(items.flatMap((i) => scores[i] ?? []))
-  const stride = Math.max(1, Math.floor(grid.length / MAX_THRESHOLDS))
+  const verdicts = scores.map((of) => of?.map(() => true) ?? null)
+  const rising = items.flatMap((item) => (scores[item] ?? []).map((score, step) => ({ score, item, step })))
+  rising.sort((a, b) => a.score - b.score)
+  let below = 0
   let best: { value: number; thresholds: number[] } = { value: -1, thresholds: [] }
-  for (let g = 0; g < grid.length; g += stride) {
-    const threshold = grid[g] as number
-    const verdicts = scores.map((s) => s?.map((score) => score > threshold) ?? null)
+  for (const threshold of thresholdGrid(rising.map(({ score }) => score))) {
+    for (let next = rising[below]; next && next.score <= threshold; next = rising[++below])
+      (verdicts[next.item] as boolean[])[next.step] = false
     const value = task.headline(verdicts, items) ?? -1
     if (value > best.value) best = { value, thresholds: [threshold] }
     else if (value === best.value) best.thresholds.push(threshold)

@@ -53,15 +53,17 @@ export function verifyAnswer(gold: string, pred: string, options: VerifyOptions 
   }
 }
 
+const USUAL: CompareOptions = { precision: 6, strict: true, allowSetRelation: true }
+
 function verdictOn(gold: string, pred: string, options: VerifyOptions): Verdict {
   const goldSide = readSide(gold, options.extract) ?? (gold.trim() === '' ? undefined : { text: gold.trim() })
   const predSide = readSide(pred, options.extract)
   if (!goldSide || !predSide) return { match: false, method: 'no-answer' }
   if (foldText(goldSide.text) !== '' && goldSide.text === predSide.text) return { match: true, method: 'exact' }
   const o: CompareOptions = {
-    precision: Math.max(1, options.precision ?? 6),
-    strict: options.strict ?? true,
-    allowSetRelation: options.allowSetRelation ?? true,
+    precision: Math.max(1, options.precision ?? USUAL.precision),
+    strict: options.strict ?? USUAL.strict,
+    allowSetRelation: options.allowSetRelation ?? USUAL.allowSetRelation,
   }
   const method = options.choices ? matchChoice(goldSide, predSide, options.choices, o) : match(goldSide, predSide, o)
   return method ? { match: true, method } : { match: false, method: 'different' }
@@ -228,14 +230,13 @@ function hasWords(value: Value): boolean {
   return (value.kind === 'list' || value.kind === 'tuple' || value.kind === 'set') && value.items.some(hasWords)
 }
 
-/** Whether both answers are within the rules' reach: formulas and single letters are, words are not. */
-export function canDecide(gold: string, pred: string): boolean {
+/** Whether both answers are within the rules' reach: formulas, single letters and options are, other words are not. */
+export function canDecide(gold: string, pred: string, choices: readonly string[] = []): boolean {
   try {
     startSteps()
-    return [gold, pred].every((text) => {
-      const side = readSide(text, undefined)
-      return side !== undefined && !hasWords(answerOf(side.text, true).value)
-    })
+    const sides = [gold, pred].map((text) => readSide(text, undefined))
+    if (choices.length > 0 && sides.every((side) => side && chosen(side.text, choices, USUAL) !== undefined)) return true
+    return sides.every((side) => side !== undefined && !hasWords(answerOf(side.text, true).value))
   } catch {
     return false
   }

@@ -57,7 +57,7 @@ export function verifyProblem(problem: Problem, answer: string, options: VerifyO
     const verdict = verifyAnswer(gold, answer, { ...options, ...(choices && { choices }) })
     if (verdict.match) return { ...verdict, isDecided: true }
     if (isNear(gold, extractAnswer(answer) ?? answer, problem)) return { match: true, method: 'tolerance', isDecided: true }
-    isDecided &&= verdict.method !== UNDECIDED && canDecide(gold, answer)
+    isDecided &&= verdict.method !== UNDECIDED && canDecide(gold, answer, choices)
     first ??= verdict
   }
   return { ...(first as Verdict), isDecided }

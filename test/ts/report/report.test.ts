@@ -65,4 +65,10 @@ test('scales have round ticks that cover the range', () => {
   assert.ok(linear(3, 3, 0, 1).ticks.every(Number.isFinite))
 })
 
+test('no line ends within an interval', () => {
+  const text = tableHtml([['choice'], ['4.2–10.4 (0.0–12.5)'], ['−2.1 (−6.3 to +0.0)']])
+  assert.ok(text.includes('4.2\u2060–\u206010.4 (0.0\u2060–\u206012.5)'), text)
+  assert.ok(text.includes('−2.1 (−6.3\u00a0to\u00a0+0.0)'), text)
+})
+
 test.run()

@@ -1,7 +1,14 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
-import { extractAnswer, readAnswerBlock, readJudgement, ruleVerifier, verifyAnswer } from '../../../ts/verify/index.ts'
+import {
+  extractAnswer,
+  readAnswerBlock,
+  readJudgement,
+  ruleVerifier,
+  verifyAnswer,
+  verifyProblem,
+} from '../../../ts/verify/index.ts'
 
 const EQUAL: [gold: string, pred: string][] = [
   ['42', '42'], ['42', '42.0'], ['42', '<answer>42</answer>'], ['42', '<answer> The final answer is 42. </answer>'],
@@ -32,6 +39,18 @@ const DIFFERENT: [gold: string, pred: string][] = [
 
 test('equal answers', () => {
   for (const [gold, pred] of EQUAL) assert.ok(verifyAnswer(gold, pred).match, `${pred} should equal ${gold}`)
+})
+
+test('options decide where their letters and contents are read, whatever words are in them', () => {
+  const problem = { id: 'a', question: '?', answer: 'D', choices: ['66', '58', '57 units', '56', 'No correct answer'] }
+  const decided = (answer: string, gold = 'D') => {
+    const { match, isDecided } = verifyProblem({ ...problem, answer: gold }, answer)
+    return [match, isDecided]
+  }
+  assert.equal(decided('C. 57 units'), [false, true])
+  assert.equal(decided('No correct answer'), [false, true])
+  assert.equal(decided('D. 56'), [true, true])
+  assert.equal(decided('something else'), [false, false])
 })
 
 test('different answers', () => {

@@ -9,13 +9,18 @@ import { parseRows, type StepTask, thresholdGrid } from '../step-task.ts'
 export const SUBSETS = { gsm8k: 400, math: 1000, olympiadbench: 1000, omnimath: 1000 } as const
 export type Subset = keyof typeof SUBSETS
 
-export const rowSchema = z.object({
-  id: z.string(),
-  problem: z.string(),
-  steps: z.array(z.string()).min(1),
-  /** Index of the first wrong step from 0; −1: none. */
-  label: z.int().min(-1),
-})
+export const rowSchema = z
+  .object({
+    id: z.string(),
+    problem: z.string(),
+    steps: z.array(z.string()).min(1),
+    /** Index of the first wrong step from 0; −1: none. */
+    label: z.int().min(-1),
+  })
+  .superRefine(({ label, steps }, context) => {
+    const message = `${label} names no step: there are ${steps.length}, counted from 0`
+    if (label >= steps.length) context.addIssue({ code: 'custom', path: ['label'], message })
+  })
 export type ProcessBenchRow = z.output<typeof rowSchema>
 
 /** Where the first error was seen: an index, −1 for none, null for a judge whose words hold no answer. */
