@@ -1,7 +1,9 @@
 /** Options of commands that verify answers: rules, and where these cannot decide, a model as judge if one is given. */
 import {
+  type OpenedCritic,
   type OpenedJudge,
   type OpenedVerifier,
+  openCritic,
   openJudge as openKitJudge,
   openVerifier as openKitVerifier,
   VERIFIER_NAMES,
@@ -48,6 +50,14 @@ async function readJudge(values: Values) {
 export async function openJudge(values: Values): Promise<OpenedJudge | undefined> {
   const judge = await readJudge(values)
   return judge && shown((onProgress) => openKitJudge('server' in judge ? judge : { ...judge, onProgress }))
+}
+
+/** The judge's model as a critic, to be asked for whole analyses. @throws UsageError where none is named; EngineError as `kit.openCritic` */
+export async function openTeacher(values: Values): Promise<{ critic: OpenedCritic; maxTokens: number | undefined }> {
+  required(values['judge-model'], 'judge-model')
+  const { maxTokens, ...model } = (await readJudge(values)) as NonNullable<Awaited<ReturnType<typeof readJudge>>>
+  const critic = await shown((onProgress) => openCritic('server' in model ? model : { ...model, onProgress }))
+  return { critic, maxTokens }
 }
 
 /** @throws EngineError as `kit.openVerifier` */

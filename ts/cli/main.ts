@@ -36,6 +36,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'have a judge label the solutions of which an ensemble is not sure',
     load: async () => (await import('./active.ts')).command,
   },
+  teach: {
+    summary: 'a teacher’s analyses of labelled steps, as data for judges in words',
+    load: async () => (await import('./teach.ts')).command,
+  },
   train: { summary: 'train a policy or a process reward model', load: async () => (await import('./train.ts')).command },
   export: { summary: 'a checkpoint in the layout of another program', load: async () => (await import('./export.ts')).command },
   submit: { summary: 'make a run for many machines, in PostgreSQL', load: async () => (await import('./submit.ts')).command },

@@ -13,6 +13,17 @@ import { genPrm } from './gen-prm.ts'
 import { rPrm } from './r-prm.ts'
 import { thinkPrm } from './think-prm.ts'
 
+export {
+  type Analyses,
+  analyse,
+  balanced,
+  imitationRows,
+  preferenceRows,
+  readConclusion,
+  type TaughtStep,
+  type TeachOptions,
+} from './teach.ts'
+
 const FORMS: readonly CriticForm[] = [rPrm, genPrm, thinkPrm, critique]
 export const CRITIC_NAMES: readonly string[] = FORMS.map((form) => form.name)
 export const isCriticName = (name: string | undefined) => name !== undefined && CRITIC_NAMES.includes(name)

@@ -1,4 +1,5 @@
 /** R-PRM: a step is analysed in words, and the judgement is the next token behind a fixed question; every step alone. */
+import type { CriticMessage } from '../contracts/critic.ts'
 import { type CriticForm, type Judged, shareOfFirst } from './form.ts'
 
 /** The words that the published models were trained with, blanks included. */
@@ -18,7 +19,7 @@ const INSTRUCTION = [
 ].join('\n')
 
 const FIRST_STEP = 'Since the Now Step is the first step, there are no Previous Steps.'
-const ASKED = 'Is the step correct (Yes/No)?'
+export const ASKED = 'Is the step correct (Yes/No)?'
 
 export function rPrmPrompt({ question, steps }: Pick<Judged, 'question' | 'steps'>, step: number): string {
   const before = step === 0 ? FIRST_STEP : steps.slice(0, step).join('\n')
@@ -32,6 +33,12 @@ export function rPrmPrompt({ question, steps }: Pick<Judged, 'question' | 'steps
   ].join('\n')
 }
 
+/** The conversation in which a step is asked about. */
+export const rPrmMessages = (judged: Pick<Judged, 'question' | 'steps'>, step: number): CriticMessage[] => [
+  { role: 'system', content: 'You are a helpful assistant.' },
+  { role: 'user', content: rPrmPrompt(judged, step) },
+]
+
 export const rPrm: CriticForm = {
   name: 'r-prm',
   showsPictures: false,
@@ -39,10 +46,7 @@ export const rPrm: CriticForm = {
   async judge(judged, { critic, sampling, sample, signal }) {
     const read = await Promise.all(
       judged.steps.map(async (_, step) => {
-        const messages = [
-          { role: 'system' as const, content: 'You are a helpful assistant.' },
-          { role: 'user' as const, content: rPrmPrompt(judged, step) },
-        ]
+        const messages = rPrmMessages(judged, step)
         const analysis = await critic.write({ messages, sampling, sample }, signal)
         const end = analysis.lastIndexOf(ASKED)
         if (end < 0) return { share: null, analysis }

@@ -2,6 +2,7 @@
  * The one place that opens a checkpoint folder, or a model on a server, as what a run needs: policy, scorer, judge or
  * verifier, with the template it was trained with, the name a run records, and an end.
  */
+export { type OpenedCritic, openCritic } from './critic.ts'
 export {
   type JudgeOptions,
   type OpenedJudge,
