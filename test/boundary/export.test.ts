@@ -53,6 +53,17 @@ test('the names and the config are those of transformers', () => {
   const config = JSON.parse(readFileSync(join(scratch, 'prm/config.json'), 'utf8'))
   assert.equal([config.model_type, config.architectures], ['internvl', ['InternVLForConditionalGeneration']])
   assert.is(config.image_seq_length, 36)
+  // What transformers' processor needs of the tokenizer's names and of its own settings: tokens that are there, and no others.
+  const json = (name: string) => JSON.parse(readFileSync(join(scratch, 'prm', name), 'utf8'))
+  const { added_tokens_decoder, extra_special_tokens, ...tokenizer } = json('tokenizer_config.json')
+  const known = Object.values<{ content: string }>(added_tokens_decoder).map(({ content }) => content)
+  const named = ['start_image_token', 'end_image_token', 'context_image_token', 'video_token']
+  assert.equal(
+    named.map((name) => [known.includes(tokenizer[name]), extra_special_tokens[name] === tokenizer[name]]),
+    named.map(() => [true, true]),
+  )
+  assert.is.not(tokenizer.video_token, tokenizer.context_image_token, 'a picture would be taken for a film')
+  assert.is(json('processor_config.json').image_seq_length, 36)
 })
 
 test('what cannot be exported is refused, and nothing is left behind', async () => {

@@ -6,7 +6,7 @@ import { withFolders } from './hub-model.ts'
 const USAGE = `usage: mm-prm export --model DIR|NAME --layout transformers-native --out DIR
 
 Writes an InternVL checkpoint of its authors' layout, shipped or trained here, as one that transformers' own classes open
-(AutoModelForImageTextToText), without remote code. No weight is changed; this package opens both.
+(AutoModelForImageTextToText, AutoProcessor), without remote code. No weight is changed; this package opens both.
 
   --model DIR|NAME         checkpoint, or its name on a hub
   --layout NAME            transformers-native

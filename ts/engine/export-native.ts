@@ -22,7 +22,7 @@ interface Tensor {
 
 /** Copied as they are, where they are there. */
 const COPIED = [
-  ...['tokenizer.json', 'tokenizer_config.json', 'vocab.json', 'merges.txt', 'added_tokens.json', 'special_tokens_map.json'],
+  ...['tokenizer.json', 'vocab.json', 'merges.txt', 'added_tokens.json', 'special_tokens_map.json'],
   ...['generation_config.json', 'mm-prm.json'],
 ]
 const PROJECTOR: Readonly<Record<string, string>> = { '0': 'layer_norm', '1': 'linear_1', '3': 'linear_2' }
@@ -164,6 +164,24 @@ function nativePreprocessor(config: Json, old: Json): Json {
   }
 }
 
+/** What transformers' processor asks its tokenizer for. */
+const NAMED_TOKENS = {
+  start_image_token: '<img>',
+  end_image_token: '</img>',
+  context_image_token: '<IMG_CONTEXT>',
+  // WHY not <video>: the vocabulary has no such token, and one more would be beyond the weights. This one no prompt holds.
+  video_token: '</img>',
+}
+
+function nativeTokenizer(old: Json): Json {
+  const extra = old['extra_special_tokens']
+  const named = typeof extra === 'object' && !Array.isArray(extra) ? extra : {}
+  const { extra_special_tokens: _, ...rest } = old
+  const additional = Array.isArray(extra) && !('additional_special_tokens' in old) && { additional_special_tokens: extra }
+  const tokens = { ...NAMED_TOKENS, extra_special_tokens: { ...named, ...NAMED_TOKENS } }
+  return { ...rest, ...additional, ...tokens, processor_class: 'InternVLProcessor' }
+}
+
 /** The conversation of the authors' code; it begins with the system message that their config holds. */
 function chatTemplate(system: unknown): string {
   const first = typeof system === 'string' && system !== '' ? system : undefined
@@ -178,7 +196,7 @@ function chatTemplate(system: unknown): string {
 }
 
 /**
- * Writes `model` as a folder that `AutoModelForImageTextToText.from_pretrained` opens, and this package too.
+ * Writes `model` as a folder that `AutoModelForImageTextToText` and `AutoProcessor` open, and this package too.
  * @param out made; must hold no checkpoint
  * @throws EngineError INVALID_MODEL: a tensor without a place; UNSUPPORTED_MODEL: no InternVL of its authors' layout; INVALID_ARGUMENT
  */
@@ -209,6 +227,10 @@ export async function exportTransformersNative({ model, out }: { model: string; 
   const preprocessor = join(model, 'preprocessor_config.json')
   const write = (name: string, value: Json) => writeFileSync(join(out, name), `${JSON.stringify(value, null, 2)}\n`)
   write('preprocessor_config.json', nativePreprocessor(config, existsSync(preprocessor) ? readJson(preprocessor) : {}))
+  const tokenizer = join(model, 'tokenizer_config.json')
+  write('tokenizer_config.json', nativeTokenizer(existsSync(tokenizer) ? readJson(tokenizer) : {}))
   writeFileSync(join(out, 'chat_template.jinja'), chatTemplate(config['system_message']))
-  write('config.json', nativeConfig(config, imageToken(model))) // last: without it the folder is no checkpoint
+  const native = nativeConfig(config, imageToken(model))
+  write('processor_config.json', { processor_class: 'InternVLProcessor', image_seq_length: native['image_seq_length'] })
+  write('config.json', native) // last: without it the folder is no checkpoint
 }
