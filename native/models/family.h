@@ -34,6 +34,8 @@ struct ModelFamily {
   const char* model_type;
   ModelSpec (*parse)(const Checkpoint& checkpoint, const ConfigReader& config, const TensorLookup& tensors);
   WeightTable (*weights)(TensorLookup& tensors, const ModelSpec& spec);
+  // What transformers calls a stored tensor in a running model; null: as it is stored, or what PEFT finds out itself.
+  std::string (*running_name)(const std::string& stored) = nullptr;
 };
 
 // By architecture, else by model_type. Throws kUnsupportedModel naming key, value and the supported ones.

@@ -253,6 +253,17 @@ WeightTable weights(TensorLookup& tensors, const ModelSpec& spec) {
   return table;
 }
 
+// Files of either version may hold the names of older classes.
+std::string running_name(const std::string& stored) {
+  const std::string backbone = "model.language_model.";
+  if (stored.starts_with(backbone)) return stored;
+  for (const std::string older : {"language_model.model.", "model."}) {
+    if (stored.starts_with(older)) return backbone + stored.substr(older.size());
+  }
+  const std::string wrapper = "language_model.";  // around the head
+  return stored.starts_with(wrapper) ? stored.substr(wrapper.size()) : stored;
+}
+
 ModelSpec parse_25(const Checkpoint& checkpoint, const ConfigReader& config, const TensorLookup& tensors) {
   return parse(checkpoint, config, tensors, Version::k25);
 }
@@ -263,7 +274,8 @@ ModelSpec parse_3(const Checkpoint& checkpoint, const ConfigReader& config, cons
 
 }  // namespace
 
-const ModelFamily kQwen25VL = {"Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl", parse_25, weights};
-const ModelFamily kQwen3VL = {"Qwen3VLForConditionalGeneration", "qwen3_vl", parse_3, weights};
+const ModelFamily kQwen25VL = {"Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl", parse_25, weights,
+                               running_name};
+const ModelFamily kQwen3VL = {"Qwen3VLForConditionalGeneration", "qwen3_vl", parse_3, weights, running_name};
 
 }  // namespace mmprm

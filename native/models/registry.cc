@@ -120,6 +120,14 @@ ModelSpec parse_model_spec(const Checkpoint& checkpoint) {
   return spec;
 }
 
+std::string running_name(const ModelSpec& spec, const std::string& stored) {
+  for (const ModelFamily& family : models()) {
+    if (spec.architecture == family.architecture)
+      return family.running_name ? family.running_name(stored) : stored;
+  }
+  return stored;
+}
+
 std::vector<WantedTensor> wanted_tensors(const Checkpoint& checkpoint, const ModelSpec& spec) {
   TensorLookup tensors(checkpoint);
   model_family(config_of(checkpoint)).weights(tensors, spec);

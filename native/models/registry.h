@@ -14,4 +14,7 @@ ModelSpec parse_model_spec(const Checkpoint& checkpoint);
 // The tensors that a model of this spec stores, under the names of its family; the checkpoint may hold none.
 std::vector<WantedTensor> wanted_tensors(const Checkpoint& checkpoint, const ModelSpec& spec);
 
+// The name that an adapter of a stored tensor goes by.
+std::string running_name(const ModelSpec& spec, const std::string& stored);
+
 }  // namespace mmprm

@@ -5,6 +5,7 @@
 #include "base/float_types.h"
 #include "formats/safetensors.h"
 #include "formats/safetensors_writer.h"
+#include "models/registry.h"
 
 namespace mmprm {
 namespace {
@@ -14,6 +15,12 @@ constexpr struct {
   const char* prefix;
   TensorField field;
 } kFields[] = {{"value/", TensorField::kValue}, {"m/", TensorField::kM}, {"v/", TensorField::kV}};
+
+// As PEFT finds it in a running model.
+std::string peft_name(const ModelSpec& spec, const std::string& name) {
+  const std::string prefix = kPeftPrefix;
+  return prefix + running_name(spec, name.starts_with(prefix) ? name.substr(prefix.size()) : name);
+}
 
 bool is_adapter(const StoredTensor& tensor) { return tensor.parameter->part == ModelPart::kAdapter; }
 
@@ -38,7 +45,7 @@ void save_model_file(const TrainModel& model, const std::string& path, DType dty
       // As PEFT does where the vocabulary was resized: without its rows the adapters would be of no use.
       const bool extended = model.is_extended(tensor.parameter);
       if (is_adapter(tensor) || extended) {
-        tensors.push_back({(extended ? kPeftPrefix : "") + name, DType::kF32, tensor.shape,
+        tensors.push_back({peft_name(model.spec(), name), DType::kF32, tensor.shape,
                            [&] { return parameters.read(tensor, TensorField::kValue); }});
       } else if (tensor.parameter->trainable) {
         throw Error(ErrorCode::kInvalidArgument,

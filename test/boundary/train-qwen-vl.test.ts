@@ -190,6 +190,16 @@ test('the published, flat config: a run on text alone, and one on pictures, open
   await train({ ...common, init: text, data, out: seeing })
   assert.equal(movedParts(text, seeing), ['language', 'projector'])
   await checkPredictions(seeing, shownOf(model))
+
+  const apart = join(work, 'flat-adapters')
+  const lora = { rank: 2, alpha: 4, targets: ['o_proj'] }
+  await train({ ...common, init, data, out: apart, lora, freeze: ['vision', 'projector'], saveLora: 'adapters' })
+  // The file says model.layers, a running model model.language_model.layers, which PEFT looks for without a word.
+  const expected = /^base_model\.model\.model\.language_model\.layers\.\d+\.self_attn\.o_proj\.lora_[AB]\.weight$/
+  const names = [...readTensors(join(apart, 'adapter_model.safetensors')).keys()]
+  assert.ok(names.length > 0 && names.every((name) => expected.test(name)), names.join(' '))
+  await using engine = await Engine.open({ model: init, adapters: [apart], cpu: { threads: 1 } })
+  assert.is((await engine.scoreSteps({ question: 'q', steps: ['a', 'b'] })).length, 2)
 })
 
 function open(model: string, options: object): Promise<NativeTrainer> {

@@ -16,7 +16,14 @@ const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 const HERE = import.meta.dirname
 const python = process.argv[2] ?? 'python3'
 const work = mkdtempSync(join(tmpdir(), 'mm-prm-adapters-'))
-const POLICIES = { 'Qwen2, tied': 'qwen2-tied', Qwen3: 'qwen3', Llama: 'llama3', 'InternVL, Qwen2': 'internvl-hf-qwen2' }
+const POLICIES = {
+  'Qwen2, tied': 'qwen2-tied',
+  Qwen3: 'qwen3',
+  Llama: 'llama3',
+  'InternVL, Qwen2': 'internvl-hf-qwen2',
+  'Qwen2.5-VL': 'qwen2_5_vl',
+  'Qwen3-VL': 'qwen3_vl',
+}
 
 /** A base as it lies in a folder, or in the hub's cache as `acme/NAME`. */
 function placed(source: string, name: string, isHub: boolean): string {
