@@ -73,6 +73,8 @@ TensorField to_tensor_field(Napi::Value value) {
 TrainerOptions to_trainer_options(Napi::Object object) {
   TrainerOptions options;
   options.model_folder = get_string(object, "model");
+  if (object.Has("device")) options.device = get_string(object, "device");
+  if (object.Has("deviceLibrary")) options.device_library = get_string(object, "deviceLibrary");
   options.compute = to_dtype(object.Get("compute"));
   options.num_threads = get_int(object, "threads");
   options.isa = get_string(object, "isa");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/cpu_features.h"
+#include "cpu/cpu_training.h"
 #include "device/address.h"
 #include "include/engine/error.h"
 #include "kernels/gemm/gated_rows.h"
@@ -38,7 +39,10 @@ CpuDevice::CpuDevice(Isa isa, int num_threads) : kernels_(kernel_table(isa)), po
 uint64_t CpuDevice::free_bytes() const { return memory_bytes(_SC_AVPHYS_PAGES); }
 
 Tensor CpuDevice::allocate(int rows, int cols, DType dtype) {
-  const int64_t stride = activation_stride(cols, dtype);
+  return allocate(rows, cols, dtype, activation_stride(cols, dtype));
+}
+
+Tensor CpuDevice::allocate(int rows, int cols, DType dtype, int64_t stride) {
   AlignedBuffer memory(std::max<size_t>(1, size_t(rows) * stride * dtype_bytes(dtype)));
   const Tensor tensor{address_of(memory.data()), dtype, rows, cols, stride};
   tensors_.emplace(tensor.at.value, std::move(memory));
@@ -125,6 +129,11 @@ void CpuDevice::run(const StepKey&, const std::function<void()>& stop, const std
   } asking{stop_};
   stop_ = stop ? &stop : nullptr;
   graph();
+}
+
+TrainingOps* CpuDevice::training() {
+  if (!training_) training_ = std::make_unique<CpuTraining>(*this);
+  return training_.get();
 }
 
 }  // namespace mmprm

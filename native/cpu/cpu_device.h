@@ -21,6 +21,7 @@ class CpuDevice final : public Device {
   uint64_t free_bytes() const override;
 
   Tensor allocate(int rows, int cols, DType dtype) override;
+  Tensor allocate(int rows, int cols, DType dtype, int64_t stride);
   void release(const Tensor& tensor) noexcept override;
   void write(const Tensor& to, const void* rows) override;
   void read(void* rows, const Tensor& from) override;
@@ -42,6 +43,8 @@ class CpuDevice final : public Device {
 #undef MMPRM_DEVICE_OP
 
   void sample(const SampleOp& op) override;
+
+  TrainingOps* training() override;
 
   ThreadPool& pool() { return pool_; }
   const KernelTable& kernels() const { return kernels_; }
@@ -74,6 +77,7 @@ class CpuDevice final : public Device {
   StagedPlan staged_;
   AlignedBuffer prepared_rows_;  // scratch of gemm with quantised weights
   const std::function<void()>* stop_ = nullptr;
+  std::unique_ptr<TrainingOps> training_;
 };
 
 }  // namespace mmprm

@@ -10,6 +10,7 @@
 #include "device/ops.h"
 #include "device/sample.h"
 #include "device/step_plan.h"
+#include "device/training_ops.h"
 
 namespace mmprm {
 
@@ -74,6 +75,8 @@ class Device {
 #undef MMPRM_DEVICE_OP
 
   virtual void sample(const SampleOp& op) = 0;  // waits; outside run()
+
+  virtual TrainingOps* training() { return nullptr; }  // null: this device does not train
 };
 
 }  // namespace mmprm

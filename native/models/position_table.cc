@@ -49,15 +49,13 @@ void PositionResize::apply(const float* from_table, int C, float* to_table) cons
   });
 }
 
-void PositionResize::add_gradient(const float* d_to_table, int C, float* d_from_table) const {
-  const size_t num_same = is_identity() ? num_rows() * C : C;
-  for (size_t i = 0; i < num_same; ++i) d_from_table[i] += d_to_table[i];
-  if (is_identity()) return;
-  for_each_tap([&](size_t to_row, size_t from_row, float weight) {
-    const float* d_to = d_to_table + (1 + to_row) * C;
-    float* d_from = d_from_table + (1 + from_row) * C;
-    for (int c = 0; c < C; ++c) d_from[c] += weight * d_to[c];
+PositionResize::Mix PositionResize::mix() const {
+  Mix out;
+  for_each_tap([&](size_t, size_t from_row, float weight) {
+    out.rows.push_back(int32_t(1 + from_row));
+    out.weights.push_back(weight);
   });
+  return out;
 }
 
 }  // namespace mmprm

@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace mmprm {
@@ -17,8 +18,15 @@ class PositionResize {
   size_t num_rows() const { return 1 + size_t(to_) * to_; }  // of the new table
   // to_table [1 + to², C] = R · from_table [1 + from², C]
   void apply(const float* from_table, int C, float* to_table) const;
-  // d_from_table [1 + from², C] += R^T · d_to_table [1 + to², C]
-  void add_gradient(const float* d_to_table, int C, float* d_from_table) const;
+
+  // R without the class row, for a device: row 1 + i of the new table is the sum over k < kTaps of
+  // weights[i, k] · row rows[i, k] of the old one.
+  static constexpr int kTaps = 16;
+  struct Mix {
+    std::vector<int32_t> rows;
+    std::vector<float> weights;
+  };
+  Mix mix() const;
 
  private:
   // Along one axis a new place is a sum of four old ones.

@@ -14,13 +14,15 @@ std::string last_part(const std::string& module) { return module.substr(module.r
 std::string module_of(const std::string& tensor) { return tensor.substr(0, tensor.rfind(".weight")); }
 
 // uniform(-1/sqrt(K), 1/sqrt(K)), as torch's linear layers begin.
-void fill_uniform(Parameter& a, uint64_t seed, uint32_t stream) {
+std::vector<float> uniform_values(const Parameter& a, uint64_t seed, uint32_t stream) {
   const double bound = 1 / std::sqrt(double(a.cols));
-  for (size_t i = 0; i < a.size(); ++i) {
+  std::vector<float> values(a.size());
+  for (size_t i = 0; i < values.size(); ++i) {
     const double u =
         philox_uniform(philox4x32({uint32_t(i), uint32_t(i >> 32), stream, 0}, philox_key(seed)));
-    a.value()[i] = float((2 * u - 1) * bound);
+    values[i] = float((2 * u - 1) * bound);
   }
+  return values;
 }
 
 std::string list_of(const std::vector<std::string>& names) {
@@ -52,7 +54,7 @@ void TrainModel::add_adapters(const LoraOptions& options) {
       }
       adapter.a = parameters_.add_new(kPeftPrefix + module + ".lora_A.weight", options.rank, cols);
       adapter.b = parameters_.add_new(kPeftPrefix + module + ".lora_B.weight", rows, options.rank);
-      fill_uniform(*adapter.a, options.seed, stream++);
+      parameters_.set_values(*adapter.a, uniform_values(*adapter.a, options.seed, stream++));
       adapters_[name] = adapter;
       linear->adapters.push_back(adapter);
     }
@@ -70,11 +72,12 @@ std::vector<float> TrainModel::merged(const StoredTensor& tensor) const {
   if (at == adapters_.end()) return values;
   const Adapter& adapter = at->second;
   const int rank = adapter.a->rows, K = adapter.a->cols;
+  const std::vector<float> a = parameters_.values(*adapter.a), b = parameters_.values(*adapter.b);
   for (int r = 0; r < adapter.b->rows; ++r) {
     for (int k = 0; k < K; ++k) {
       double sum = 0;
       for (int j = 0; j < rank; ++j) {
-        sum += double(adapter.b->value()[size_t(r) * rank + j]) * adapter.a->value()[size_t(j) * K + k];
+        sum += double(b[size_t(r) * rank + j]) * a[size_t(j) * K + k];
       }
       values[size_t(r) * K + k] += float(adapter.scale * sum);
     }

@@ -6,7 +6,7 @@
 namespace mmprm {
 namespace {
 
-constexpr size_t kLogitsAtOnce = size_t{1} << 21;  // floats: 8 MiB, which the last cache still holds
+constexpr int64_t kLogitsAtOnce = int64_t{1} << 21;  // floats: 8 MiB, which the last cache still holds
 
 // The rows of terms that are sorted by row, each once.
 template <typename Term>
@@ -23,114 +23,119 @@ double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::l
 
 }  // namespace
 
-void Loss::gather(const std::vector<int32_t>& row_ids, const Rows& x) {
+void Loss::gather(const std::vector<int32_t>& row_ids, const Tensor& x) {
   const int rows = static_cast<int>(row_ids.size());
-  for (RowBuffer* b : {&hidden_, &normed_, &d_normed_, &d_hidden_}) b->reserve(rows);
-  for (int r = 0; r < rows; ++r) std::copy_n(x.row(row_ids[r]), x.cols, hidden_.row_f32(r));
-  ops_.norm(model_.decoder().final_norm, {hidden_, rows}, {normed_, rows});
+  for (Tensor* t : {&hidden_, &normed_, &d_normed_, &d_hidden_})
+    workspace_.reserve(*t, rows, x.cols, DType::kF32);
+  const Tensor hidden = hidden_.part(0, rows);
+  ops_.device_ops().gather_rows({hidden, x, row_ids.data()});
+  ops_.norm(model_.decoder().final_norm, hidden, normed_.part(0, rows));
 }
 
-void Loss::scatter_grad(const std::vector<int32_t>& row_ids, const Rows& d_x) {
+void Loss::scatter_grad(const std::vector<int32_t>& row_ids, const Tensor& d_x) {
   const int rows = static_cast<int>(row_ids.size());
-  const Rows d_hidden(d_hidden_, rows);
-  for (int r = 0; r < rows; ++r) std::fill_n(d_hidden.row(r), d_x.cols, 0.0f);
-  ops_.norm_grad(model_.decoder().final_norm, {hidden_, rows}, {d_normed_, rows}, d_hidden);
-  for (int r = 0; r < rows; ++r) std::copy_n(d_hidden.row(r), d_x.cols, d_x.row(row_ids[r]));
+  const Tensor d_hidden = d_hidden_.part(0, rows);
+  ops_.clear(d_hidden);
+  ops_.norm_grad(model_.decoder().final_norm, hidden_.part(0, rows), d_normed_.part(0, rows), d_hidden);
+  ops_.device_ops().scatter_rows({d_x, d_hidden, row_ids.data()});
 }
 
-LossResult Loss::tokens(const std::vector<TokenTerm>& terms, const Rows& x, double scale, const Rows* d_x) {
-  LossResult result;
-  if (terms.empty()) return result;
+LossResult Loss::tokens(const std::vector<TokenTerm>& terms, const Tensor& x, double scale,
+                        const Tensor& d_x) {
+  if (terms.empty()) return {};
   const TrainLinear& head = model_.decoder().head;
   const int V = head.weight->rows;
   const std::vector<int32_t> row_ids = rows_of(terms);
   gather(row_ids, x);
-  const int rows = static_cast<int>(row_ids.size()),
-            stride = static_cast<int>(activation_stride(V, DType::kF32));
-  const int at_once = std::max(1, static_cast<int>(kLogitsAtOnce / stride));
-  logits_.reserve(size_t(std::min(rows, at_once)) * stride * sizeof(float));
-  std::vector<float> row_scale(at_once), lse(at_once), largest(at_once), target_logits;
+  const int rows = static_cast<int>(row_ids.size());
+  workspace_.reserve(logits_, 1, V, DType::kF32);  // tells the stride
+  const int at_once = static_cast<int>(std::max<int64_t>(1, kLogitsAtOnce / logits_.stride));
+  workspace_.reserve(logits_, std::min(rows, at_once), V, DType::kF32);
+  workspace_.reserve(values_, static_cast<int>(terms.size()), 3, DType::kF32);
+  std::vector<TokenLossOp::Term> block;
   size_t term = 0;
   for (int first = 0; first < rows; first += at_once) {
     const int count = std::min(at_once, rows - first);
-    Rows logits, normed(normed_, count), d_normed(d_normed_, count);
-    logits.data = logits_.as<float>();
-    logits.stride = stride;
-    logits.rows = count;
-    logits.cols = V;
-    normed.data = normed_.row_f32(first);
-    d_normed.data = d_normed_.row_f32(first);
+    const Tensor logits = logits_.part(0, count), normed = normed_.part(first, count);
     ops_.linear(head, normed, logits);
-
-    const size_t first_term = term;
-    std::fill(row_scale.begin(), row_scale.end(), 0.0f);
-    target_logits.clear();
+    block.clear();
+    const int64_t first_term = int64_t(term);
     for (int r = 0; r < count; ++r) {
-      double weight = 0;
-      for (; term < terms.size() && terms[term].row == row_ids[first + r]; ++term) {
-        weight += terms[term].weight;
-        target_logits.push_back(logits.row(r)[terms[term].target]);
-      }
-      row_scale[r] = float(scale * weight);
+      for (; term < terms.size() && terms[term].row == row_ids[first + r]; ++term)
+        block.push_back({r, terms[term].target, terms[term].weight});
     }
-    ops_.cross_entropy({logits.data, stride, V, row_scale.data(), lse.data(), largest.data()}, count);
-
-    size_t at = first_term;
-    for (int r = 0; r < count; ++r) {
-      for (; at < term && terms[at].row == row_ids[first + r]; ++at) {
-        const float logit = target_logits[at - first_term];
-        result.loss += terms[at].weight * (double(lse[r]) - logit);
-        result.weight += terms[at].weight;
-        result.num_correct += logit >= largest[r];
-        logits.row(r)[terms[at].target] -= float(scale * terms[at].weight);
-      }
-    }
-    if (!d_x) continue;
+    const int32_t size = static_cast<int32_t>(block.size());
+    ops_.device_ops().token_loss({values_.part(first_term, size), logits, block.data(), size, scale});
+    if (d_x.empty()) continue;
     ops_.linear_grad_weight(head, normed, logits);
-    ops_.linear_grad_input(head, logits, d_normed);
+    ops_.linear_grad_input(head, logits, d_normed_.part(first, count));
+  }
+  if (!d_x.empty()) scatter_grad(row_ids, d_x);
+  return read_tokens(terms);
+}
+
+LossResult Loss::read_tokens(const std::vector<TokenTerm>& terms) const {
+  std::vector<float> values(3 * terms.size());
+  ops_.device().read(values.data(), values_.part(0, static_cast<int>(terms.size())));
+  LossResult result;
+  for (size_t i = 0; i < terms.size(); ++i) {
+    const float lse = values[3 * i], logit = values[3 * i + 1], largest = values[3 * i + 2];
+    result.loss += terms[i].weight * (double(lse) - logit);
+    result.weight += terms[i].weight;
+    result.num_correct += logit >= largest;
   }
   result.num_terms = static_cast<int64_t>(terms.size());
-  if (d_x) scatter_grad(row_ids, *d_x);
   return result;
 }
 
-LossResult Loss::markers(const std::vector<MarkerTerm>& terms, const int32_t pair[2], const Rows& x,
-                         double scale, const Rows* d_x) {
-  LossResult result;
-  if (terms.empty()) return result;
+LossResult Loss::markers(const std::vector<MarkerTerm>& terms, const int32_t pair[2], const Tensor& x,
+                         double scale, const Tensor& d_x) {
+  if (terms.empty()) return {};
   const Parameter& head = *model_.decoder().head.weight;
-  const int C = head.cols;
   const std::vector<int32_t> row_ids = rows_of(terms);
   gather(row_ids, x);
-  const float *yes = head.value() + size_t(pair[0]) * C, *no = head.value() + size_t(pair[1]) * C;
-  float* gradient = head.gradient();
-  size_t term = 0;
-  for (size_t r = 0; r < row_ids.size(); ++r) {
-    const float* h = normed_.row_f32(r);
-    double margin = 0;
-    for (int c = 0; c < C; ++c) margin += double(h[c]) * yes[c] - double(h[c]) * no[c];
-    const double p = 1 / (1 + std::exp(-margin));
-    double d_margin = 0;
-    for (; term < terms.size() && terms[term].row == row_ids[r]; ++term) {
-      const MarkerTerm& t = terms[term];
-      result.loss += t.weight * (t.label * softplus(-margin) + (1 - double(t.label)) * softplus(margin));
-      result.weight += t.weight;
-      result.predictions.push_back(float(p));
-      if (t.weight > 0) {  // others are only asked for their prediction: their label says nothing
-        ++result.num_terms;
-        result.num_correct += (p >= 0.5) == (t.label >= 0.5f);
-      }
-      d_margin += scale * t.weight * (p - t.label);
-    }
-    if (!d_x) continue;
-    for (int c = 0; c < C; ++c) d_normed_.row_f32(r)[c] = float(d_margin * (double(yes[c]) - no[c]));
-    if (!gradient) continue;
-    for (int c = 0; c < C; ++c) {
-      gradient[size_t(pair[0]) * C + c] += float(d_margin * h[c]);
-      gradient[size_t(pair[1]) * C + c] -= float(d_margin * h[c]);
+  const int rows = static_cast<int>(row_ids.size());
+  workspace_.reserve(margins_, rows, 1, DType::kF64);
+  std::vector<MarkerLossOp::Term> placed;
+  int32_t row = 0;
+  for (const MarkerTerm& term : terms) {
+    if (term.row != row_ids[row]) ++row;
+    placed.push_back({row, term.label, term.weight});
+  }
+  MarkerLossOp op;
+  op.margins = margins_.part(0, rows);
+  if (!d_x.empty()) {
+    op.d_h = d_normed_.part(0, rows);
+    op.d_head = head.gradient;
+  }
+  op.h = normed_.part(0, rows);
+  op.head = head.value;
+  op.terms = placed.data();
+  op.num_terms = static_cast<int32_t>(placed.size());
+  std::copy_n(pair, 2, op.pair);
+  op.scale = scale;
+  ops_.device_ops().marker_loss(op);
+  if (!d_x.empty()) scatter_grad(row_ids, d_x);
+  return read_markers(terms, rows);
+}
+
+LossResult Loss::read_markers(const std::vector<MarkerTerm>& terms, int rows) const {
+  std::vector<double> margins(rows);
+  ops_.device().read(margins.data(), margins_.part(0, rows));
+  LossResult result;
+  size_t row = 0;
+  for (size_t i = 0; i < terms.size(); ++i) {
+    const MarkerTerm& t = terms[i];
+    if (i > 0 && t.row != terms[i - 1].row) ++row;
+    const double margin = margins[row], p = 1 / (1 + std::exp(-margin));
+    result.loss += t.weight * (t.label * softplus(-margin) + (1 - double(t.label)) * softplus(margin));
+    result.weight += t.weight;
+    result.predictions.push_back(float(p));
+    if (t.weight > 0) {  // others are only asked for their prediction: their label says nothing
+      ++result.num_terms;
+      result.num_correct += (p >= 0.5) == (t.label >= 0.5f);
     }
   }
-  if (d_x) scatter_grad(row_ids, *d_x);
   return result;
 }
 

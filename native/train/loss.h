@@ -22,28 +22,26 @@ struct LossResult {
 
 class Loss {
  public:
-  Loss(const TrainModel& model, TrainOps& ops)
-      : model_(model),
-        ops_(ops),
-        hidden_(model.spec().decoder.hidden_C, DType::kF32),
-        normed_(hidden_.cols(), DType::kF32),
-        d_normed_(hidden_.cols(), DType::kF32),
-        d_hidden_(hidden_.cols(), DType::kF32) {}
+  Loss(const TrainModel& model, TrainOps& ops) : model_(model), ops_(ops), workspace_(ops.device()) {}
 
-  // d_x: where scale · gradient goes (the rows of x; those without terms stay as they are); null: loss only.
-  LossResult tokens(const std::vector<TokenTerm>& terms, const Rows& x, double scale, const Rows* d_x);
-  LossResult markers(const std::vector<MarkerTerm>& terms, const int32_t pair[2], const Rows& x, double scale,
-                     const Rows* d_x);
+  // d_x: where scale · gradient goes (the rows of x; those without terms stay as they are); empty: loss only.
+  LossResult tokens(const std::vector<TokenTerm>& terms, const Tensor& x, double scale, const Tensor& d_x);
+  LossResult markers(const std::vector<MarkerTerm>& terms, const int32_t pair[2], const Tensor& x,
+                     double scale, const Tensor& d_x);
 
  private:
   // Rows of x that have terms, through the final norm into normed_.
-  void gather(const std::vector<int32_t>& row_ids, const Rows& x);
-  void scatter_grad(const std::vector<int32_t>& row_ids, const Rows& d_x);
+  void gather(const std::vector<int32_t>& row_ids, const Tensor& x);
+  void scatter_grad(const std::vector<int32_t>& row_ids, const Tensor& d_x);
+  LossResult read_tokens(const std::vector<TokenTerm>& terms) const;
+  LossResult read_markers(const std::vector<MarkerTerm>& terms, int rows) const;
 
   const TrainModel& model_;
   TrainOps& ops_;
-  RowBuffer hidden_, normed_, d_normed_, d_hidden_;
-  AlignedBuffer logits_;
+  Workspace workspace_;
+  Tensor hidden_, normed_, d_normed_, d_hidden_;
+  Tensor logits_;
+  Tensor values_, margins_;  // what the terms of the loss are made of
 };
 
 }  // namespace mmprm

@@ -7,18 +7,31 @@
 namespace mmprm {
 namespace {
 
-float* field_of(const Parameter& p, TensorField field) {
+constexpr size_t kElementsAtOnce = size_t{1} << 20;  // that are converted or moved between host and device
+
+const Tensor& field_of(const Parameter& p, TensorField field) {
   switch (field) {
-    case TensorField::kValue:
-      return p.value();
     case TensorField::kGradient:
-      return p.gradient();
+      return p.gradient;
     case TensorField::kM:
-      return p.trainable ? p.m() : nullptr;
+      return p.m;
     case TensorField::kV:
-      return p.trainable ? p.v() : nullptr;
+      return p.v;
+    case TensorField::kValue:
+      break;
   }
-  return nullptr;
+  return p.value;
+}
+
+// body(elements [first, first + count) of a tensor without gaps, as one row; first; count), block by block.
+template <typename Body>
+void for_blocks(const Tensor& tensor, size_t begin, size_t size, Body&& body) {
+  for (size_t first = 0; first < size; first += kElementsAtOnce) {
+    const size_t count = std::min(kElementsAtOnce, size - first);
+    Tensor block = tensor.columns(int64_t(begin + first), int(count));
+    block.rows = 1;
+    body(block, first, count);
+  }
 }
 
 // PEFT's names around a wrapped module.
@@ -37,9 +50,18 @@ size_t StoredTensor::size() const {
   return size;
 }
 
-ParameterSet::ParameterSet(const Checkpoint& checkpoint) {
+ParameterSet::ParameterSet(const Checkpoint& checkpoint, Device& device)
+    : device_(device), ops_(*device.training()) {
   for (const auto& [name, view] : checkpoint.tensors()) {
     if (view.size_bytes > 0) by_address_[view.data] = &view;
+  }
+}
+
+ParameterSet::~ParameterSet() {
+  for (const Parameter& p : parameters_) {
+    for (const Tensor& tensor : {p.value, p.gradient, p.m, p.v}) {
+      if (!tensor.empty()) device_.release(tensor);
+    }
   }
 }
 
@@ -66,20 +88,30 @@ Parameter* ParameterSet::add(const VectorSource& source, ModelPart part) {
   return add_pieces(pieces, source.size, 1, part);
 }
 
+Parameter& ParameterSet::add_parameter(int rows, int cols, ModelPart part) {
+  Parameter& p = parameters_.emplace_back();
+  p.rows = rows;
+  p.cols = cols;
+  p.part = part;
+  p.value = ops_.allocate(rows, cols);
+  return p;
+}
+
 Parameter* ParameterSet::add_pieces(const std::vector<Piece>& pieces, int rows, int cols, ModelPart part) {
   if (rows == 0) return nullptr;
   const auto known = by_first_byte_.find(pieces[0].data);
   if (known != by_first_byte_.end()) return known->second;
 
-  Parameter& p = parameters_.emplace_back();
+  Parameter& p = add_parameter(rows, cols, part);
   by_first_byte_[pieces[0].data] = &p;
-  p.rows = rows;
-  p.cols = cols;
-  p.part = part;
-  p.value_storage.reserve(p.size() * sizeof(float));
+  std::vector<float> values;
   size_t at = 0;
   for (const Piece& piece : pieces) {
-    for (size_t i = 0; i < piece.count; ++i) p.value()[at + i] = load_as_f32(piece.data, piece.dtype, i);
+    for_blocks(p.value, at, piece.count, [&](const Tensor& block, size_t first, size_t count) {
+      values.resize(count);
+      for (size_t i = 0; i < count; ++i) values[i] = load_as_f32(piece.data, piece.dtype, first + i);
+      device_.write(block, values.data());
+    });
     const TensorView& view = tensor_at(piece.data);
     StoredTensor& tensor = tensors_[clean_name(view.name)];
     tensor.name = clean_name(view.name);
@@ -93,11 +125,7 @@ Parameter* ParameterSet::add_pieces(const std::vector<Piece>& pieces, int rows, 
 }
 
 Parameter* ParameterSet::add_new(const std::string& name, int rows, int cols) {
-  Parameter& p = parameters_.emplace_back();
-  p.rows = rows;
-  p.cols = cols;
-  p.part = ModelPart::kAdapter;
-  p.value_storage.reserve(p.size() * sizeof(float));
+  Parameter& p = add_parameter(rows, cols, ModelPart::kAdapter);
   tensors_[name] = {name, {rows, cols}, DType::kF32, &p, {{0, 0, p.size()}}};
   return &p;
 }
@@ -112,22 +140,25 @@ void ParameterSet::set_rows_to_mean(Parameter& matrix, const std::vector<int32_t
   if (ids.empty()) return;
   const int old_rows = matrix.rows, C = matrix.cols;
   const int rows = std::max(old_rows, *std::max_element(ids.begin(), ids.end()) + 1);
+  std::vector<float> values(size_t(rows) * C);
+  device_.read(values.data(), matrix.value);
   std::vector<double> mean(C);
   int num_old = 0;
   for (int r = 0; r < old_rows; ++r) {
     if (std::find(ids.begin(), ids.end(), r) != ids.end()) continue;
     ++num_old;
-    for (int c = 0; c < C; ++c) mean[c] += matrix.value()[size_t(r) * C + c];
+    for (int c = 0; c < C; ++c) mean[c] += values[size_t(r) * C + c];
   }
   if (num_old == 0) throw Error(ErrorCode::kInvalidArgument, "every row of the vocabulary is said to be new");
-  AlignedBuffer grown(size_t(rows) * C * sizeof(float));
-  std::copy_n(matrix.value(), matrix.size(), grown.as<float>());
   for (int r = 0; r < rows; ++r) {
     if (r < old_rows && std::find(ids.begin(), ids.end(), r) == ids.end()) continue;
-    for (int c = 0; c < C; ++c) grown.as<float>()[size_t(r) * C + c] = float(mean[c] / num_old);
+    for (int c = 0; c < C; ++c) values[size_t(r) * C + c] = float(mean[c] / num_old);
   }
-  matrix.value_storage = std::move(grown);
+  device_.release(matrix.value);
+  matrix.value = {};
+  matrix.value = ops_.allocate(rows, C);
   matrix.rows = rows;
+  set_values(matrix, values);
   for (auto& [name, tensor] : tensors_) {
     if (tensor.parameter != &matrix) continue;
     tensor.shape = {rows, C};
@@ -141,16 +172,24 @@ void ParameterSet::set_trainable(const std::vector<ModelPart>& parts) {
   for (Parameter& p : parameters_) {
     p.trainable = std::find(parts.begin(), parts.end(), p.part) != parts.end();
     if (!p.trainable) continue;
-    for (AlignedBuffer* b : {&p.gradient_storage, &p.m_storage, &p.v_storage}) {
-      b->reserve(p.size() * sizeof(float));
-    }
+    for (Tensor* tensor : {&p.gradient, &p.m, &p.v}) *tensor = ops_.allocate(p.rows, p.cols);
   }
 }
 
 void ParameterSet::clear_gradients() {
   for (Parameter& p : parameters_) {
-    if (p.trainable) std::fill_n(p.gradient(), p.size(), 0.0f);
+    if (p.trainable) ops_.fill({p.gradient, 0});
   }
+}
+
+std::vector<float> ParameterSet::values(const Parameter& parameter) const {
+  std::vector<float> values(parameter.size());
+  device_.read(values.data(), parameter.value);
+  return values;
+}
+
+void ParameterSet::set_values(const Parameter& parameter, const std::vector<float>& values) {
+  device_.write(parameter.value, values.data());
 }
 
 const StoredTensor* ParameterSet::find(const std::string& name) const {
@@ -159,20 +198,24 @@ const StoredTensor* ParameterSet::find(const std::string& name) const {
 }
 
 std::vector<float> ParameterSet::read(const StoredTensor& tensor, TensorField field) const {
-  const float* from = field_of(*tensor.parameter, field);
-  if (!from) return {};
+  const Tensor& from = field_of(*tensor.parameter, field);
+  if (from.empty()) return {};
   std::vector<float> values(tensor.size());
   for (const StoredTensor::Block& b : tensor.blocks) {
-    std::copy_n(from + b.in_parameter, b.count, values.data() + b.in_tensor);
+    for_blocks(from, b.in_parameter, b.count, [&](const Tensor& block, size_t first, size_t) {
+      device_.read(values.data() + b.in_tensor + first, block);
+    });
   }
   return values;
 }
 
 void ParameterSet::write(const StoredTensor& tensor, TensorField field, const float* values) {
-  float* to = field_of(*tensor.parameter, field);
-  if (!to) throw Error(ErrorCode::kInternal, tensor.name + " is frozen and has no moments");
+  const Tensor& to = field_of(*tensor.parameter, field);
+  if (to.empty()) throw Error(ErrorCode::kInternal, tensor.name + " is frozen and has no moments");
   for (const StoredTensor::Block& b : tensor.blocks) {
-    std::copy_n(values + b.in_tensor, b.count, to + b.in_parameter);
+    for_blocks(to, b.in_parameter, b.count, [&](const Tensor& block, size_t first, size_t) {
+      device_.write(block, values + b.in_tensor + first);
+    });
   }
 }
 

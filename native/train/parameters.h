@@ -1,5 +1,5 @@
-// The weights under training: F32 masters in canonical row order (see models/weight_table.h), gradients and
-// AdamW's moments beside them, and the way back to the tensors of the checkpoint, name by name.
+// The weights under training, on the device: F32 masters in canonical row order (see models/weight_table.h), gradients
+// and AdamW's moments beside them, and the way back to the tensors of the checkpoint, name by name.
 //
 // INVARIANT: every stored tensor lies in one parameter, in one or more blocks; a parameter holds one or more
 // whole stored tensors (q|k|v, gate|up). A tied head is the embedding's parameter.
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/aligned_buffer.h"
+#include "device/device.h"
 #include "formats/checkpoint.h"
 #include "include/engine/trainer.h"
 #include "models/weight_table.h"
@@ -23,15 +23,12 @@ struct Parameter {
   int rows = 0, cols = 0;  // a vector has one column
   ModelPart part = ModelPart::kLanguage;
   bool trainable = false;
-  AlignedBuffer value_storage, gradient_storage, m_storage, v_storage;
+  Tensor value;           // [rows, cols] without gaps, as the next three
+  Tensor gradient, m, v;  // empty: frozen
 
   bool empty() const { return rows == 0; }
   size_t size() const { return size_t(rows) * cols; }
   bool is_matrix() const { return cols > 1; }
-  float* value() const { return value_storage.as<float>(); }
-  float* gradient() const { return trainable ? gradient_storage.as<float>() : nullptr; }  // null: frozen
-  float* m() const { return m_storage.as<float>(); }
-  float* v() const { return v_storage.as<float>(); }
 };
 
 struct StoredTensor {
@@ -49,7 +46,9 @@ struct StoredTensor {
 
 class ParameterSet {
  public:
-  explicit ParameterSet(const Checkpoint& checkpoint);
+  // The device must train, and outlive the set.
+  ParameterSet(const Checkpoint& checkpoint, Device& device);
+  ~ParameterSet();
   ParameterSet(const ParameterSet&) = delete;
   ParameterSet& operator=(const ParameterSet&) = delete;
 
@@ -68,10 +67,13 @@ class ParameterSet {
   // Gives trainable parameters their gradients and moments. Once, after everything was added.
   void set_trainable(const std::vector<ModelPart>& parts);
   void clear_gradients();
+  std::vector<float> values(const Parameter& parameter) const;
+  void set_values(const Parameter& parameter, const std::vector<float>& values);
 
   const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
   const StoredTensor* find(const std::string& name) const;
   std::deque<Parameter>& all() { return parameters_; }
+  const std::deque<Parameter>& all() const { return parameters_; }
 
   // A stored tensor's elements in the stored order. Reading a frozen one's gradient gives nothing.
   std::vector<float> read(const StoredTensor& tensor, TensorField field) const;
@@ -83,9 +85,12 @@ class ParameterSet {
     DType dtype;
     size_t count;
   };
+  Parameter& add_parameter(int rows, int cols, ModelPart part);
   Parameter* add_pieces(const std::vector<Piece>& pieces, int rows, int cols, ModelPart part);
   const TensorView& tensor_at(const std::byte* data) const;
 
+  Device& device_;
+  TrainingOps& ops_;
   std::map<const std::byte*, const TensorView*> by_address_;
   std::map<const std::byte*, Parameter*> by_first_byte_;
   std::map<std::string, StoredTensor> tensors_;

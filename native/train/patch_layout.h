@@ -3,29 +3,23 @@
 #pragma once
 #include <vector>
 
+#include "device/tree_plan.h"
 #include "include/engine/picture.h"
-#include "kernels/tree_attention/tree_attention.h"
 #include "models/model_spec.h"
 #include "models/patch_grid.h"
 
 namespace mmprm {
 
-// Rows that see each other, run by run.
-struct PatchRuns {
-  std::vector<TreeSegment> segments;
-  std::vector<int32_t> tree_begin_1{0};
-  int longest = 0;
-
-  void add(int num_rows);
-};
-
 struct PatchLayout {
+  static constexpr int kTaps = 4;  // rows of the table of positions that a patch's is made of
+
   int num_patches = 0;
-  PatchRuns whole, windows;            // pictures; their windows, empty where the tower has none
-  std::vector<float> pixels;           // [patches, channels · frames · patch²]
-  std::vector<float> angles;           // [patches, head size]
-  std::vector<int32_t> angle_rows;     // 0, 1, 2 …
-  std::vector<PositionMix> positions;  // empty where there is no table
+  TreePlan whole,
+      windows;  // a run for each picture, each with its own angles; for each window, where there are some
+  std::vector<float> pixels;   // [patches, channels · frames · patch²]
+  std::vector<float> angles;   // [patches, head size]
+  std::vector<int32_t> rows;   // [patches, kTaps]: of the table; empty where there is none
+  std::vector<float> weights;  // [patches, kTaps]
 };
 
 PatchLayout lay_out(const std::vector<PicturePtr>& pictures, const VisionSpec& spec);

@@ -19,54 +19,54 @@ class TrainDecoder {
  public:
   TrainDecoder(const TrainModel& model, TrainOps& ops, bool recompute);
 
-  // image_rows: what negative tokens refer to, and features that are added after the first layers. Returns the last layer's output, before the final norm.
-  Rows forward(const TrainPlan& plan, const Rows& image_rows, const std::atomic<bool>* cancelled);
+  // image_rows: what negative tokens refer to, and behind their own columns the features that the first layers add.
+  // Returns the last layer's output, before the final norm.
+  Tensor forward(const TrainPlan& plan, const Tensor& image_rows, const std::atomic<bool>* cancelled);
   // Where backward expects the gradient of forward's result; cleared by forward.
-  Rows output_gradient() const { return {d_x_, num_rows_}; }
-  // d_image_rows: null, or added to.
-  void backward(const TrainPlan& plan, const Rows* d_image_rows, const std::atomic<bool>* cancelled);
+  Tensor output_gradient() const { return rows(d_x_); }
+  // Of the plan of the last forward. d_image_rows: empty, or added to.
+  void backward(const Tensor& d_image_rows, const std::atomic<bool>* cancelled);
 
  private:
   struct Kept {
-    RowBuffer x_mid, qkv, attended, gate_up;
-    RowBuffer raw_qk;  // before the norms of heads; only where there are some
-    AlignedBuffer lse;
-    explicit Kept(const DecoderSpec& s);
-    void reserve(int rows, const DecoderSpec& s);
+    Tensor x_mid, qkv, attended, lse, gate_up;
+    Tensor raw_qk;  // before the norms of heads; only where there are some
   };
   Kept& kept(size_t layer) { return kept_[recompute_ ? 0 : layer]; }
-  Rows rows(const RowBuffer& buffer) const { return {buffer, num_rows_}; }
+  Tensor rows(const Tensor& tensor) const { return tensor.part(0, num_rows_); }
+  int heads_cols(int heads) const { return heads * spec_.head_dim_D; }
 
   void reserve(const TrainPlan& plan);
-  void embed(const TrainPlan& plan, const Rows& image_rows);
-  void place(const TrainPlan& plan);
+  void stage(const TrainPlan& plan);
   // What the tower gives to be added after layer l, where it gives it: columns behind a picture's own.
-  bool has_feature(size_t l, const Rows& image_rows) const {
+  bool has_feature(size_t l, const Tensor& image_rows) const {
     return image_rows.cols >= static_cast<int>(2 + l) * spec_.hidden_C;
   }
-  Rows feature(size_t l, const Rows& image_rows) const {
+  Tensor feature(size_t l, const Tensor& image_rows) const {
     return image_rows.columns(static_cast<int>(1 + l) * spec_.hidden_C, spec_.hidden_C);
   }
-  void embed_grad(const TrainPlan& plan, const Rows* d_image_rows);
-  void forward_layer(size_t l, const TrainPlan& plan);
+  void forward_layer(size_t l);
   void norm_heads(const TrainDecoderLayer& layer, Kept& k);
   void norm_heads_grad(const TrainDecoderLayer& layer, Kept& k);
   void backward_mlp(size_t l);
-  void backward_attention(size_t l, const TrainPlan& plan);
-  TreeAttentionArgs attention_args(Kept& kept, const TrainPlan& plan) const;
-  RotateArgs rotate_args(const RowBuffer& qkv, const TrainPlan& plan, float sign) const;
+  void backward_attention(size_t l);
+  TreeAttentionOp attention_op(const Kept& kept) const;
+  void rotate(const Tensor& qkv, float sign);
 
   const DecoderSpec& spec_;
   const TrainDecoderParameters& parameters_;
   TrainOps& ops_;
   bool recompute_;
   RopeTable rope_;
-  std::vector<float> row_angles_;  // one row each, where they do not follow from positions
-  std::vector<int32_t> angle_rows_;
+  Workspace workspace_;
+  TreesOnDevice trees_;
   int num_rows_ = 0;
-  std::vector<RowBuffer> x_;  // L + 1 states
+  std::vector<Tensor> x_;  // L + 1 states
   std::vector<Kept> kept_;
-  RowBuffer normed_, mlp_, d_x_, d_narrow_, d_qkv_, d_raw_qk_;
+  Tensor angles_;            // by position
+  Tensor row_angles_;        // by row, where they do not follow from positions
+  bool own_angles_ = false;  // the plan's rows have those
+  Tensor normed_, mlp_, d_x_, d_narrow_, d_qkv_, d_raw_qk_;
 };
 
 }  // namespace mmprm

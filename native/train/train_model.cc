@@ -29,8 +29,8 @@ class TrainModel::Builder {
   ModelPart part_;
 };
 
-TrainModel::TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec)
-    : spec_(spec), parameters_(checkpoint) {
+TrainModel::TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec, Device& device)
+    : spec_(spec), parameters_(checkpoint, device) {
   if (spec.decoder.reward_head != RewardHead::kNone) {
     throw Error(ErrorCode::kUnsupportedModel,
                 checkpoint.folder() +

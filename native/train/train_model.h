@@ -25,7 +25,7 @@ struct LoraOptions {
 class TrainModel {
  public:
   // Throws kUnsupportedModel for what cannot be trained (reward heads).
-  TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec);
+  TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec, Device& device);
 
   // Rows `ids` of embedding and head become the mean of the others; both grow where they are too short.
   void add_tokens(const std::vector<int32_t>& ids);

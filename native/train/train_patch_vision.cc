@@ -1,72 +1,73 @@
 #include "train/train_patch_vision.h"
 
-#include <algorithm>
+#include "train/cancel.h"
 
 namespace mmprm {
 namespace {
 
 bool is_frozen(const TrainVisionParameters& p) { return !p.patch_embedding.weight->trainable; }
 
-void check(const std::atomic<bool>* cancelled) {
-  if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "training was aborted");
-}
-
 // Of fc1: gate and up where the MLP is gated.
 int inner_cols(const VisionSpec& s) { return (s.gated_mlp ? 2 : 1) * s.intermediate_F; }
 
 }  // namespace
 
-TrainPatchVision::Kept::Kept(const VisionSpec& s)
-    : x_mid(s.hidden_C, DType::kF32),
-      qkv(3 * s.hidden_C, DType::kF32),
-      attended(s.hidden_C, DType::kF32),
-      h(inner_cols(s), DType::kF32) {}
-
 TrainPatchVision::TrainPatchVision(const TrainModel& model, TrainOps& ops, bool recompute)
     : spec_(*model.spec().vision),
       parameters_(model.vision()),
       ops_(ops),
+      image_width_(model.image_width()),
       frozen_(is_frozen(parameters_)),
       keep_all_(!frozen_ && !recompute),
       recompute_(recompute),
-      patches_(parameters_.patch_embedding.weight->cols, DType::kF32),
-      normed_(spec_.hidden_C, DType::kF32),
-      mlp_(spec_.intermediate_F, DType::kF32),
-      d_x_(spec_.hidden_C, DType::kF32),
-      d_narrow_(spec_.hidden_C, DType::kF32),
-      d_qkv_(3 * spec_.hidden_C, DType::kF32),
-      made_(model.image_width(), DType::kF32) {
+      workspace_(ops.device()),
+      whole_(ops.device_ops()),
+      windows_(ops.device_ops()),
+      x_(frozen_ ? 2 : size_t(spec_.layers_L) + 1),
+      kept_(keep_all_ ? size_t(spec_.layers_L) : 1) {
   const TrainVisionParameters& p = parameters_;
-  mergers_.emplace_back(TrainMergerParameters{p.projector_norm, p.projector_fc1, p.projector_fc2},
-                        spec_.hidden_C, ops_);
-  for (const TrainMergerParameters& merger : p.deepstack) mergers_.emplace_back(merger, spec_.hidden_C, ops_);
-  for (int l = 0; l <= (frozen_ ? 1 : spec_.layers_L); ++l) x_.emplace_back(spec_.hidden_C, DType::kF32);
-  for (int l = 0; l < (keep_all_ ? spec_.layers_L : 1); ++l) kept_.emplace_back(spec_);
+  const auto add = [&](const TrainMergerParameters& merger) {
+    mergers_.emplace_back(merger, spec_.hidden_C, spec_.merge, ops_);
+  };
+  add({p.projector_norm, p.projector_fc1, p.projector_fc2});
+  for (const TrainMergerParameters& merger : p.deepstack) add(merger);
 }
 
 void TrainPatchVision::reserve() {
-  const int T = layout_.num_patches;
-  for (RowBuffer& x : x_) x.reserve(T);
+  const int T = layout_.num_patches, C = spec_.hidden_C;
+  const auto reserve = [&](int cols, std::initializer_list<Tensor*> tensors) {
+    for (Tensor* t : tensors) workspace_.reserve(*t, T, cols, DType::kF32);
+  };
+  for (Tensor& x : x_) reserve(C, {&x});
   for (Kept& k : kept_) {
-    for (RowBuffer* b : {&k.x_mid, &k.qkv, &k.attended, &k.h}) b->reserve(T);
-    k.lse.reserve(size_t(T) * spec_.heads_H * sizeof(float));
+    reserve(C, {&k.x_mid, &k.attended});
+    reserve(3 * C, {&k.qkv});
+    reserve(spec_.heads_H, {&k.lse});
+    reserve(inner_cols(spec_), {&k.h});
   }
-  for (RowBuffer* b : {&patches_, &normed_, &mlp_, &d_x_, &d_narrow_, &d_qkv_}) b->reserve(T);
-  made_.reserve(T / (spec_.merge * spec_.merge));
+  reserve(parameters_.patch_embedding.weight->cols, {&patches_});
+  reserve(C / spec_.heads_H, {&angles_});
+  reserve(C, {&normed_, &d_x_, &d_narrow_});
+  reserve(spec_.intermediate_F, {&mlp_});
+  reserve(3 * C, {&d_qkv_});
+  workspace_.reserve(made_, T / (spec_.merge * spec_.merge), image_width_, DType::kF32);
 }
 
-Rows TrainPatchVision::columns(const Rows& made, int merger) const {
+Tensor TrainPatchVision::columns(const Tensor& made, int merger) const {
   const int width = made.cols / static_cast<int>(mergers_.size());
   return made.columns(merger * width, width);
 }
 
-Rows TrainPatchVision::forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) {
+Tensor TrainPatchVision::forward(const std::vector<PicturePtr>& pictures,
+                                 const std::atomic<bool>* cancelled) {
   layout_ = lay_out(pictures, spec_);
   reserve();
+  whole_.stage(layout_.whole);
+  windows_.stage(layout_.windows);
   embed();
-  const Rows made(made_, layout_.num_patches / (spec_.merge * spec_.merge));
+  const Tensor made = made_.part(0, layout_.num_patches / (spec_.merge * spec_.merge));
   for (int l = 0; l < spec_.layers_L; ++l) {
-    check(cancelled);
+    check_cancelled(cancelled);
     forward_layer(l);
     merge(l, made);
   }
@@ -75,57 +76,64 @@ Rows TrainPatchVision::forward(const std::vector<PicturePtr>& pictures, const st
 }
 
 void TrainPatchVision::embed() {
-  const Rows patches = rows(patches_), x = rows(state(0));
-  ops_.write(patches, layout_.pixels.data());
-  const bool placed = parameters_.position_embedding != nullptr;
-  if (placed) ops_.mix(*parameters_.position_embedding, layout_.positions, x);
-  ops_.linear(parameters_.patch_embedding, patches, x, placed ? &x : nullptr);
+  const Tensor patches = rows(patches_), x = rows(state(0));
+  ops_.device().write(patches, layout_.pixels.data());
+  ops_.device().write(rows(angles_), layout_.angles.data());
+  const Parameter* table = parameters_.position_embedding;
+  if (table) {
+    ops_.device_ops().mix_rows(
+        {x, table->value, layout_.rows.data(), layout_.weights.data(), PatchLayout::kTaps});
+  }
+  ops_.linear(parameters_.patch_embedding, patches, x, table ? x : Tensor());
 }
 
 void TrainPatchVision::embed_grad() {
-  if (parameters_.position_embedding)
-    ops_.mix_grad(*parameters_.position_embedding, layout_.positions, rows(d_x_));
-  ops_.linear_grad_weight(parameters_.patch_embedding, rows(patches_), rows(d_x_));
+  const Tensor d_x = rows(d_x_);
+  if (const Parameter* table = parameters_.position_embedding) {
+    ops_.device_ops().mix_rows_grad(
+        {table->gradient, d_x, layout_.rows.data(), layout_.weights.data(), PatchLayout::kTaps});
+  }
+  ops_.linear_grad_weight(parameters_.patch_embedding, rows(patches_), d_x);
 }
 
 void TrainPatchVision::forward_layer(int l) {
   const TrainVisionLayer& layer = parameters_.layers[l];
   Kept& k = kept(l);
-  const Rows x = rows(state(l)), x_mid = rows(k.x_mid), normed = rows(normed_), mlp = rows(mlp_);
+  const Tensor x = rows(state(l)), x_mid = rows(k.x_mid), normed = rows(normed_), mlp = rows(mlp_);
   ops_.norm(layer.norm1, x, normed);
   ops_.linear(layer.qkv, normed, rows(k.qkv));
-  ops_.rotate(rotate_args(k.qkv, 1), layout_.num_patches);
-  ops_.attention(attention_args(l));
-  ops_.linear(layer.proj, rows(k.attended), x_mid, &x);
+  rotate(k.qkv, 1);
+  ops_.attention(attention_op(l));
+  ops_.linear(layer.proj, rows(k.attended), x_mid, x);
   ops_.norm(layer.norm2, x_mid, normed);
   ops_.linear(layer.fc1, normed, rows(k.h));
   activate(rows(k.h), mlp);
-  ops_.linear(layer.fc2, mlp, rows(state(l + 1)), &x_mid);
+  ops_.linear(layer.fc2, mlp, rows(state(l + 1)), x_mid);
 }
 
 // What the language model adds to its own rows later.
-void TrainPatchVision::merge(int l, const Rows& made) {
+void TrainPatchVision::merge(int l, const Tensor& made) {
   for (size_t i = 0; i < spec_.deepstack_layers.size(); ++i) {
     if (spec_.deepstack_layers[i] == l)
       mergers_[1 + i].forward(rows(state(l + 1)), columns(made, static_cast<int>(1 + i)));
   }
 }
 
-void TrainPatchVision::merge_grad(int l, const Rows& d_made) {
-  const Rows d_x = rows(d_x_);
+void TrainPatchVision::merge_grad(int l, const Tensor& d_made) {
+  const Tensor d_x = rows(d_x_);
   for (size_t i = 0; i < spec_.deepstack_layers.size(); ++i) {
     if (spec_.deepstack_layers[i] != l) continue;
     mergers_[1 + i].backward(rows(state(l + 1)), columns(d_made, static_cast<int>(1 + i)),
-                             frozen_ ? nullptr : &d_x);
+                             frozen_ ? Tensor() : d_x);
   }
 }
 
-void TrainPatchVision::backward(const Rows& d_rows, const std::atomic<bool>* cancelled) {
-  const Rows d_x = rows(d_x_);
+void TrainPatchVision::backward(const Tensor& d_rows, const std::atomic<bool>* cancelled) {
+  const Tensor d_x = rows(d_x_);
   ops_.clear(d_x);
-  mergers_[0].backward(rows(state(spec_.layers_L)), columns(d_rows, 0), frozen_ ? nullptr : &d_x);
+  mergers_[0].backward(rows(state(spec_.layers_L)), columns(d_rows, 0), frozen_ ? Tensor() : d_x);
   for (int l = spec_.layers_L; l-- > 0;) {
-    check(cancelled);
+    check_cancelled(cancelled);
     merge_grad(l, d_rows);
     if (frozen_) continue;
     if (recompute_) forward_layer(l);
@@ -138,8 +146,8 @@ void TrainPatchVision::backward(const Rows& d_rows, const std::atomic<bool>* can
 void TrainPatchVision::backward_mlp(int l) {
   const TrainVisionLayer& layer = parameters_.layers[l];
   Kept& k = kept(l);
-  const Rows d_x = rows(d_x_), mlp = rows(mlp_), h = rows(k.h), normed = rows(normed_),
-             d_normed = rows(d_narrow_);
+  const Tensor d_x = rows(d_x_), mlp = rows(mlp_), h = rows(k.h), normed = rows(normed_),
+               d_normed = rows(d_narrow_);
   ops_.linear_grad_input(layer.fc2, d_x, mlp);
   activate_grad(h, mlp);
   ops_.linear_grad_weight(layer.fc2, mlp, d_x);
@@ -152,58 +160,34 @@ void TrainPatchVision::backward_mlp(int l) {
 void TrainPatchVision::backward_attention(int l) {
   const TrainVisionLayer& layer = parameters_.layers[l];
   Kept& k = kept(l);
-  const Rows d_x = rows(d_x_), d_qkv = rows(d_qkv_), normed = rows(normed_), d_narrow = rows(d_narrow_);
+  const Tensor d_x = rows(d_x_), d_qkv = rows(d_qkv_), normed = rows(normed_), d_narrow = rows(d_narrow_);
   ops_.linear_grad_weight(layer.proj, rows(k.attended), d_x);
   ops_.linear_grad_input(layer.proj, d_x, d_narrow);
-  TreeAttentionArgs args = attention_args(l);
-  args.d_o = d_narrow.data;
-  args.d_o_stride = d_narrow.stride;
-  args.d_qkv = d_qkv.data;
-  ops_.attention_grad(args);
-  ops_.rotate(rotate_args(d_qkv_, -1), layout_.num_patches);
+  ops_.attention_grad(attention_op(l), d_narrow, d_qkv);
+  rotate(d_qkv_, -1);
   ops_.norm(layer.norm1, rows(state(l)), normed);
   ops_.linear_grad_weight(layer.qkv, normed, d_qkv);
   ops_.linear_grad_input(layer.qkv, d_qkv, d_narrow);
   ops_.norm_grad(layer.norm1, rows(state(l)), d_narrow, d_x);
 }
 
-void TrainPatchVision::activate(const Rows& h, const Rows& mlp) {
+void TrainPatchVision::activate(const Tensor& h, const Tensor& mlp) {
   spec_.gated_mlp ? ops_.swiglu(h, mlp) : ops_.gelu_tanh(h, mlp);
 }
 
 // Leaves the activation's output in place of its gradient, for fc2's weight.
-void TrainPatchVision::activate_grad(const Rows& h, const Rows& mlp) {
+void TrainPatchVision::activate_grad(const Tensor& h, const Tensor& mlp) {
   spec_.gated_mlp ? ops_.swiglu_grad(h, mlp) : ops_.gelu_tanh_grad(h, mlp);
 }
 
-RotateArgs TrainPatchVision::rotate_args(const RowBuffer& qkv, float sign) const {
-  return {qkv.row_f32(0),
-          qkv.stride(),
-          layout_.angles.data(),
-          layout_.angle_rows.data(),
-          2 * spec_.heads_H,
-          spec_.hidden_C / spec_.heads_H,
-          sign};
+void TrainPatchVision::rotate(const Tensor& qkv, float sign) {
+  ops_.device_ops().rotate({rows(qkv), rows(angles_), whole_, 2 * spec_.heads_H, sign});
 }
 
-TreeAttentionArgs TrainPatchVision::attention_args(int l) {
+TreeAttentionOp TrainPatchVision::attention_op(int l) {
   Kept& k = kept(l);
-  const PatchRuns& runs = spec_.sees_all(l) ? layout_.whole : layout_.windows;
-  TreeAttentionArgs args;
-  args.qkv = k.qkv.row_f32(0);
-  args.qkv_stride = k.qkv.stride();
-  args.segments = runs.segments.data();
-  args.tree_begin_1 = runs.tree_begin_1.data();
-  args.num_trees = static_cast<int>(runs.segments.size());
-  args.max_keys = runs.longest;
-  args.causal = false;
-  args.num_heads_H = args.num_heads_G = spec_.heads_H;
-  args.head_dim_D = spec_.hidden_C / spec_.heads_H;
-  args.compute = ops_.compute();
-  args.o = k.attended.row_f32(0);
-  args.o_stride = k.attended.stride();
-  args.lse_TH = k.lse.as<float>();
-  return args;
+  const StagedTrees trees = spec_.sees_all(l) ? whole_ : windows_;
+  return {rows(k.attended), rows(k.lse), rows(k.qkv), trees, spec_.heads_H, spec_.heads_H};
 }
 
 }  // namespace mmprm

@@ -19,21 +19,19 @@ class TrainPatchVision : public TrainTower {
  public:
   TrainPatchVision(const TrainModel& model, TrainOps& ops, bool recompute);
 
-  Rows forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) override;
-  void backward(const Rows& d_rows, const std::atomic<bool>* cancelled) override;
+  Tensor forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) override;
+  void backward(const Tensor& d_rows, const std::atomic<bool>* cancelled) override;
 
  private:
   struct Kept {
-    RowBuffer x_mid, qkv, attended, h;
-    AlignedBuffer lse;
-    explicit Kept(const VisionSpec& s);
+    Tensor x_mid, qkv, attended, lse, h;
   };
   Kept& kept(int layer) { return kept_[keep_all_ ? size_t(layer) : 0]; }
-  Rows rows(const RowBuffer& buffer) const { return {buffer, layout_.num_patches}; }
+  Tensor rows(const Tensor& tensor) const { return tensor.part(0, layout_.num_patches); }
   // The state before a layer, or behind the last.
-  RowBuffer& state(int layer) { return x_[frozen_ ? size_t(layer % 2) : size_t(layer)]; }
+  Tensor& state(int layer) { return x_[frozen_ ? size_t(layer % 2) : size_t(layer)]; }
   // A merger's columns of the rows for the language model: 0 is the last one's.
-  Rows columns(const Rows& made, int merger) const;
+  Tensor columns(const Tensor& made, int merger) const;
 
   void reserve();
   void embed();
@@ -41,22 +39,25 @@ class TrainPatchVision : public TrainTower {
   void forward_layer(int l);
   void backward_mlp(int l);
   void backward_attention(int l);
-  void merge(int l, const Rows& made);
-  void merge_grad(int l, const Rows& d_made);
-  void activate(const Rows& h, const Rows& mlp);
-  void activate_grad(const Rows& h, const Rows& mlp);
-  RotateArgs rotate_args(const RowBuffer& qkv, float sign) const;
-  TreeAttentionArgs attention_args(int l);
+  void merge(int l, const Tensor& made);
+  void merge_grad(int l, const Tensor& d_made);
+  void activate(const Tensor& h, const Tensor& mlp);
+  void activate_grad(const Tensor& h, const Tensor& mlp);
+  void rotate(const Tensor& qkv, float sign);
+  TreeAttentionOp attention_op(int l);
 
   const VisionSpec spec_;
   const TrainVisionParameters& parameters_;
   TrainOps& ops_;
+  const int image_width_;
   bool frozen_, keep_all_, recompute_;
+  Workspace workspace_;
+  TreesOnDevice whole_, windows_;
   PatchLayout layout_;
   std::vector<TrainMerger> mergers_;  // the last one, then one for each of deepstack_layers
-  std::vector<RowBuffer> x_;          // states; two in turn where the tower is frozen
+  std::vector<Tensor> x_;             // states; two in turn where the tower is frozen
   std::vector<Kept> kept_;
-  RowBuffer patches_, normed_, mlp_, d_x_, d_narrow_, d_qkv_, made_;
+  Tensor angles_, patches_, normed_, mlp_, d_x_, d_narrow_, d_qkv_, made_;
 };
 
 }  // namespace mmprm

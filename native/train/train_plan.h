@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "device/step_plan.h"
-#include "kernels/tree_attention/tree_attention.h"
+#include "device/tree_plan.h"
 
 namespace mmprm {
 
@@ -35,18 +35,13 @@ struct MarkerTerm {
   int32_t sequence = 0, marker = 0;  // where it comes from
 };
 
-struct TrainPlan {
-  std::vector<int32_t> tokens_T, positions_T;
-  std::vector<RopeAxes> axes_T;  // empty: positions_T says it all
-  std::vector<TreeSegment> segments;
-  std::vector<int32_t> tree_begin_1{0};
+struct TrainPlan : TreePlan {
+  std::vector<RopeAxes> axes_T;          // empty: positions_T says it all
   std::vector<TokenTerm> token_terms;    // by row, then target; equal ones merged
   std::vector<MarkerTerm> marker_terms;  // by row
-  int max_keys = 0;
-  int64_t num_tokens = 0;  // of all sequences, before packing
+  int64_t num_tokens = 0;                // of all sequences, before packing
 
   int num_rows() const { return static_cast<int>(tokens_T.size()); }
-  int num_trees() const { return static_cast<int>(tree_begin_1.size()) - 1; }
 };
 
 TrainPlan plan_training(const std::vector<TrainSequence>& sequences);

@@ -13,9 +13,9 @@ class TrainTower {
   virtual ~TrainTower() = default;
 
   // The rows of all pictures, one picture behind the other (picture_rows.h): [rows, (1 + features) · C of the decoder].
-  virtual Rows forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) = 0;
+  virtual Tensor forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) = 0;
   // d_rows: the gradient of forward's result.
-  virtual void backward(const Rows& d_rows, const std::atomic<bool>* cancelled) = 0;
+  virtual void backward(const Tensor& d_rows, const std::atomic<bool>* cancelled) = 0;
 };
 
 }  // namespace mmprm

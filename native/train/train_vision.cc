@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "train/cancel.h"
+
 namespace mmprm {
 namespace {
 
@@ -12,28 +14,7 @@ int selected_state(const VisionSpec& spec) {
 
 bool is_frozen(const TrainVisionParameters& p) { return !p.patch_embedding.weight->trainable; }
 
-// Columns [first, first + cols) of some rows.
-Rows columns(const Rows& rows, int first, int cols) {
-  Rows out = rows;
-  out.data += first;
-  out.cols = cols;
-  return out;
-}
-
-void check(const std::atomic<bool>* cancelled) {
-  if (cancelled && cancelled->load()) throw Error(ErrorCode::kAborted, "training was aborted");
-}
-
 }  // namespace
-
-TrainVision::Kept::Kept(const VisionSpec& s)
-    : x_mid(s.hidden_C, DType::kF32),
-      qkv(3 * s.hidden_C, DType::kF32),
-      attended(s.hidden_C, DType::kF32),
-      z1(s.hidden_C, DType::kF32),
-      h(s.intermediate_F, DType::kF32),
-      z2(s.hidden_C, DType::kF32),
-      raw_qk(2 * s.hidden_C, DType::kF32) {}
 
 TrainVision::TrainVision(const TrainModel& model, TrainOps& ops, bool recompute)
     : spec_(*model.spec().vision),
@@ -44,171 +25,95 @@ TrainVision::TrainVision(const TrainModel& model, TrainOps& ops, bool recompute)
       keep_all_(!frozen_ && !recompute),
       recompute_(recompute),
       resize_(spec_.positions_per_side(), spec_.patches_per_side()),
-      patches_(parameters_.patch_embedding.weight->cols, DType::kF32),
-      normed_(spec_.hidden_C, DType::kF32),
-      mlp_(spec_.intermediate_F, DType::kF32),
-      d_x_(spec_.hidden_C, DType::kF32),
-      d_z_(spec_.hidden_C, DType::kF32),
-      d_narrow_(spec_.hidden_C, DType::kF32),
-      d_qkv_(3 * spec_.hidden_C, DType::kF32),
-      d_raw_qk_(2 * spec_.hidden_C, DType::kF32),
-      folded_(parameters_.projector_fc1.weight->cols, DType::kF32),
-      folded_normed_(folded_.cols(), DType::kF32),
-      projected_h_(parameters_.projector_fc1.weight->rows, DType::kF32),
-      projected_(parameters_.projector_fc1.weight->rows, DType::kF32),
-      image_rows_(parameters_.projector_fc2.weight->rows, DType::kF32),
-      d_folded_(folded_.cols(), DType::kF32),
-      d_folded_normed_(folded_.cols(), DType::kF32) {
-  for (int l = 0; l <= (frozen_ ? 1 : num_layers_); ++l) x_.emplace_back(spec_.hidden_C, DType::kF32);
-  for (int l = 0; l < (keep_all_ ? num_layers_ : 1); ++l) kept_.emplace_back(spec_);
-}
+      mix_(resize_.mix()),
+      workspace_(ops.device()),
+      trees_(ops.device_ops()),
+      x_(frozen_ ? 2 : size_t(num_layers_) + 1),
+      kept_(keep_all_ ? size_t(num_layers_) : 1) {}
 
 void TrainVision::reserve(int tiles) {
+  tiles_ = tiles;
   num_rows_ = tiles * rows_per_tile();
   num_folded_ = tiles * spec_.tokens_per_tile();
-  patches_.reserve(tiles * num_patches());
-  for (RowBuffer& x : x_) x.reserve(num_rows_);
+  const int C = spec_.hidden_C, F = spec_.intermediate_F, S = spec_.image_size;
+  const auto reserve = [&](int rows, int cols, std::initializer_list<Tensor*> tensors) {
+    for (Tensor* t : tensors) workspace_.reserve(*t, rows, cols, DType::kF32);
+  };
+  reserve(tiles * spec_.channels * S, S, {&pixels_});
+  reserve(tiles * num_patches(), parameters_.patch_embedding.weight->cols, {&patches_});
+  reserve(rows_per_tile(), C, {&positions_, &d_positions_});
+  for (Tensor& x : x_) reserve(num_rows_, C, {&x});
   for (Kept& k : kept_) {
-    for (RowBuffer* b : {&k.x_mid, &k.qkv, &k.attended, &k.z1, &k.h, &k.z2}) b->reserve(num_rows_);
-    if (spec_.qk_norm) k.raw_qk.reserve(num_rows_);
-    k.lse.reserve(size_t(num_rows_) * spec_.heads_H * sizeof(float));
+    reserve(num_rows_, C, {&k.x_mid, &k.attended, &k.z1, &k.z2});
+    reserve(num_rows_, 3 * C, {&k.qkv});
+    reserve(num_rows_, F, {&k.h});
+    reserve(num_rows_, spec_.heads_H, {&k.lse});
+    if (spec_.qk_norm) reserve(num_rows_, 2 * C, {&k.raw_qk});
   }
-  for (RowBuffer* b : {&normed_, &mlp_, &d_x_, &d_z_, &d_narrow_, &d_qkv_}) b->reserve(num_rows_);
-  if (spec_.qk_norm) d_raw_qk_.reserve(num_rows_);
-  for (RowBuffer* b :
-       {&folded_, &folded_normed_, &projected_h_, &projected_, &image_rows_, &d_folded_, &d_folded_normed_}) {
-    b->reserve(num_folded_);
-  }
-  tiles_.clear();
-  tree_begin_1_.assign(1, 0);
-  for (int t = 0; t < tiles; ++t) {
-    tiles_.push_back({t * rows_per_tile(), rows_per_tile(), -1});
-    tree_begin_1_.push_back(t + 1);
-  }
+  reserve(num_rows_, C, {&normed_, &d_x_, &d_z_, &d_narrow_});
+  reserve(num_rows_, F, {&mlp_});
+  reserve(num_rows_, 3 * C, {&d_qkv_});
+  if (spec_.qk_norm) reserve(num_rows_, 2 * C, {&d_raw_qk_});
+  const TrainLinear &fc1 = parameters_.projector_fc1, &fc2 = parameters_.projector_fc2;
+  reserve(num_folded_, fc1.weight->cols, {&folded_, &folded_normed_, &d_folded_, &d_folded_normed_});
+  reserve(num_folded_, fc1.weight->rows, {&projected_h_, &projected_});
+  reserve(num_folded_, fc2.weight->rows, {&image_rows_});
 }
 
-// Returns the number of tiles.
-int TrainVision::read(const std::vector<PicturePtr>& pictures) {
+void TrainVision::stage_tiles() {
+  TreePlan plan;
+  for (int t = 0; t < tiles_; ++t) {
+    plan.segments.push_back({t * rows_per_tile(), rows_per_tile(), -1});
+    plan.tree_begin_1.push_back(t + 1);
+  }
+  plan.max_keys = rows_per_tile();
+  plan.causal = false;
+  trees_.stage(plan);
+}
+
+Tensor TrainVision::forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) {
   int tiles = 0;
-  size_t size = 0;
-  for (const PicturePtr& picture : pictures) {
-    pixels_.resize(std::max(pixels_.size(), size + picture->pixels.size()));
-    normalise_tiles(*picture, 0, picture->num_tiles, &pixels_[size]);
-    size += picture->pixels.size();
-    tiles += picture->num_tiles;
-  }
-  return tiles;
-}
-
-Rows TrainVision::forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) {
-  const int tiles = read(pictures);
+  for (const PicturePtr& picture : pictures) tiles += picture->num_tiles;
   reserve(tiles);
-  cut_patches(pixels_.data(), tiles);
-  embed(tiles);
+  stage_tiles();
+  read(pictures);
+  embed();
   for (int l = 0; l < num_layers_; ++l) {
-    check(cancelled);
+    check_cancelled(cancelled);
     forward_layer(l);
     if (frozen_) std::swap(x_[0], x_[1]);
   }
-  fold(tiles, frozen_ ? x_[0] : x_[num_layers_]);
+  fold(rows(frozen_ ? x_[0] : x_[num_layers_]));
   return project();
-}
-
-// [channel][y][x] inside a patch: the order of the convolution's weights.
-void TrainVision::cut_patches(const float* pixels, int tiles) {
-  const int side = spec_.patches_per_side(), P = spec_.patch_size, S = spec_.image_size;
-  ops_.pool().run(int64_t(tiles) * side * side, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t patch = begin; patch < end; ++patch) {
-      const float* image = pixels + size_t(patch / (side * side)) * spec_.channels * S * S;
-      const int top = int(patch % (side * side)) / side * P, left = int(patch % side) * P;
-      float* to = patches_.row_f32(patch);
-      for (int channel = 0; channel < spec_.channels; ++channel) {
-        for (int y = 0; y < P; ++y, to += P) {
-          std::copy_n(image + (size_t(channel) * S + top + y) * S + left, P, to);
-        }
-      }
-    }
-  });
-}
-
-// WHY again at every pass: a step of the optimizer changes the table.
-const float* TrainVision::positions() {
-  const float* stored = parameters_.position_embedding->value();
-  if (resize_.is_identity()) return stored;
-  positions_.resize(resize_.num_rows() * spec_.hidden_C);
-  resize_.apply(stored, spec_.hidden_C, positions_.data());
-  return positions_.data();
-}
-
-void TrainVision::embed(int tiles) {
-  const int C = spec_.hidden_C;
-  const float* position = positions();
-  const Rows patches(patches_, tiles * num_patches());
-  for (int t = 0; t < tiles; ++t) {
-    float* first = x_[0].row_f32(int64_t(t) * rows_per_tile());
-    for (int c = 0; c < C; ++c) first[c] = position[c] + parameters_.class_embedding->value()[c];
-    for (int r = 0; r < num_patches(); ++r) {
-      std::copy_n(position + size_t(1 + r) * C, C, x_[0].row_f32(int64_t(t) * rows_per_tile() + 1 + r));
-    }
-    Rows from = patches, to = rows(x_[0]);
-    from.data = patches.row(int64_t(t) * num_patches());
-    to.data = x_[0].row_f32(int64_t(t) * rows_per_tile() + 1);
-    from.rows = to.rows = num_patches();
-    ops_.linear(parameters_.patch_embedding, from, to, &to);
-  }
-}
-
-void TrainVision::embed_grad(int tiles) {
-  const int C = spec_.hidden_C;
-  float* d_position = parameters_.position_embedding->gradient();
-  if (!resize_.is_identity()) {
-    d_positions_.assign(resize_.num_rows() * C, 0.0f);
-    d_position = d_positions_.data();
-  }
-  float* d_class = parameters_.class_embedding->gradient();
-  for (int t = 0; t < tiles; ++t) {
-    for (int r = 0; r < rows_per_tile(); ++r) {
-      const float* d = d_x_.row_f32(int64_t(t) * rows_per_tile() + r);
-      for (int c = 0; c < C; ++c) d_position[size_t(r) * C + c] += d[c];
-      if (r == 0) {
-        for (int c = 0; c < C; ++c) d_class[c] += d[c];
-      } else {  // close the gaps of the class rows, so that one product serves all tiles
-        std::copy_n(d, C, d_z_.row_f32(int64_t(t) * num_patches() + r - 1));
-      }
-    }
-  }
-  if (!resize_.is_identity())
-    resize_.add_gradient(d_positions_.data(), C, parameters_.position_embedding->gradient());
-  const int patches = tiles * num_patches();
-  ops_.linear_grad_weight(parameters_.patch_embedding, {patches_, patches}, {d_z_, patches});
 }
 
 void TrainVision::norm_heads(const TrainVisionLayer& layer, Kept& k) {
   if (layer.q_norm.empty()) return;
   const int C = spec_.hidden_C;
-  for (int r = 0; r < num_rows_; ++r) std::copy_n(k.qkv.row_f32(r), 2 * C, k.raw_qk.row_f32(r));
-  ops_.norm(layer.q_norm, columns(rows(k.raw_qk), 0, C), columns(rows(k.qkv), 0, C));
-  ops_.norm(layer.k_norm, columns(rows(k.raw_qk), C, C), columns(rows(k.qkv), C, C));
+  const Tensor raw = rows(k.raw_qk), qkv = rows(k.qkv);
+  ops_.copy(qkv.columns(0, 2 * C), raw);
+  ops_.norm(layer.q_norm, raw.columns(0, C), qkv.columns(0, C));
+  ops_.norm(layer.k_norm, raw.columns(C, C), qkv.columns(C, C));
 }
 
 void TrainVision::norm_heads_grad(const TrainVisionLayer& layer, Kept& k) {
   if (layer.q_norm.empty()) return;
   const int C = spec_.hidden_C;
-  const Rows d_raw = rows(d_raw_qk_), d_qkv = rows(d_qkv_), raw = rows(k.raw_qk);
-  for (int r = 0; r < num_rows_; ++r) std::fill_n(d_raw.row(r), 2 * C, 0.0f);
-  ops_.norm_grad(layer.q_norm, columns(raw, 0, C), columns(d_qkv, 0, C), columns(d_raw, 0, C));
-  ops_.norm_grad(layer.k_norm, columns(raw, C, C), columns(d_qkv, C, C), columns(d_raw, C, C));
-  for (int r = 0; r < num_rows_; ++r) std::copy_n(d_raw.row(r), 2 * C, d_qkv.row(r));
+  const Tensor d_raw = rows(d_raw_qk_), d_qkv = rows(d_qkv_), raw = rows(k.raw_qk);
+  ops_.clear(d_raw);
+  ops_.norm_grad(layer.q_norm, raw.columns(0, C), d_qkv.columns(0, C), d_raw.columns(0, C));
+  ops_.norm_grad(layer.k_norm, raw.columns(C, C), d_qkv.columns(C, C), d_raw.columns(C, C));
+  ops_.copy(d_raw, d_qkv.columns(0, 2 * C));
 }
 
 void TrainVision::forward_layer(size_t l) {
   const TrainVisionLayer& layer = parameters_.layers[l];
   Kept& k = kept(l);
-  const Rows x = rows(x_[frozen_ ? 0 : l]), x_mid = rows(k.x_mid), normed = rows(normed_), mlp = rows(mlp_);
+  const Tensor x = rows(x_[frozen_ ? 0 : l]), x_mid = rows(k.x_mid), normed = rows(normed_), mlp = rows(mlp_);
   ops_.norm(layer.norm1, x, normed);
   ops_.linear(layer.qkv, normed, rows(k.qkv));
   norm_heads(layer, k);
-  ops_.attention(attention_args(k));
+  ops_.attention(attention_op(k));
   ops_.linear(layer.proj, rows(k.attended), rows(k.z1));
   ops_.scaled_add(x, *layer.scale1, rows(k.z1), x_mid);
   ops_.norm(layer.norm2, x_mid, normed);
@@ -218,32 +123,31 @@ void TrainVision::forward_layer(size_t l) {
   ops_.scaled_add(x_mid, *layer.scale2, rows(k.z2), rows(x_[frozen_ ? 1 : l + 1]));
 }
 
-void TrainVision::backward(const Rows& d_rows, const std::atomic<bool>* cancelled) {
-  const Rows h(projected_h_, num_folded_), a(projected_, num_folded_), normed(folded_normed_, num_folded_);
-  const Rows d_normed(d_folded_normed_, num_folded_), d_folded(d_folded_, num_folded_);
+void TrainVision::backward(const Tensor& d_rows, const std::atomic<bool>* cancelled) {
+  const Tensor h = folded(projected_h_), a = folded(projected_), d_folded = folded(d_folded_);
+  const Tensor d_normed = folded(d_folded_normed_);
   ops_.linear_grad_input(parameters_.projector_fc2, d_rows, a);
   ops_.gelu_grad(h, a);
   ops_.linear_grad_weight(parameters_.projector_fc2, a, d_rows);
-  ops_.linear_grad_weight(parameters_.projector_fc1, normed, h);
+  ops_.linear_grad_weight(parameters_.projector_fc1, folded(folded_normed_), h);
   ops_.linear_grad_input(parameters_.projector_fc1, h, d_normed);
-  for (int r = 0; r < num_folded_; ++r) std::fill_n(d_folded.row(r), d_folded.cols, 0.0f);
-  ops_.norm_grad(parameters_.projector_norm, {folded_, num_folded_}, d_normed, d_folded);
+  ops_.clear(d_folded);
+  ops_.norm_grad(parameters_.projector_norm, folded(folded_), d_normed, d_folded);
   if (frozen_) return;
-  const int tiles = static_cast<int>(tiles_.size());
-  unfold_grad(tiles, d_folded);
+  unfold_grad(d_folded);
   for (int l = num_layers_; l-- > 0;) {
-    check(cancelled);
+    check_cancelled(cancelled);
     if (recompute_) forward_layer(l);
     backward_layer(l);
   }
-  embed_grad(tiles);
+  embed_grad();
 }
 
 void TrainVision::backward_layer(size_t l) {
   const TrainVisionLayer& layer = parameters_.layers[l];
   Kept& k = kept(l);
-  const Rows x = rows(x_[l]), x_mid = rows(k.x_mid), d_x = rows(d_x_), d_z = rows(d_z_), h = rows(k.h);
-  const Rows normed = rows(normed_), mlp = rows(mlp_), d_narrow = rows(d_narrow_), d_qkv = rows(d_qkv_);
+  const Tensor x = rows(x_[l]), x_mid = rows(k.x_mid), d_x = rows(d_x_), d_z = rows(d_z_), h = rows(k.h);
+  const Tensor normed = rows(normed_), mlp = rows(mlp_), d_narrow = rows(d_narrow_), d_qkv = rows(d_qkv_);
   ops_.scaled_grad(d_x, *layer.scale2, rows(k.z2), d_z);
   // As in the decoder: gelu_grad leaves gelu's output in place of its gradient, for fc2's weight.
   ops_.linear_grad_input(layer.fc2, d_z, mlp);
@@ -257,11 +161,7 @@ void TrainVision::backward_layer(size_t l) {
   ops_.scaled_grad(d_x, *layer.scale1, rows(k.z1), d_z);
   ops_.linear_grad_weight(layer.proj, rows(k.attended), d_z);
   ops_.linear_grad_input(layer.proj, d_z, d_narrow);
-  TreeAttentionArgs args = attention_args(k);
-  args.d_o = d_narrow.data;
-  args.d_o_stride = d_narrow.stride;
-  args.d_qkv = d_qkv.data;
-  ops_.attention_grad(args);
+  ops_.attention_grad(attention_op(k), d_narrow, d_qkv);
   norm_heads_grad(layer, k);
   ops_.norm(layer.norm1, x, normed);
   ops_.linear_grad_weight(layer.qkv, normed, d_qkv);
@@ -269,68 +169,30 @@ void TrainVision::backward_layer(size_t l) {
   ops_.norm_grad(layer.norm1, x, d_narrow, d_x);
 }
 
-namespace {
-
-// Calls body(folded row, block of its columns, row of x): out[R, Q, (dr·f + dq)·C + c] = in[f·R + dr, f·Q +
-// dq, c] (v2); v1 numbers the output rows column by column.
-template <typename Body>
-void for_each_fold(const VisionSpec& s, int tiles, Body body) {
-  const int side = s.patches_per_side(), f = s.shuffle_factor, out_side = side / f,
-            tokens = s.tokens_per_tile();
-  for (int r = 0; r < tiles * tokens; ++r) {
-    const int tile = r / tokens, token = r % tokens;
-    int R = token / out_side, Q = token % out_side;
-    if (s.shuffle == PixelShuffle::kV1) std::swap(R, Q);
-    for (int d = 0; d < f * f; ++d) {
-      const int patch = (f * R + d / f) * side + f * Q + d % f;
-      body(r, d, tile * (1 + side * side) + 1 + patch);
-    }
-  }
+void TrainVision::fold(const Tensor& x) {
+  ops_.device().fold({folded(folded_), x, spec_.patches_per_side(), spec_.shuffle_factor, 1,
+                      spec_.shuffle == PixelShuffle::kV1});
 }
 
-}  // namespace
-
-void TrainVision::fold(int tiles, const RowBuffer& x) {
-  const int C = spec_.hidden_C;
-  for_each_fold(spec_, tiles, [&](int r, int d, int row) {
-    std::copy_n(x.row_f32(row), C, folded_.row_f32(r) + size_t(d) * C);
-  });
+// Class rows have no part in the result.
+void TrainVision::unfold_grad(const Tensor& d_folded) {
+  for (int t = 0; t < tiles_; ++t) ops_.clear(d_x_.part(int64_t(t) * rows_per_tile(), 1));
+  ops_.device_ops().unfold({rows(d_x_), d_folded, spec_.patches_per_side(), spec_.shuffle_factor, 1,
+                            spec_.shuffle == PixelShuffle::kV1});
 }
 
-void TrainVision::unfold_grad(int tiles, const Rows& d_folded) {
-  const int C = spec_.hidden_C;
-  for (int t = 0; t < tiles; ++t) std::fill_n(d_x_.row_f32(int64_t(t) * rows_per_tile()), C, 0.0f);
-  for_each_fold(spec_, tiles, [&](int r, int d, int row) {
-    std::copy_n(d_folded.row(r) + size_t(d) * C, C, d_x_.row_f32(row));
-  });
-}
-
-Rows TrainVision::project() {
-  const Rows normed(folded_normed_, num_folded_), h(projected_h_, num_folded_), a(projected_, num_folded_);
-  const Rows out(image_rows_, num_folded_);
-  ops_.norm(parameters_.projector_norm, {folded_, num_folded_}, normed);
+Tensor TrainVision::project() {
+  const Tensor normed = folded(folded_normed_), h = folded(projected_h_), a = folded(projected_);
+  const Tensor out = folded(image_rows_);
+  ops_.norm(parameters_.projector_norm, folded(folded_), normed);
   ops_.linear(parameters_.projector_fc1, normed, h);
   ops_.gelu(h, a);
   ops_.linear(parameters_.projector_fc2, a, out);
   return out;
 }
 
-TreeAttentionArgs TrainVision::attention_args(Kept& kept) {
-  TreeAttentionArgs args;
-  args.qkv = kept.qkv.row_f32(0);
-  args.qkv_stride = kept.qkv.stride();
-  args.segments = tiles_.data();
-  args.tree_begin_1 = tree_begin_1_.data();
-  args.num_trees = static_cast<int>(tiles_.size());
-  args.max_keys = rows_per_tile();
-  args.causal = false;
-  args.num_heads_H = args.num_heads_G = spec_.heads_H;
-  args.head_dim_D = spec_.hidden_C / spec_.heads_H;
-  args.compute = ops_.compute();
-  args.o = kept.attended.row_f32(0);
-  args.o_stride = kept.attended.stride();
-  args.lse_TH = kept.lse.as<float>();
-  return args;
+TreeAttentionOp TrainVision::attention_op(const Kept& kept) const {
+  return {rows(kept.attended), rows(kept.lse), rows(kept.qkv), trees_, spec_.heads_H, spec_.heads_H};
 }
 
 }  // namespace mmprm

@@ -19,35 +19,37 @@ class TrainVision : public TrainTower {
  public:
   TrainVision(const TrainModel& model, TrainOps& ops, bool recompute);
 
-  Rows forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) override;
-  void backward(const Rows& d_rows, const std::atomic<bool>* cancelled) override;
+  Tensor forward(const std::vector<PicturePtr>& pictures, const std::atomic<bool>* cancelled) override;
+  void backward(const Tensor& d_rows, const std::atomic<bool>* cancelled) override;
 
  private:
   struct Kept {
-    RowBuffer x_mid, qkv, attended, z1, h, z2;
-    RowBuffer raw_qk;  // before the query and key norms, where there are any
-    AlignedBuffer lse;
-    explicit Kept(const VisionSpec& s);
+    Tensor x_mid, qkv, attended, lse, z1, h, z2;
+    Tensor raw_qk;  // before the query and key norms, where there are any
   };
   Kept& kept(size_t layer) { return kept_[keep_all_ ? layer : 0]; }
-  Rows rows(const RowBuffer& buffer) const { return {buffer, num_rows_}; }
-  int rows_per_tile() const { return 1 + spec_.patches_per_side() * spec_.patches_per_side(); }
-  int num_patches() const { return rows_per_tile() - 1; }
+  Tensor rows(const Tensor& tensor) const { return tensor.part(0, num_rows_); }
+  Tensor folded(const Tensor& tensor) const { return tensor.part(0, num_folded_); }
+  int rows_per_tile() const { return 1 + num_patches(); }
+  int num_patches() const { return spec_.patches_per_side() * spec_.patches_per_side(); }
 
   void reserve(int tiles);
-  int read(const std::vector<PicturePtr>& pictures);
-  void cut_patches(const float* pixels, int tiles);
-  void embed(int tiles);
-  void embed_grad(int tiles);
-  const float* positions();  // [1 + patches, C] as the tiles have them
+  void stage_tiles();
+  // Tiles to rows of the tower (train_vision_embed.cc).
+  void read(const std::vector<PicturePtr>& pictures);
+  void embed();
+  void embed_grad();
+  void place_tile();
+  void place_tile_grad(const Tensor& d_positions);
+
   void forward_layer(size_t l);
   void backward_layer(size_t l);
   void norm_heads(const TrainVisionLayer& layer, Kept& k);
   void norm_heads_grad(const TrainVisionLayer& layer, Kept& k);
-  void fold(int tiles, const RowBuffer& x);
-  void unfold_grad(int tiles, const Rows& d_folded);
-  Rows project();
-  TreeAttentionArgs attention_args(Kept& kept);
+  void fold(const Tensor& x);
+  void unfold_grad(const Tensor& d_folded);
+  Tensor project();
+  TreeAttentionOp attention_op(const Kept& kept) const;
 
   const VisionSpec spec_;
   const TrainVisionParameters& parameters_;
@@ -55,15 +57,18 @@ class TrainVision : public TrainTower {
   int num_layers_;  // up to the selected state
   bool frozen_, keep_all_, recompute_;
   const PositionResize resize_;
-  std::vector<float> positions_, d_positions_;  // of the tiles, where these differ from what is stored
-  std::vector<float> pixels_;                   // [tiles, channels, image_size, image_size], normalised
-  int num_rows_ = 0, num_folded_ = 0;
-  std::vector<TreeSegment> tiles_;
-  std::vector<int32_t> tree_begin_1_;
-  std::vector<RowBuffer> x_;
+  const PositionResize::Mix mix_;
+  Workspace workspace_;
+  TreesOnDevice trees_;  // one for each tile
+  int tiles_ = 0, num_rows_ = 0, num_folded_ = 0;
+  std::vector<Tensor> x_;
   std::vector<Kept> kept_;
-  RowBuffer patches_, normed_, mlp_, d_x_, d_z_, d_narrow_, d_qkv_, d_raw_qk_;
-  RowBuffer folded_, folded_normed_, projected_h_, projected_, image_rows_, d_folded_, d_folded_normed_;
+  std::vector<float> host_pixels_;  // normalised
+  Tensor pixels_;                   // [tiles · channels · image_size, image_size]
+  Tensor patches_;
+  Tensor positions_, d_positions_;  // [1 + patches, C]: of one tile
+  Tensor normed_, mlp_, d_x_, d_z_, d_narrow_, d_qkv_, d_raw_qk_;
+  Tensor folded_, folded_normed_, projected_h_, projected_, image_rows_, d_folded_, d_folded_normed_;
 };
 
 }  // namespace mmprm

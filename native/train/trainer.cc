@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "base/cpu_features.h"
+#include "backends/open_device.h"
 #include "models/registry.h"
 #include "train/batch_check.h"
 #include "train/loss.h"
@@ -25,18 +25,29 @@ std::vector<ModelPart> trainable_parts(const TrainerOptions& options) {
   return parts;
 }
 
+std::unique_ptr<Device> open_training_device(const TrainerOptions& options) {
+  const std::string named = "device \"" + options.device + "\"";
+  // WHY before it is opened: that there is no card, or no library, would not be the reason.
+  if (options.device.starts_with("cuda"))
+    throw Error(ErrorCode::kNoDevice, named + " does not train yet; \"cpu\" does");
+  auto device =
+      open_device({options.device, options.device_library, options.isa, options.num_threads}).device;
+  if (!device->training())
+    throw Error(ErrorCode::kNoDevice, named + ": " + device->info().name + " does not train; \"cpu\" does");
+  return device;
+}
+
 }  // namespace
 
 class Trainer::Impl {
  public:
   explicit Impl(const TrainerOptions& options)
-      : kernels_(kernel_table(options.isa.empty() ? detect_isa() : parse_isa(options.isa))),
-        pool_(options.num_threads > 0 ? options.num_threads : default_num_threads()),
-        ops_(kernels_, pool_, activation_dtype(kernels_.isa, options.compute)),
-        model_(open_model(options)),
+      : device_(open_training_device(options)),
+        ops_(*device_, device_->info().activation(options.compute)),
+        workspace_(*device_),
+        model_(open_model(options, *device_)),
         decoder_(*model_, ops_, options.recompute),
-        loss_(*model_, ops_),
-        d_image_(model_->image_width(), DType::kF32) {
+        loss_(*model_, ops_) {
     if (model_->spec().vision) vision_ = open_tower(options.recompute);
     describe();
   }
@@ -47,23 +58,22 @@ class Trainer::Impl {
 
   BatchResult run(const TrainBatch& batch, double scale, bool learn, const std::atomic<bool>* cancelled) {
     check_batch(batch, model_->spec());
-    Rows image_rows;
+    Tensor image_rows;
     if (!batch.images.empty()) image_rows = vision_->forward(batch.images, cancelled);
     const TrainPlan plan = plan_training(sequences_of(batch, model_->spec()));
-    const Rows x = decoder_.forward(plan, image_rows, cancelled);
-    const Rows d_x = decoder_.output_gradient();
-    const LossResult loss =
-        batch.task == TrainTask::kTokens
-            ? loss_.tokens(plan.token_terms, x, scale, learn ? &d_x : nullptr)
-            : loss_.markers(plan.marker_terms, batch.pair, x, scale, learn ? &d_x : nullptr);
+    const Tensor x = decoder_.forward(plan, image_rows, cancelled);
+    const Tensor d_x = learn ? decoder_.output_gradient() : Tensor();
+    const LossResult loss = batch.task == TrainTask::kTokens
+                                ? loss_.tokens(plan.token_terms, x, scale, d_x)
+                                : loss_.markers(plan.marker_terms, batch.pair, x, scale, d_x);
     // WHY before the backward pass: a loss that is not a number must not reach
     // the gradients of other batches.
-    if (learn && std::isfinite(loss.loss)) backward(plan, image_rows, cancelled);
+    if (learn && std::isfinite(loss.loss)) backward(image_rows, cancelled);
     return result_of(batch, plan, loss, image_rows.rows);
   }
 
   double step(const StepOptions& options) {
-    const double norm = adamw_step(model_->parameters(), options, num_steps_ + 1, ops_);
+    const double norm = adamw_step(model_->parameters(), options, num_steps_ + 1, *device_);
     if (std::isfinite(norm)) ++num_steps_;
     model_->parameters().clear_gradients();
     return norm;
@@ -71,10 +81,10 @@ class Trainer::Impl {
 
  private:
   // WHY a pointer: the model is built in steps that the members behind it need finished.
-  static std::unique_ptr<TrainModel> open_model(const TrainerOptions& options) {
+  static std::unique_ptr<TrainModel> open_model(const TrainerOptions& options, Device& device) {
     const Checkpoint checkpoint = Checkpoint::open(options.model_folder);
     checkpoint.make_all();
-    auto model = std::make_unique<TrainModel>(checkpoint, parse_model_spec(checkpoint));
+    auto model = std::make_unique<TrainModel>(checkpoint, parse_model_spec(checkpoint), device);
     model->add_tokens(options.new_tokens);
     if (options.lora_rank > 0) {
       model->add_adapters({options.lora_rank, options.lora_alpha, options.lora_targets, options.seed});
@@ -90,9 +100,9 @@ class Trainer::Impl {
   }
 
   void describe() {
-    info_.isa = std::string(isa_name(kernels_.isa));
+    info_.isa = device_->info().result_class;
     info_.compute = ops_.compute();
-    info_.num_threads = pool_.num_threads();
+    info_.num_threads = device_->info().num_threads;
     for (const Parameter& p : model_->parameters().all()) {
       info_.num_parameters += static_cast<int64_t>(p.size());
       if (p.trainable) info_.num_trainable += static_cast<int64_t>(p.size());
@@ -108,14 +118,14 @@ class Trainer::Impl {
     }
   }
 
-  void backward(const TrainPlan& plan, const Rows& image_rows, const std::atomic<bool>* cancelled) {
+  void backward(const Tensor& image_rows, const std::atomic<bool>* cancelled) {
     const bool see = image_rows.rows > 0 && (model_->vision().projector_fc2.weight->trainable ||
                                              model_->vision().patch_embedding.weight->trainable);
-    if (!see) return decoder_.backward(plan, nullptr, cancelled);
-    d_image_.reserve(image_rows.rows);
-    const Rows d_image(d_image_, image_rows.rows);
-    for (int r = 0; r < d_image.rows; ++r) std::fill_n(d_image.row(r), d_image.cols, 0.0f);
-    decoder_.backward(plan, &d_image, cancelled);
+    if (!see) return decoder_.backward({}, cancelled);
+    workspace_.reserve(d_image_, image_rows.rows, image_rows.cols, DType::kF32);
+    const Tensor d_image = d_image_.part(0, image_rows.rows);
+    ops_.clear(d_image);
+    decoder_.backward(d_image, cancelled);
     vision_->backward(d_image, cancelled);
   }
 
@@ -138,14 +148,14 @@ class Trainer::Impl {
     return out;
   }
 
-  const KernelTable& kernels_;
-  ThreadPool pool_;
+  std::unique_ptr<Device> device_;
   TrainOps ops_;
+  Workspace workspace_;
   std::unique_ptr<TrainModel> model_;
   TrainDecoder decoder_;
   std::unique_ptr<TrainTower> vision_;
   Loss loss_;
-  RowBuffer d_image_;
+  Tensor d_image_;
   TrainerInfo info_;
   int64_t num_steps_ = 0;
 };

@@ -8,6 +8,7 @@
 #include "golden_model.h"
 #include "harness.h"
 #include "include/engine/engine.h"
+#include "include/engine/trainer.h"
 
 namespace mmprm {
 namespace {
@@ -93,4 +94,19 @@ TEST(loaded_device_lets_a_graph_throw) {
 }
 
 }  // namespace
+TEST(a_device_that_does_not_train_is_refused_by_name) {
+  for (const char* name : {"cuda", "cuda:1", "emulated"}) {
+    TrainerOptions options;
+    options.device = name;
+    options.device_library = library();
+    try {
+      Trainer::open(options);
+      CHECK(false);
+    } catch (const Error& e) {
+      CHECK(e.code() == ErrorCode::kNoDevice);
+      CHECK(std::string(e.what()).find("device \"" + std::string(name) + "\"") != std::string::npos);
+    }
+  }
+}
+
 }  // namespace mmprm

@@ -62,18 +62,22 @@ TEST(a_single_position_is_every_position) {
   }
 }
 
-// <R x, y> = <x, R^T y>, and what was there is added to.
-TEST(gradient_of_resized_positions) {
-  for (const auto& [from, to] : {std::pair{4, 6}, {5, 2}, {3, 3}, {1, 4}}) {
+// A device mixes rows by this list; its gradient is tested with the op.
+TEST(mixed_rows_are_resized_positions) {
+  for (const auto& [from, to] : {std::pair{4, 6}, {5, 2}, {1, 4}}) {
     const PositionResize resize(from, to);
-    const std::vector<float> x = table_of(from), y = table_of(to), before(x.size(), 0.5f);
-    const std::vector<float> moved = resized(x, from, to);
-    std::vector<float> gradient = before;
-    resize.add_gradient(y.data(), kC, gradient.data());
-    double left = 0, right = 0;
-    for (size_t i = 0; i < y.size(); ++i) left += double(moved[i]) * y[i];
-    for (size_t i = 0; i < x.size(); ++i) right += double(x[i]) * (gradient[i] - before[i]);
-    CHECK(std::abs(left - right) < 1e-4 * std::abs(left));
+    const PositionResize::Mix mix = resize.mix();
+    const std::vector<float> table = table_of(from);
+    std::vector<float> mixed(table.begin(), table.begin() + kC);
+    for (size_t row = 0; row + 1 < resize.num_rows(); ++row) {
+      for (int c = 0; c < kC; ++c) {
+        float sum = 0;
+        for (size_t tap = row * PositionResize::kTaps; tap < (row + 1) * PositionResize::kTaps; ++tap)
+          sum += mix.weights[tap] * table[size_t(mix.rows[tap]) * kC + c];
+        mixed.push_back(sum);
+      }
+    }
+    CHECK(mixed == resized(table, from, to));
   }
 }
 

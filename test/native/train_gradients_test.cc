@@ -1,69 +1,9 @@
 // The backward pass of every op of the trainer by finite differences, on the reference kernels in fp32. What
 // needs a whole model (embedding, patches, pixel shuffle, markers) is checked the same way from TypeScript.
-#include "finite_difference.h"
-#include "train/train_ops.h"
+#include "train_fixture.h"
 
 namespace mmprm {
 namespace {
-
-constexpr int kRows = 5;
-
-// Rows with a gap behind each, as activations have.
-struct Matrix {
-  int rows, cols;
-  std::vector<float> values;
-
-  Matrix(int r, int c, uint32_t seed, double deviation = 1)
-      : rows(r), cols(c), values(grid_values(size_t(r) * (c + 3), seed, deviation)) {}
-  Rows view() {
-    Rows out;
-    out.data = values.data();
-    out.stride = cols + 3;
-    out.rows = rows;
-    out.cols = cols;
-    return out;
-  }
-  std::vector<double> flat() {
-    std::vector<double> out;
-    for (float* v : elements()) out.push_back(*v);
-    return out;
-  }
-  std::vector<float*> elements() {
-    std::vector<float*> out;
-    for (int r = 0; r < rows; ++r) {
-      for (int c = 0; c < cols; ++c) out.push_back(&values[size_t(r) * (cols + 3) + c]);
-    }
-    return out;
-  }
-};
-
-struct Trained : Parameter {
-  Trained(int r, int c, uint32_t seed, double deviation = 1) {
-    rows = r;
-    cols = c;
-    trainable = true;
-    value_storage.reserve(size() * sizeof(float));
-    gradient_storage.reserve(size() * sizeof(float));
-    const std::vector<float> values = grid_values(size(), seed, deviation);
-    std::copy(values.begin(), values.end(), value());
-  }
-  Variable variable(std::string name) {
-    Variable out{std::move(name), {}, {}};
-    for (size_t i = 0; i < size(); ++i) {
-      out.elements.push_back(value() + i);
-      out.gradient.push_back(gradient()[i]);
-    }
-    return out;
-  }
-};
-
-struct Fixture {
-  ThreadPool pool{2};
-  TrainOps ops{kernel_table(Isa::kReference), pool, DType::kF32};
-};
-
-// c as fp32 rows: the gradient that arrives from above.
-Matrix incoming(int rows, int cols) { return Matrix(rows, cols, 99); }
 
 void check_linear(bool with_bias, bool with_adapters) {
   Fixture f;
@@ -126,30 +66,21 @@ void check_attention(const Segments& segments, const std::vector<int32_t>& trees
   }
   Matrix qkv(rows, (H + 2 * G) * D, 1), o(rows, H * D, 2), d_o = incoming(rows, H * D),
                                                            d_qkv(rows, qkv.cols, 3);
-  std::vector<float> lse(size_t(rows) * H);
-  TreeAttentionArgs args;
-  args.qkv = qkv.values.data();
-  args.qkv_stride = qkv.view().stride;
-  args.segments = segments.data();
-  args.tree_begin_1 = trees.data();
-  args.num_trees = int(trees.size()) - 1;
-  args.max_keys = most;
-  args.causal = causal;
-  args.num_heads_H = H;
-  args.num_heads_G = G;
-  args.head_dim_D = D;
-  args.o = o.values.data();
-  args.o_stride = o.view().stride;
-  args.lse_TH = lse.data();
-  args.d_o = d_o.values.data();
-  args.d_o_stride = d_o.view().stride;
-  args.d_qkv = d_qkv.values.data();
+  Matrix lse(rows, H, 4);
+  TreePlan plan;
+  plan.segments = segments;
+  plan.tree_begin_1 = trees;
+  plan.max_keys = most;
+  plan.causal = causal;
+  TreesOnDevice staged(f.device_ops);
+  staged.stage(plan);
+  const TreeAttentionOp op{o.view(), lse.view(), qkv.view(), staged, H, G};
   const auto forward = [&] {
-    f.ops.attention(args);
+    f.ops.attention(op);
     return o.flat();
   };
   forward();
-  f.ops.attention_grad(args);
+  f.ops.attention_grad(op, d_o.view(), d_qkv.view());
   check_gradients("attention", {forward, d_o.flat(), 1}, {{"qkv", qkv.elements(), d_qkv.flat()}});
 }
 
@@ -175,22 +106,22 @@ TEST(gradient_of_rotation) {
   Fixture f;
   const int D = 6, heads = 3;
   Matrix x(kRows, heads * D, 1), y = x, dy = incoming(kRows, heads * D);
-  std::vector<float> cos_sin;
+  Matrix angles(kRows, D, 5);
   for (int p = 0; p < kRows; ++p) {
-    for (int i = 0; i < D / 2; ++i) cos_sin.push_back(float(std::cos(p * std::pow(0.1, i))));
-    for (int i = 0; i < D / 2; ++i) cos_sin.push_back(float(std::sin(p * std::pow(0.1, i))));
+    for (int i = 0; i < D / 2; ++i) angles.at(p, i) = float(std::cos(p * std::pow(0.1, i)));
+    for (int i = 0; i < D / 2; ++i) angles.at(p, D / 2 + i) = float(std::sin(p * std::pow(0.1, i)));
   }
-  const std::vector<int32_t> positions{3, 1, 4, 0, 2};
-  const auto args = [&](Matrix& m, float sign) {
-    return RotateArgs{m.values.data(), m.view().stride, cos_sin.data(), positions.data(), heads, D, sign};
-  };
+  TreePlan plan;
+  plan.positions_T = {3, 1, 4, 0, 2};
+  TreesOnDevice staged(f.device_ops);
+  staged.stage(plan);
   const auto forward = [&] {
     y.values = x.values;
-    f.ops.rotate(args(y, 1), kRows);
+    f.device_ops.rotate({y.view(), angles.view(), staged, heads, 1});
     return y.flat();
   };
   Matrix dx = dy;
-  f.ops.rotate(args(dx, -1), kRows);
+  f.device_ops.rotate({dx.view(), angles.view(), staged, heads, -1});
   check_gradients("rotation", {forward, dy.flat(), 1}, {{"x", x.elements(), dx.flat()}});
 }
 
@@ -209,8 +140,8 @@ TEST(gradient_of_swiglu) {
   check_gradients("swiglu", {forward, dy.flat(), 1}, {{"gate|up", x.elements(), dx.flat()}});
 }
 
-void check_gelu(const char* name, void (TrainOps::*gelu)(const Rows&, const Rows&),
-                void (TrainOps::*gelu_grad)(const Rows&, const Rows&)) {
+void check_gelu(const char* name, void (TrainOps::*gelu)(const Tensor&, const Tensor&),
+                void (TrainOps::*gelu_grad)(const Tensor&, const Tensor&)) {
   Fixture f;
   const int F = 12;
   Matrix x(kRows, F, 1, 2), y(kRows, F, 2), dy = incoming(kRows, F);
@@ -230,48 +161,60 @@ TEST(gradient_of_gelu) {
   check_gelu("gelu_tanh", &TrainOps::gelu_tanh, &TrainOps::gelu_tanh_grad);
 }
 
-TEST(gradient_of_joined_rows) {
+TEST(gradient_of_folded_rows_that_is_added) {
   Fixture f;
-  const int C = 3, n = 2;
-  Matrix x(n * kRows, C, 1), y(kRows, n * C, 2), dy = incoming(kRows, n * C), dx(n * kRows, C, 3);
-  f.ops.clear(dx.view());
-  f.ops.join_grad(dy.view(), dx.view());
+  const int C = 3, side = 2;
+  Matrix x(side * side * kRows, C, 1), y(kRows, side * side * C, 2), dy = incoming(kRows, side * side * C);
+  Matrix dx(x.rows, C, 3);
+  const std::vector<double> before = dx.flat();
+  UnfoldOp op{dx.view(), dy.view(), side, side};
+  op.add = true;
+  f.device_ops.unfold(op);
+  std::vector<double> added = dx.flat();
+  for (size_t i = 0; i < added.size(); ++i) added[i] -= before[i];
   const auto forward = [&] {
-    f.ops.join(x.view(), y.view());
+    f.device.fold({y.view(), x.view(), side, side});
     return y.flat();
   };
-  check_gradients("join", {forward, dy.flat(), 1}, {{"x", x.elements(), dx.flat()}});
+  check_gradients("fold", {forward, dy.flat(), 1}, {{"x", x.elements(), added}});
 }
 
 TEST(gradient_of_mixed_rows) {
   Fixture f;
-  const int C = 70;  // more than one strip
+  const int C = 70, taps = 4;  // more than one strip
   Trained table(4, C, 1);
   Matrix y(kRows, C, 2), dy = incoming(kRows, C);
-  std::vector<PositionMix> mixes;  // some rows twice in one sum
-  for (int r = 0; r < kRows; ++r) mixes.push_back({{r % 4, 3 - r % 4, 1, 1}, {0.5f, 0.25f, 0.125f, 0.125f}});
-  f.ops.mix_grad(table, mixes, dy.view());
+  std::vector<int32_t> rows;  // some rows twice in one sum
+  std::vector<float> weights;
+  for (int r = 0; r < kRows; ++r) {
+    for (int32_t row : {r % 4, 3 - r % 4, 1, 1}) rows.push_back(row);
+    for (float weight : {0.5f, 0.25f, 0.125f, 0.125f}) weights.push_back(weight);
+  }
+  f.device_ops.mix_rows_grad({table.gradient, dy.view(), rows.data(), weights.data(), taps});
   const auto forward = [&] {
-    f.ops.mix(table, mixes, y.view());
+    f.device_ops.mix_rows({y.view(), table.value, rows.data(), weights.data(), taps});
     return y.flat();
   };
   check_gradients("mix", {forward, dy.flat(), 1}, {table.variable("table")});
 }
 
-TEST(gradient_of_chosen_rows) {
+TEST(gradient_of_looked_up_rows_that_are_added) {
   Fixture f;
   const int C = 70;
-  const std::vector<int32_t> ids{4, -2, -1, 0, -2};
+  TreePlan plan;
+  plan.tokens_T = {4, -2, -1, 0, -2};
+  TreesOnDevice staged(f.device_ops);
+  staged.stage(plan);
   const Matrix below(kRows, C, 1);
   Matrix rows(2, C, 2), x = below, dx = incoming(kRows, C), d_rows(2, C, 3);
   f.ops.clear(d_rows.view());
-  f.ops.add_chosen_grad(ids, dx.view(), d_rows.view());
+  f.device_ops.look_up_grad({{}, d_rows.view(), dx.view(), staged});
   const auto forward = [&] {
     x = below;
-    f.ops.add_chosen(ids, rows.view(), x.view());
+    f.device_ops.add_looked_up({x.view(), rows.view(), staged});
     return x.flat();
   };
-  check_gradients("chosen rows", {forward, dx.flat(), 1}, {{"rows", rows.elements(), d_rows.flat()}});
+  check_gradients("looked up rows", {forward, dx.flat(), 1}, {{"rows", rows.elements(), d_rows.flat()}});
 }
 
 TEST(gradient_of_layer_scale) {
@@ -292,27 +235,64 @@ TEST(gradient_of_cross_entropy) {
   Fixture f;
   const int V = 11;
   Matrix logits(kRows, V, 1, 2), work = logits;
-  const std::vector<int> target{0, 10, 3, 3, 7};
-  std::vector<float> scale{1, 0.5f, 0, 2, 0.25f}, lse(kRows), largest(kRows);
+  // Two terms of one row, a row without terms, a term without weight.
+  const std::vector<TokenLossOp::Term> terms{{0, 0, 1}, {1, 10, 0.5}, {1, 3, 2}, {3, 3, 0}, {4, 7, 0.25}};
+  const int num_terms = int(terms.size());
+  const double scale = 0.5;
+  Matrix values(num_terms, 3, 2);
   const auto run = [&] {
     work.values = logits.values;
-    f.ops.cross_entropy({work.values.data(), work.view().stride, V, scale.data(), lse.data(), largest.data()},
-                        kRows);
+    f.device_ops.token_loss({values.view(), work.view(), terms.data(), num_terms, scale});
   };
   run();
   Matrix gradient = work;
   std::vector<double> c;
-  for (int r = 0; r < kRows; ++r) {
-    gradient.view().row(r)[target[r]] -= scale[r];
-    c.push_back(scale[r]);
+  for (int i = 0; i < num_terms; ++i) {
+    c.push_back(scale * terms[i].weight);
+    float largest = -INFINITY;
+    for (int v = 0; v < V; ++v) largest = std::max(largest, logits.at(terms[i].row, v));
+    CHECK_EQ(values.at(i, 2), largest);
   }
   const auto forward = [&] {
     run();
     std::vector<double> losses;
-    for (int r = 0; r < kRows; ++r) losses.push_back(double(lse[r]) - logits.view().row(r)[target[r]]);
+    for (int i = 0; i < num_terms; ++i) losses.push_back(double(values.at(i, 0)) - values.at(i, 1));
     return losses;
   };
   check_gradients("cross-entropy", {forward, c, 1}, {{"logits", logits.elements(), gradient.flat()}});
+}
+
+TEST(gradient_of_marker_loss) {
+  Fixture f;
+  const int C = 9, V = 4, rows = 3;
+  Matrix h(rows, C, 1), d_h(rows, C, 2);
+  Trained head(V, C, 3);
+  const std::vector<MarkerLossOp::Term> terms{{0, 0.75f, 1}, {0, 0.25f, 2}, {2, 1, 0.5f}};
+  std::vector<double> margins(rows);
+  MarkerLossOp op;
+  op.margins = {address_of(margins.data()), DType::kF64, rows, 1, 1};
+  op.h = h.view();
+  op.head = head.value;
+  op.terms = terms.data();
+  op.num_terms = int32_t(terms.size());
+  op.pair[0] = 3;
+  op.pair[1] = 1;
+  MarkerLossOp with_gradient = op;
+  with_gradient.d_h = d_h.view();
+  with_gradient.d_head = head.gradient;
+  f.device_ops.marker_loss(with_gradient);
+  std::vector<double> c;
+  for (const auto& t : terms) c.push_back(t.weight);
+  const auto forward = [&] {
+    f.device_ops.marker_loss(op);
+    std::vector<double> losses;
+    for (const auto& t : terms) {
+      const double p = 1 / (1 + std::exp(-margins[t.row]));
+      losses.push_back(-t.label * std::log(p) - (1 - t.label) * std::log(1 - p));
+    }
+    return losses;
+  };
+  check_gradients("marker loss", {forward, c, 1}, {{"h", h.elements(), d_h.flat()}, head.variable("head")});
 }
 
 }  // namespace mmprm

@@ -23,7 +23,7 @@ const NATIVE_ORDER: Record<string, string[]> = {
   backends: ['base', 'device', 'kernels', 'cpu'],
   models: ['base', 'device', 'formats'],
   engine: ['base', 'device', 'formats', 'models', 'image', 'backends'],
-  train: ['base', 'device', 'formats', 'models', 'kernels', 'cpu'],
+  train: ['base', 'device', 'formats', 'models', 'backends'],
 }
 const NATIVE_FORBIDDEN =
   /<(?:napi|node_api|node|v8|uv|iostream)(?:\.h)?>|\b(?:getenv|printf|puts|abort|_?exit|quick_exit)\s*\(|std::(?:cout|cerr|clog)\b/

@@ -271,6 +271,9 @@ export interface ModelSummary {
 
 export interface NativeTrainerOptions {
   model: string
+  /** Default `cpu`, the only one that trains. */
+  device?: string
+  deviceLibrary?: string
   compute: 'bf16' | 'f32'
   /** 0: one per usable core. */
   threads: number

@@ -17,6 +17,8 @@ namespace mmprm {
 
 struct TrainerOptions {
   std::string model_folder;
+  std::string device = "cpu";    // as EngineOptions has it; one that does not train is refused
+  std::string device_library;    // of every device but the CPU; empty: not installed
   DType compute = DType::kBF16;  // of products; weights, gradients and moments are F32 always
   int num_threads = 0;           // 0: one per usable core
   std::string isa;               // empty: the best this processor has
@@ -77,7 +79,8 @@ enum class SaveForm { kFull, kAdapters };  // kFull: all weights, adapters merge
 
 class Trainer {
  public:
-  // Throws as Engine::open does; kInvalidArgument for options that do not fit the model.
+  // Throws as Engine::open does; kInvalidArgument for options that do not fit the model; kNoDevice for a device that does
+  // not train.
   static std::shared_ptr<Trainer> open(const TrainerOptions& options);
   ~Trainer();
 

@@ -29,6 +29,7 @@ struct RotateArgs {
   float* qkv = nullptr;
   int64_t stride = 0;
   const float* cos_sin = nullptr;        // [position][2][D/2]
+  int64_t cos_sin_stride = 0;            // from one position to the next
   const int32_t* positions_T = nullptr;  // row of cos_sin
   int num_heads = 0, head_dim_D = 0;     // H + G: queries and keys stand first in a row
   float sign = 1;                        // -1 rotates back, which is the gradient

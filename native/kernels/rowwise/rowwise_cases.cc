@@ -43,7 +43,7 @@ using Function = std::function<void(const RowwiseKernel& kernel, Data& data)>;
 
 void rotate(const RowwiseKernel& k, Data& d) {
   const int D = d.C / 2 * 2;
-  k.rotate({d.x.data(), d.stride, d.cos_sin.data(), d.positions.data(), 1, D, -1}, 0, kRows);
+  k.rotate({d.x.data(), d.stride, d.cos_sin.data(), D, d.positions.data(), 1, D, -1}, 0, kRows);
 }
 void swiglu(const RowwiseKernel& k, Data& d) {
   k.swiglu({d.x.data(), d.stride, d.y.data(), d.stride, d.C}, 0, kRows);

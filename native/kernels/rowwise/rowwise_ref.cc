@@ -12,7 +12,7 @@ namespace {
 void rotate(const RotateArgs& args, int64_t row_begin, int64_t row_end) {
   const int D = args.head_dim_D, half = D / 2;
   for (int64_t r = row_begin; r < row_end; ++r) {
-    const float* cos = args.cos_sin + int64_t(args.positions_T[r]) * D;
+    const float* cos = args.cos_sin + args.positions_T[r] * args.cos_sin_stride;
     const float* sin = cos + half;
     for (int h = 0; h < args.num_heads; ++h) {
       float* x = args.qkv + r * args.stride + h * D;

@@ -13,14 +13,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "device/tree_plan.h"
 #include "include/engine/types.h"
 
 namespace mmprm {
-
-struct TreeSegment {
-  int32_t first_row = 0, num_rows = 0;
-  int32_t parent = -1;  // an earlier segment of the same tree; -1: none
-};
 
 struct TreeAttentionArgs {
   const float* qkv = nullptr;  // rows of (H + 2G)·D, rotated, q not scaled
@@ -34,7 +30,8 @@ struct TreeAttentionArgs {
   DType compute = DType::kF32;  // of the products, as in kernels/matmul
   float* o = nullptr;           // rows of H·D
   int64_t o_stride = 0;
-  float* lse_TH = nullptr;     // log of the sum of exponentials, written by forward, read by backward
+  float* lse_TH = nullptr;  // log of the sum of exponentials, written by forward, read by backward
+  int64_t lse_stride = 0;
   const float* d_o = nullptr;  // backward only
   int64_t d_o_stride = 0;
   float* d_qkv = nullptr;  // like qkv; rows of the trees are overwritten

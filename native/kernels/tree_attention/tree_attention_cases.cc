@@ -61,6 +61,7 @@ Run run(const Problem& p, const KernelTable& kernels, DType compute) {
   args.o = out.o.data();
   args.o_stride = args.d_o_stride = p.o_stride();
   args.lse_TH = out.lse.data();
+  args.lse_stride = p.H;
   args.d_o = d_o.data();
   args.d_qkv = out.d_qkv.data();
   AlignedBuffer scratch(kernels.tree_attention.scratch_floats(args) * sizeof(float) + 64);

@@ -124,7 +124,7 @@ void forward_block(const Block& b) {
   const int stride = score_stride(args), D = args.head_dim_D;
   fill_scores<Step>(b);
   for (int i = 0; i < b.count; ++i) {
-    args.lse_TH[(b.row() + i) * args.num_heads_H + b.h] =
+    args.lse_TH[(b.row() + i) * args.lse_stride + b.h] =
         softmax_row(b.scores + i * stride, b.row_keys(i), b.all_keys(), score_scale(args));
   }
   bool add = false;
@@ -148,7 +148,7 @@ void backward_row(const Block& b, int i) {
     dot = fma(load_first(o + d, count), load_first(d_o + d, count), dot);
   }
   const Vec delta = splat(sum_of(dot)), scale = splat(score_scale(args));
-  const Vec lse = splat(args.lse_TH[(b.row() + i) * args.num_heads_H + b.h]);
+  const Vec lse = splat(args.lse_TH[(b.row() + i) * args.lse_stride + b.h]);
   for (int j = 0; j < num; j += kLanes) {
     const int count = smaller(kLanes, num - j);
     const Vec p = exp(load_first(s + j, count) * scale - lse);

@@ -62,7 +62,7 @@ void forward(const TreeAttentionArgs& args, int64_t unit, float*) {
     }
     for (double x : s) sum += std::exp(x - max);
     const double lse = max + std::log(sum);
-    args.lse_TH[int64_t(row) * args.num_heads_H + h] = float(lse);
+    args.lse_TH[int64_t(row) * args.lse_stride + h] = float(lse);
     for (int d = 0; d < D; ++d) {
       double o = 0;
       for (size_t j = 0; j < keys.size(); ++j) o += std::exp(s[j] - lse) * heads.at(keys[j], heads.v_at())[d];
@@ -83,7 +83,7 @@ void backward(const TreeAttentionArgs& args, int64_t unit, float*) {
   }
   for_each_query(args, unit, [&](int32_t row, int h, const std::vector<int32_t>& keys) {
     const Heads heads{args, h};
-    const double scale = 1 / std::sqrt(double(D)), lse = args.lse_TH[int64_t(row) * args.num_heads_H + h];
+    const double scale = 1 / std::sqrt(double(D)), lse = args.lse_TH[int64_t(row) * args.lse_stride + h];
     const float* d_o = args.d_o + row * args.d_o_stride + heads.q_at();
     const float* q = heads.at(row, heads.q_at());
     const double delta = dot(d_o, args.o + row * args.o_stride + heads.q_at(), D);
