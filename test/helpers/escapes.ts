@@ -168,6 +168,7 @@ const escapes = ({ port, socket, secret, mark }: Outside): Escape[] => [
     prints: /^MemoryError/,
   },
   { name: 'takes shared memory', code: called(`libc.shmget(0, 1 << 20, 0o1600)`), outcome: 'ended', prints: REFUSED },
+  { name: 'makes semaphores', code: called(`libc.semget(0, 1, 0o1600)`), outcome: 'ended', prints: REFUSED },
   { name: 'queues messages', code: called(`libc.msgget(0, 0o1600)`), outcome: 'ended', prints: REFUSED },
   {
     name: 'fills its folder',

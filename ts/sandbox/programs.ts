@@ -14,7 +14,7 @@ root=$1 size=$2 drop=$3 python=$4 folders=$5
 shift 5
 echo 0 > /proc/sys/kernel/shmmni
 echo 0 > /proc/sys/kernel/msgmni
-echo 0 > /proc/sys/kernel/sem 2>/dev/null || echo '0 0 0 0' > /proc/sys/kernel/sem
+echo '0 0 0 0' > /proc/sys/kernel/sem
 mount -t tmpfs -o "size=$size,nr_inodes=4096,mode=0755,nosuid,nodev" sandbox "$root"
 while [ "$folders" -gt 0 ]; do
   if [ -L "$1" ]; then
