@@ -62,6 +62,23 @@ function opcodesOf(object) {
   return byTarget
 }
 
+/**
+ * Kernels whose warpgroups lend each other registers, and how many a thread must begin with: all that a block of its size can
+ * have. With fewer, those who ask for more than others gave back would wait for ever.
+ */
+function registersAtLaunch(object) {
+  const wanted = new Map()
+  for (const file of readdirSync(`${object}.ptx`)) {
+    for (const entry of readFileSync(join(`${object}.ptx`, file), 'utf8')
+      .split(/\.entry\s+/)
+      .slice(1)) {
+      const threads = /\.maxntid\s+(\d+)/.exec(entry)?.[1]
+      if (entry.includes('setmaxnreg')) wanted.set(/^\w+/.exec(entry)[0], Math.floor(65536 / threads / 8) * 8)
+    }
+  }
+  return wanted
+}
+
 function judge(object, seen) {
   const source = join(root, /\/(?:native|test)\/.*$/.exec(`/${sourceOf(object)}`)[0])
   const problems = []
@@ -69,6 +86,7 @@ function judge(object, seen) {
   let kernel = ''
   let kernels = 0
   let registers = 0
+  const wanted = registersAtLaunch(object)
   for (const line of log) {
     const compiling = /Compiling entry function '([^']+)' for '([^']+)'/.exec(line)
     if (compiling) kernel = `${compiling[1]} [${compiling[2]}]`
@@ -78,6 +96,9 @@ function judge(object, seen) {
     if (used) {
       kernels++
       registers = Math.max(registers, Number(used[1]))
+      const all = kernel.endsWith('[sm_90a]') ? wanted.get(kernel.split(' ')[0]) : undefined
+      if (all && Number(used[1]) !== all)
+        problems.push(`${kernel}: begins with ${used[1]} registers, not with the ${all} it lends`)
     }
     if (/warning|error|\(C\d{4}\)/i.test(line)) problems.push(line.trim())
   }

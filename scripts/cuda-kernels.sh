@@ -50,7 +50,7 @@ if [[ $parts == *sanitize* ]]; then
   sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer)
   results=() bad=0
   for tool in memcheck racecheck synccheck; do
-    for filter in 'N=48 K=16' 'norm rms C=64' 'rope bf16' embed gather fold 'bf16 D=20' 'f32 D=64'; do
+    for filter in 'N=48 K=16' 'norm rms C=64' 'rope bf16' embed gather fold 'bf16 D=20' 'f32 D=64' 'sample V=7'; do
       code=0
       timeout --kill-after=5 25 "$sanitizer" --tool "$tool" --error-exitcode 7 "$build/kernel_check" --filter "$filter" \
         >"$out/sanitize.one" 2>&1 || code=$?

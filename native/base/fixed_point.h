@@ -4,9 +4,10 @@
 // lanes, agree on every bit of what follows from a sum. 44 bits leave room for 2^20 weights of 1 and cost the
 // total of a vocabulary of 150,000 at most 2^-26.
 #pragma once
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+
+#include "base/host_device.h"
 
 namespace mmprm {
 
@@ -14,11 +15,11 @@ constexpr int kFixedBits = 44;
 constexpr int kMaxFixedTerms = (1 << 20) - 1;  // more weights of 1 would overflow
 
 // weight · 2^44, truncated.
-constexpr uint64_t to_fixed(float weight) {
+MMPRM_HOST_DEVICE constexpr uint64_t to_fixed(float weight) {
   return static_cast<uint64_t>(static_cast<int64_t>(weight * 0x1p44f));  // signed: one instruction
 }
 
-constexpr double from_fixed(uint64_t fixed) { return static_cast<double>(fixed) * 0x1p-44; }
+MMPRM_HOST_DEVICE constexpr double from_fixed(uint64_t fixed) { return static_cast<double>(fixed) * 0x1p-44; }
 
 // Σ to_fixed(weights[i]).
 // TRICK: vector units have no conversion from float to 64-bit integers, but one to 32 bits. 22 bits of each
@@ -40,17 +41,23 @@ inline uint64_t sum_fixed(const float* weights, size_t count) {
   return sum;
 }
 
-// floor(share · total), exactly, for a share in [0, 1] that is a whole number of 2^-53.
-constexpr uint64_t share_of(uint64_t total, double share) {
-  const auto parts = static_cast<uint64_t>(share * 0x1p53);
+// A share in [0, 1] that is a whole number of 2^-53, as that number.
+constexpr uint64_t share_parts(double share) { return static_cast<uint64_t>(share * 0x1p53); }
+
+// floor(share · total), exactly.
+MMPRM_HOST_DEVICE constexpr uint64_t share_of_parts(uint64_t total, uint64_t parts) {
   return static_cast<uint64_t>((static_cast<unsigned __int128>(total) * parts) >> 53);
+}
+constexpr uint64_t share_of(uint64_t total, double share) {
+  return share_of_parts(total, share_parts(share));
 }
 
 // Natural logarithm of sum · 2^-44, for sum > 0, within 1e-12.
 // WHY not the C library's: its last bit differs between systems and devices. This is IEEE products, sums and
 // quotients in one order: log(m) = 2·artanh((m − 1) / (m + 1)) for m in [√½, √2].
-constexpr double log_fixed(uint64_t sum) {
-  const int top = 63 - std::countl_zero(sum);
+MMPRM_HOST_DEVICE constexpr double log_fixed(uint64_t sum) {
+  int top = 63;
+  while (!(sum >> top)) --top;
   int exponent = top - kFixedBits;
   // Doubles have 53 bits: what lies below is cut here, so that no conversion has to round.
   const uint64_t kept = top > 52 ? sum >> (top - 52) : sum << (52 - top);

@@ -32,4 +32,10 @@ constexpr double philox_uniform(const PhiloxCounter& block) {
   return static_cast<double>(bits) * 0x1p-53;
 }
 
+// Uniform number in [0, 1) for the token at `position` (its index in the sequence) of sample `sample`.
+constexpr double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position) {
+  constexpr uint32_t kTokenDraw = 0;  // the last counter word names the purpose
+  return philox_uniform(philox4x32({0, position, sample, kTokenDraw}, philox_key(seed)));
+}
+
 }  // namespace mmprm

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/float_types.h"
+#include "base/philox.h"
 #include "cpu/cpu_device.h"
 #include "device/address.h"
 #include "include/engine/error.h"

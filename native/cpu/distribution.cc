@@ -2,6 +2,7 @@
 #include <string>
 
 #include "base/fixed_point.h"
+#include "base/philox.h"
 #include "device/token_history.h"
 #include "include/engine/error.h"
 #include "kernels/sample/sampler.h"

@@ -86,6 +86,7 @@ CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal), info_(describe(ordinal)
         "cudaDeviceGetAttribute");
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
   upload_ = std::make_unique<PlanUpload>(stream_);
+  draws_ = std::make_unique<TokenDraws>(stream_);
 }
 
 CudaDevice::~CudaDevice() {
@@ -93,6 +94,7 @@ CudaDevice::~CudaDevice() {
   cudaStreamSynchronize(stream_);
   drop_recordings();
   upload_.reset();
+  draws_.reset();
   cudaStreamDestroy(stream_);
 }
 

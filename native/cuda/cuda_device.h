@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cuda/plan_upload.h"
+#include "cuda/token_draws.h"
 #include "device/device.h"
 #include "include/engine/error.h"
 #include "kernels/gemm/gemm_quant_cuda.h"
@@ -102,6 +103,7 @@ class CudaDevice : public Device {
   std::vector<std::unique_ptr<StoredTable>> tables_;
   std::vector<std::unique_ptr<PagePool>> pools_;
   std::unique_ptr<PlanUpload> upload_;
+  std::unique_ptr<TokenDraws> draws_;
   uint32_t staged_id_ = 0;
   std::map<std::vector<uint64_t>, Recording> recordings_;
   Recording* recording_ = nullptr;  // being made

@@ -1,7 +1,4 @@
 // The ops of a CUDA card: each finds its handles' memory and enqueues its kernels.
-#include <algorithm>
-#include <cmath>
-
 #include "cuda/cuda_device.h"
 #include "kernels/gemm/gemm_cuda.h"
 #include "kernels/norm/norm_cuda.h"
@@ -10,7 +7,6 @@
 #include "kernels/picture/picture_cuda.h"
 #include "kernels/rope/rope_cuda.h"
 #include "kernels/rows/rows_cuda.h"
-#include "kernels/sample/sampler.h"
 
 namespace mmprm::cuda {
 namespace {
@@ -89,27 +85,6 @@ void CudaDevice::repeat(const RepeatOp& op) { check(cuda::repeat(op, stream_), "
 void CudaDevice::patches(const PatchesOp& op) { check(cuda::patches(op, stream_), "patches"); }
 void CudaDevice::fold(const FoldOp& op) { check(cuda::fold(op, stream_), "fold"); }
 
-// Logits come to the host, whose sampler draws: the same tokens as on a CPU for the same logits.
-void CudaDevice::sample(const SampleOp& op) {
-  const int V = op.logits.cols;
-  std::vector<float> row(V), shaped;
-  Sampler sampler;
-  for (int i = 0; i < op.num_draws; ++i) {
-    Draw& draw = op.draws[i];
-    read(row.data(), op.logits.part(draw.logits_row, 1));
-    draw.token = -1;
-    if (!std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); })) continue;
-    shaped = row;
-    const SeenTokens seen{{draw.repeated, size_t(draw.num_repeated)},
-                          {draw.generated, size_t(draw.num_generated)}};
-    try {
-      sampler.shape(shaped.data(), V, seen, draw.params);
-      draw.token = sampler.draw(sampling_uniform(draw.seed, draw.sample, draw.position));
-      if (draw.want_logprob) draw.logprob = log_probability(row.data(), V, draw.token);
-    } catch (const Error&) {  // nothing is left to choose from
-      draw.token = -1;
-    }
-  }
-}
+void CudaDevice::sample(const SampleOp& op) { draws_->run(op); }
 
 }  // namespace mmprm::cuda

@@ -241,11 +241,13 @@ std::vector<KernelCase> gemm_cases();
 std::vector<KernelCase> gemm_quant_cases();
 std::vector<KernelCase> norm_cases();
 std::vector<KernelCase> rope_cases();
+std::vector<KernelCase> sample_cases();
 std::vector<KernelCase> rows_cases();  // embed, gather, copy, repeat, pair, pages, patches, fold
 
 inline std::vector<KernelCase> all_kernel_cases() {
   std::vector<KernelCase> all;
-  for (auto* cases : {gemm_cases, gemm_quant_cases, norm_cases, rope_cases, rows_cases, attention_cases}) {
+  for (auto* cases :
+       {gemm_cases, gemm_quant_cases, norm_cases, rope_cases, rows_cases, attention_cases, sample_cases}) {
     for (KernelCase& c : cases()) all.push_back(std::move(c));
   }
   return all;

@@ -1,44 +1,21 @@
 #include "kernels/sample/sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <numeric>
 
 #include "base/fixed_point.h"
-#include "base/philox.h"
 #include "include/engine/error.h"
+#include "kernels/sample/weight.h"
 
 namespace mmprm {
 namespace {
 
 constexpr int kBlock = 64;  // logits looked at together: one comparison decides for most blocks
 constexpr int kTrims = 4;
-constexpr float kGreedyBelow = 1e-5f;  // temperatures that differ from greedy in rounding only
 constexpr float kNone = -std::numeric_limits<float>::infinity();
-
-// exp(x) for x <= 0 within 2 ulp. WHY not the C library's: its last bit differs between systems, and a draw
-// must not; and this form becomes vector code.
-inline float exp_nonpositive(float x) {
-  constexpr float kLog2e = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  constexpr float kLowest = -87.0f;      // below, results are subnormal: taken as zero
-  const float clamped = x < kLowest ? kLowest : x;
-  const float shifted = clamped * kLog2e + kRound;
-  const float n = shifted - kRound;
-  const float r = (clamped - n * kLn2High) - n * kLn2Low;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) + 127u) << 23;
-  return x < kLowest ? 0.0f : p * std::bit_cast<float>(exponent);
-}
 
 float largest_of(const float* logits, int count) {
   float best[8] = {kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
@@ -94,11 +71,6 @@ int32_t draw_token(const std::vector<int32_t>& tokens, const std::vector<float>&
   return tokens[i];
 }
 
-double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position) {
-  constexpr uint32_t kTokenDraw = 0;  // the last counter word names the purpose
-  return philox_uniform(philox4x32({0, position, sample, kTokenDraw}, philox_key(seed)));
-}
-
 float log_probability(const float* logits, int V, int32_t token) {
   const float largest = checked_largest(logits, V);
   uint64_t sum = 0;
@@ -108,7 +80,7 @@ float log_probability(const float* logits, int V, int32_t token) {
     for (int j = 0; j < count; ++j) block[j] = exp_nonpositive(logits[i + j] - largest);
     sum += sum_fixed(block, kBlock);
   }
-  return float(double(logits[token]) - largest - log_fixed(sum));
+  return log_probability(logits[token], largest, sum);
 }
 
 void Sampler::shape(float* logits, int V, const SeenTokens& seen, const SamplingParams& params) {

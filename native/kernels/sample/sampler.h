@@ -13,9 +13,6 @@
 
 namespace mmprm {
 
-// Uniform number in [0, 1) for the token at `position` (its index in the sequence) of sample `sample`.
-double sampling_uniform(uint64_t seed, uint32_t sample, uint32_t position);
-
 // log(softmax(logits)[token]) of the logits as the model gave them.
 float log_probability(const float* logits, int V, int32_t token);
 

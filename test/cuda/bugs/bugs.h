@@ -23,6 +23,9 @@ enum class Bug {
   // warps
   kLaneMissing,  // one lane does not come to a shuffle
   kUnwritten,    // a chunk that no block wrote is merged
+  // a selection
+  kRowUnshared,  // a row is read by other threads than changed it, without a barrier
+  kSumsReused,   // the warps' sums are written anew while others read them
   // TMA and wgmma
   kNoEmptyWait,       // a stage is loaded again before it is empty
   kWrongParity,       // the first wait has the wrong parity
@@ -49,6 +52,7 @@ enum class Bug {
 // Each runs its kernel on the emulated device and says whether the result is right.
 bool pipeline(Bug bug);
 bool warps(Bug bug);
+bool selection(Bug bug);
 bool hopper_ring(Bug bug);
 bool proxies(Bug bug);
 bool blocks(Bug bug);

@@ -30,6 +30,7 @@ struct Row {
 const Row kRows[] = {
     {"pipeline", pipeline, Bug::kNone, ".", ".", ".", ".", "."},
     {"warps", warps, Bug::kNone, ".", ".", ".", ".", "."},
+    {"selection", selection, Bug::kNone, ".", ".", ".", ".", "."},
     {"ring", hopper_ring, Bug::kNone, ".", ".", ".", ".", "."},
     {"proxies", proxies, Bug::kNone, ".", ".", ".", ".", "."},
     {"blocks", blocks, Bug::kNone, ".", ".", ".", ".", "."},
@@ -42,6 +43,8 @@ const Row kRows[] = {
     {"a row index past the tile", pipeline, Bug::kRowPastTile, "wxe", "wxe", "wxe", "rwxe", "m"},
     {"a lane missing at a shuffle", warps, Bug::kLaneMissing, "e", "e", "e", "e", "e"},
     {"an unwritten chunk merged", warps, Bug::kUnwritten, "w", "w", "w", "w", "w"},
+    {"a row read by others than changed it", selection, Bug::kRowUnshared, "w", "w", ".w", "r", "w"},
+    {"sums written anew while others read them", selection, Bug::kSumsReused, "w", "w", ".w", "r", "w"},
     {"empty barrier not waited for", hopper_ring, Bug::kNoEmptyWait, "we", "we", "we", "er", "we"},
     {"wrong first parity", hopper_ring, Bug::kWrongParity, "e", "e", "e", "e", "e"},
     {"a stage released with products in flight", hopper_ring, Bug::kEarlyRelease, "w", ".w", ".w", "r", "w"},
