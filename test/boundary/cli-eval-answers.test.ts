@@ -98,6 +98,7 @@ test('generations made elsewhere are graded as their set does and as we do; grad
   assert.is(readFileSync(join(out, 'results.json'), 'utf8'), bytes)
   assert.is((await run('--regrade', out, '--grade', 'official')).code, 0)
   assert.is(answers(out)['mathvista']?.grade, 'official')
+  assert.is((await run('--regrade', out, '--grade', 'both')).code, 0)
 
   const other = join(folder, 'other')
   await run(...task, '--responses', join(DATA, 'mathvista/responses.jsonl'), '-n', '1', '--out', other)
@@ -106,6 +107,17 @@ test('generations made elsewhere are graded as their set does and as we do; grad
   const [difference] = JSON.parse(compared.stdout)
   assert.is(difference.problems, 12)
   assert.ok(Math.abs(difference.b - difference.a - difference.difference) < 1e-12)
+
+  const refusal = async (message: RegExp) => {
+    const { code, stderr } = await run('--compare', out, other)
+    assert.is(code, 1)
+    assert.match(stderr, message)
+  }
+  const problems = join(other, 'mathvista/problems.jsonl')
+  writeFileSync(problems, readFileSync(problems, 'utf8').replace(/"answer":"[^"]*"/, '"answer":"another"'))
+  await refusal(/are of other rows: mathvista "\d+" has another answer in each/)
+  await run('--regrade', other, '--grade', 'official')
+  await refusal(/mathvista: .* has the verdicts "ours", .* "official"; --regrade/)
 })
 
 test('what rules cannot decide is a range; a judge decides it once, its words are kept, and its failure loses nothing', async ({

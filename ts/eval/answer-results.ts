@@ -149,7 +149,7 @@ export function answerBlock(all: readonly JudgedItem[], verdicts: readonly Verdi
     }),
   }
   const perProblem = all.map(({ item }, i) => ({
-    ...{ id: item.problem.id, unit: item.unit, policy: pass.values[i] as number },
+    ...{ id: item.problem.id, answer: item.problem.answer, unit: item.unit, policy: pass.values[i] as number },
     prm: Object.fromEntries(names.map((name, j) => [name, chosen[j]?.values[i] as number])),
   }))
   return { block, perProblem }

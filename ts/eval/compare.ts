@@ -6,7 +6,7 @@ import { invalidArgument } from '../contracts/errors.ts'
 import { readJsonLines } from '../contracts/json-lines.ts'
 import { HEADLINE } from './answer-results.ts'
 import { pairedIntervals, sumByUnit } from './paired.ts'
-import { type EvalResults, resultsSchema } from './results.ts'
+import { type AnswerTaskResults, type EvalResults, resultsSchema } from './results.ts'
 
 /** One line per problem, for comparisons. */
 export const PER_PROBLEM = 'problems.jsonl'
@@ -24,7 +24,7 @@ export interface Difference {
   readonly high: number | null
 }
 
-type PerProblem = { id: string; unit: string; policy: number; prm: Record<string, number> }
+type PerProblem = { id: string; answer: string; unit: string; policy: number; prm: Record<string, number> }
 
 async function readResults(folder: string): Promise<EvalResults> {
   const path = join(folder, 'results.json')
@@ -46,13 +46,17 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 
 
 /**
  * On the problems that both have, task by task.
- * @throws EngineError INVALID_ARGUMENT: no results, or no task or problem in common
+ * @throws EngineError INVALID_ARGUMENT: no results, no task or problem in common, other gradings, or other rows under the same ids
  */
 export async function compareRuns(a: string, b: string, seed: string | number = 0): Promise<Difference[]> {
   const [first, second] = [await readResults(a), await readResults(b)]
   const isAnswers = ({ tasks }: EvalResults, name: string) => tasks[name]?.kind === 'answers'
   const shared = Object.keys(first.tasks).filter((name) => isAnswers(first, name) && isAnswers(second, name))
   if (shared.length === 0) throw invalidArgument(`${a} and ${b} have no solution-level task in common`)
+  for (const name of shared) {
+    const [x, y] = [first, second].map(({ tasks }) => (tasks[name] as AnswerTaskResults).grade)
+    if (x !== y) throw invalidArgument(`${name}: ${a} has the verdicts "${x}", ${b} "${y}"; --regrade one of them with --grade`)
+  }
   const differences = await Promise.all(shared.map((task) => compareTask(task, a, b, seed)))
   return differences.flat()
 }
@@ -63,6 +67,8 @@ async function compareTask(task: string, a: string, b: string, seed: string | nu
     const other = others.get(one.id)
     return other ? [[one, other] as const] : []
   })
+  const other = pairs.find(([x, y]) => x.answer !== y.answer)?.[0].id
+  if (other !== undefined) throw invalidArgument(`${a} and ${b} are of other rows: ${task} "${other}" has another answer in each`)
   const [example] = pairs
   if (!example) throw invalidArgument(`${a} and ${b} have no problem of ${task} in common`)
   const choices = ['policy', ...[HEADLINE].filter((name) => example.every(({ prm }) => name in prm))]
