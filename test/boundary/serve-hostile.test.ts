@@ -78,6 +78,9 @@ const HOSTILE: [string, unknown, number, RegExp][] = [
     400,
     /positions|tokens|characters/,
   ],
+  ['a bias of tokens', { ...chat, logit_bias: { '5': 100 } }, 400, /logit_bias: is not supported/],
+  ['more stops than there may be', { ...chat, stop: Array(1000).fill('a') }, 400, /stop: must be a text or at most \d+ of them/],
+  ['a stop that is nothing', { ...chat, stop: [''] }, 400, /stop/],
   ['tokens that are none', { ...chat, stop_token_ids: [2e9] }, 400, /no token has the id/],
 ]
 for (const [name, body, status, words] of HOSTILE) {

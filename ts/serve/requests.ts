@@ -38,7 +38,9 @@ const common = {
   first_sample: open(z.number().int().min(0).max(0x7fffffff)),
   max_tokens: open(positive),
   seed: open(z.number().int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER)),
-  stop: open(z.union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)])),
+  stop: open(
+    z.union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)], `must be a text or at most ${MAX_STOPS} of them`),
+  ),
   stop_token_ids: open(z.array(z.number().int().nonnegative().max(0x7fffffff)).max(MAX_STOPS)),
   ignore_eos: open(z.boolean()),
   /** Ends a sample after so many `</step>`. */
@@ -53,7 +55,9 @@ const common = {
   service_tier: z.unknown().optional(),
   safety_identifier: z.unknown().optional(),
   prompt_cache_key: z.unknown().optional(),
-  logit_bias: open(z.strictObject({}, 'is not supported: send none')),
+  logit_bias: open(
+    z.record(z.string(), z.unknown()).refine((all) => Object.keys(all).length === 0, 'is not supported: send none'),
+  ),
 }
 
 const textPart = z.object({ type: z.literal('text'), text: z.string() })
@@ -116,7 +120,9 @@ export const scoreSchema = z.strictObject({
 /** As vLLM's reward models are asked: prompts that hold their step markers, or a conversation whose last turn does. */
 export const poolingSchema = z.object({
   model: open(z.string()),
-  input: open(z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MAX_N)])),
+  input: open(
+    z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MAX_N)], `must be a text or at most ${MAX_N} of them`),
+  ),
   messages: open(z.array(message).min(1)),
   encoding_format: open(z.literal('float', 'must be "float"')),
 })
