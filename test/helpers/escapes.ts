@@ -79,11 +79,34 @@ const escapes = ({ port, socket, secret, mark }: Outside): Escape[] => [
   },
   {
     name: 'finds the old root',
-    code: `import os\nprint(sorted(set(os.listdir('/')) & {'old', 'home', 'tmp', 'etc', 'proc', 'sys', 'var', 'boot', 'run'}))`,
+    code: `import os\nprint(sorted(set(os.listdir('/')) & {'old', 'home', 'tmp', 'etc', 'sys', 'var', 'boot', 'run'}))`,
     outcome: 'ended',
     prints: /^\[\]\n$/,
   },
-  { name: 'looks into /proc', code: refused(`os.listdir('/proc')`), outcome: 'ended', prints: /^refused FileNotFoundError\n$/ },
+  {
+    name: 'looks into /proc',
+    code: `import os\ntry: print(os.listdir('/proc'))\nexcept FileNotFoundError: print([])`,
+    outcome: 'ended',
+    prints: /^\[\]\n$/,
+  },
+  {
+    name: 'becomes root of a namespace of its own',
+    code: called(`libc.unshare(0x10000000)`),
+    outcome: 'ended',
+    prints: REFUSED,
+  },
+  {
+    name: 'takes shared memory in a namespace of its own',
+    code: `${C}libc.unshare(0x10000000 | 0x08000000)\nprint('refused' if libc.shmget(0, 1 << 20, 0o1600) < 0 else 'done')`,
+    outcome: 'ended',
+    prints: REFUSED,
+  },
+  {
+    name: 'mounts memory in a namespace of its own',
+    code: `${C}libc.unshare(0x10000000 | 0x20000)\nos.mkdir('m')\nprint('refused' if libc.mount(b'm', b'm', b'tmpfs', 0, None) < 0 else 'done')`,
+    outcome: 'ended',
+    prints: REFUSED,
+  },
   { name: 'writes to programs', code: refused(`open('/usr/bin/x', 'w')`), outcome: 'ended', prints: DENIED },
   { name: 'changes its input', code: refused(`open('/data/0', 'a')`), outcome: 'ended', prints: DENIED },
   {

@@ -2,7 +2,11 @@
 
 /**
  * Run by sh as the first process of new namespaces, where it may mount. Arguments: where the new root is mounted, its size in
- * bytes, the flags of setpriv, how many programs' folders follow, these, then files for /data. Then the interpreter.
+ * bytes, whom root becomes (empty: the script runs as root of a namespace of users), the interpreter, how many programs' folders
+ * follow, these, then files for /data.
+ *
+ * WHY no further namespaces of users: in one of its own the code would be root again, and take memory that nobody counts as
+ * shared memory and as file systems. Only who is root of such a namespace can forbid them, so root's own code enters one too.
  *
  * WHY it stays as the first process rather than becoming the interpreter: when it dies every process of the namespace does,
  * whatever session or parent that has taken, and code of another user cannot end it.
@@ -10,11 +14,12 @@
 export const ENTER = `
 set -eu
 umask 022
-root=$1 size=$2 drop=$3 python=$4 folders=$5
+root=$1 size=$2 user=$3 python=$4 folders=$5
 shift 5
 echo 0 > /proc/sys/kernel/shmmni
 echo 0 > /proc/sys/kernel/msgmni
 echo '0 0 0 0' > /proc/sys/kernel/sem
+[ -n "$user" ] || echo 0 > /proc/sys/user/max_user_namespaces
 mount -t tmpfs -o "size=$size,nr_inodes=4096,mode=0755,nosuid,nodev" sandbox "$root"
 while [ "$folders" -gt 0 ]; do
   if [ -L "$1" ]; then
@@ -41,14 +46,24 @@ for device in null urandom; do
   mount --bind "/dev/$device" "$root/dev/$device"
 done
 chmod 0777 "$root/work"
+[ -z "$user" ] || { mkdir "$root/proc" && mount -t proc proc "$root/proc"; }
 cd "$root"
 pivot_root . old
-ln -s old/proc proc
+[ -n "$user" ] || ln -s old/proc proc
 umount -l /old
-rm /proc
+[ -n "$user" ] || rm /proc
 rmdir /old
 cd /work
-setpriv $drop -- "$python" -B -c "$DRIVER" 2>&1
+rights='--inh-caps=-all --bounding-set=-all --no-new-privs'
+if [ -z "$user" ]; then
+  setpriv $rights -- "$python" -B -c "$DRIVER" 2>&1
+else
+  setpriv --reuid="$user" --regid="$user" --clear-groups -- unshare --user --map-root-user --mount -- sh -euc '
+    echo 0 > /proc/sys/user/max_user_namespaces
+    mount -t tmpfs -o size=4k,nr_inodes=1,mode=0555,ro hidden /proc
+    exec setpriv $1 -- "$2" -B -c "$DRIVER" 2>&1
+  ' sh "$rights" "$python"
+fi
 exit $?
 `
 

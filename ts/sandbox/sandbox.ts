@@ -28,7 +28,7 @@ export interface SandboxOptions {
 const TOOLS = ['unshare', 'setpriv', 'mount', 'umount', 'pivot_root']
 const PATH = '/usr/bin:/bin:/usr/sbin:/sbin'
 const START_SECONDS = 30
-const MAX_OPEN_FILES = 64
+const MAX_OPEN_FILES = 32
 const MAX_REASON = 2000
 /** The first process of a namespace, and the shell's own child that counts in it. */
 const OWN_PROCESSES = 2
@@ -95,9 +95,7 @@ class Sandbox implements Runner {
 
   #command(files: readonly string[], { fileBytes }: RunLimits): string[] {
     const isRoot = process.getuid?.() === 0
-    const user = USERS.first + ((process.pid + this.#user++) % USERS.count)
-    const rights = '--inh-caps=-all --bounding-set=-all --no-new-privs'
-    const drop = isRoot ? `--reuid=${user} --regid=${user} --clear-groups ${rights}` : rights
+    const user = isRoot ? String(USERS.first + ((process.pid + this.#user++) % USERS.count)) : ''
     const folders = [...SYSTEM, ...this.#python.folders]
     const taken = [...folders, ...files]
     const root = MOUNT_POINTS.find((point) => existsSync(point) && !taken.some((path) => path.startsWith(`${point}/`)))
@@ -105,7 +103,7 @@ class Sandbox implements Runner {
     return [
       ...['--pdeathsig=KILL', '--', 'unshare', ...(isRoot ? [] : ['--user', '--map-root-user'])],
       ...['--mount', '--pid', '--net', '--ipc', '--uts', '--fork', '--kill-child', '--'],
-      ...['sh', '-c', ENTER, 'sh', root, String(fileBytes), drop, this.#python.path, String(folders.length)],
+      ...['sh', '-c', ENTER, 'sh', root, String(fileBytes), user, this.#python.path, String(folders.length)],
       ...[...folders, ...files],
     ]
   }
