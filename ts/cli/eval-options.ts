@@ -34,7 +34,8 @@ ${criticUsage(24)}
   --out DIR                results
   -n N                     solutions per problem (default ${DEFAULT_N})
   --store URL              postgres://…: solutions are made by its workers (mm-prm worker), the same as they would be here
-  --responses FILE         grade generations made elsewhere: JSON lines {"row" or "id", "responses": [text, …]}
+  --responses FILE         grade generations of one task made elsewhere: JSON lines {"row" (from 0) or "id", "responses":
+                           [text, …]}; where they have no tags, --steps tells their steps apart
   --grade NAME             official, ours, or both (default both): rules of the set's authors, or our own
   --limit N                the first N rows; without it a set must be whole
   --contamination PATH     what a model was trained on: problems, a training set, or a search run (its folder, its run.db or

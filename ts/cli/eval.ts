@@ -7,7 +7,6 @@ import { makeFolder } from '../contracts/folders.ts'
 import {
   compareRuns,
   type EvalResults,
-  findFolder,
   loadAnswerSet,
   loadTask,
   resultsSchema,
@@ -66,10 +65,7 @@ async function loadSets({ task, data, limit }: EvalSettings, out: string): Promi
   const works: AnswerWork[] = []
   for (const one of tasks.answers) works.push({ set: await loadAnswerSet(one, data, limit), out: join(out, one.name) })
   const steps: StepSet[] = []
-  for (const one of tasks.steps) {
-    const folder = findFolder(one.name, Object.keys(one.files), data)
-    steps.push({ task: one, loaded: await loadTask(one, folder, limit) })
-  }
+  for (const one of tasks.steps) steps.push({ task: one, loaded: await loadTask(one, data, limit) })
   return { works, steps }
 }
 

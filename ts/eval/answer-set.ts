@@ -3,27 +3,14 @@
  * several forms of it (Parquet, JSON, a table) one is read.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { basename, dirname, extname, join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
 import { type Problem, picturesOf } from '../contracts/problem.ts'
-import { type Fields, readRows } from '../rows/index.ts'
+import type { Fields } from '../rows/index.ts'
 import type { AnswerItem, AnswerTask } from './answer-task.ts'
 import { picture } from './fields.ts'
-import { groupBy } from './group.ts'
+import { ENDINGS, fits, type Group, groupsIn, rowsOf } from './groups.ts'
 import { hashRow } from './row-hash.ts'
-
-/** In the order in which they are preferred. */
-const ENDINGS = ['.parquet', '.jsonl', '.json', '.tsv']
-/** What lies beside a set and is none of it. */
-const OTHERS = new Set(['responses.jsonl', 'expected.json', 'cases.jsonl', 'dataset_infos.json', 'dataset_info.json'])
-const MAX_DEPTH = 3
-
-/** Files of one form: the shards of one table, or the variants of one set. */
-interface Group {
-  readonly name: string
-  readonly ending: string
-  readonly files: readonly string[]
-}
 
 export interface AnswerSet {
   readonly task: AnswerTask
@@ -37,50 +24,11 @@ export interface AnswerSet {
   readonly beyond: ReadonlySet<string>
 }
 
-function dataFiles(folder: string, depth = MAX_DEPTH): string[] {
-  return readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => !name.startsWith('.'))
-    .flatMap((entry) => {
-      const path = join(folder, entry.name)
-      if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return depth > 0 ? dataFiles(path, depth - 1) : []
-      return ENDINGS.includes(extname(entry.name).toLowerCase()) && !OTHERS.has(entry.name) ? [path] : []
-    })
-}
-
-const NUMBERED = new Intl.Collator('en', { numeric: true })
-/** A file's name without what tells shards and variants apart. */
-const stemOf = (name: string) =>
-  name
-    .slice(0, -extname(name).length)
-    .replace(/-\d{5}-of-\d{5}(?:-[0-9a-f]+)?$/, '')
-    .replace(/\d+$/, '')
-
-function groupsIn(folder: string): Group[] {
-  const nameOf = (path: string) => join(relative(folder, dirname(path)).replace(/\d+$/, ''), stemOf(basename(path)))
-  const groups = groupBy(dataFiles(folder), (path) => `${nameOf(path)}${extname(path).toLowerCase()}`)
-  return [...groups].map(([name, files]) => ({
-    ...{ name, ending: extname(name) },
-    files: files.sort((a, b) => NUMBERED.compare(relative(folder, a), relative(folder, b))),
-  }))
-}
-
-/** Whether the first row of a group's first file has the columns of one of the task's forms; why it cannot be read, if so. */
-async function fits(task: AnswerTask, group: Group): Promise<boolean | string> {
-  try {
-    for await (const { row, fields, error } of readRows(group.files[0] as string)) {
-      if (!fields) return `${group.files[0]}, row ${row}: ${error}`
-      if (!task.forms.some((columns) => columns.every((column) => column in fields))) return false
-      return task.recognises?.(fields) ?? true
-    }
-  } catch (error) {
-    return (error as Error).message // another set's file, perhaps: told where none is this task's
-  }
-  return false
-}
-
 async function fittingGroups(task: AnswerTask, folder: string): Promise<{ groups: Group[]; unreadable: string[] }> {
   const all = groupsIn(folder)
-  const fitting = await Promise.all(all.map((group) => fits(task, group)))
+  const isRow = (fields: Fields) =>
+    task.forms.some((columns) => columns.every((column) => column in fields)) && (task.recognises?.(fields) ?? true)
+  const fitting = await Promise.all(all.map((group) => fits(group, isRow)))
   return {
     groups: all.filter((_, i) => fitting[i] === true),
     unreadable: fitting.filter((why) => typeof why === 'string'),
@@ -118,18 +66,6 @@ async function findGroup(task: AnswerTask, data: string): Promise<{ folder: stri
   )
 }
 
-async function rowsOf(group: Group) {
-  const rows: { fields: Fields; file: string }[] = []
-  for (const file of group.files) {
-    for await (const { row, fields, error } of readRows(file)) {
-      if (!fields) throw invalidArgument(`${file}, row ${row}: ${error}`)
-      rows.push({ fields, file })
-    }
-  }
-  if (rows.length === 0) throw invalidArgument(`${group.files.join(', ')}: no rows`)
-  return rows
-}
-
 /** None where the row cannot be read: it was not asked for. */
 function idOf(read: () => AnswerItem): string[] {
   try {
@@ -146,7 +82,7 @@ function idOf(read: () => AnswerItem): string[] {
  */
 export async function loadAnswerSet(task: AnswerTask, data: string, limit?: number): Promise<AnswerSet> {
   const { folder, group } = await findGroup(task, data)
-  const rows = await rowsOf(group)
+  const rows = await rowsOf(group.files)
   const [part, size] = Object.entries(task.parts ?? {}).find(([name]) => group.name.includes(name)) ?? [task.name, task.rows]
   if (limit === undefined && size !== null && rows.length !== size) {
     throw invalidArgument(`${folder}: ${rows.length} rows, ${part} has ${size}; --limit takes part of a set`)

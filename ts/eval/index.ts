@@ -8,7 +8,6 @@ export {
 export { categoryTable, choiceTable, countTable, longRows, paperTable, sweepTable, type Table } from './answer-table.ts'
 export type { AnswerItem, AnswerTask, OfficialVerdict } from './answer-task.ts'
 export { compareRuns, type Difference, PER_PROBLEM } from './compare.ts'
-export { findFolder } from './files.ts'
 export { type GradedItem, type Grader, gradeSolutions, type JudgedLine, type Judgement } from './grade.ts'
 export { LineStore } from './line-store.ts'
 export { ANSWER_TASKS, findTask, isAnswerTask, STEP_TASKS } from './registry.ts'

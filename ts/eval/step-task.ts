@@ -5,7 +5,7 @@
 import type { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
 import { interval } from './bootstrap.ts'
-import { type Row, readRows } from './files.ts'
+import { type Row, readStepRows } from './files.ts'
 
 /** One solution to be scored. */
 export interface StepItem {
@@ -65,7 +65,7 @@ export interface StepTask {
   readonly name: string
   /** What its figure is, for people. */
   readonly figure: string
-  /** Files of the set within its folder, each with how many rows the published one has. */
+  /** Files of the set as they are published, each with how many rows it has; in another format they have the same names. */
   readonly files: Readonly<Record<string, number>>
   /** Columns that a file of this set has. */
   readonly columns: readonly string[]
@@ -84,13 +84,15 @@ export function parseRows<S extends z.ZodType>(schema: S, file: string, rows: re
 
 /**
  * Reads a task's files and makes sure that they are the whole set.
+ * @param data its folder, or a parent of several
  * @param limit take the first so many rows of each file, whatever their number
  * @throws EngineError INVALID_ARGUMENT: a missing column, another number of rows, an id that appears twice
  */
-export async function loadTask(task: StepTask, folder: string, limit?: number): Promise<LoadedTask> {
-  const rows: Record<string, Row[]> = {}
+export async function loadTask(task: StepTask, data: string, limit?: number): Promise<LoadedTask> {
+  const { folder, rows: found } = await readStepRows(task, data)
+  const rows: Record<string, readonly Row[]> = {}
   for (const [file, expected] of Object.entries(task.files)) {
-    const all = await readRows(folder, file)
+    const all = found[file] ?? []
     const missing = task.columns.filter((column) => !(column in (all[0]?.value ?? {})))
     if (missing.length > 0)
       throw invalidArgument(`${folder}/${file} is no file of ${task.name}: it has no column ${missing.join(', ')}`)

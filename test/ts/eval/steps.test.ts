@@ -1,8 +1,12 @@
-/** Thresholds of step-level sets, and labels that name no step. */
+/** Step-level sets: the forms that they are found in, thresholds, and labels that name no step. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hash32 } from '../../../ts/contracts/random.ts'
-import { type LoadedTask, tuneThreshold } from '../../../ts/eval/step-task.ts'
+import { STEP_TASKS } from '../../../ts/eval/registry.ts'
+import { type LoadedTask, loadTask, tuneThreshold } from '../../../ts/eval/step-task.ts'
 import { processBench, SUBSETS, tune } from '../../../ts/eval/tasks/processbench.ts'
 
 const test = suite('steps')
@@ -36,6 +40,37 @@ test('a label that names no step is refused by row', () => {
   const load = (label: number) => processBench.load({ 'gsm8k.json': [{ row: 7, value: { ...row, label } }] }, '/')
   assert.throws(() => load(2), /gsm8k\.json, row 7: label: 2 names no step: there are 2, counted from 0/)
   assert.is(load(1).items.length, 1)
+})
+
+test('a set is found by its columns in another format; of two that fit neither is guessed', async () => {
+  const golden = join(import.meta.dirname, '../../golden/eval')
+  const folder = mkdtempSync(join(tmpdir(), 'mm-prm-steps-'))
+  const rowsIn = (path: string): object[] =>
+    path.endsWith('.json')
+      ? JSON.parse(readFileSync(path, 'utf8'))
+      : readFileSync(path, 'utf8').trim().split('\n').map((line) => JSON.parse(line)) // biome-ignore format: one list
+  const write = (path: string, rows: readonly object[]) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    const asLines = rows.map((row) => JSON.stringify(row)).join('\n')
+    writeFileSync(join(folder, path), path.endsWith('.json') ? JSON.stringify(rows) : asLines)
+  }
+  for (const name of Object.keys(SUBSETS))
+    write(`processbench/data/${name}.jsonl`, rowsIn(join(golden, `processbench/${name}.json`)))
+  const faults = rowsIn(join(golden, 'prmbench/prmtest_classified.jsonl'))
+  write('prmbench/train-00000-of-00002.json', faults.slice(0, 5))
+  write('prmbench/train-00001-of-00002.json', faults.slice(5))
+  write('prmbench/responses.jsonl', faults)
+  write('visualprocessbench/all.json', rowsIn(join(golden, 'visualprocessbench/test.jsonl')))
+  cpSync(join(golden, 'visualprocessbench/images'), join(folder, 'visualprocessbench/images'), { recursive: true })
+  for (const task of STEP_TASKS) {
+    const [published, other] = [await loadTask(task, golden, 1e6), await loadTask(task, folder, 1e6)]
+    const moved = JSON.parse(JSON.stringify(other.items).replaceAll(folder, golden))
+    assert.equal(moved, JSON.parse(JSON.stringify(published.items)), task.name)
+  }
+  write('prmbench/more.json', faults)
+  const refusal = await loadTask(STEP_TASKS[1] as (typeof STEP_TASKS)[number], folder, 1).catch((error: Error) => error)
+  assert.match((refusal as Error).message, /prmbench may be any of .*more\.json/)
+  rmSync(folder, { recursive: true })
 })
 
 test.run()
