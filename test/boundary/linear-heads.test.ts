@@ -71,6 +71,7 @@ test('reasonflux: the folder’s own template around marked steps', async () => 
     assert.ok(Math.abs(score - (expected[i] as number)) < 1e-6, `${score} is not ${expected[i]}`)
   })
   await using qwen = await Engine.open({ model, weights: 'f32' })
+  assert.match(qwen.info().scoringReason ?? '', /^by its architecture/)
   assert.is(qwen.info().scoring, 'qwen2.5-math-prm', 'its files are those of another family: it is named')
   assert.not.equal(await qwen.scoreSteps({ question, steps }), scores, 'which is told another system line')
   const marked = await engine.scoreSteps({ question, steps: ['a <extra_0> b'] }).catch((e) => e)

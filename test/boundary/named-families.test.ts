@@ -57,7 +57,7 @@ test('vl-prm: the folder’s own chat and the system message that it records', a
   assert.match(await refusal(Engine.open({ model, scoring: 'vl-prm' })), /mm-prm\.json \{"scoring": "vl-prm", "systemMessage"/)
   writeFileSync(join(model, 'mm-prm.json'), JSON.stringify({ scoring: 'vl-prm', systemMessage: 'Check every step.' }))
   await using engine = await Engine.open({ model, weights: 'f32' })
-  assert.is(engine.info().scoring, 'vl-prm')
+  assert.equal([engine.info().scoring, engine.info().scoringReason], ['vl-prm', 'mm-prm.json says so'])
   const { tokenizer } = engine
   const [picture = ''] = picturesOf(golden)
   const question = 'What is it?'

@@ -133,7 +133,7 @@ export async function shown<T extends { readonly engine?: Engine }>(
   const result = await open(({ doneBytes, totalBytes }) =>
     progress.update(`${(doneBytes / 1e6).toFixed(0)} MB`, doneBytes / totalBytes),
   )
-  const { architecture, scoring } = result.engine?.info() ?? {}
-  if (architecture) progress.finish(scoring ? `${architecture}, ${scoring}` : architecture)
+  const { architecture, scoring, scoringReason } = result.engine?.info() ?? {}
+  if (architecture) progress.finish(scoring ? `${architecture}, ${scoring} (${scoringReason})` : architecture)
   return result
 }

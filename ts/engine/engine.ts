@@ -13,7 +13,7 @@ import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
 import type { Completion } from './completion.ts'
 import { deviceLibrary } from './devices.ts'
-import { namedFamily, resolveFamily, type ScoringFamily } from './families/index.ts'
+import { namedFamily, resolveFamily, type ScoringFamily, scoringReason } from './families/index.ts'
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
 import { type ChoicesRequest, Generator, type PicturesRequest } from './generator.ts'
@@ -50,6 +50,8 @@ export interface EngineInfo extends NativeInfo {
   adapters: readonly string[]
   /** Name of the scoring family, or null when none was recognised. */
   scoring: string | null
+  /** What that rests on, for people to read; null where there is none. */
+  scoringReason: string | null
   /** Template that a `question` is asked with: the one the checkpoint was trained with. */
   rolloutTemplate: string
   /** Whether the checkpoint records that template; otherwise it is the usual one of its kind. */
@@ -156,7 +158,9 @@ export class Engine implements AsyncDisposable {
     const rolloutTemplate = defaultRolloutTemplate(this.#folder.recorded)
     const adapters = this.#adapters.map(({ path }) => path)
     const recordsTemplate = this.#folder.recorded?.template === rolloutTemplate
-    return { model: this.#folder.path, adapters, scoring, rolloutTemplate, recordsTemplate, ...this.#info }
+    const reason = scoring === null ? null : scoringReason(this.#scoring, this.#folder.recorded, scoring)
+    const read = { scoring, scoringReason: reason }
+    return { model: this.#folder.path, adapters, ...read, rolloutTemplate, recordsTemplate, ...this.#info }
   }
 
   /**

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../../ts/contracts/errors.ts'
-import { readRecordedScoring, resolveFamily } from '../../../ts/engine/families/index.ts'
+import { readRecordedScoring, resolveFamily, scoringReason } from '../../../ts/engine/families/index.ts'
 import { renderChat } from '../../../ts/engine/template/chat.ts'
 import { chatPrompt, prmScorePrompt, prmTrainPrompt } from '../../../ts/engine/template/internvl.ts'
 import { PromptText } from '../../../ts/engine/template/prompt-text.ts'
@@ -166,6 +166,18 @@ test('what cannot be recognised lists the families; what is recorded is taken', 
     assert.match(refusal(() => resolve('auto', { architecture, pieceId: () => 1 })).message, /do not tell how it scores/)
     assert.is(resolve('mm-prm', { architecture, pieceId: () => 1 }).name, 'mm-prm')
   }
+})
+
+test('it is told what a family rests on', () => {
+  assert.is(scoringReason('trl', undefined, 'trl'), 'as asked')
+  assert.is(scoringReason('auto', { scoring: 'trl' }, 'trl'), 'mm-prm.json says so')
+  const shown = ['visualprm', 'mm-prm', 'qwen2.5-math-prm', 'skywork'].map((name) => scoringReason('auto', undefined, name))
+  assert.equal(shown, [
+    'by its architecture InternVLRewardModel',
+    'by an InternVL with the piece <prm>',
+    'by its architecture Qwen2ForProcessRewardModel with the piece <extra_0>',
+    'by its architecture Qwen2ForPrmModel',
+  ])
 })
 
 test('a recorded template decides the prompt', async () => {

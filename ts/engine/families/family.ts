@@ -64,6 +64,8 @@ export interface FamilyDefinition {
   readonly head: 'vocabulary' | 'classes'
   /** Whether a step's score is a comparison with a second model. */
   readonly reference?: true
+  /** What a checkpoint of this family is recognised by, for people to read; absent where nothing tells. */
+  readonly shows?: string
   /** Whether a checkpoint shows by itself that it is of this family. */
   recognise(traits: CheckpointTraits): boolean
   create(traits: CheckpointTraits): ScoringFamily

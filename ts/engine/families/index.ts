@@ -80,6 +80,13 @@ export function resolveFamily(scoring: string, traits: CheckpointTraits): Scorin
   return checked(family, traits)
 }
 
+/** Why a checkpoint is read as it is: two families may look alike to whoever opens one. */
+export function scoringReason(scoring: string, recorded: RecordedScoring | undefined, name: string): string {
+  if (scoring !== 'auto') return 'as asked'
+  if (recorded?.scoring !== undefined) return `${RECORD_FILE} says so`
+  return `by ${FAMILIES.find((f) => f.name === name)?.shows ?? 'its files'}`
+}
+
 /** A family that reads a reward head needs one, and the others need a vocabulary head; a reference model belongs to those that compare with it. */
 function checked(family: FamilyDefinition, traits: CheckpointTraits): ScoringFamily {
   const reads = family.head === 'classes'

@@ -15,6 +15,7 @@ function templateOf(traits: CheckpointTraits) {
 export const mmPrm: FamilyDefinition = {
   name: 'mm-prm',
   head: 'vocabulary',
+  shows: 'an InternVL with the piece <prm>',
   // WHY the architecture too: others add a token of this name to models that are asked in other words.
   recognise: ({ architecture, hasRewardHead, pieceId }) =>
     !hasRewardHead && architecture.startsWith('InternVL') && pieceId('<prm>') !== undefined,

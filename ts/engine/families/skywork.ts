@@ -5,6 +5,7 @@ import type { FamilyDefinition } from './family.ts'
 export const skywork: FamilyDefinition = {
   name: 'skywork',
   head: 'classes',
+  shows: 'its architecture Qwen2ForPrmModel',
   recognise: ({ architecture, hasRewardHead }) => architecture === 'Qwen2ForPrmModel' && hasRewardHead,
   create: () => ({
     name: 'skywork',

@@ -10,6 +10,7 @@ const turn = (role: string, message: string) => `<|im_start|>${role}\n${message}
 export const visualPrm: FamilyDefinition = {
   name: 'visualprm',
   head: 'vocabulary',
+  shows: 'its architecture InternVLRewardModel',
   recognise: ({ architecture, hasRewardHead }) => architecture === 'InternVLRewardModel' && !hasRewardHead,
   create(traits) {
     const reward = replyReward('visualprm', traits)
