@@ -200,6 +200,7 @@ withDatabase('pause, resume and cancel', async () => {
   assert.ok((await progress).done < 30)
   const [status] = await withRuns((runs) => runs.status(run))
   assert.equal([status?.status, status?.left], ['cancelled', 0])
+  assert.equal([status?.running, status?.workers], [0, {}], 'what was dropped is in nobody’s hands')
   await withRuns((runs) => runs.setState(run, 'active'))
   await work(run)
   assert.is(await contentsOf(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))

@@ -129,8 +129,8 @@ export class Runs {
   async #statusOf(row: Row): Promise<RunStatus> {
     const run = row['run']
     const [counts = {}] = await this.db.query(
-      `SELECT count(*) AS problems, count(*) FILTER (WHERE status = 'done') AS done, count(*) FILTER (WHERE status = 'failed') AS failed,
-         count(*) FILTER (WHERE status = 'running') AS running FROM mm_prm.problems WHERE run = $1`,
+      `SELECT count(*) AS problems, count(*) FILTER (WHERE status = 'done') AS done, count(*) FILTER (WHERE status = 'failed') AS failed
+       FROM mm_prm.problems WHERE run = $1`,
       [run],
     )
     const [sums = {}] = await this.db.query(
@@ -151,14 +151,16 @@ export class Runs {
     const [problems, done, failed] = [n(counts['problems']), n(counts['done']), n(counts['failed'])]
     const state = row['status'] as RunState
     const left = state === 'cancelled' ? 0 : problems - done - failed
+    // A cancelled run is in nobody's hands: whoever had some of it has lost the lease, and nobody takes over to say so in its row.
+    const held = state === 'cancelled' ? [] : workers
     const identity = JSON.parse(String(row['identity'])) as RunIdentity
     return {
       run: String(row['run_id']),
       status: state === 'active' && left === 0 ? 'done' : state,
-      ...{ problems, done, left, running: n(counts['running']), failed },
+      ...{ problems, done, left, running: held.reduce((sum, w) => sum + n(w['n']), 0), failed },
       ...{ evaluations: n(sums['evaluations']), rollouts: n(sums['rollouts']), tokens: n(sums['tokens']) },
       rolloutsPerMinute: n(sums['recent']),
-      workers: Object.fromEntries(workers.map((w) => [String(w['worker']), n(w['n'])])),
+      workers: Object.fromEntries(held.map((w) => [String(w['worker']), n(w['n'])])),
       guarantee: identity.policy.kind === 'openai' ? 'server' : 'bits',
       failures: failures.map((f) => ({ id: String(f['id']), reason: String(f['reason']) })),
     }
