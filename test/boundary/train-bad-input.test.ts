@@ -16,6 +16,7 @@ import {
   READING,
   tinyCheckpoint,
   train,
+  trainCli,
   weightsOf,
   workFolder,
   writeRows,
@@ -104,6 +105,15 @@ for (const [name, rows, says] of NOTHING) {
     assert.not.ok(existsSync(join(out, 'model.safetensors')))
   })
 }
+
+test('a device that does not train is refused by name', async () => {
+  const onto = (device: string) => train({ task: 'prm', init: reading, data: dataFile(good), out: fresh(), device })
+  await failure(onto('cuda:1'), 'NO_DEVICE', /device "cuda:1" does not train yet; "cpu" does/)
+  await failure(onto('gpu'), 'INVALID_ARGUMENT', /device "gpu"; known: auto, cpu/)
+  const cli = trainCli(['--task', 'prm', '--init', reading, '--data', dataFile(good), '--out', fresh(), '--device', 'cuda'])
+  assert.is(cli.stdout, '')
+  assert.match(cli.stderr, /device "cuda" does not train yet/)
+})
 
 test('policy rows need an answer; a missing file and a text model with a picture are named', async () => {
   const { answer, ...without } = policyRows(1)[0] as Record<string, unknown>

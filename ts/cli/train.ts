@@ -26,6 +26,7 @@ its formats, TRL's {"prompt","completions","labels"}, Math-Shepherd's {"input","
   --batch-size N
   --max-steps N
   --seed N
+  --device NAME        cpu or auto; cards do not train yet (default: cpu)
   --threads N          (default: one per usable core)
   --json               result as JSON`
 
@@ -42,6 +43,7 @@ const OPTIONS = {
   'batch-size': { type: 'string' },
   'max-steps': { type: 'string' },
   seed: { type: 'string' },
+  device: { type: 'string' },
   threads: { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -67,6 +69,7 @@ async function run(argv: readonly string[]): Promise<number> {
         seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }),
         batchSize: positiveInteger(values['batch-size'], 'batch-size'),
         maxSteps: positiveInteger(values['max-steps'], 'max-steps'),
+        device: values.device,
         threads: positiveInteger(values.threads, 'threads', MAX_THREADS),
         evalData: values['eval-data'],
       }),

@@ -87,6 +87,8 @@ export interface TrainableOptions {
   /** Checkpoint folder to start from. */
   init: string
   compute: 'bf16' | 'f32'
+  /** Default `cpu`. */
+  device?: string | undefined
   threads?: number | undefined
   freeze: readonly ('vision' | 'projector' | 'language')[]
   lora?: { rank: number; alpha: number; targets: readonly string[] } | undefined

@@ -34,7 +34,7 @@ const PICTURE_CACHE_BYTES = 256 * 2 ** 20
 
 /**
  * Opens `init` for training. For a PRM, `<prm>` and the pieces Yes and No are added to the vocabulary where the tokenizer lacks them.
- * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL, INVALID_ARGUMENT
+ * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL, INVALID_ARGUMENT, NO_DEVICE: the device does not train
  */
 export async function openTrainable(options: TrainableOptions): Promise<TrainableModel> {
   const init = resolve(options.init)
@@ -50,6 +50,8 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
     const tokenizer = await openTokenizer(files)
     const native = await loadNative().openTrainer({
       model: init,
+      device: options.device ?? 'cpu',
+      deviceLibrary: '', // no device of a library trains
       compute: options.compute,
       threads: options.threads ?? 0,
       isa: '',

@@ -97,6 +97,8 @@ export const recipeSchema = z.strictObject({
   checkpointEvery: count.default(500),
   keepCheckpoints: count.default(2),
   seed: z.number().int().nonnegative().default(0),
+  /** `cpu`, or `auto` for what trains; cards do not yet, and are refused by name. */
+  device: z.string().min(1).default('cpu'),
   threads: count.optional(),
 })
 
@@ -153,7 +155,8 @@ export async function readRecipe(path: string): Promise<Recipe> {
 
 /** What decides the weights that come out: a resumed run must agree in all of it. Data count by content, not by path. */
 export function identityOf(o: ParsedTrainOptions, dataset: Dataset, evalSet: Dataset | undefined): Record<string, unknown> {
-  const { data, evalData, out, resume, onProgress, onWarning, signal, threads, keepCheckpoints, checkpointEvery, ...deciding } = o
+  const { data, evalData, out, resume, onProgress, onWarning, signal, ...recipe } = o
+  const { device, threads, keepCheckpoints, checkpointEvery, ...deciding } = recipe
   const fingerprints = { fingerprint: dataset.fingerprint, evalFingerprint: evalSet?.fingerprint }
   const identity = { ...deciding, ...fingerprints, pictures: dataset.pictures, evalPictures: evalSet?.pictures }
   return JSON.parse(JSON.stringify(identity)) as Record<string, unknown>

@@ -53,6 +53,7 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
     task: o.task,
     init: o.init,
     compute: o.compute,
+    device: o.device,
     threads: o.threads,
     freeze: o.freeze,
     lora: o.lora,
