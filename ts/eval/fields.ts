@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { ProblemImage } from '../contracts/problem.ts'
+import { pictureInText } from '../images/index.ts'
 import type { Fields } from '../rows/index.ts'
 import type { RowPlace } from './answer-task.ts'
 
@@ -41,11 +42,6 @@ export function readPythonList(source: string): string[] {
 }
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }
 
-/** Base64 of a picture begins so: PNG, JPEG, GIF, WebP. */
-const BASE64 = /^(?:iVBOR|\/9j\/|R0lGOD|UklGR)[A-Za-z0-9+/=\s]*$/
-/** VLMEvalKit: so short an `image` is the index of the row that holds the picture. */
-const MAX_INDEX = 64
-
 /** One picture of a value: bytes before the path beside them, base64, a path, or another row's. undefined: none. */
 export function picture(value: unknown, at: RowPlace): ProblemImage | undefined {
   if (isAbsent(value)) return undefined
@@ -55,7 +51,8 @@ export function picture(value: unknown, at: RowPlace): ProblemImage | undefined 
     return picture(bytes, at) ?? picture(path, at)
   }
   if (typeof value !== 'string') return undefined
-  if (BASE64.test(value) && value.length > MAX_INDEX) return Buffer.from(value, 'base64')
+  const embedded = pictureInText(value)
+  if (embedded) return embedded
   if (/^data:/i.test(value)) return value
   if (/^\d+$/.test(value)) return at.pictureOf(value)
   if (isAbsolute(value)) return value

@@ -7,4 +7,4 @@ export {
   withImage,
   withPixels,
 } from './decode.ts'
-export { DEFAULT_MAX_PIXELS, type EncodedImage, imageDataUri, storableImage, withEncoded } from './source.ts'
+export { DEFAULT_MAX_PIXELS, type EncodedImage, imageDataUri, pictureInText, storableImage, withEncoded } from './source.ts'

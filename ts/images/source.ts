@@ -65,6 +65,15 @@ export function storableImage(image: string | Uint8Array): string {
   return format ? `data:${mediaType(format)};base64,${image.slice(prefix.length)}` : image
 }
 
+/** Base64 of a picture begins so: PNG, JPEG, GIF, WebP. */
+const BASE64 = /^(?:iVBOR|\/9j\/|R0lGOD|UklGR)[A-Za-z0-9+/=\s]*$/
+/** VLMEvalKit: what is no longer is no picture. */
+const MAX_INDEX = 64
+
+/** A picture as tables hold it: base64 without the head of a data URI; undefined for any other text, a path say. */
+export const pictureInText = (text: string): Buffer | undefined =>
+  text.length > MAX_INDEX && BASE64.test(text) ? Buffer.from(text, 'base64') : undefined
+
 export function refuse(name: string, what: string, cause?: unknown): EngineError {
   return invalidArgument(`image ${name}: ${what}`, cause)
 }

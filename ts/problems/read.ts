@@ -5,6 +5,7 @@
  */
 import { dirname, isAbsolute, resolve } from 'node:path'
 import type { Problem, ProblemImage } from '../contracts/problem.ts'
+import { pictureInText } from '../images/index.ts'
 import { type Fields, IMAGE_COLUMNS, readRows } from '../rows/index.ts'
 
 /** One row: a problem, or why it is none. `row` counts from 1 as its format does (line, record, element). */
@@ -35,7 +36,8 @@ const GSM8K_MARK = '####'
 function asImage(value: unknown, folder: string): ProblemImage | undefined | { error: string } {
   if (value === '' || value === undefined || value === null) return undefined
   if (value instanceof Uint8Array) return value
-  if (typeof value === 'string') return /^data:/i.test(value) || isAbsolute(value) ? value : resolve(folder, value)
+  if (typeof value === 'string')
+    return pictureInText(value) ?? (/^data:/i.test(value) || isAbsolute(value) ? value : resolve(folder, value))
   if (typeof value === 'object') {
     const { bytes, path } = value as { bytes?: unknown; path?: unknown }
     if (bytes !== undefined && bytes !== null) return asImage(bytes, folder)
@@ -49,7 +51,7 @@ const isError = (value: unknown): value is { error: string } => typeof value ===
 /** All pictures of a row: those of the numbered columns, or of the first other one that has any; embedded before a path. */
 function asImages(fields: Fields, folder: string): ProblemImage[] | { error: string } {
   const present = NAMES.image.map((name) => fields[name]).filter((value) => value !== undefined && value !== null && value !== '')
-  const embedded = present.find((value) => value instanceof Uint8Array || isEmbedded(value))
+  const embedded = present.find((value) => isEmbedded(value))
   const numbered = NUMBERED_IMAGES.map((name) => fields[name])
   const one = embedded ?? present[0]
   const values = one === undefined ? numbered : Array.isArray(one) ? one : [one]
@@ -62,10 +64,12 @@ function asImages(fields: Fields, folder: string): ProblemImage[] | { error: str
   return images
 }
 
-const isEmbedded = (value: unknown): boolean =>
-  Array.isArray(value)
-    ? value.some(isEmbedded)
-    : typeof value === 'object' && value !== null && Boolean((value as { bytes?: unknown }).bytes)
+function isEmbedded(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(isEmbedded)
+  if (typeof value === 'string') return pictureInText(value) !== undefined
+  if (value instanceof Uint8Array) return true
+  return typeof value === 'object' && value !== null && Boolean((value as { bytes?: unknown }).bytes)
+}
 
 /** Options as a list, or by letters from A on; undefined where the column holds something else. */
 function asChoices(value: unknown): string[] | undefined {

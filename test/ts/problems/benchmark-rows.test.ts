@@ -41,6 +41,14 @@ test('bytes win over a path beside them; several pictures in their order, more t
   assert.match(((await read(several)) as { error: string }).error, /2 pictures; 1 can be taken/)
 })
 
+test('tables hold pictures as base64, which is no path however it begins', async () => {
+  const table = join(import.meta.dirname, '../../golden/eval/mathvista/MathVista_MINI.tsv')
+  const all: Problem[] = []
+  for await (const row of readProblems(table)) if ('problem' in row) all.push(row.problem)
+  assert.is(all.length, 12)
+  assert.ok(all.every(({ image }) => image instanceof Uint8Array && image.length > 100))
+})
+
 test('a file without a column of ids counts its rows; in one with such a column a row without an id is none', async () => {
   const path = join(folder, 'gsm8k.jsonl')
   const ids = async (...rows: object[]) => {
