@@ -53,7 +53,9 @@ ${body}
 
 /** A number and its interval may stand on two lines, neither of them broken: a line may end behind a blank or a dash. */
 const unbroken = (cell: string) =>
-  cell.replace(/\([^()]*\)|^\+ \w|\d–\d/g, (part) => part.replaceAll(' ', '\u00a0').replaceAll('–', '\u2060–\u2060'))
+  cell.replace(/\([^()]*\)|^\+ \w|\d–\d|[−+]?\d\S* to [−+]?\d/g, (part) =>
+    part.replaceAll(' ', '\u00a0').replaceAll('–', '\u2060–\u2060'),
+  )
 
 /** First row is the head. */
 export function tableHtml(rows: readonly (readonly string[])[]): string {

@@ -66,9 +66,10 @@ test('scales have round ticks that cover the range', () => {
 })
 
 test('no line ends within an interval', () => {
-  const text = tableHtml([['choice'], ['4.2–10.4 (0.0–12.5)'], ['−2.1 (−6.3 to +0.0)']])
+  const text = tableHtml([['choice'], ['4.2–10.4 (0.0–12.5)'], ['−2.1 (−6.3 to +0.0)'], ['+23.6 to +34.7']])
   assert.ok(text.includes('4.2\u2060–\u206010.4 (0.0\u2060–\u206012.5)'), text)
   assert.ok(text.includes('−2.1 (−6.3\u00a0to\u00a0+0.0)'), text)
+  assert.ok(text.includes('>+23.6\u00a0to\u00a0+34.7<'), text)
 })
 
 test.run()
