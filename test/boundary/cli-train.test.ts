@@ -99,7 +99,8 @@ test('a PRM from rows of `mm-prm dataset`: the flags override the recipe, and bo
 
 test('every format that `mm-prm dataset` writes is the same data', async () => {
   const weights = new Map<string, Buffer>()
-  for (const format of FORMAT_NAMES) {
+  // Sets of siblings and of transitions are for losses that `train` has not.
+  for (const format of FORMAT_NAMES.filter((name) => !['groups', 'transitions'].includes(name))) {
     const writer = await findFormat(format)(join(work, `as-${format}`))
     for (const sample of samples(true)) await writer.write(sample)
     const { file } = await writer.close()
