@@ -118,6 +118,7 @@ Napi::Value to_js(Napi::Env env, const DecoderInfo& d) {
                          {"vocab", number(env, d.vocab)},
                          {"maxPositions", number(env, d.max_positions)},
                          {"slidingWindow", number(env, d.sliding_window)},
+                         {"slidingLayers", number(env, d.sliding_layers)},
                          {"numClasses", number(env, d.num_classes)}});
 }
 

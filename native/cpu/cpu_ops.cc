@@ -151,6 +151,7 @@ void CpuDevice::attention(const AttentionOp& op) {
   args.rows_T = rows.data();
   args.T = static_cast<int>(rows.size());
   args.num_heads_H = op.heads_H;
+  args.window = op.window;
   args.kv = layer_of(op.pages, op.layer);
   pool_.run(kernels_.attention.units(args), 1,
             [&](int64_t b, int64_t e) { kernels_.attention.run(args, b, e); });

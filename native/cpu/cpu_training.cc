@@ -96,6 +96,7 @@ TreeAttentionArgs CpuTraining::attention_args(const TreeAttentionOp& op) const {
   args.num_trees = plan.num_trees();
   args.max_keys = plan.max_keys;
   args.causal = plan.causal;
+  args.window = op.window;
   args.num_heads_H = op.heads_H;
   args.num_heads_G = op.heads_G;
   args.head_dim_D = op.qkv.cols / (op.heads_H + 2 * op.heads_G);
@@ -118,7 +119,7 @@ void CpuTraining::tree_attention_grad(const TreeAttentionGradOp& op) {
   require(same_shape(op.d_qkv, op.qkv) && op.d_qkv.stride == op.qkv.stride && same_shape(op.d_o, op.o),
           "a gradient of attention that does not fit");
   TreeAttentionArgs args =
-      attention_args({op.o, op.lse, op.qkv, op.trees, op.heads_H, op.heads_G, op.compute});
+      attention_args({op.o, op.lse, op.qkv, op.trees, op.heads_H, op.heads_G, op.compute, op.window});
   args.d_o = floats(op.d_o);
   args.d_o_stride = op.d_o.stride;
   args.d_qkv = floats(op.d_qkv);

@@ -71,7 +71,7 @@ class CudaDevice : public Device {
   struct PagePool {
     DeviceMemory memory;
     DevicePages pages;
-    int heads_H = 0;  // query heads, once attention has named them
+    int heads_H = 0, window = 0;  // query heads and window, once attention has named them
   };
   struct Recording {
     int seen = 0;
@@ -85,7 +85,7 @@ class CudaDevice : public Device {
   void upload_rows(std::byte* to, int64_t row_bytes, std::span<const RowRef> rows, int cols, DType dtype);
   const DevicePlan& staged(const Staged& plan) const;
   PagePool& pool_of(const Pages& pages);
-  AttentionNeeds needs_of(const PagePool& pool, int heads_H) const;
+  AttentionNeeds needs_of(const PagePool& pool) const;
   ChipClass chip_class() const { return info_.result_class[2] == '8' ? ChipClass::kSm80 : ChipClass::kSm90; }
   enum class RunMode : uint8_t { kCallGraph, kReplayed };
   RunMode begin_run(const StepKey& key);

@@ -62,14 +62,15 @@ void CudaDevice::rope(const RopeOp& op) {
 
 void CudaDevice::attention(const AttentionOp& op) {
   PagePool& pool = pool_of(op.pages);
-  const AttentionNeeds needs = needs_of(pool, op.heads_H);
-  if (!(upload_->needs() == needs)) {
+  require(op.window == 0 || pool.window == 0 || op.window == pool.window, "layers with different windows");
+  pool.heads_H = op.heads_H;
+  pool.window = std::max(pool.window, op.window);
+  if (!(upload_->needs() == needs_of(pool))) {
     require(!recording_, "a recorded step learns the heads of its attention");
-    pool.heads_H = op.heads_H;
-    upload_->cut_attention(needs);
+    upload_->cut_attention(needs_of(pool));
   }
   const AttendKernel kernel = attend_kernel(chip_class(), pool.pages.dtype, pool.pages.padded_D);
-  check(cuda::attention(op, staged(op.plan), pool.pages, upload_->work(op.outputs_only), kernel,
+  check(cuda::attention(op, staged(op.plan), pool.pages, upload_->work(op.outputs_only, op.window), kernel,
                         multiprocessors_, stream_),
         "attention");
 }

@@ -72,39 +72,45 @@ void PlanUpload::cut_attention(const AttentionNeeds& needs) {
     partials_ = DeviceMemory(kPartialBytes);
     ++generation_;
   }
-  std::vector<int32_t> all(plan_.keys_T.size());
-  std::iota(all.begin(), all.end(), 0);
-  const AttendLimits limits{needs.rows_per_item(), int(kPartialBytes / needs.partial_bytes()),
-                            2 * needs.multiprocessors / needs.heads_G};
-  AttendWork works[2] = {plan_attention(plan_, all, limits),
-                         plan_attention(plan_, plan_.output_rows, limits)};
-  std::vector<AttendRow> lists[2];
+  const int max_partials = int(kPartialBytes / needs.partial_bytes());
+  const int num_works = needs.window > 0 ? 4 : 2;
+  std::vector<int32_t> lists[2] = {std::vector<int32_t>(plan_.keys_T.size()), plan_.output_rows};
+  std::iota(lists[0].begin(), lists[0].end(), 0);
+  std::vector<AttendRow> rows[2];
+  for (int l = 0; l < 2; ++l) {
+    for (int i = 0; i < int(lists[l].size()); ++i) rows[l].push_back({lists[l][i], i, 0});
+  }
+  std::vector<AttendWork> works;
   size_t bytes = 0;
-  for (int w = 0; w < 2; ++w) {
-    const std::vector<int32_t>& rows = w == 0 ? all : plan_.output_rows;
-    for (int i = 0; i < int(rows.size()); ++i) lists[w].push_back({rows[i], i, 0});
+  for (int w = 0; w < num_works; ++w) {
+    const AttendLimits limits{needs.rows_per_item(), max_partials, 2 * needs.multiprocessors / needs.heads_G,
+                              w < 2 ? 0 : needs.window};
+    works.push_back(plan_attention(plan_, lists[w % 2], limits));
     bytes += works[w].items.size() * sizeof(AttendItem) +
-             (works[w].rows.size() + works[w].merges.size() + rows.size()) * sizeof(AttendRow) + 256;
+             (works[w].rows.size() + works[w].merges.size() + rows[w % 2].size()) * sizeof(AttendRow) + 256;
   }
   begin_copies(bytes);
-  for (int w = 0; w < 2; ++w) {
-    const std::vector<int32_t> counts = {int32_t(works[w].items.size()), int32_t(works[w].merges.size()),
-                                         int32_t(lists[w].size())};
-    DeviceAttendWork& d = work_[w];
-    const int first = 11 + 5 * w;
-    d.items = put(first, works[w].items);
-    d.rows = put(first + 1, works[w].rows);
-    d.merges = put(first + 2, works[w].merges);
-    d.all_rows = put(first + 3, lists[w]);
-    d.num_items = put(first + 4, counts);
-    d.num_merges = d.num_items + 1;
-    d.num_rows = d.num_items + 2;
-    d.max_rows = d.max_merges = int(lists[w].size());
-    d.partial_o = partials_.as<float>();
-    d.partial_ml = reinterpret_cast<float2*>(partials_.as<float>() +
-                                             int64_t(limits.max_partials) * needs.heads_H * needs.padded_D);
-  }
+  for (int w = 0; w < num_works; ++w) put_work(w, works[w], rows[w % 2], max_partials);
   end_copies();
+}
+
+void PlanUpload::put_work(int place, const AttendWork& work, const std::vector<AttendRow>& rows,
+                          int max_partials) {
+  const std::vector<int32_t> counts = {int32_t(work.items.size()), int32_t(work.merges.size()),
+                                       int32_t(rows.size())};
+  DeviceAttendWork& d = work_[place];
+  const int first = 11 + 5 * place;
+  d.items = put(first, work.items);
+  d.rows = put(first + 1, work.rows);
+  d.merges = put(first + 2, work.merges);
+  d.all_rows = put(first + 3, rows);
+  d.num_items = put(first + 4, counts);
+  d.num_merges = d.num_items + 1;
+  d.num_rows = d.num_items + 2;
+  d.max_rows = d.max_merges = int(rows.size());
+  d.partial_o = partials_.as<float>();
+  d.partial_ml = reinterpret_cast<float2*>(partials_.as<float>() +
+                                           int64_t(max_partials) * needs_.heads_H * needs_.padded_D);
 }
 
 }  // namespace mmprm::cuda

@@ -10,13 +10,13 @@ constexpr size_t kMaxRecordings = 128;
 
 }  // namespace
 
-AttentionNeeds CudaDevice::needs_of(const PagePool& pool, int heads_H) const {
-  return {heads_H, pool.pages.heads_G, pool.pages.padded_D, multiprocessors_};
+AttentionNeeds CudaDevice::needs_of(const PagePool& pool) const {
+  return {pool.heads_H, pool.pages.heads_G, pool.pages.padded_D, multiprocessors_, pool.window};
 }
 
 Staged CudaDevice::stage(const StepPlan& plan, const Pages& pages) {
   const PagePool& pool = pool_of(pages);
-  upload_->stage(plan, needs_of(pool, pool.heads_H));
+  upload_->stage(plan, needs_of(pool));
   return {++staged_id_, plan.num_rows(), plan.num_outputs(), int32_t(plan.head_outputs.size()),
           int32_t(plan.pair_outputs.size())};
 }
@@ -51,7 +51,7 @@ CudaDevice::RunMode CudaDevice::begin_run(const StepKey& key) {
     check(cudaGraphLaunch(r.exec, stream_), "replay of a step");
     return RunMode::kReplayed;
   }
-  // WHY not the first time: then attention may still have to learn its heads, which allocates and uploads.
+  // WHY not the first time: then attention may still have to learn its heads and window, which allocates and uploads.
   if (r.seen++ == 0) return RunMode::kCallGraph;
   check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording of a step");
   recording_ = &r;

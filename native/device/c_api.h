@@ -8,7 +8,7 @@
 
 namespace mmprm {
 
-constexpr uint32_t kDeviceAbi = 2;
+constexpr uint32_t kDeviceAbi = 3;
 
 struct DeviceFault {
   char message[512];

@@ -98,13 +98,15 @@ struct RopeOp {
 };
 
 // o = softmax(q·Kᵀ)·V over each row's keys, H/G consecutive query heads on one key/value head. Keys are taken
-// in chunks of kChunkTokens at absolute positions, merged from left to right.
+// in chunks of kChunkTokens at absolute positions, merged from left to right. A window leaves a row the last `window`
+// of its keys; chunks that it does not see are not read.
 struct AttentionOp {
   Tensor o, q;  // rows of H·D, dtype of the pages
   Staged plan;
   Pages pages;
   int32_t layer = 0, heads_H = 0;
   bool outputs_only = false;  // o's rows are the plan's outputs; q has all rows
+  int32_t window = 0;         // keys that a row sees, its own among them; 0: all
 };
 constexpr int kChunkTokens = 256;
 

@@ -50,6 +50,7 @@ struct TreeAttentionOp {
   StagedTrees trees;
   int32_t heads_H = 0, heads_G = 0;
   DType compute = DType::kF32;
+  int32_t window = 0;  // rows that a row sees, itself among them; 0: all. With causal order alone
 };
 
 struct TreeAttentionGradOp {
@@ -58,6 +59,7 @@ struct TreeAttentionGradOp {
   StagedTrees trees;
   int32_t heads_H = 0, heads_G = 0;
   DType compute = DType::kF32;
+  int32_t window = 0;
 };
 
 // The first `heads` heads of every row turn by sign·angle, in place, as RopeOp has it; -1 is the gradient.

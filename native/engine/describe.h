@@ -1,5 +1,6 @@
 // A model spec in the words that leave the native floor.
 #pragma once
+#include <algorithm>
 #include <string>
 
 #include "device/device.h"
@@ -9,8 +10,9 @@
 namespace mmprm {
 
 inline DecoderInfo describe(const DecoderSpec& d) {
-  return {d.hidden_C, d.intermediate_F, d.layers_L,      d.heads_H,     d.kv_heads_G,    d.head_dim_D,
-          d.vocab_V,  d.embed_rows,     d.max_positions, d.num_classes, d.sliding_window};
+  const int sliding = static_cast<int>(std::count(d.slides_L.begin(), d.slides_L.end(), true));
+  return {d.hidden_C, d.intermediate_F, d.layers_L,      d.heads_H,     d.kv_heads_G,     d.head_dim_D,
+          d.vocab_V,  d.embed_rows,     d.max_positions, d.num_classes, d.sliding_window, sliding};
 }
 
 inline VisionInfo describe(const VisionSpec& v) {

@@ -13,8 +13,8 @@ namespace {
 void check_tokens(const std::vector<int32_t>& tokens, const std::string& where, const EngineInfo& info) {
   if (tokens.empty()) reject(where + " has no tokens");
   if (tokens.size() > size_t(info.decoder.max_positions)) {
-    reject(where + " has " + std::to_string(tokens.size()) + " tokens; " +
-           positions_of(info.decoder.max_positions, info.decoder.sliding_window));
+    reject(where + " has " + std::to_string(tokens.size()) + " tokens; the model has " +
+           std::to_string(info.decoder.max_positions) + " positions");
   }
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i] >= 0 && tokens[i] < info.decoder.embed_rows) continue;

@@ -161,7 +161,7 @@ void Decoder::compute(const Pass& pass) {
     if (l == last && outputs == 0) return;
     const Tensor attended = attended_.part(0, l < last ? pass.plan.rows : outputs);
     device_.attention({attended, q_.part(0, pass.plan.rows), pass.plan, pass.pages, page_layer,
-                       model_.spec.heads_H, l == last});
+                       model_.spec.heads_H, l == last, model_.spec.window_of(l)});
     if (l == last) device_.gather({kept, x, pass.plan, RowList::kOutputs});
     project_and_mlp(layer, l < last ? x : kept, attended);
     add_features(l < last ? x : kept, pass, l);

@@ -49,9 +49,9 @@ const DecoderFamily& decoder_family(const std::string& name);  // ModelSpec::fam
 // no share of the width where head_dim is absent; 0 otherwise.
 DecoderSpec parse_decoder_extents(const ConfigReader& config, double default_theta, int default_head_dim = 0);
 
-// Keys that a row of a Qwen model sees; 0: all before it. A window slides in the layers that `layer_types` names
-// (transformers 5), else from max_window_layers on.
-int parse_qwen_window(const ConfigReader& config, int num_layers);
+// The window of a Qwen model: it slides in the layers that `layer_types` names (transformers 5), else from
+// max_window_layers on.
+void parse_qwen_window(const ConfigReader& config, DecoderSpec& spec);
 
 // Llama's tensor names, used by Qwen2, Qwen3 and Mistral too: biases and head norms where the spec has them.
 void llama_layers(TensorLookup& tensors, const std::string& backbone, const DecoderSpec& spec,

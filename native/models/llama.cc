@@ -18,6 +18,7 @@ DecoderSpec parse_llama(const ConfigReader& config) {
 DecoderSpec parse_mistral(const ConfigReader& config) {
   DecoderSpec spec = parse_decoder_extents(config, kFirstTheta);
   spec.sliding_window = config.integer_or("sliding_window", 0, 1, 1 << 30);
+  if (spec.sliding_window > 0) spec.slides_L.assign(spec.layers_L, true);
   return spec;
 }
 

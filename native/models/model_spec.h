@@ -43,10 +43,12 @@ struct DecoderSpec {
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   bool qk_norm = false;  // RMS norm of every query and key head before it rotates
   bool tied_head = false;
-  int sliding_window =
-      0;  // keys a token sees in some layer, itself among them; 0: all before it in every layer
+  int sliding_window = 0;      // keys that a row of a sliding layer sees, its own among them
+  std::vector<bool> slides_L;  // empty: no layer does
   RewardHead reward_head = RewardHead::kNone;
   int num_classes = 0;
+
+  int window_of(int layer) const { return slides_L.empty() || !slides_L[layer] ? 0 : sliding_window; }
 };
 
 enum class NormKind { kLayer, kRms };
@@ -90,14 +92,6 @@ struct VisionSpec {
     return side * side;
   }
 };
-
-// What ends at `max_positions`, for messages: a window that longer sequences would need is said.
-inline std::string positions_of(int max_positions, int sliding_window) {
-  const std::string count = std::to_string(max_positions);
-  if (sliding_window == 0) return "the model has " + count + " positions";
-  return "the model has a sliding window of " + count +
-         " tokens, and longer sequences, which need it, are not supported";
-}
 
 struct ModelSpec {
   std::string architecture;  // as in the config

@@ -5,20 +5,46 @@
 
 namespace mmprm {
 
-int parse_qwen_window(const ConfigReader& config, int num_layers) {
-  if (!config.flag_or("use_sliding_window", false) || !config.has("sliding_window")) return 0;
-  int sliding = 0;
-  if (const Json* types = config.find("layer_types")) {
-    if (!types->is_array())
-      config.invalid("layer_types", std::string("must be an array, not ") + types->kind_name());
-    for (const Json& type : types->items())
-      sliding += type.is_string() && type.as_string() == "sliding_attention";
-  } else {
-    sliding = num_layers - std::min(num_layers, config.integer("max_window_layers", 0, 1 << 20));
+namespace {
+
+constexpr int kMaxWindowLayers = 28;  // of the published class, where the config leaves it out
+
+std::vector<bool> layers_of_types(const ConfigReader& config, const Json& types, int num_layers) {
+  if (!types.is_array())
+    config.invalid("layer_types", std::string("must be an array, not ") + types.kind_name());
+  if (types.items().size() != size_t(num_layers)) {
+    config.invalid("layer_types", "names " + std::to_string(types.items().size()) + " layers; there are " +
+                                      std::to_string(num_layers));
   }
-  // Of some layers or of all: up to that length no layer loses a key.
-  if (sliding == 0) return 0;
-  return config.integer("sliding_window", 1, 1 << 30);
+  std::vector<bool> slides;
+  for (const Json& type : types.items()) {
+    const std::string name = type.is_string() ? type.as_string() : type.kind_name();
+    slides.push_back(name == "sliding_attention");
+    if (name != "sliding_attention" && name != "full_attention") {
+      config.unsupported("layer_types",
+                         "holds \"" + name + "\"; full_attention and sliding_attention are supported");
+    }
+  }
+  return slides;
+}
+
+}  // namespace
+
+void parse_qwen_window(const ConfigReader& config, DecoderSpec& spec) {
+  const bool windowed = config.flag_or("use_sliding_window", false) && config.has("sliding_window");
+  std::vector<bool> slides(spec.layers_L);
+  if (const Json* types = config.find("layer_types")) {
+    slides = layers_of_types(config, *types, spec.layers_L);
+  } else if (windowed) {
+    const int full = config.integer_or("max_window_layers", kMaxWindowLayers, 0, 1 << 20);
+    for (int l = full; l < spec.layers_L; ++l) slides[l] = true;
+  }
+  if (std::find(slides.begin(), slides.end(), true) == slides.end()) return;
+  if (!windowed)
+    config.invalid("layer_types",
+                   "names sliding layers, but use_sliding_window and sliding_window give no window");
+  spec.sliding_window = config.integer("sliding_window", 1, 1 << 30);
+  spec.slides_L = std::move(slides);
 }
 
 namespace {
@@ -26,7 +52,7 @@ namespace {
 DecoderSpec parse_qwen2(const ConfigReader& config) {
   DecoderSpec spec = parse_decoder_extents(config, 0);
   spec.qkv_bias = true;  // no key for it: part of the architecture
-  spec.sliding_window = parse_qwen_window(config, spec.layers_L);
+  parse_qwen_window(config, spec);
   return spec;
 }
 

@@ -9,7 +9,7 @@ DecoderSpec parse_qwen3(const ConfigReader& config) {
   DecoderSpec spec = parse_decoder_extents(config, 0, 128);
   spec.qkv_bias = spec.o_bias = config.flag_or("attention_bias", false);
   spec.qk_norm = true;
-  spec.sliding_window = parse_qwen_window(config, spec.layers_L);
+  parse_qwen_window(config, spec);
   return spec;
 }
 

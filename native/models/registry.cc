@@ -76,12 +76,11 @@ const ModelFamily& model_family(const ConfigReader& config) {
                         [](const ModelFamily& family) -> const ModelFamily& { return family; });
 }
 
-// Past `sliding_window` tokens a window would begin to matter, in some layers or in all. Up to there plain causal
-// attention is the same. WHY: longer sequences are refused rather than computed without the window, which would be
-// silently wrong.
-void limit_to_window(DecoderSpec& decoder) {
-  if (decoder.sliding_window >= decoder.max_positions) decoder.sliding_window = 0;
-  if (decoder.sliding_window > 0) decoder.max_positions = decoder.sliding_window;
+// A window that all positions fit into leaves out no key.
+void drop_wide_window(DecoderSpec& decoder) {
+  if (decoder.sliding_window < decoder.max_positions) return;
+  decoder.sliding_window = 0;
+  decoder.slides_L.clear();
 }
 
 }  // namespace
@@ -112,7 +111,7 @@ ModelSpec parse_model_spec(const Checkpoint& checkpoint) {
   const ModelFamily& family = model_family(config);
   ModelSpec spec = family.parse(checkpoint, config, TensorLookup(checkpoint));
   spec.architecture = family.architecture;
-  limit_to_window(spec.decoder);
+  drop_wide_window(spec.decoder);
   if (const int rows = int(checkpoint.adapter_vocab())) {
     spec.decoder.embed_rows = rows;
     if (spec.decoder.vocab_V > 0) spec.decoder.vocab_V = rows;

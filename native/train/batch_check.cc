@@ -15,8 +15,8 @@ bool is_weight(float w) { return std::isfinite(w) && w >= 0; }
 void check_tokens(const TrainSample& sample, const std::string& where, const ModelSpec& spec) {
   if (sample.tokens.empty()) reject(where + " has no tokens");
   if (sample.tokens.size() > size_t(spec.decoder.max_positions)) {
-    reject(where + " has " + std::to_string(sample.tokens.size()) + " tokens; " +
-           positions_of(spec.decoder.max_positions, spec.decoder.sliding_window));
+    reject(where + " has " + std::to_string(sample.tokens.size()) + " tokens; the model has " +
+           std::to_string(spec.decoder.max_positions) + " positions");
   }
   for (size_t i = 0; i < sample.tokens.size(); ++i) {
     if (sample.tokens[i] >= 0 && sample.tokens[i] < spec.decoder.embed_rows) continue;

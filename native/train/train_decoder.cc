@@ -84,7 +84,7 @@ void TrainDecoder::forward_layer(size_t l) {
   ops_.linear(layer.qkv, normed, rows(k.qkv));
   norm_heads(layer, k);
   rotate(k.qkv, 1);
-  ops_.attention(attention_op(k));
+  ops_.attention(attention_op(l));
   ops_.linear(layer.o, rows(k.attended), x_mid, x);
   ops_.norm(layer.ffn_norm, x_mid, normed);
   ops_.linear(layer.gate_up, normed, rows(k.gate_up));
@@ -147,7 +147,7 @@ void TrainDecoder::backward_attention(size_t l) {
   const Tensor d_normed = rows(d_narrow_).columns(0, spec_.hidden_C);
   ops_.linear_grad_weight(layer.o, rows(k.attended), d_x);
   ops_.linear_grad_input(layer.o, d_x, d_attended);
-  ops_.attention_grad(attention_op(k), d_attended, d_qkv);
+  ops_.attention_grad(attention_op(l), d_attended, d_qkv);
   rotate(d_qkv_, -1);
   norm_heads_grad(layer, k);
   ops_.norm(layer.attention_norm, rows(x_[l]), normed);
@@ -161,8 +161,10 @@ void TrainDecoder::rotate(const Tensor& qkv, float sign) {
   ops_.device_ops().rotate({rows(qkv), angles, trees_, spec_.heads_H + spec_.kv_heads_G, sign});
 }
 
-TreeAttentionOp TrainDecoder::attention_op(const Kept& k) const {
-  return {rows(k.attended), rows(k.lse), rows(k.qkv), trees_, spec_.heads_H, spec_.kv_heads_G};
+TreeAttentionOp TrainDecoder::attention_op(size_t l) {
+  const Kept& k = kept(l);
+  return {rows(k.attended), rows(k.lse),      rows(k.qkv),    trees_,
+          spec_.heads_H,    spec_.kv_heads_G, ops_.compute(), spec_.window_of(int(l))};
 }
 
 }  // namespace mmprm

@@ -50,7 +50,7 @@ class TrainDecoder {
   void norm_heads_grad(const TrainDecoderLayer& layer, Kept& k);
   void backward_mlp(size_t l);
   void backward_attention(size_t l);
-  TreeAttentionOp attention_op(const Kept& kept) const;
+  TreeAttentionOp attention_op(size_t layer);
   void rotate(const Tensor& qkv, float sign);
 
   const DecoderSpec& spec_;

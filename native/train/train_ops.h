@@ -79,7 +79,8 @@ class TrainOps {
   }
   // `op` as forward had it.
   void attention_grad(const TreeAttentionOp& op, const Tensor& d_o, const Tensor& d_qkv) {
-    ops_.tree_attention_grad({d_qkv, d_o, op.o, op.lse, op.qkv, op.trees, op.heads_H, op.heads_G, compute_});
+    ops_.tree_attention_grad(
+        {d_qkv, d_o, op.o, op.lse, op.qkv, op.trees, op.heads_H, op.heads_G, compute_, op.window});
   }
 
   void swiglu(const Tensor& gate_up, const Tensor& y) { ops_.swiglu({y, gate_up}); }

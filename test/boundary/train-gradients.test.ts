@@ -12,6 +12,7 @@ import { copyCheckpoint, editJson, pickCheckpoint } from '../helpers/checkpoint-
 import { checkGradients } from '../helpers/finite-differences.ts'
 import { relativeDistance } from '../helpers/golden.ts'
 import { READING, randomPicture, SEEING, workFolder } from '../helpers/training.ts'
+import { variantFolder, variantOf } from '../helpers/variants.ts'
 
 const native = loadNative()
 
@@ -25,12 +26,15 @@ function otherTiles(): string {
   return folder
 }
 
+/** Two of its three layers see four tokens. */
+const SLIDING = variantFolder(variantOf('slide-qwen2-some'), { sliding_window: 4 })
 const MODELS = [
   SEEING,
   otherTiles(),
   pickCheckpoint({ architecture: /ForConditionalGeneration/ }),
   pickCheckpoint({ vision: true, file: 'tokenizer.model' }),
   READING,
+  SLIDING,
 ]
 const IMAGE_TOKEN = 5
 const NONE = {

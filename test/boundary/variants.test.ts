@@ -2,74 +2,16 @@
  * Golden checkpoints under another config or with another head, against transformers (variants/make.py): rope scaling by
  * YaRN, sliding windows, classifiers of tokens and sequences. And what is refused beside them.
  */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
-import { copyCheckpoint, editJson, readSafetensors, WEIGHTS, writeSafetensors } from '../helpers/checkpoint-files.ts'
-import { goldenMachines, readJson, relativeDistance } from '../helpers/golden.ts'
+import { goldenMachines, relativeDistance } from '../helpers/golden.ts'
+import { floatsOf, VARIANTS, type Variant, variantFolder, variantOf } from '../helpers/variants.ts'
 
-const HERE = join(import.meta.dirname, 'variants')
-/** Not of another golden set: the variants are of these checkpoints. */
-const MODELS = join(import.meta.dirname, '../golden/models')
 const FP32_RELATIVE = 1e-4
 const FP32_SCORE = 1e-5
 const BF16_RELATIVE = 3e-2
-
-// biome-ignore lint/suspicious/noExplicitAny: cases are plain data
-type Case = any
-const CASES: Case[] = readJson(join(HERE, 'variants.json')).cases
-const work = mkdtempSync(join(tmpdir(), 'mm-prm-variants-'))
-test.after(() => rmSync(work, { recursive: true }))
-
-const added = (() => {
-  const folder = join(work, 'tensors')
-  cpSync(join(HERE, 'variants.safetensors'), join(folder, WEIGHTS))
-  return readSafetensors(folder)
-})()
-const bytesOf = (name: string) => {
-  const entry = added.header[name]
-  assert.ok(entry, `no tensor ${name}`)
-  return { ...entry, bytes: added.data.subarray(...entry.data_offsets) }
-}
-function floats(name: string): Float32Array {
-  const { bytes } = bytesOf(name)
-  return new Float32Array(Uint8Array.from(bytes).buffer)
-}
-
-let folders = 0
-/** The base's folder with the case's config laid over its own (null takes a key out) and its tensors added. */
-function variant(c: Case, config: object = {}): string {
-  const folder = join(work, `${folders++}`)
-  copyCheckpoint(join(MODELS, c.base), folder)
-  editJson(folder, 'config.json', (json) => {
-    for (const [key, value] of Object.entries({ ...c.config, ...config })) {
-      if (value === null) delete json[key]
-      else json[key] = value
-    }
-  })
-  if (!c.tensors) return folder
-  const { header, data } = readSafetensors(folder)
-  const parts = [data]
-  let end = data.length
-  for (const name of c.tensors) {
-    const { dtype, shape, bytes } = bytesOf(`${c.name}/${name}`)
-    header[name] = { dtype, shape, data_offsets: [end, end + bytes.length] }
-    parts.push(bytes)
-    end += bytes.length
-  }
-  writeSafetensors(folder, header, Buffer.concat(parts))
-  return folder
-}
-
-const caseOf = (name: string): Case => {
-  const found = CASES.find((c) => c.name === name)
-  assert.ok(found, name)
-  return found
-}
 
 async function refusal(run: () => Promise<unknown>): Promise<EngineError> {
   const error = await run().then(
@@ -80,17 +22,17 @@ async function refusal(run: () => Promise<unknown>): Promise<EngineError> {
   return error as EngineError
 }
 
-async function logitsOf(c: Case, options: object): Promise<Float32Array> {
-  await using engine = await Engine.open({ model: variant(c), ...options })
+async function logitsOf(c: Variant, options: object): Promise<Float32Array> {
+  await using engine = await Engine.open({ model: variantFolder(c), ...options })
   return (await engine.logits({ tokens: c.inputIds, rows: c.rows })).logits
 }
 
-async function scoresOf(c: Case, options: object) {
-  await using engine = await Engine.open({ model: variant(c), scoring: 'trl', ...options })
+async function scoresOf(c: Variant, options: object) {
+  await using engine = await Engine.open({ model: variantFolder(c), scoring: 'trl', ...options })
   return await engine.scoreSteps({ question: c.question, steps: c.steps, returnLogits: true })
 }
 
-for (const c of CASES) {
+for (const c of VARIANTS.filter(({ kind }) => kind !== 'generated')) {
   for (const machine of goldenMachines()) {
     test(`${c.name} on ${machine.name}`, async () => {
       const run = async (weights: string): Promise<{ values: Float32Array; scores: number[] }> => {
@@ -100,7 +42,7 @@ for (const c of CASES) {
         return { values: Float32Array.from(logits.flat()), scores }
       }
       const f32 = await run('f32')
-      const off = relativeDistance(f32.values, floats(c.name))
+      const off = relativeDistance(f32.values, floatsOf(c.name))
       assert.ok(off <= FP32_RELATIVE, `fp32 is off by ${off}`)
       for (const [i, score] of f32.scores.entries())
         assert.ok(Math.abs(score - c.scores[i]) <= FP32_SCORE, `score ${i}: ${score}`)
@@ -115,12 +57,12 @@ test('YaRN stretches the positions, whichever of both lengths the config names',
     ['yarn-qwen2', 4 * 64],
     ['yarn-qwen3', 256],
   ] as const) {
-    await using engine = await Engine.open({ model: variant(caseOf(name)) })
+    await using engine = await Engine.open({ model: variantFolder(variantOf(name)) })
     assert.is(engine.info().decoder.maxPositions, positions, name)
   }
 })
 
-const yarn = (more: object) => ({ rope_scaling: { ...caseOf('yarn-qwen2').config.rope_scaling, ...more } })
+const yarn = (more: object) => ({ rope_scaling: { ...variantOf('yarn-qwen2').config.rope_scaling, ...more } })
 for (const [what, config, says] of [
   ['a factor below one', yarn({ factor: 0.5 }), /"rope_scaling\.factor" is 0\.5/],
   ['betas that cross', yarn({ beta_fast: 1, beta_slow: 8 }), /"rope_scaling\.beta_fast" must not be smaller than beta_slow/],
@@ -129,33 +71,16 @@ for (const [what, config, says] of [
   ['no positions to begin with', yarn({ original_max_position_embeddings: 0 }), /original_max_position_embeddings" is 0/],
 ] as const) {
   test(`YaRN: ${what} is refused`, async () => {
-    const error = await refusal(() => Engine.open({ model: variant(caseOf('yarn-qwen2'), config) }))
+    const error = await refusal(() => Engine.open({ model: variantFolder(variantOf('yarn-qwen2'), config) }))
     assert.is(error.code, 'ERR_ENGINE_INVALID_MODEL')
     assert.match(error.message, says)
     assert.match(error.message, /config\.json/)
   })
 }
 
-test('sequences longer than a window are refused, and say that the window is why', async () => {
-  for (const name of ['window-qwen2-some', 'window-qwen3-types']) {
-    const c = caseOf(name)
-    await using engine = await Engine.open({ model: variant(c) })
-    assert.equal([engine.info().decoder.maxPositions, engine.info().decoder.slidingWindow], [96, 96], name)
-    const longer = { tokens: [...c.inputIds, 5], rows: [96] }
-    const says = /97 tokens; the model has a sliding window of 96 tokens, and longer sequences, which need it, are not supported/
-    const error = await refusal(() => engine.logits(longer))
-    assert.is(error.code, 'ERR_ENGINE_INVALID_ARGUMENT')
-    assert.match(error.message, says)
-    assert.match((await refusal(() => engine.generate({ tokens: longer.tokens }))).message, /97 tokens.*sliding window of 96/)
-  }
-  const whole = variant(caseOf('window-qwen2-some'), { max_window_layers: 99 })
-  await using engine = await Engine.open({ model: whole })
-  assert.is(engine.info().decoder.slidingWindow, 0, 'a window of no layer limits nothing')
-})
-
 test('a classifier writes nothing and scores when its family is named', async () => {
   for (const name of ['token-qwen2', 'sequence-qwen2']) {
-    await using engine = await Engine.open({ model: variant(caseOf(name)) })
+    await using engine = await Engine.open({ model: variantFolder(variantOf(name)) })
     assert.is(engine.info().scoring, null)
     assert.match((await refusal(() => engine.generate({ tokens: [1, 2] }))).message, /reward head .* writes nothing/)
     const unnamed = await refusal(() => engine.scoreSteps({ question: 'q', steps: ['a'] }))
@@ -165,7 +90,7 @@ test('a classifier writes nothing and scores when its family is named', async ()
 
 test('the heads of an ensemble are refused by their architecture', async () => {
   const c = { base: 'qwen2-tied', config: { architectures: ['Qwen2ForEnsemblePRM'] } }
-  const error = await refusal(() => Engine.open({ model: variant(c) }))
+  const error = await refusal(() => Engine.open({ model: variantFolder(c) }))
   assert.is(error.code, 'ERR_ENGINE_UNSUPPORTED_MODEL')
   assert.match(error.message, /"Qwen2ForEnsemblePRM"; supported: .*Qwen2ForTokenClassification/)
 })

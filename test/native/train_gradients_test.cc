@@ -53,7 +53,8 @@ void check_norm(bool centred) {
 
 using Segments = std::vector<TreeSegment>;
 
-void check_attention(const Segments& segments, const std::vector<int32_t>& trees, bool causal, int H, int G) {
+void check_attention(const Segments& segments, const std::vector<int32_t>& trees, bool causal, int H, int G,
+                     int window = 0) {
   Fixture f;
   const int D = 4;
   int rows = 0, most = 0;
@@ -74,7 +75,7 @@ void check_attention(const Segments& segments, const std::vector<int32_t>& trees
   plan.causal = causal;
   TreesOnDevice staged(f.device_ops);
   staged.stage(plan);
-  const TreeAttentionOp op{o.view(), lse.view(), qkv.view(), staged, H, G};
+  const TreeAttentionOp op{o.view(), lse.view(), qkv.view(), staged, H, G, DType::kF32, window};
   const auto forward = [&] {
     f.ops.attention(op);
     return o.flat();
@@ -98,6 +99,7 @@ TEST(gradient_of_attention) {
   const Segments tree{{0, 3, -1}, {3, 2, 0}, {5, 2, 1}, {7, 1, 1}, {8, 3, 0}};
   check_attention(tree, {0, 5}, true, 2, 2);
   check_attention(tree, {0, 5}, true, 4, 2);
+  check_attention(tree, {0, 5}, true, 4, 2, 3);
   check_attention({{0, 4, -1}, {4, 5, -1}}, {0, 1, 2}, true, 2, 1);
   check_attention({{0, 5, -1}, {5, 5, -1}}, {0, 1, 2}, false, 2, 2);
 }

@@ -12,7 +12,7 @@ import { checkPromptForm, messageTexts, promptIds } from './prompt.ts'
 import { settle } from './settle.ts'
 import type { Slots } from './slots.ts'
 import type { StopRules } from './stop-text.ts'
-import { breathe, checkTextLength, positionsOf } from './text-bounds.ts'
+import { breathe, checkTextLength } from './text-bounds.ts'
 import { logSoftmax } from './token-logprobs.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
@@ -150,7 +150,7 @@ export class Generator {
       ownChat: folder.usesOwnChat(tokenizer),
       recorded: folder.recorded,
     })
-    if (ids.length > limit) throw invalidArgument(`the prompt has ${ids.length} tokens, ${positionsOf(info.decoder)}`)
+    if (ids.length > limit) throw invalidArgument(`the prompt has ${ids.length} tokens, the model has ${limit} positions`)
     return { ids, images }
   }
 

@@ -16,8 +16,10 @@ export interface NativeDecoderInfo {
   headDim: number
   vocab: number
   maxPositions: number
-  /** What limits `maxPositions` in tokens; 0: no window does. */
+  /** Keys that a row of a sliding layer sees, its own among them; 0 where no layer slides. */
   slidingWindow: number
+  /** How many layers slide. */
+  slidingLayers: number
   /** Classes of a reward head; 0 where the head spans the vocabulary. */
   numClasses: number
 }

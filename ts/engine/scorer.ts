@@ -8,7 +8,7 @@ import type { NativePicture } from './native.ts'
 import { nonFiniteError } from './non-finite.ts'
 import { type LogprobsRequest, type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
 import { settle } from './settle.ts'
-import { breathe, checkTextLength, positionsOf } from './text-bounds.ts'
+import { breathe, checkTextLength } from './text-bounds.ts'
 import { tokenLogprobs } from './token-logprobs.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
@@ -101,7 +101,7 @@ export class Scorer {
       const markers = ids.flatMap((id, i) => (id === marker ? [i] : []))
       if (markers.length === 0) throw invalidArgument(`engine.scoreMarked: the text has no step marker ${this.markerText()}`)
       if (ids.length > maxPositions)
-        throw invalidArgument(`engine.scoreMarked: ${ids.length} tokens, ${positionsOf(info.decoder)}`)
+        throw invalidArgument(`engine.scoreMarked: ${ids.length} tokens, the model has ${maxPositions} positions`)
       const [scored] = await this.#scorePrompts([{ ids, markers, reward }], [], signal)
       return { ...(scored as ScoredSteps), numTokens: ids.length }
     } finally {
@@ -205,7 +205,7 @@ export class Scorer {
     return asked.map((some) => {
       const prompt = family.prompt(this.#engine.tokenizer, { ...request, steps: some })
       if (prompt.ids.length <= maxPositions) return prompt
-      throw invalidArgument(`${name}: ${prompt.ids.length} tokens, ${positionsOf(this.#engine.info.decoder)}`)
+      throw invalidArgument(`${name}: ${prompt.ids.length} tokens, the model has ${maxPositions} positions`)
     })
   }
 }

@@ -17,12 +17,6 @@ export function checkTextLength(texts: readonly string[], positions: number, wha
   )
 }
 
-/** What ends at `maxPositions`, for messages. */
-export function positionsOf({ maxPositions, slidingWindow }: { maxPositions: number; slidingWindow: number }): string {
-  if (slidingWindow === 0) return `the model has ${maxPositions} positions`
-  return `the model has a sliding window of ${maxPositions} tokens, and longer sequences, which need it, are not supported`
-}
-
 let lastTurn = performance.now()
 let turn: Promise<void> | undefined
 

@@ -7,7 +7,8 @@
 // INVARIANT: keys are taken in chunks of kChunkTokens at absolute positions. Inside a chunk a row's maximum,
 // sum and weighted values are computed the same way whatever rows stand beside it; chunk results merge
 // strictly left to right. So one row's bits do not depend on batching, chunked prefill, sharing or thread
-// count. Slots at or beyond a row's num_keys contribute exactly nothing, but must hold finite numbers.
+// count. Slots at or beyond a row's num_keys, and those before its window, contribute exactly nothing, but must hold
+// finite numbers.
 //
 // Page layout, per key/value head, K block then V block (D is a multiple of 2):
 //   BF16: K [D/2][16][2], V [16/2][D][2]        F32: K [D][16], V [16][D]
@@ -48,6 +49,7 @@ struct AttentionArgs {
   const int32_t* q_rows = nullptr;  // row of q for each of the T rows; null: the same row
   const RowKeys* rows_T = nullptr;
   int T = 0, num_heads_H = 0;
+  int window = 0;  // a row sees the last `window` of its keys; 0: all of them
   KvPages kv;
 };
 

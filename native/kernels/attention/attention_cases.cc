@@ -19,6 +19,7 @@ struct Shape {
   // causal rows see one key more each.
   int rows, prefix, tail;
   bool causal;
+  int window = 0;
 };
 
 // Keys and values of random numbers, queries, page lists: everything a call needs.
@@ -70,6 +71,7 @@ struct Problem {
     a.rows_T = rows.data();
     a.T = shape.rows;
     a.num_heads_H = shape.H;
+    a.window = shape.window;
     a.kv = {pages.data(), dtype, shape.G, shape.D};
     return a;
   }
@@ -137,28 +139,53 @@ void check_unit_ranges(const Problem& problem, const KernelTable& kernels,
           "other bits in another split of units");
 }
 
-// What lies in slots that no row sees must not matter, as long as it is finite.
-void check_unseen_slots(Problem& problem, const KernelTable& kernels, const std::vector<float>& expected) {
+// Key and value of a position of the last row's pages become other numbers.
+void spoil(Problem& problem, int position, float key, float value) {
   const Shape& s = problem.shape;
-  const int keys = problem.rows.back().num_keys, slot = keys % kPageTokens;
-  if (slot == 0) return;
   const KvPages kv{problem.pages.data(), problem.dtype, s.G, s.D};
+  const int n = position % kPageTokens;
+  const bool pairs = problem.dtype == DType::kBF16;
   for (int g = 0; g < s.G; ++g) {
-    std::byte* block = kv.keys(problem.rows.back().pages[keys / kPageTokens], g);
+    std::byte* block = kv.keys(problem.rows.back().pages[position / kPageTokens], g);
     for (int d = 0; d < s.D; ++d) {
-      for (int n = slot; n < kPageTokens; ++n) {
-        const bool pairs = problem.dtype == DType::kBF16;
-        store_from_f32(block, problem.dtype,
-                       pairs ? (d / 2 * kPageTokens + n) * 2 + d % 2 : d * kPageTokens + n, 30.0f);
-        store_from_f32(block + kv.half_bytes(), problem.dtype,
-                       pairs ? (n / 2 * s.D + d) * 2 + n % 2 : n * s.D + d, -7e3f);
-      }
+      store_from_f32(block, problem.dtype,
+                     pairs ? (d / 2 * kPageTokens + n) * 2 + d % 2 : d * kPageTokens + n, key);
+      store_from_f32(block + kv.half_bytes(), problem.dtype,
+                     pairs ? (n / 2 * s.D + d) * 2 + n % 2 : n * s.D + d, value);
     }
   }
+}
+
+// What lies in slots that the last row does not see, behind its keys or before its window, must not matter, as long as
+// it is finite.
+void check_unseen_slots(Problem& problem, const KernelTable& kernels, const std::vector<float>& expected) {
+  const Shape& s = problem.shape;
+  const int keys = problem.rows.back().num_keys;
+  for (int n = keys; n % kPageTokens != 0; ++n) spoil(problem, n, 30.0f, -7e3f);
+  for (int n = 0; s.window > 0 && n < keys - s.window; ++n) spoil(problem, n, 30.0f, -7e3f);
   const std::vector<float> after = problem.run(kernels);
   const size_t last = size_t(s.rows - 1) * s.H * s.D;
   require(std::memcmp(&after[last], &expected[last], size_t(s.H) * s.D * 4) == 0,
           "unseen slots change the result");
+}
+
+// Pages before the window of a row that is alone are not read: what is no number there does not matter either.
+void check_unread_pages(Problem& problem, const KernelTable& kernels, const std::vector<float>& expected) {
+  const Shape& s = problem.shape;
+  const int32_t last = s.rows - 1, unseen = problem.rows.back().num_keys - s.window;
+  if (s.window == 0 || unseen < kPageTokens) return;
+  for (int n = 0; n < unseen / kPageTokens * kPageTokens; ++n) spoil(problem, n, NAN, NAN);
+  AlignedBuffer out(problem.stride * dtype_bytes(problem.dtype));
+  AttentionArgs a = problem.args(out.data());
+  a.rows_T = &problem.rows[last];
+  a.q_rows = &last;
+  a.T = 1;
+  kernels.attention.run(a, 0, kernels.attention.units(a));
+  const size_t width = size_t(s.H) * s.D;
+  for (size_t c = 0; c < width; ++c) {
+    const float value = load_as_f32(out.data(), problem.dtype, c);
+    require(std::memcmp(&value, &expected[last * width + c], 4) == 0, "pages before the window were read");
+  }
 }
 
 void check(const Shape& shape, DType dtype, const KernelTable& kernels) {
@@ -171,12 +198,15 @@ void check(const Shape& shape, DType dtype, const KernelTable& kernels) {
   check_alone(problem, kernels, actual);
   check_unit_ranges(problem, kernels, actual);
   check_unseen_slots(problem, kernels, actual);
+  check_unread_pages(problem, kernels, actual);
 }
 
 BenchRun prepare(const Shape& shape, DType dtype, const KernelTable& kernels, ThreadPool& pool) {
   const auto problem = std::make_shared<Problem>(shape, activation_dtype(kernels.isa, dtype));
   BenchRun bench;
-  for (const RowKeys& row : problem->rows) bench.flops += 4.0 * shape.H * shape.D * row.num_keys;
+  const int most = shape.window > 0 ? shape.window : shape.prefix + shape.rows + shape.tail;
+  for (const RowKeys& row : problem->rows)
+    bench.flops += 4.0 * shape.H * shape.D * std::min(row.num_keys, most);
   bench.roof = problem->dtype == DType::kBF16 ? Roof::kBf16Flops : Roof::kF32Flops;
   bench.bytes = double(problem->pages.size_bytes());
   bench.data = problem;
@@ -208,10 +238,16 @@ std::vector<KernelCase> attention_cases() {
       {"causal from the start", 4, 2, 64, 70, 0, 0, true},
       {"causal over a chunk's end", 4, 1, 48, 40, 230, 0, true},
       {"wide head", 2, 1, 256, 4, 20, 9, false},
+      {"a window within a chunk", 4, 2, 32, 60, 0, 0, true, 7},
+      {"a window over chunks", 4, 1, 48, 70, 490, 0, true, 260},
+      {"a window of one", 2, 1, 16, 30, 250, 0, true, 1},
+      {"siblings behind a window", 6, 3, 32, 16, 500, 40, false, 300},
+      {"a window that all fit in", 2, 2, 16, 20, 10, 0, true, 30},
   };
   const Shape timed[] = {
       {"prefill 512", 14, 2, 64, 512, 0, 0, true},
       {"prefill 2048", 14, 2, 64, 2048, 0, 0, true},
+      {"prefill 2048, a window of 512", 14, 2, 64, 2048, 0, 0, true, 512},
       {"decode 16 siblings of 512", 14, 2, 64, 16, 512, 32, false},
       {"decode 16 apart 512", 14, 2, 64, 16, 0, 544, false},
       {"vision 1025", 16, 16, 64, 1025, 1025, 0, false},

@@ -13,6 +13,7 @@ struct Shape {
   const char* name;
   int D, H, G;
   DType dtype = DType::kBF16;
+  int window = 0;
 };
 
 // Sequences of rows over pages, as the scheduler plans them.
@@ -64,7 +65,7 @@ struct Data {
     AttentionOp op;
     op.o = tensor_of(o);
     op.q = tensor_of(q);
-    op.layer = 1, op.heads_H = s.H;
+    op.layer = 1, op.heads_H = s.H, op.window = s.window;
     require_ok(attention(op, plan, pool.pages, work.work, kernel, chip.multiprocessors, nullptr),
                "attention");
     o.download("attention");
@@ -79,9 +80,10 @@ void require_near_double(Data& data, DeviceRows& o, int t, int h) {
     return double(data.pool.get(data.pool.at(1, data.scene.plan.pages[run.first + key / kPageTokens], g, half,
                                              key % kPageTokens, d)));
   };
+  const int first = data.s.window > 0 ? std::max(0, run.num_keys - data.s.window) : 0;
   std::vector<double> weights(run.num_keys);
   double highest = -1e300, sum = 0, score_error = 0;
-  for (int key = 0; key < run.num_keys; ++key) {
+  for (int key = first; key < run.num_keys; ++key) {
     double s = 0, qq = 0, kk = 0;
     for (int d = 0; d < D; ++d) {
       const double q = data.q.get(t, h * D + d), k = at(key, 0, d);
@@ -91,10 +93,10 @@ void require_near_double(Data& data, DeviceRows& o, int t, int h) {
     highest = std::max(highest, s);
     score_error = std::max(score_error, steps * std::sqrt(qq * kk) + 4 * u * std::fabs(s) + 4e-7);
   }
-  for (double& w : weights) sum += w = std::exp(w - highest);
+  for (int key = first; key < run.num_keys; ++key) sum += weights[key] = std::exp(weights[key] - highest);
   for (int d = 0; d < D; ++d) {
     double value = 0, size = 0;
-    for (int key = 0; key < run.num_keys; ++key) {
+    for (int key = first; key < run.num_keys; ++key) {
       value += weights[key] / sum * at(key, 1, d);
       size += weights[key] / sum * std::fabs(at(key, 1, d));
     }
@@ -105,6 +107,27 @@ void require_near_double(Data& data, DeviceRows& o, int t, int h) {
     require_close(
         o.get(t, h * D + d), value, error,
         "row " + std::to_string(t) + " head " + std::to_string(h) + " element " + std::to_string(d));
+  }
+}
+
+// Chunks before the window of the last row are not read: what is no number there does not matter.
+void check_unread_chunks(Data& data, DeviceRows& walked, int rows_per_item, const Chip& chip) {
+  const KeyRun run = data.scene.plan.keys_T.back();
+  const int last = data.rows - 1, unseen = run.num_keys - data.s.window;
+  if (data.s.window == 0 || unseen < kChunkTokens) return;
+  for (int n = 0; n < unseen / kChunkTokens * kChunkTokens; ++n) {
+    const int page = data.scene.plan.pages[run.first + n / kPageTokens];
+    for (int i = 0; i < 2 * data.s.G * data.s.D; ++i) {
+      const int half = i / data.s.D;
+      data.pool.set(data.pool.at(1, page, half / 2, half % 2, n % kPageTokens, i % data.s.D), NAN);
+    }
+  }
+  data.pool.block.upload();
+  for (const AttendLimits& limits :
+       {AttendLimits{rows_per_item, 0, 0, data.s.window}, {1, 1 << 20, 1 << 20, data.s.window}}) {
+    DeviceRows o(data.s.dtype, 1, data.s.H * data.s.D, data.s.H * data.s.D + 8);
+    data.run({last}, limits, data.kernel(chip), o, chip);
+    require_same_bits(o, 0, walked, last, "with chunks before the window that hold no numbers");
   }
 }
 
@@ -119,15 +142,15 @@ uint64_t check(const Shape& s, const Scene& scene, const Chip& chip) {
     data.run(list, limits, data.kernel(chip), *o, chip);
     return o;
   };
-  const auto walked = result(all, {rows_per_item, 0, 0});
+  const auto walked = result(all, {rows_per_item, 0, 0, s.window});
   const int step = data.rows > 6 ? data.rows / 5 : 1;
   for (int t = 0; t < data.rows; t += step) {
     for (int h = 0; h < s.H; ++h) require_near_double(data, *walked, t, h);
   }
-  const AttendLimits others[] = {{rows_per_item, 1 << 20, 1 << 20},
-                                 {1, 1 << 20, 0},
-                                 {rows_per_item, 12, 1 << 20},
-                                 {std::max(1, rows_per_item / 3), 0, 0}};
+  const AttendLimits others[] = {{rows_per_item, 1 << 20, 1 << 20, s.window},
+                                 {1, 1 << 20, 0, s.window},
+                                 {rows_per_item, 12, 1 << 20, s.window},
+                                 {std::max(1, rows_per_item / 3), 0, 0, s.window}};
   for (const AttendLimits& limits : others) {
     const auto o = result(all, limits);
     for (int r = 0; r < data.rows; ++r) require_same_bits(*o, r, *walked, r, "cut in another way");
@@ -139,9 +162,10 @@ uint64_t check(const Shape& s, const Scene& scene, const Chip& chip) {
   }
   std::vector<int32_t> some;
   for (int r = data.rows - 1; r >= 0; r -= 3) some.insert(some.begin(), r);
-  const auto part = result(some, {rows_per_item, 1 << 20, 8});
+  const auto part = result(some, {rows_per_item, 1 << 20, 8, s.window});
   for (int i = 0; i < int(some.size()); ++i)
     require_same_bits(*part, i, *walked, some[i], "of some rows alone");
+  check_unread_chunks(data, *walked, rows_per_item, chip);
   Hash hash;
   hash.add(*walked);
   return hash.value();
@@ -187,7 +211,8 @@ std::vector<KernelCase> attention_cases() {
   const auto add = [&](const Shape& s, const char* scene_name, const Scene& scene) {
     const std::string name = std::string("attention ") + (s.dtype == DType::kF32 ? "f32" : "bf16") +
                              " D=" + std::to_string(s.D) + " H=" + std::to_string(s.H) +
-                             " G=" + std::to_string(s.G) + " " + scene_name;
+                             " G=" + std::to_string(s.G) + " " + scene_name +
+                             (s.window > 0 ? " behind a window of " + std::to_string(s.window) : "");
     cases.push_back({name, [s, scene](const Chip& chip) { return check(s, scene, chip); }});
   };
   for (DType dtype : {DType::kBF16, DType::kF32}) {
@@ -200,6 +225,11 @@ std::vector<KernelCase> attention_cases() {
   add({"", 80, 2, 1}, "prefill", prefill_scene(290, 33));
   add({"", 128, 8, 2}, "tree", tree_scene());
   add({"", 20, 2, 1}, "prefill", prefill_scene(70, 70));
+  // Windows of a row itself, from a tile's edge on, and from the middle of a tile in the chunk before.
+  for (int window : {1, 64, 300})
+    add({"", 64, 2, 1, DType::kBF16, window}, "prefill", prefill_scene(530, 20));
+  add({"", 128, 2, 1, DType::kBF16, 270}, "decode", decode_scene());
+  for (DType dtype : {DType::kBF16, DType::kF32}) add({"", 16, 2, 1, dtype, 20}, "tree", tree_scene());
   return cases;
 }
 

@@ -24,15 +24,17 @@ __global__ void __launch_bounds__(32) attend_chain(Attend a) {
     tile.q[d] = static_cast<const float*>(a.q)[int64_t(row.row) * a.q_stride + head * D + d];
   __syncwarp();
   float o[kLaneElements] = {}, max = 0, sum = 0;
-  for (int first = 0; first < run.num_keys; first += kChunkTokens) {
+  const int begin = a.first_chunk(run.num_keys) * kChunkTokens;
+  for (int first = begin; first < run.num_keys; first += kChunkTokens) {
     const int visible = run.num_keys - first < kChunkTokens ? run.num_keys - first : kChunkTokens;
+    const int hidden = run.num_keys - first > a.window ? run.num_keys - first - a.window : 0;
     const int32_t* pages = a.pages_list + run.first + first / kPageTokens;
     float s[kLaneKeys], highest = kUnseen;
 #pragma unroll
     for (int i = 0; i < kLaneKeys; ++i) {
       const int key = lane + 32 * i;
       s[i] = kUnseen;
-      if (key < visible) {
+      if (hidden <= key && key < visible) {
         const float* k =
             page_half<const float>(a.pages, a.layer, pages[key / kPageTokens], g, 0) + key % kPageTokens * kD;
         s[i] = 0;
@@ -55,19 +57,19 @@ __global__ void __launch_bounds__(32) attend_chain(Attend a) {
     }
     chunk_sum = sum_of_warp(chunk_sum);
     __syncwarp();
-    const MergeFactors merge(first == 0 ? chunk_max : max, chunk_max);
+    const MergeFactors merge(first == begin ? chunk_max : max, chunk_max);
 #pragma unroll
     for (int j = 0; j < kLaneElements; ++j) {
       const int d = lane + 32 * j;
       float fresh = 0;
-      for (int key = 0; key < visible && d < D; ++key) {
+      for (int key = hidden; key < visible && d < D; ++key) {
         const float* v =
             page_half<const float>(a.pages, a.layer, pages[key / kPageTokens], g, 1) + key % kPageTokens * kD;
         fresh = __fmaf_rn(tile.weights[key], v[d], fresh);
       }
-      o[j] = first == 0 ? fresh : merge.join(o[j], fresh);
+      o[j] = first == begin ? fresh : merge.join(o[j], fresh);
     }
-    sum = first == 0 ? chunk_sum : merge.join(sum, chunk_sum);
+    sum = first == begin ? chunk_sum : merge.join(sum, chunk_sum);
     max = merge.max;
     __syncwarp();
   }

@@ -2,7 +2,8 @@
 //
 // A row is one query head of one token. A unit is a tile of rows of one key/value head; it walks the chunks
 // from left to right, so pages are read once for all its rows. In each chunk rows with equal pages form a
-// class, and a class is worked off in blocks of kBlockRows rows whose scores stay in L1.
+// class, and a class is worked off in blocks of kBlockRows rows whose scores stay in L1. Behind a window, chunks that no
+// row of the tile sees and pages that no row of the block sees are left out.
 #include "kernels/attention/attention.h"
 #include "kernels/attention/attention_micro.h"
 
@@ -19,6 +20,7 @@ constexpr float kLog2E = 1.44269504f;
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int round_up(int64_t a, int b) { return int(divide_up(a, b) * b); }
 inline int smaller(int a, int b) { return a < b ? a : b; }
+inline int larger(int a, int b) { return a > b ? a : b; }
 
 struct WorkPlan {
   int heads_per_G;
@@ -52,11 +54,12 @@ class Tile {
         num_rows_(num_rows) {}
 
   void run() {
-    int longest = 0;
+    int longest = 0, first = first_key(0);
     for (int r = 0; r < num_rows_; ++r) {
-      if (keys_of(r).num_keys > longest) longest = keys_of(r).num_keys;
+      longest = larger(longest, keys_of(r).num_keys);
+      first = smaller(first, first_key(r));
     }
-    for (int chunk = 0; chunk * kChunkTokens < longest; ++chunk) attend_chunk(chunk);
+    for (int chunk = first / kChunkTokens; chunk * kChunkTokens < longest; ++chunk) attend_chunk(chunk);
     for (int r = 0; r < num_rows_; ++r) write_row(r);
   }
 
@@ -70,21 +73,26 @@ class Tile {
     const int64_t token = token_of(r), row = args_.q_rows ? args_.q_rows[token] : token;
     return static_cast<const std::byte*>(args_.q) + element_of(row, r) * (kStepBytes / Dot::kElementsPerStep);
   }
+  int first_key(int r) const { return args_.window > 0 ? larger(0, keys_of(r).num_keys - args_.window) : 0; }
+  // A row sees slots [hidden, visible) of a chunk; none where hidden reaches the chunk's end.
   int visible(int r, int chunk) const {
     return smaller(keys_of(r).num_keys - chunk * kChunkTokens, kChunkTokens);
   }
+  int hidden(int r, int chunk) const { return larger(0, first_key(r) - chunk * kChunkTokens); }
+  bool sees(int r, int chunk) const { return visible(r, chunk) > 0 && hidden(r, chunk) < kChunkTokens; }
+  bool begins(int r, int chunk) const { return first_key(r) / kChunkTokens == chunk; }
 
-  // Splits the rows that reach the chunk into classes of equal pages.
+  // Splits the rows that see the chunk into classes of equal pages, for all of which it is the first, or for none.
   void attend_chunk(int chunk) {
     int16_t left[kMaxTileRows], same[kMaxTileRows];
     int num_left = 0;
     for (int r = 0; r < num_rows_; ++r) {
-      if (visible(r, chunk) > 0) left[num_left++] = int16_t(r);
+      if (sees(r, chunk)) left[num_left++] = int16_t(r);
     }
     while (num_left > 0) {
       int num_same = 0, num_other = 0, longest = left[0];
       for (int i = 0; i < num_left; ++i) {
-        if (!pages_agree(longest, left[i], chunk)) {
+        if (begins(longest, chunk) != begins(left[i], chunk) || !pages_agree(longest, left[i], chunk)) {
           left[num_other++] = left[i];
           continue;
         }
@@ -128,54 +136,62 @@ class Tile {
     alignas(64) float scores[kBlockRows * kChunkTokens];
     const std::byte* q[kBlockRows];
     float* o[kBlockRows];
-    int most_visible = 0;
+    int most_visible = 0, least_hidden = kChunkTokens;
     for (int m = 0; m < MR; ++m) {
       q[m] = q_of(rows[m]);
       o[m] = o_ + rows[m] * o_stride_;
-      if (visible(rows[m], chunk) > most_visible) most_visible = visible(rows[m], chunk);
+      most_visible = larger(most_visible, visible(rows[m], chunk));
+      least_hidden = smaller(least_hidden, hidden(rows[m], chunk));
     }
-    const int num_pages = int(divide_up(most_visible, kPageTokens));
-    for (int p = 0; p < num_pages; p += kMaxPages) {
+    const int first_page = least_hidden / kPageTokens, num_pages = int(divide_up(most_visible, kPageTokens));
+    const int begin = first_page * kPageTokens, end = num_pages * kPageTokens;
+    for (int p = first_page; p < num_pages; p += kMaxPages) {
       const int pages = smaller(num_pages - p, kMaxPages);
       kScoreTile<Dot>[MR - 1][pages - 1](q, keys + p, D_ / Dot::kElementsPerStep, scores + p * kPageTokens);
     }
     // WHY all maxima first: one row's reduction hides behind the loads of the next.
     float chunk_max[kBlockRows];
     for (int m = 0; m < MR; ++m) {
-      chunk_max[m] = highest_score(scores + m * kChunkTokens, visible(rows[m], chunk), num_pages);
+      float* row = scores + m * kChunkTokens;
+      hide(row, begin, hidden(rows[m], chunk));
+      hide(row, visible(rows[m], chunk), end);
+      chunk_max[m] = highest_score(row, begin, end);
     }
+    const bool is_first = begins(rows[0], chunk);
     MergeFactors merge[kBlockRows];
     for (int m = 0; m < MR; ++m) {
-      const float chunk_sum = weigh(scores + m * kChunkTokens, num_pages, chunk_max[m]);
-      merge[m] = chunk == 0 ? first_chunk(rows[m], chunk_max[m], chunk_sum)
-                            : merge_chunk(rows[m], chunk_max[m], chunk_sum);
+      const float chunk_sum = weigh(scores + m * kChunkTokens, begin, end, chunk_max[m]);
+      merge[m] = is_first ? first_chunk(rows[m], chunk_max[m], chunk_sum)
+                          : merge_chunk(rows[m], chunk_max[m], chunk_sum);
     }
-    const ValueArgs value_args{values, num_pages, int64_t(D_) * kStepBytes,
-                               scores, o,         chunk == 0 ? nullptr : merge};
+    const ValueArgs value_args{
+        values, first_page, num_pages, int64_t(D_) * kStepBytes, scores, o, is_first ? nullptr : merge};
     const int vectors = o_stride_ / kLanes, groups = int(divide_up(vectors, kMaxVectors));
     for (int i = 0; i < groups; ++i) {
-      const int begin = vectors * i / groups, end = vectors * (i + 1) / groups;
-      kValueTile<Dot>[MR - 1][end - begin - 1](value_args, begin * kLanes,
-                                               smaller(D_ - (end - 1) * kLanes, kLanes));
+      const int from = vectors * i / groups, to = vectors * (i + 1) / groups;
+      kValueTile<Dot>[MR - 1][to - from - 1](value_args, from * kLanes,
+                                             smaller(D_ - (to - 1) * kLanes, kLanes));
     }
   }
 
-  // In powers of two, as all maxima here: log2(e) · the largest visible score. Unseen
-  // scores are made to weigh zero.
-  static float highest_score(float* scores, int visible, int num_pages) {
-    // WHY not infinity: its distance to the maximum has to be a number. The weight
-    // is exactly zero all the same.
-    for (int i = visible; i < num_pages * kPageTokens; ++i) scores[i] = -1e37f;
-    Vec highest = load(scores);
-    for (int i = kLanes; i < num_pages * kPageTokens; i += kLanes) highest = max(highest, load(scores + i));
+  // Scores that the row does not see are made to weigh zero.
+  // WHY not infinity: its distance to the maximum has to be a number. The weight is exactly zero all the same.
+  static void hide(float* scores, int begin, int end) {
+    for (int i = begin; i < end; ++i) scores[i] = -1e37f;
+  }
+
+  // In powers of two, as all maxima here: log2(e) · the largest score.
+  static float highest_score(const float* scores, int begin, int end) {
+    Vec highest = load(scores + begin);
+    for (int i = begin + kLanes; i < end; i += kLanes) highest = max(highest, load(scores + i));
     return max_of_lanes(highest) * kLog2E;
   }
 
   // Scores become weights 2^(log2(e) · score - max) in their place. Returns their sum.
-  static float weigh(float* scores, int num_pages, float chunk_max) {
+  static float weigh(float* scores, int begin, int end, float chunk_max) {
     const Vec origin = splat(-chunk_max), log2e = splat(kLog2E);
     Vec sums{};
-    for (int i = 0; i < num_pages * kPageTokens; i += kLanes) {
+    for (int i = begin; i < end; i += kLanes) {
       const Vec weights = exp2(fma(load(scores + i), log2e, origin));
       sums = sums + weights;
       Dot::store_weights(scores, i, weights);

@@ -87,7 +87,8 @@ cudaError_t attention(const AttentionOp& op, const DevicePlan& plan, const Devic
                  work,
                  op.layer,
                  op.heads_H,
-                 op.heads_H / pages.heads_G};
+                 op.heads_H / pages.heads_G,
+                 op.window > 0 ? op.window : kNoWindow};
   if (a.heads_per_G > kAttendRows || pages.head_dim_D % 2 != 0) return cudaErrorInvalidValue;
   if ((kernel == AttendKernel::kChain) != (pages.dtype == DType::kF32)) return cudaErrorInvalidValue;
   switch (kernel) {

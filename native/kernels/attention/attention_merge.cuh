@@ -9,6 +9,8 @@ namespace mmprm::cuda {
 constexpr float kLog2E = 1.44269504f;
 // WHY not infinity: its distance to a maximum has to be a number. The weight is exactly zero all the same.
 constexpr float kUnseen = -1e37f;
+// Of a row that sees all keys before it: more than there are, and what is added to it stays an int.
+constexpr int kNoWindow = 1 << 30;
 
 struct Attend {
   const void* q;
@@ -19,6 +21,11 @@ struct Attend {
   DevicePages pages;
   DeviceAttendWork work;
   int layer, heads_H, heads_per_G;
+  int window;  // keys that a row sees, its own among them; kNoWindow: all
+
+  __device__ int first_chunk(int num_keys) const {
+    return num_keys > window ? (num_keys - window) / kChunkTokens : 0;
+  }
 };
 
 // How a chunk joins what a row has: o = o · old + chunk · fresh. Maxima are in powers of two.

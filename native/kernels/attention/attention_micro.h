@@ -81,11 +81,11 @@ struct MergeFactors {
 
 struct ValueArgs {
   const std::byte* const* pages = nullptr;  // value halves
-  int num_pages = 0;
-  int64_t step_bytes = 0;               // D · 4: from one step of a page to the next
-  const float* weights = nullptr;       // rows kChunkTokens floats apart
-  float* const* o = nullptr;            // per row
-  const MergeFactors* merge = nullptr;  // null in the first chunk: o is overwritten
+  int first_page = 0, num_pages = 0;        // [first_page, num_pages) weigh something
+  int64_t step_bytes = 0;                   // D · 4: from one step of a page to the next
+  const float* weights = nullptr;           // rows kChunkTokens floats apart
+  float* const* o = nullptr;                // per row
+  const MergeFactors* merge = nullptr;      // null in the rows' first chunk: o is overwritten
 };
 
 // NV vectors of columns from `column` on, of which the last has `last_lanes` lanes.
@@ -93,8 +93,9 @@ template <typename Dot, int MR, int NV>
 void value_tile(const ValueArgs& args, int column, int last_lanes) {
   constexpr int kSteps = kPageTokens / Dot::kElementsPerStep;
   Vec sums[MR][NV] = {};
-  const std::byte* weights = reinterpret_cast<const std::byte*>(args.weights);
-  for (int p = 0; p < args.num_pages; ++p) {
+  const std::byte* weights =
+      reinterpret_cast<const std::byte*>(args.weights) + args.first_page * kSteps * kStepBytes;
+  for (int p = args.first_page; p < args.num_pages; ++p) {
     const std::byte* page = args.pages[p] + column * kStepBytes;
     for (int s = 0; s < kSteps; ++s) {
       Vec values[NV];

@@ -27,16 +27,17 @@ void attend(const AttentionArgs& args, int64_t t, int h) {
   const int D = kv.head_dim_D, g = h / (args.num_heads_H / kv.num_heads_G);
   const int64_t q_at = (args.q_rows ? args.q_rows[t] : t) * args.stride + int64_t(h) * D;
 
+  const int first = args.window > 0 ? std::max(0, row.num_keys - args.window) : 0;
   std::vector<double> p(row.num_keys);
-  for (int n = 0; n < row.num_keys; ++n) {
+  for (int n = first; n < row.num_keys; ++n) {
     for (int d = 0; d < D; ++d) p[n] += load_as_f32(args.q, args.dtype, q_at + d) * key_at(kv, row, g, n, d);
   }
-  const double max = *std::max_element(p.begin(), p.end());
+  const double max = *std::max_element(p.begin() + first, p.end());
   double sum = 0;
-  for (double& s : p) sum += s = std::exp(s - max);
+  for (int n = first; n < row.num_keys; ++n) sum += p[n] = std::exp(p[n] - max);
   for (int d = 0; d < D; ++d) {
     double o = 0;
-    for (int n = 0; n < row.num_keys; ++n) o += p[n] * value_at(kv, row, g, n, d);
+    for (int n = first; n < row.num_keys; ++n) o += p[n] * value_at(kv, row, g, n, d);
     store_from_f32(args.o, args.dtype, t * args.stride + int64_t(h) * D + d, float(o / sum));
   }
 }

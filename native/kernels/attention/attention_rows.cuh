@@ -22,6 +22,7 @@ struct QueryRow {
     num_keys = a.keys_T[at.row].num_keys;
     head = g * a.heads_per_G + p % a.heads_per_G;
   }
+  // Keys from a chunk's beginning on: of its keys the row sees those before `visible`, from visible - window on.
   __device__ int visible(int chunk) const { return num_keys - chunk * kChunkTokens; }
 };
 
@@ -51,20 +52,20 @@ struct ChunkState {
 };
 
 // Scores become weights, in place; `old`: by what the values so far are to be scaled, as scale_values does.
-// A thread has columns 8 n + 2 (lane % 4) + {0, 1} of both its rows, of which `visible` count.
+// A thread has columns 8 n + 2 (lane % 4) + {0, 1} of both its rows, of which those in [visible - window, visible) count.
 template <int kD>
-__device__ inline void weigh(float (&s)[kTileKeys / 8][4], const int (&visible)[2], bool first_tile,
-                             float (&old)[2], ChunkState<kD>& state) {
+__device__ inline void weigh(float (&s)[kTileKeys / 8][4], const int (&visible)[2], int window,
+                             bool first_tile, float (&old)[2], ChunkState<kD>& state) {
   constexpr int kColumns = kTileKeys / 8;
   const int first = threadIdx.x % 4 * 2;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    if (visible[r] < kTileKeys) {
+    if (visible[r] < kTileKeys || visible[r] > window) {
 #pragma unroll
       for (int n = 0; n < kColumns; ++n) {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          if (n * 8 + first + i >= visible[r]) s[n][2 * r + i] = kUnseen;
+          if (uint32_t(visible[r] - 1 - (n * 8 + first + i)) >= uint32_t(window)) s[n][2 * r + i] = kUnseen;
         }
       }
     }
@@ -73,8 +74,8 @@ __device__ inline void weigh(float (&s)[kTileKeys / 8][4], const int (&visible)[
     for (int n = 0; n < kColumns; ++n) highest = fmaxf(highest, fmaxf(s[n][2 * r], s[n][2 * r + 1]));
 #pragma unroll
     for (int x = 1; x <= 2; x *= 2) highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, x));
-    // A row that sees none of the chunk's keys gets weights of zero: any maximum does.
-    const float tile_max = first_tile && visible[r] <= 0 ? 0.0f : highest * kLog2E;
+    // A row that sees none of the tile's keys gets weights of zero, and the least maximum there is.
+    const float tile_max = fmaxf(highest * kLog2E, kUnseen);
     const float max = first_tile || tile_max > state.max[r] ? tile_max : state.max[r];
     old[r] = first_tile ? 1.0f : exp2_nonpositive(state.max[r] - max);
     float sum = state.sum[r] * old[r];
@@ -194,15 +195,16 @@ __global__ void merge_partials(Attend a) {
   const int D = a.pages.head_dim_D, kD = a.pages.padded_D, head = blockIdx.y, d = threadIdx.x;
   if (int(blockIdx.x) >= *a.work.num_merges || d >= D) return;
   const AttendRow row = a.work.merges[blockIdx.x];
-  const int chunks = (a.keys_T[row.row].num_keys + kChunkTokens - 1) / kChunkTokens;
+  const int num_keys = a.keys_T[row.row].num_keys, first = a.first_chunk(num_keys),
+            end = (num_keys + kChunkTokens - 1) / kChunkTokens;
   float o = 0, max = 0, sum = 0;
-  for (int c = 0; c < chunks; ++c) {
+  for (int c = first; c < end; ++c) {
     const int64_t part = int64_t(row.partials + c) * a.heads_H + head;
     const float2 ml = a.work.partial_ml[part];
     const float fresh = a.work.partial_o[part * kD + d];
-    const MergeFactors merge(c == 0 ? ml.x : max, ml.x);
-    o = c == 0 ? fresh : merge.join(o, fresh);
-    sum = c == 0 ? ml.y : merge.join(sum, ml.y);
+    const MergeFactors merge(c == first ? ml.x : max, ml.x);
+    o = c == first ? fresh : merge.join(o, fresh);
+    sum = c == first ? ml.y : merge.join(sum, ml.y);
     max = merge.max;
   }
   static_cast<bf16*>(a.o)[int64_t(row.out) * a.o_stride + head * D + d] =

@@ -112,7 +112,8 @@ __device__ inline void multiply_values(const Weights& weights, const bf16 (*valu
 // One chunk of the warp's 16 rows. `idle`: no row of the warp exists; it takes part in fetching alone.
 template <typename Shape>
 __device__ inline void attend_chunk(Feed<Shape>& feed, int chunk, const bf16 (*q)[Shape::kRow],
-                                    const QueryRow (&rows)[2], bool idle, ChunkState<Shape::kD>& state) {
+                                    const QueryRow (&rows)[2], int window, bool idle,
+                                    ChunkState<Shape::kD>& state) {
   for (int t = 0; t < feed.tiles(chunk); ++t) {
     const int visible[2] = {rows[0].visible(chunk) - t * kTileKeys, rows[1].visible(chunk) - t * kTileKeys};
     float s[kTileKeys / 8][4] = {};
@@ -120,7 +121,7 @@ __device__ inline void attend_chunk(Feed<Shape>& feed, int chunk, const bf16 (*q
     if (!idle) {
       float old[2];
       multiply_keys<Shape>(q, keys, s);
-      weigh(s, visible, t == 0, old, state);
+      weigh(s, visible, window, t == 0, old, state);
       if (t > 0) scale_values(state, old);
     }
     const bf16(*values)[Shape::kRow] = feed.next();
@@ -147,15 +148,12 @@ __global__ void __launch_bounds__(Shape::kThreads) attend_mma(Attend a) {
                               QueryRow(a, item, g, warp * 16 + lane / 4 + 8)};
     const bool idle = warp * 16 >= item.num_rows * a.heads_per_G;
     ChunkState<Shape::kD> whole;
+    whole.max[0] = whole.max[1] = kUnseen;
     for (int i = 0; i < item.num_chunks; ++i) {
       const int chunk = item.first_chunk + i;
       ChunkState<Shape::kD> fresh;
-      attend_chunk<Shape>(feed, chunk, tile.q + warp * 16, rows, idle, fresh);
-      if (i == 0) {
-        whole = fresh;
-      } else {
-        merge_chunk(rows, chunk, whole, fresh);
-      }
+      attend_chunk<Shape>(feed, chunk, tile.q + warp * 16, rows, a.window, idle, fresh);
+      merge_chunk(rows, chunk, whole, fresh);
     }
     write_item(a, item, rows, whole);
     copy_wait<0>();

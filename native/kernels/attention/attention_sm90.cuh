@@ -190,14 +190,14 @@ struct Taker {
 // this product runs while they become weights.
 template <typename Shape>
 __device__ inline void attend_chunk(Taker<Shape>& taker, const bf16* q, const QueryRow (&rows)[2], int chunk,
-                                    int tiles, ChunkState<Shape::kD>& state) {
+                                    int window, int tiles, ChunkState<Shape::kD>& state) {
 #if defined(MMPRM_HOPPER)
   float s[kTileKeys / 8][4], old[2];
   int keys, values;  // stages
   begin_scores<Shape>(q, taker.next(keys), s);
   wgmma_wait<0>();
   taker.release(keys);
-  weigh(s, {rows[0].visible(chunk), rows[1].visible(chunk)}, true, old, state);
+  weigh(s, {rows[0].visible(chunk), rows[1].visible(chunk)}, window, true, old, state);
   for (int t = 1; t < tiles; ++t) {
     const int visible[2] = {rows[0].visible(chunk) - t * kTileKeys, rows[1].visible(chunk) - t * kTileKeys};
     // A product's registers must stay as they are until it is waited for: so these become the next ones only then.
@@ -207,7 +207,7 @@ __device__ inline void attend_chunk(Taker<Shape>& taker, const bf16* q, const Qu
     begin_values<Shape>(weights, values_before, state.o);
     wgmma_wait<1>();
     taker.release(keys);
-    weigh(s, visible, false, old, state);
+    weigh(s, visible, window, false, old, state);
     wgmma_wait<0>();
     taker.release(values);
     scale_values(state, old);
@@ -237,7 +237,8 @@ __device__ inline void attend_items(const Attend& a, int group, ItemWalk walk, t
     for (int t = tiles.first; t < tiles.end; t += kChunkTiles) {
       const int chunk = t / kChunkTiles, left = tiles.end - t;
       ChunkState<Shape::kD> fresh;
-      attend_chunk<Shape>(taker, ring.q, rows, chunk, left < kChunkTiles ? left : kChunkTiles, fresh);
+      attend_chunk<Shape>(taker, ring.q, rows, chunk, a.window, left < kChunkTiles ? left : kChunkTiles,
+                          fresh);
       sum_columns(fresh);
       merge_chunk(rows, chunk, whole, fresh);
     }

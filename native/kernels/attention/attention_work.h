@@ -10,11 +10,11 @@
 
 namespace mmprm::cuda {
 
-// One row of the plan inside an item.
+// One row of the plan inside an item. Partial results of a row lie behind each other, one for each chunk that it sees.
 struct AttendRow {
   int32_t row = 0;       // of the plan: keys, q
   int32_t out = 0;       // row of o
-  int32_t partials = 0;  // where the partial result of its chunk 0 lies; those of its other chunks follow
+  int32_t partials = 0;  // chunk c's has the number partials + c
 };
 
 // Rows that have the same pages in every chunk of the item, as far as each reaches.
@@ -36,6 +36,7 @@ struct AttendLimits {
   int rows_per_item = 16;  // rows of the plan: 64 / (query heads per key head)
   int max_partials = 0;    // what there is room for
   int wanted_items = 32;   // enough to fill the device: with fewer, chunks become items of their own
+  int window = 0;          // keys that a row sees, its own among them; 0: all
 };
 
 // `rows`: what attends, as rows of the plan; o's row i is rows[i].

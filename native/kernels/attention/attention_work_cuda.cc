@@ -15,7 +15,9 @@ int divide_up(int a, int b) { return (a + b - 1) / b; }
 struct Block {
   int first, count;  // of the list of rows
   int longest;       // row of the plan
-  int chunks;
+  int first_chunk, end_chunk;
+
+  int chunks() const { return end_chunk - first_chunk; }
 };
 
 class Planner {
@@ -32,8 +34,8 @@ class Planner {
       whole.clear();
     }
     for (auto b = shared.begin(); b != shared.end();) {
-      const int partials = b->count * b->chunks;
-      if (b->chunks > 1 && work_.num_partials + partials <= limits_.max_partials) {
+      const int partials = b->count * b->chunks();
+      if (b->chunks() > 1 && work_.num_partials + partials <= limits_.max_partials) {
         reserve_partials(*b);
         ++b;
       } else {
@@ -50,46 +52,50 @@ class Planner {
 
  private:
   const KeyRun& keys(int i) const { return plan_.keys_T[rows_[i]]; }
+  int first_chunk(int i) const {
+    return limits_.window > 0 ? std::max(0, keys(i).num_keys - limits_.window) / kChunkTokens : 0;
+  }
 
   std::vector<Block> blocks() const {
     std::vector<Block> out;
     for (int i = 0; i < int(rows_.size());) {
-      Block b{i, 0, rows_[i], 0};
+      Block b{i, 0, rows_[i], first_chunk(i), 0};
       while (i < int(rows_.size()) && b.count < limits_.rows_per_item &&
              keys(i).first == keys(b.first).first) {
         if (keys(i).num_keys > plan_.keys_T[b.longest].num_keys) b.longest = rows_[i];
+        b.first_chunk = std::min(b.first_chunk, first_chunk(i));
         ++b.count, ++i;
       }
-      b.chunks = divide_up(plan_.keys_T[b.longest].num_keys, kChunkTokens);
+      b.end_chunk = divide_up(plan_.keys_T[b.longest].num_keys, kChunkTokens);
       out.push_back(b);
     }
     return out;
   }
-  bool walks_alone(const Block& b) const { return b.chunks == 1 || 2 * b.count >= limits_.rows_per_item; }
+  bool walks_alone(const Block& b) const { return b.chunks() == 1 || 2 * b.count >= limits_.rows_per_item; }
 
   void reserve_partials(const Block& b) {
     for (int i = b.first; i < b.first + b.count; ++i) {
       partials_.resize(rows_.size(), -1);
-      partials_[i] = work_.num_partials;
-      work_.num_partials += b.chunks;
+      partials_[i] = work_.num_partials - b.first_chunk;
+      work_.num_partials += b.chunks();
       work_.merges.push_back(row(i));
     }
   }
   AttendRow row(int i) const { return {rows_[i], i, i < int(partials_.size()) ? partials_[i] : 0}; }
 
   void add_whole(const Block& b) {
-    work_.items.push_back({int(work_.rows.size()), b.count, 0, b.chunks, b.longest, 0});
+    work_.items.push_back({int(work_.rows.size()), b.count, b.first_chunk, b.chunks(), b.longest, 0});
     for (int i = b.first; i < b.first + b.count; ++i) work_.rows.push_back(row(i));
   }
 
   // Chunk by chunk, blocks with the same pages come together.
   void add_shared(const std::vector<Block>& shared) {
     int chunks = 0;
-    for (const Block& b : shared) chunks = std::max(chunks, b.chunks);
+    for (const Block& b : shared) chunks = std::max(chunks, b.end_chunk);
     for (int chunk = 0; chunk < chunks; ++chunk) {
       std::map<std::vector<int32_t>, std::vector<const Block*>> groups;
       for (const Block& b : shared) {
-        if (chunk < b.chunks) groups[pages_of(b, chunk)].push_back(&b);
+        if (b.first_chunk <= chunk && chunk < b.end_chunk) groups[pages_of(b, chunk)].push_back(&b);
       }
       for (const auto& [pages, blocks] : groups) add_group(blocks, chunk);
     }
@@ -105,7 +111,7 @@ class Planner {
     for (const Block* b : blocks) {
       std::vector<AttendRow> reaching;
       for (int i = b->first; i < b->first + b->count; ++i) {
-        if (keys(i).num_keys > chunk * kChunkTokens) reaching.push_back(row(i));
+        if (keys(i).num_keys > chunk * kChunkTokens && first_chunk(i) <= chunk) reaching.push_back(row(i));
       }
       if (item.num_rows + int(reaching.size()) > limits_.rows_per_item) {
         work_.items.push_back(item);

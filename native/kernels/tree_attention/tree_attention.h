@@ -1,7 +1,7 @@
 // tree_attention: softmax attention over rows that form prefix trees, forward and backward, for training.
 //
 //   o_i = Σ_j p_ij v_j,  p_i = softmax_j(q_i·k_j / sqrt(D)),  j over the rows of i's ancestors and of its own
-//   segment up to itself (causal) or all of it
+//   segment up to itself (causal) or all of it; with a window, over the last `window` of these
 //
 // A segment is a run of consecutive rows that share their ancestors; a sequence on its own is
 // one segment without parent, so is an image tile (not causal). Backward recomputes p from the
@@ -26,6 +26,7 @@ struct TreeAttentionArgs {
   int num_trees = 0;
   int max_keys = 0;  // rows of the longest path
   bool causal = true;
+  int window = 0;  // rows that a row sees, itself among them; 0: all. With causal order alone
   int num_heads_H = 0, num_heads_G = 0, head_dim_D = 0;
   DType compute = DType::kF32;  // of the products, as in kernels/matmul
   float* o = nullptr;           // rows of H·D

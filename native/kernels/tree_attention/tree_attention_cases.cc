@@ -14,15 +14,15 @@ struct Problem {
   std::vector<TreeSegment> segments;
   std::vector<int32_t> tree_begin_1;
   bool causal = true;
-  int H = 2, G = 2, D = 8, rows = 0, max_keys = 0;
+  int H = 2, G = 2, D = 8, window = 0, rows = 0, max_keys = 0;
 
   int64_t stride() const { return int64_t(H + 2 * G) * D + 3; }
   int64_t o_stride() const { return int64_t(H) * D + 1; }
 };
 
 Problem problem(std::string name, std::vector<TreeSegment> segments, std::vector<int32_t> tree_begin_1,
-                bool causal, int H, int G, int D) {
-  Problem p{std::move(name), std::move(segments), std::move(tree_begin_1), causal, H, G, D};
+                bool causal, int H, int G, int D, int window = 0) {
+  Problem p{std::move(name), std::move(segments), std::move(tree_begin_1), causal, H, G, D, window};
   for (const TreeSegment& s : p.segments) {
     p.rows = std::max(p.rows, s.first_row + s.num_rows);
     int keys = 0;
@@ -54,6 +54,7 @@ Run run(const Problem& p, const KernelTable& kernels, DType compute) {
   args.num_trees = int(p.tree_begin_1.size()) - 1;
   args.max_keys = p.max_keys;
   args.causal = p.causal;
+  args.window = p.window;
   args.num_heads_H = p.H;
   args.num_heads_G = p.G;
   args.head_dim_D = p.D;
@@ -102,6 +103,10 @@ std::vector<KernelCase> tree_attention_cases() {
       problem("grouped heads", {{0, 130, -1}}, {0, 1}, true, 6, 2, 32),
       problem("tree", {{0, 19, -1}, {19, 5, 0}, {24, 66, 1}, {90, 1, 1}, {91, 12, 0}}, {0, 5}, true, 4, 2,
               16),
+      problem("a window", {{0, 150, -1}}, {0, 1}, true, 2, 1, 16, 70),
+      problem("a tree behind a window", {{0, 19, -1}, {19, 5, 0}, {24, 66, 1}, {90, 1, 1}, {91, 12, 0}},
+              {0, 5}, true, 4, 2, 16, 9),
+      problem("a window of one", {{0, 66, -1}, {66, 3, 0}}, {0, 2}, true, 2, 2, 8, 1),
       problem("tiles", {{0, 65, -1}, {65, 65, -1}}, {0, 1, 2}, false, 2, 2, 24),
   };
   std::vector<KernelCase> cases;

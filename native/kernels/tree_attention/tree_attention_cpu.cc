@@ -27,20 +27,30 @@ struct Block {
   int own_keys() const { return args.causal ? first + count : segment.num_rows; }
   int row_keys(int i) const { return before + (args.causal ? first + i + 1 : segment.num_rows); }
   int all_keys() const { return before + own_keys(); }
+  int first_key(int i) const {
+    const int behind = row_keys(i) - args.window;
+    return args.window > 0 && behind > 0 ? behind : 0;
+  }
   int64_t q_at() const { return int64_t(h) * args.head_dim_D; }
   int64_t k_at() const { return int64_t(args.num_heads_H + g) * args.head_dim_D; }
   int64_t v_at() const { return int64_t(args.num_heads_H + args.num_heads_G + g) * args.head_dim_D; }
   const float* q() const { return args.qkv + row() * args.qkv_stride + q_at(); }
   const float* d_o() const { return args.d_o + row() * args.d_o_stride + q_at(); }
 
-  // body(first row, number of keys, column of the scores) for the own segment, then each ancestor.
+  // body(first row, number of keys, column of the scores) for the own segment, then each ancestor: what some row of the
+  // block sees of them.
   template <typename Body>
   void for_each_span(Body body) const {
+    const int first_seen = first_key(0);
+    const auto seen = [&](int64_t row, int keys, int column) {
+      const int unseen = first_seen > column ? first_seen - column : 0;
+      if (unseen < keys) body(row + unseen, keys - unseen, column + unseen);
+    };
     int column = before;
-    body(int64_t(segment.first_row), own_keys(), column);
-    for (int p = segment.parent; p >= 0; p = args.segments[p].parent) {
+    seen(segment.first_row, own_keys(), column);
+    for (int p = segment.parent; p >= 0 && column > first_seen; p = args.segments[p].parent) {
       column -= args.segments[p].num_rows;
-      body(int64_t(args.segments[p].first_row), args.segments[p].num_rows, column);
+      seen(args.segments[p].first_row, args.segments[p].num_rows, column);
     }
   }
 };
@@ -124,8 +134,11 @@ void forward_block(const Block& b) {
   const int stride = score_stride(args), D = args.head_dim_D;
   fill_scores<Step>(b);
   for (int i = 0; i < b.count; ++i) {
+    float* s = b.scores + i * stride;
+    const int first = b.first_key(i);
     args.lse_TH[(b.row() + i) * args.lse_stride + b.h] =
-        softmax_row(b.scores + i * stride, b.row_keys(i), b.all_keys(), score_scale(args));
+        softmax_row(s + first, b.row_keys(i) - first, b.all_keys() - first, score_scale(args));
+    for (int j = b.first_key(0); j < first; ++j) s[j] = 0;
   }
   bool add = false;
   b.for_each_span([&](int64_t row, int keys, int column) {
@@ -139,7 +152,7 @@ void forward_block(const Block& b) {
 // scores <- P, d_scores <- dS, from q·kᵀ and do·vᵀ.
 void backward_row(const Block& b, int i) {
   const TreeAttentionArgs& args = b.args;
-  const int num = b.row_keys(i), all = b.all_keys(), D = args.head_dim_D;
+  const int first = b.first_key(i), num = b.row_keys(i), all = b.all_keys(), D = args.head_dim_D;
   float *s = b.scores + i * score_stride(args), *d_s = b.d_scores + i * score_stride(args);
   const float *o = args.o + (b.row() + i) * args.o_stride + b.q_at(), *d_o = b.d_o() + i * args.d_o_stride;
   Vec dot{};
@@ -149,12 +162,13 @@ void backward_row(const Block& b, int i) {
   }
   const Vec delta = splat(sum_of(dot)), scale = splat(score_scale(args));
   const Vec lse = splat(args.lse_TH[(b.row() + i) * args.lse_stride + b.h]);
-  for (int j = 0; j < num; j += kLanes) {
+  for (int j = first; j < num; j += kLanes) {
     const int count = smaller(kLanes, num - j);
     const Vec p = exp(load_first(s + j, count) * scale - lse);
     store_first(s + j, count, p);
     store_first(d_s + j, count, (load_first(d_s + j, count) - delta) * p * scale);
   }
+  for (int j = b.first_key(0); j < first; ++j) s[j] = d_s[j] = 0;
   for (int j = num; j < all; ++j) s[j] = d_s[j] = 0;
 }
 

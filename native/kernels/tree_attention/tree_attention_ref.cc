@@ -16,6 +16,7 @@ std::vector<int32_t> visible_rows(const TreeAttentionArgs& args, const TreeSegme
   for (auto s = path.rbegin(); s != path.rend(); ++s) {
     for (int r = 0; r < s->num_rows; ++r) rows.push_back(s->first_row + r);
   }
+  if (args.window > 0 && int(rows.size()) > args.window) rows.erase(rows.begin(), rows.end() - args.window);
   return rows;
 }
 

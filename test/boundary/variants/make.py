@@ -62,6 +62,23 @@ def logits(name, base, change, length, rows):
     cases.append({"name": name, "kind": "logits", "base": base, "config": change, "inputIds": ids[0].tolist(), "rows": rows})
 
 
+def generated(name, base, change, length, count):
+    """Greedy tokens behind a random sequence, from transformers' own loop and cache."""
+    config = config_of(base, change)
+    model, weights = open_model(config["architectures"][0], base, config)
+    load(model, weights)
+    ids = torch.randint(0, config["vocab_size"], (1, length), generator=torch.Generator().manual_seed(len(name)))
+    with torch.no_grad():
+        out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, min_new_tokens=count,
+                             max_new_tokens=count, eos_token_id=None, pad_token_id=0)
+        again = ids
+        for _ in range(count):
+            again = torch.cat([again, model(again).logits[:, -1:].argmax(-1)], 1)
+    assert torch.equal(out, again), name
+    cases.append({"name": name, "kind": "generated", "base": base, "config": change, "inputIds": ids[0].tolist(),
+                  "tokens": out[0, length:].tolist()})
+
+
 def classes(name, cls, base, num_labels, reads):
     """A linear head over the base: logits where TRL's PRMTrainer puts a step's label, behind each step's separator."""
     config = config_of(base, {"architectures": [cls]})
@@ -115,6 +132,16 @@ window = {"use_sliding_window": True, "sliding_window": 96}
 logits("window-qwen2-some", "qwen2-tied", {**window, "max_window_layers": 1}, 96, [0, 63, 64, 95])
 logits("window-qwen3-types", "qwen3", {**window, "layer_types": ["full_attention", "sliding_attention", "full_attention"]},
        96, [0, 63, 64, 95])
+# And over longer ones: of all layers and of some, behind one chunk of keys (256) and over several, by every way of saying it.
+logits("slide-mistral", "mistral-math-shepherd", {"sliding_window": 40}, 200, [0, 39, 40, 119, 199])
+logits("slide-qwen2-some", "qwen2-tied", {**window, "sliding_window": 70, "max_window_layers": 1}, 330, [69, 70, 255, 256, 329])
+logits("slide-qwen3-types", "qwen3", {**window, "sliding_window": 300, "layer_types": ["sliding_attention", "full_attention",
+                                                                                   "sliding_attention"]}, 620, [299, 300, 555, 556, 619])
+logits("slide-mistral-self", "mistral-math-shepherd", {"sliding_window": 1}, 50, [0, 1, 49])
+generated("write-mistral", "mistral-math-shepherd", {"sliding_window": 24}, 60, 40)
+generated("write-qwen2-some", "qwen2-tied", {**window, "sliding_window": 30, "max_window_layers": 1}, 300, 30)
+generated("write-qwen3-types", "qwen3", {**window, "sliding_window": 20, "layer_types": ["full_attention", "sliding_attention",
+                                                                                     "sliding_attention"]}, 10, 40)
 
 classes("token-qwen2", "Qwen2ForTokenClassification", "qwen2-tied", 2, "tokens")
 classes("token-qwen3", "Qwen3ForTokenClassification", "qwen3", 2, "tokens")

@@ -8,8 +8,8 @@
 namespace mmprm::cuda {
 namespace {
 
-constexpr int kC = 64, kH = 4, kG = 2, kD = 16, kF = 40, kV = 80, kLayers = 2, kPages = 48, kMaxRows = 24,
-              kPositions = 200;
+constexpr int kC = 64, kH = 4, kG = 2, kD = 16, kF = 40, kV = 80, kLayers = 2, kWindow = 21, kPages = 48,
+              kMaxRows = 24, kPositions = 200;
 
 // Random rows as a checkpoint would have them.
 struct Weights {
@@ -105,7 +105,7 @@ class TinyDecoder {
       d.rope(rope);
       const int n = last ? s.outputs : T;
       const Tensor y = last ? kept : x;
-      d.attention({o_.part(0, n), q_.part(0, T), s, pages_, l, kH, last});
+      d.attention({o_.part(0, n), q_.part(0, T), s, pages_, l, kH, last, last ? kWindow : 0});
       if (last) d.gather({kept, x, s, RowList::kOutputs});
       d.linear({y, o_.part(0, n), layer.o, {}, Epilogue::kAccumulate});
       d.norm({h_.part(0, n), y, norm_, {}, 1e-5f});
