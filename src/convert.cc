@@ -119,6 +119,7 @@ Napi::Value to_js(Napi::Env env, const DecoderInfo& d) {
                          {"maxPositions", number(env, d.max_positions)},
                          {"slidingWindow", number(env, d.sliding_window)},
                          {"slidingLayers", number(env, d.sliding_layers)},
+                         {"head", Napi::String::New(env, d.head)},
                          {"numClasses", number(env, d.num_classes)}});
 }
 

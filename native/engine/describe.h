@@ -9,10 +9,19 @@
 
 namespace mmprm {
 
+inline const char* head_kind(const DecoderSpec& d) {
+  if (d.reward_head == RewardHead::kNone) return "vocabulary";
+  if (d.reward_head == RewardHead::kEnsemble) return "ensemble";
+  return d.num_classes == 1 ? "value" : "classes";
+}
+
 inline DecoderInfo describe(const DecoderSpec& d) {
-  const int sliding = static_cast<int>(std::count(d.slides_L.begin(), d.slides_L.end(), true));
-  return {d.hidden_C, d.intermediate_F, d.layers_L,      d.heads_H,     d.kv_heads_G,     d.head_dim_D,
-          d.vocab_V,  d.embed_rows,     d.max_positions, d.num_classes, d.sliding_window, sliding};
+  DecoderInfo info{d.hidden_C,   d.intermediate_F, d.layers_L,   d.heads_H,       d.kv_heads_G,
+                   d.head_dim_D, d.vocab_V,        d.embed_rows, d.max_positions, d.num_classes};
+  info.head = head_kind(d);
+  info.sliding_window = d.sliding_window;
+  info.sliding_layers = static_cast<int>(std::count(d.slides_L.begin(), d.slides_L.end(), true));
+  return info;
 }
 
 inline VisionInfo describe(const VisionSpec& v) {

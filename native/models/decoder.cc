@@ -71,7 +71,9 @@ Decoder::Pass Decoder::prepare(const StepPlan& plan, const Pages& pages, const T
   reserve(qkv_, block, (s.heads_H + 2 * s.kv_heads_G) * s.head_dim_D, DType::kF32);
   reserve(normed_, block, s.hidden_C, dtype_);
   reserve(mlp_, block, s.intermediate_F, dtype_);
-  if (is_reward_model()) reserve(inner_, block, s.hidden_C, dtype_);
+  for (int i = 0; i < 2; ++i) {
+    if (!model_.reward[i + 1].empty()) reserve(inner_[i], block, model_.reward[i].N, dtype_);
+  }
   reserve(x_, T, s.hidden_C, DType::kF32);
   reserve(q_, T, heads_D, dtype_);
   reserve(attended_, T, heads_D, dtype_);
@@ -214,11 +216,13 @@ void Decoder::read_head(const Tensor& chosen, const Tensor& logits) {
   const Tensor normed = normed_.part(0, chosen.rows);
   norm(model_.final_norm, normed, chosen);
   if (!is_reward_model()) return device_.linear({logits, normed, model_.head, {}, Epilogue::kStore});
-  if (model_.reward_fc1.empty())
-    return device_.linear({logits, normed, model_.reward_fc2, {}, Epilogue::kStore});
-  const Tensor inner = inner_.part(0, chosen.rows);
-  device_.linear({inner, normed, model_.reward_fc1, {}, Epilogue::kRelu});
-  device_.linear({logits, inner, model_.reward_fc2, {}, Epilogue::kStore});
+  Tensor from = normed;
+  for (int i = 0; i < 2 && !model_.reward[i + 1].empty(); ++i) {
+    const Tensor inner = inner_[i].part(0, chosen.rows);
+    device_.linear({inner, from, model_.reward[i], {}, Epilogue::kRelu});
+    from = inner;
+  }
+  device_.linear({logits, from, last_reward(), {}, Epilogue::kStore});
 }
 
 void Decoder::norm(const NormWeights& norm, const Tensor& y, const Tensor& x) {

@@ -50,6 +50,10 @@ class Decoder {
     bool want_hidden;
   };
 
+  const Linear& last_reward() const {
+    return model_.reward[2].empty() ? model_.reward[1].empty() ? model_.reward[0] : model_.reward[1]
+                                    : model_.reward[2];
+  }
   bool is_reward_model() const { return model_.spec.reward_head != RewardHead::kNone; }
   Pass prepare(const StepPlan& plan, const Pages& pages, const Tensor& image_rows, bool want_hidden);
   void run(const Pass& pass, const Stop& stop, bool whole_head);
@@ -73,7 +77,8 @@ class Decoder {
   Workspace workspace_;
   Pages own_pages_;  // of forward(): one layer's, which each layer overwrites
   // One row block each; then all rows of a step; then its output rows.
-  Tensor qkv_, normed_, mlp_, inner_;
+  Tensor qkv_, normed_, mlp_;
+  Tensor inner_[2];  // of a reward head, between its products
   Tensor x_, q_, attended_, angles_;
   Tensor row_angles_;  // of a step whose rows bring their own
   Tensor kept_, chosen_, logits_, pair_rows_, pairs_, hidden_;

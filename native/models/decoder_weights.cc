@@ -44,15 +44,18 @@ DecoderWeights decoder_weights(TensorLookup& tensors, const DecoderNames& names,
   out.embed = tensors.matrix(names.backbone + family.embed, spec.embed_rows, spec.hidden_C, vocab_hint(spec));
   family.layers(tensors, names.backbone, spec, out);
   if (spec.reward_head == RewardHead::kTwoLayer) {
-    out.reward_fc1.weight = tensors.matrix("score.0.weight", spec.hidden_C, spec.hidden_C);
-    out.reward_fc1.bias = tensors.vector("score.0.bias", spec.hidden_C);
-    out.reward_fc2.weight = tensors.matrix("score.2.weight", spec.num_classes, spec.hidden_C);
-    out.reward_fc2.bias = tensors.vector("score.2.bias", spec.num_classes);
+    out.reward[0].weight = tensors.matrix("score.0.weight", spec.hidden_C, spec.hidden_C);
+    out.reward[0].bias = tensors.vector("score.0.bias", spec.hidden_C);
+    out.reward[1].weight = tensors.matrix("score.2.weight", spec.num_classes, spec.hidden_C);
+    out.reward[1].bias = tensors.vector("score.2.bias", spec.num_classes);
     tensors.ignore(names.head);  // left over from the policy that the reward model was trained from
   } else if (spec.reward_head == RewardHead::kLinear) {
     const std::string head = linear_head_of(tensors);
-    out.reward_fc2.weight = tensors.matrix(head + ".weight", spec.num_classes, spec.hidden_C);
-    if (tensors.has(head + ".bias")) out.reward_fc2.bias = tensors.vector(head + ".bias", spec.num_classes);
+    out.reward[0].weight = tensors.matrix(head + ".weight", spec.num_classes, spec.hidden_C);
+    if (tensors.has(head + ".bias")) out.reward[0].bias = tensors.vector(head + ".bias", spec.num_classes);
+    tensors.ignore(names.head);
+  } else if (spec.reward_head == RewardHead::kEnsemble) {
+    ensemble_weights(tensors, spec, out);
     tensors.ignore(names.head);
   } else if (spec.tied_head) {
     out.head.weight = out.embed;

@@ -67,6 +67,12 @@ void settle_head(const TensorLookup& tensors, const DecoderNames& names, const D
 // classification's.
 std::string linear_head_of(const TensorLookup& tensors);
 
+// Heads of an ensemble side by side, as three products: the first of all heads at once, the others block by block on the
+// diagonal. `score.model.*`; the copy that training held them to, `score.reg_model.*`, is left out.
+void ensemble_weights(TensorLookup& tensors, const DecoderSpec& spec, DecoderWeights& out);
+// How many there are as stored; `otherwise` where they are absent.
+int ensemble_heads(const TensorLookup& tensors, int otherwise);
+
 DecoderWeights decoder_weights(TensorLookup& tensors, const DecoderNames& names, const DecoderFamily& family,
                                const DecoderSpec& spec);
 

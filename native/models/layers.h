@@ -42,10 +42,13 @@ struct DecoderOf {
   Rows embed;
   std::vector<DecoderLayerOf<Norm, Linear>> layers;
   Norm final_norm;
-  Linear head;                    // the embedding's rows where tied; empty with a reward head
-  Linear reward_fc1, reward_fc2;  // fc1 is empty where the reward head is one product
+  Linear head;  // the embedding's rows where tied; empty with a reward head
+  Linear
+      reward[3];  // one behind the other, a ReLU between; a head of fewer products leaves the last ones empty
 
-  static auto fields(auto& d) { return std::tie(d.embed, d.final_norm, d.head, d.reward_fc1, d.reward_fc2); }
+  static auto fields(auto& d) {
+    return std::tie(d.embed, d.final_norm, d.head, d.reward[0], d.reward[1], d.reward[2]);
+  }
 };
 
 // Patches to rows of the language model.

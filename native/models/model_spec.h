@@ -29,8 +29,8 @@ struct RopeSpec {
 };
 
 // kTwoLayer: Linear, ReLU, Linear to `num_classes` (Qwen2.5-Math-PRM). kLinear: one Linear to `num_classes` (value heads,
-// token and sequence classification).
-enum class RewardHead { kNone, kTwoLayer, kLinear };
+// token and sequence classification). kEnsemble: `num_classes` heads of three Linears each, ReLUs between (ActPRM).
+enum class RewardHead { kNone, kTwoLayer, kLinear, kEnsemble };
 
 struct DecoderSpec {
   int hidden_C = 0, intermediate_F = 0, layers_L = 0;

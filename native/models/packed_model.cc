@@ -50,6 +50,7 @@ class Packer {
     to = p_.device.pack(from.weight.row_refs(), from.weight.cols, as_, from.bias.to_f32(), from.gated);
     p_.packed_bytes += to.bytes;
     for (const MatrixSource::Block& b : from.weight.blocks) {
+      if (from.weight.made) break;
       p_.checkpoint.drop_resident(b.data, size_t(b.num_rows) * from.weight.cols * dtype_bytes(b.dtype));
     }
     p_.done_bytes += from.weight.num_bytes();
@@ -116,8 +117,7 @@ PackedModel pack_model(Device& device, const Checkpoint& checkpoint, const Model
   exact(d.head.weight, model.decoder.head_rows);
   exact(d.final_norm, model.decoder.final_norm);
   head(d.head, model.decoder.head);
-  exact(d.reward_fc1, model.decoder.reward_fc1);
-  exact(d.reward_fc2, model.decoder.reward_fc2);
+  for (int i = 0; i < 3; ++i) exact(d.reward[i], model.decoder.reward[i]);
   if (spec.vision) {
     model.vision.spec = *spec.vision;
     for_each_field(exact, weights.vision, model.vision);

@@ -23,6 +23,7 @@ const std::vector<ModelFamily>& models() {
       {"Qwen3ForCausalLM", "qwen3", parse_text_model, text_model_weights},
       {"Qwen2ForProcessRewardModel", "", parse_text_model, text_model_weights},
       {"Qwen2ForPrmModel", "", parse_text_model, text_model_weights},
+      {"Qwen2ForEnsemblePRM", "", parse_text_model, text_model_weights},
       {"Qwen2ForTokenClassification", "", parse_text_model, text_model_weights},
       {"Qwen2ForSequenceClassification", "", parse_text_model, text_model_weights},
       {"Qwen3ForTokenClassification", "", parse_text_model, text_model_weights},

@@ -22,8 +22,11 @@ int classes_of(const TensorLookup& tensors, const std::string& weight, int other
                                                                   : otherwise;
 }
 
+constexpr const char* kEnsemble = "Qwen2ForEnsemblePRM";
+constexpr int kMaxEnsemble = 1024;
+
 const DecoderFamily& family_of(const ConfigReader& config, const std::string& architecture) {
-  if (architecture == "Qwen2ForProcessRewardModel") return kQwen2;
+  if (architecture == "Qwen2ForProcessRewardModel" || architecture == kEnsemble) return kQwen2;
   return is_linear_reward(architecture) ? find_decoder_by_type(config) : find_decoder_family(config);
 }
 
@@ -44,6 +47,11 @@ ModelSpec parse_text_model(const Checkpoint&, const ConfigReader& config, const 
   } else if (is_linear_reward(architecture)) {
     spec.decoder.reward_head = RewardHead::kLinear;
     spec.decoder.num_classes = classes_of(tensors, linear_head_of(tensors) + ".weight", 1);
+    spec.decoder.vocab_V = 0;
+  } else if (architecture == kEnsemble) {
+    spec.decoder.reward_head = RewardHead::kEnsemble;
+    spec.decoder.num_classes = config.integer_or("num_ensemble", ensemble_heads(tensors, 8), 1,
+                                                 kMaxEnsemble);  // 8 in the published class
     spec.decoder.vocab_V = 0;
   } else {
     settle_head(tensors, names_of(tensors, family), family, config.try_flag("tie_word_embeddings"),

@@ -3,6 +3,7 @@
 // Views point into the mapped files; nothing is copied here. A row is K contiguous stored elements.
 #pragma once
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "device/tensor.h"
@@ -21,6 +22,7 @@ struct MatrixSource {
   };
   std::vector<Block> blocks;
   int rows = 0, cols = 0;
+  std::shared_ptr<std::vector<float>> made;  // what the blocks lie in where no file has the matrix so
 
   bool empty() const { return rows == 0; }
   size_t num_bytes() const;

@@ -27,7 +27,7 @@ function otherTiles(): string {
 }
 
 /** Two of its three layers see four tokens. */
-const SLIDING = variantFolder(variantOf('slide-qwen2-some'), { sliding_window: 4 })
+const SLIDING = variantFolder(variantOf('slide-qwen3-types'), { sliding_window: 4 })
 const MODELS = [
   SEEING,
   otherTiles(),

@@ -28,24 +28,28 @@ async function logitsOf(c: Variant, options: object): Promise<Float32Array> {
 }
 
 async function scoresOf(c: Variant, options: object) {
-  await using engine = await Engine.open({ model: variantFolder(c), scoring: 'trl', ...options })
+  const scoring = c.kind === 'classes' ? 'trl' : 'auto'
+  await using engine = await Engine.open({ model: variantFolder(c), scoring, ...options })
   return await engine.scoreSteps({ question: c.question, steps: c.steps, returnLogits: true })
 }
 
 for (const c of VARIANTS.filter(({ kind }) => kind !== 'generated')) {
   for (const machine of goldenMachines()) {
     test(`${c.name} on ${machine.name}`, async () => {
-      const run = async (weights: string): Promise<{ values: Float32Array; scores: number[] }> => {
+      const run = async (weights: string): Promise<{ values: Float32Array; scores: number[]; std?: number[] }> => {
         const options = { weights, ...machine.options }
         if (c.kind === 'logits') return { values: await logitsOf(c, options), scores: [] }
-        const { logits, scores } = await scoresOf(c, options)
-        return { values: Float32Array.from(logits.flat()), scores }
+        const { logits, ...scored } = await scoresOf(c, options)
+        return { values: Float32Array.from(logits.flat()), ...scored }
       }
       const f32 = await run('f32')
       const off = relativeDistance(f32.values, floatsOf(c.name))
       assert.ok(off <= FP32_RELATIVE, `fp32 is off by ${off}`)
       for (const [i, score] of f32.scores.entries())
         assert.ok(Math.abs(score - c.scores[i]) <= FP32_SCORE, `score ${i}: ${score}`)
+      assert.is(f32.std?.length, c.std?.length)
+      for (const [i, std] of (f32.std ?? []).entries())
+        assert.ok(Math.abs(std - c.std[i]) <= FP32_SCORE, `deviation ${i}: ${std}`)
       const bf16 = relativeDistance((await run('bf16')).values, f32.values)
       assert.ok(bf16 <= BF16_RELATIVE, `bf16 is off by ${bf16}`)
     })
@@ -88,11 +92,45 @@ test('a classifier writes nothing and scores when its family is named', async ()
   }
 })
 
-test('the heads of an ensemble are refused by their architecture', async () => {
-  const c = { base: 'qwen2-tied', config: { architectures: ['Qwen2ForEnsemblePRM'] } }
-  const error = await refusal(() => Engine.open({ model: variantFolder(c) }))
-  assert.is(error.code, 'ERR_ENGINE_UNSUPPORTED_MODEL')
-  assert.match(error.message, /"Qwen2ForEnsemblePRM"; supported: .*Qwen2ForTokenClassification/)
+test('an ensemble says what it is, and how far its heads disagree', async () => {
+  const c = variantOf('ensemble-qwen2')
+  await using engine = await Engine.open({ model: variantFolder(c) })
+  assert.equal(engine.info().head, { kind: 'ensemble', outputs: 3 })
+  assert.is(engine.info().scoring, 'act-prm')
+  const solutions = [c.steps, ['No.']]
+  const { scores, std, errors } = await engine.scoreCandidates({ question: c.question, solutions: [...solutions, [' ']] })
+  assert.is(errors.length, 1)
+  for (const [i, steps] of solutions.entries()) {
+    const alone = await engine.scoreSteps({ question: c.question, steps, returnLogits: true })
+    assert.equal([scores[i], std?.[i]], [alone.scores, alone.std], 'beside others: bit for bit')
+  }
+  assert.is(std?.[2], null)
+  assert.match((await refusal(() => engine.generate({ tokens: [1] }))).message, /reward head .* writes nothing/)
+  const trl = await refusal(() => Engine.open({ model: variantFolder(c), scoring: 'trl' }))
+  assert.match(trl.message, /trl scoring needs a head of classes, this one is an ensemble/)
+  const other = await refusal(() => Engine.open({ model: variantFolder(variantOf('token-qwen2')), scoring: 'act-prm' }))
+  assert.match(other.message, /act-prm scoring needs an ensemble of heads, this one is of kind classes/)
+})
+
+test('heads of other kinds say what they are', async () => {
+  for (const [name, head] of [
+    ['token-qwen2', { kind: 'classes', outputs: 2 }],
+    ['token-mistral', { kind: 'value', outputs: 1 }],
+    ['yarn-qwen2', { kind: 'vocabulary', outputs: 657 }],
+  ] as const) {
+    await using engine = await Engine.open({ model: variantFolder(variantOf(name)) })
+    assert.equal(engine.info().head, head, name)
+  }
+})
+
+test('an ensemble whose tensors do not fit its config is refused with their names', async () => {
+  const c = variantOf('ensemble-qwen2')
+  const more = await refusal(() => Engine.open({ model: variantFolder(c, { num_ensemble: 8 }) }))
+  assert.is(more.code, 'ERR_ENGINE_INVALID_MODEL')
+  assert.match(more.message, /score\.model\.nn1\.weight is \[3, 64, 16\], the config asks for \[8, 64, 16\]/)
+  const fewer = { ...c, tensors: c.tensors.filter((name: string) => name !== 'score.model.nn2.bias') }
+  const missing = await refusal(() => Engine.open({ model: variantFolder(fewer) }))
+  assert.match(missing.message, /missing \(1\):\n {2}score\.model\.nn2\.bias \[3, 16\]/)
 })
 
 test.run()

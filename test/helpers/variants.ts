@@ -40,7 +40,7 @@ export function floatsOf(name: string): Float32Array {
 let folders = 0
 /** The base's folder with the case's config laid over its own (null takes a key out) and its tensors added. */
 export function variantFolder(c: Variant, config: object = {}): string {
-  const folder = join(work, `${folders++}`)
+  const folder = join(work, `${folders++}-${c.name}`)
   copyCheckpoint(join(MODELS, c.base), folder)
   editJson(folder, 'config.json', (json) => {
     for (const [key, value] of Object.entries({ ...c.config, ...config })) {

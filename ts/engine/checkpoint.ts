@@ -29,6 +29,12 @@ const configSchema = z.looseObject({
   architectures: z.unknown(), // checked natively
   image_token_id: z.number().int().nonnegative().optional(),
   system_message: z.string().optional(),
+  /** Of an ensemble PRM: what stands behind each step. */
+  rr_token: z
+    .string()
+    .min(1)
+    .nullish()
+    .transform((token) => token ?? undefined),
 })
 const tokenId = z.number().int().nonnegative()
 const generationSchema = z.looseObject({ eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish() })

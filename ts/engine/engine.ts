@@ -17,7 +17,7 @@ import { namedFamily, resolveFamily, type ScoringFamily, scoringReason } from '.
 import type { GenerateRequest } from './generate-options.ts'
 import type { StreamEvent } from './generation.ts'
 import { type ChoicesRequest, Generator, type PicturesRequest } from './generator.ts'
-import { loadNative, type NativeEngine, type NativeInfo, type NativePicture, type NativeStats } from './native.ts'
+import { type HeadKind, loadNative, type NativeEngine, type NativeInfo, type NativePicture, type NativeStats } from './native.ts'
 import {
   defaultKvCacheBytes,
   type EmbedImageRequest,
@@ -52,6 +52,8 @@ export interface EngineInfo extends NativeInfo {
   scoring: string | null
   /** What that rests on, for people to read; null where there is none. */
   scoringReason: string | null
+  /** What reads the last hidden state, and how many numbers it gives. */
+  head: { kind: HeadKind; outputs: number }
   /** Template that a `question` is asked with: the one the checkpoint was trained with. */
   rolloutTemplate: string
   /** Whether the checkpoint records that template; otherwise it is the usual one of its kind. */
@@ -159,7 +161,9 @@ export class Engine implements AsyncDisposable {
     const adapters = this.#adapters.map(({ path }) => path)
     const recordsTemplate = this.#folder.recorded?.template === rolloutTemplate
     const reason = scoring === null ? null : scoringReason(this.#scoring, this.#folder.recorded, scoring)
-    const read = { scoring, scoringReason: reason }
+    const { head: kind, vocab, numClasses } = this.#info.decoder
+    const head = { kind, outputs: kind === 'vocabulary' ? vocab : numClasses }
+    const read = { scoring, scoringReason: reason, head }
     return { model: this.#folder.path, adapters, ...read, rolloutTemplate, recordsTemplate, ...this.#info }
   }
 
@@ -184,7 +188,7 @@ export class Engine implements AsyncDisposable {
    * One score in [0, 1] per step: the probability that the step is right, as the checkpoint's family defines it.
    * Solutions of one question share their beginnings: every shared token is computed once, and the bits are
    * those of scoring each solution alone. One of `solutions` without steps has no scores: an
-   * empty list.
+   * empty list. With `returnLogits` the raw numbers stand beside, and of an ensemble of heads how far they disagree.
    * @throws EngineError INVALID_ARGUMENT (a blank step, a bad image, too many positions), CLOSED, ABORTED
    */
   scoreSteps(request: Plain<ScoreOneRequest>): Promise<number[]>
@@ -336,6 +340,7 @@ export class Engine implements AsyncDisposable {
     this.#family ??= resolveFamily(this.#scoring, {
       architecture: this.#info.architecture,
       hasRewardHead: this.#info.decoder.numClasses > 0,
+      head: this.#info.decoder.head,
       numClasses: this.#info.decoder.numClasses,
       pieceId: (piece) => this.tokenizer.pieceId(piece),
       config: this.#folder.config,

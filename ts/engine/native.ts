@@ -7,6 +7,12 @@ import { join } from 'node:path'
 import { EngineError } from '../contracts/errors.ts'
 import type { BatchLoss, OptimizerStep, TrainableInfo } from '../contracts/trainer.ts'
 
+/**
+ * What reads the last hidden state: `vocabulary`, all tokens; `classes`, a softmax of its outputs; `value`, one output;
+ * `ensemble`, as many heads of one output each.
+ */
+export type HeadKind = 'vocabulary' | 'classes' | 'value' | 'ensemble'
+
 export interface NativeDecoderInfo {
   hidden: number
   intermediate: number
@@ -20,7 +26,8 @@ export interface NativeDecoderInfo {
   slidingWindow: number
   /** How many layers slide. */
   slidingLayers: number
-  /** Classes of a reward head; 0 where the head spans the vocabulary. */
+  head: HeadKind
+  /** Outputs of a reward head; 0 where the head spans the vocabulary. */
   numClasses: number
 }
 

@@ -14,8 +14,12 @@ import type { Tokenizer } from './tokenizer/index.ts'
 
 export interface ScoredSteps {
   scores: number[]
-  /** Per step, raw: `[yes, no]` for pair families, one value per class for reward heads, the sum for implicit ones. */
+  /**
+   * Per step, raw: `[yes, no]` for pair families, one value per class or head for reward heads, the sum for implicit ones.
+   */
   logits: number[][]
+  /** Of an ensemble, per step: the standard deviation (n − 1) of its heads' probabilities; 0 where there is one head. */
+  std?: number[]
 }
 
 /** Why one candidate has no scores; the others have theirs. */
@@ -32,6 +36,8 @@ export interface ScoredCandidates {
   scores: (number[] | null)[]
   /** As those of ScoredSteps, where `returnLogits` asks for them. */
   logits?: (number[][] | null)[]
+  /** As those of ScoredSteps, of ensembles alone. */
+  std?: (number[] | null)[]
   errors: CandidateError[]
 }
 
@@ -69,6 +75,7 @@ export class Scorer {
     return {
       scores: scored.map((s) => (s instanceof EngineError ? null : s.scores)),
       ...(r.returnLogits && { logits: scored.map((s) => (s instanceof EngineError ? null : s.logits)) }),
+      ...(scored.some((s) => 'std' in s) && { std: scored.map((s) => (s instanceof EngineError ? null : (s.std ?? []))) }),
       errors: scored.flatMap((s, candidate) =>
         s instanceof EngineError ? [{ candidate, code: s.code, message: s.message }] : [],
       ),
@@ -212,6 +219,7 @@ export class Scorer {
 
 const joined = (parts: readonly ScoredSteps[]): ScoredSteps => ({
   scores: parts.flatMap((part) => part.scores),
+  ...(parts.some((part) => part.std) && { std: parts.flatMap((part) => part.std ?? []) }),
   logits: parts.flatMap((part) => part.logits),
 })
 
@@ -246,11 +254,21 @@ function readScoreRequest(request: ScoreOneRequest | ScoreManyRequest) {
     : { solutions: undefined, ...validate(scoreOneSchema, request, 'engine.scoreSteps') }
 }
 
+/** Per row one logit of each head: the mean of their sigmoids, and their spread. */
+function ensembleScores(logits: readonly number[][]): { scores: number[]; std: number[] } {
+  const rows = logits.map((row) => row.map(sigmoid))
+  const scores = rows.map((row) => sum(row) / row.length)
+  const spread = (row: readonly number[], mean: number) =>
+    row.length < 2 ? 0 : Math.sqrt(sum(row.map((p) => (p - mean) ** 2)) / (row.length - 1))
+  return { scores, std: rows.map((row, i) => spread(row, scores[i] as number)) }
+}
+
 /** Per row of `width` logits: softmax, read where the reward stands; sigmoid of the one value of a value head. */
 function toScores(values: Float32Array, width: number, reward: Reward): ScoredSteps {
   const positive = reward.kind === 'classes' ? reward.positive : 0
   const logits: number[][] = []
   for (let at = 0; at < values.length; at += width) logits.push([...values.subarray(at, at + width)])
+  if (reward.kind === 'ensemble') return { ...ensembleScores(logits), logits }
   if (reward.kind === 'logit') return { scores: logits.map(([logit = 0]) => sigmoid(logit)), logits }
   const scores = logits.map((row) => 1 / row.reduce((sum, l) => sum + Math.exp(l - (row[positive] as number)), 0))
   return { scores, logits }

@@ -21,6 +21,8 @@ const number = z.number()
 const answerSchema = z.object({
   scores: z.array(z.array(number.min(0).max(1)).nullable()),
   logits: z.array(z.array(z.array(number)).nullable()),
+  /** Of ensembles alone. */
+  std: z.array(z.array(number).nullable()).optional(),
   errors: z.array(z.object({ candidate: z.number().int().nonnegative(), code: z.string(), message: z.string() })).default([]),
 })
 const modelSchema = z.object({ id: z.string(), scorer: z.string().optional(), threshold: number.gt(0).lt(1).optional() })
@@ -62,12 +64,17 @@ class RemoteScorer implements StepScorer {
     const request = { question, solutions, returnLogits: true, ...(images.length > 0 && { images }) }
     await this.#enter()
     try {
-      const { scores, logits, errors } = await this.#ask(request, `problem "${problem.id}"`, solutions.length, signal)
+      const { scores, logits, std, errors } = await this.#ask(request, `problem "${problem.id}"`, solutions.length, signal)
       if (errors.length === solutions.length && errors[0]) throw invalidArgument(errors[0].message)
       const reasons = new Map(errors.map((error) => [error.candidate, error.message]))
       return scores.map((given, i) => {
-        const [raw, error] = [logits[i], reasons.get(i)]
-        return { scores: given ?? [], ...(raw && { logits: raw }), ...(error !== undefined && { error }) }
+        const [raw, spread, error] = [logits[i], std?.[i], reasons.get(i)]
+        return {
+          scores: given ?? [],
+          ...(raw && { logits: raw }),
+          ...(spread && { std: spread }),
+          ...(error !== undefined && { error }),
+        }
       })
     } finally {
       this.#running--

@@ -17,6 +17,7 @@ export interface ScoreEngine {
   }): Promise<{
     scores: (number[] | null)[]
     logits?: (number[][] | null)[]
+    std?: (number[] | null)[]
     errors: { candidate: number; message: string }[]
   }>
 }
@@ -28,7 +29,7 @@ export function nativeScorer(engine: ScoreEngine, name = `${engine.info().scorin
     name,
     ...(threshold !== undefined && { threshold }),
     async score({ problem, solutions }, signal) {
-      const { scores, logits, errors } = await engine.scoreCandidates({
+      const { scores, logits, std, errors } = await engine.scoreCandidates({
         ...askedQuestion(problem),
         solutions: solutions.map((steps) => [...steps]),
         returnLogits: true,
@@ -37,8 +38,13 @@ export function nativeScorer(engine: ScoreEngine, name = `${engine.info().scorin
       if (errors.length === solutions.length && errors[0]) throw invalidArgument(errors[0].message)
       const reasons = new Map(errors.map((error) => [error.candidate, error.message]))
       return scores.map((given, i) => {
-        const [raw, error] = [logits?.[i], reasons.get(i)]
-        return { scores: given ?? [], ...(raw && { logits: raw }), ...(error !== undefined && { error }) }
+        const [raw, spread, error] = [logits?.[i], std?.[i], reasons.get(i)]
+        return {
+          scores: given ?? [],
+          ...(raw && { logits: raw }),
+          ...(spread && { std: spread }),
+          ...(error !== undefined && { error }),
+        }
       })
     },
   }

@@ -24,10 +24,10 @@ export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, thre
   if (r.image !== undefined && r.images !== undefined) throw invalidArgument('give either "image" or "images", not both')
   const asked = { question, images: (r.images ?? (r.image === undefined ? [] : [r.image])).map(dataUri), signal }
   if (steps !== undefined) {
-    const { scores, logits } = await engine.scoreSteps({ ...asked, steps, returnLogits: true })
-    return { scores, ...(returnLogits && { logits }), ...verdictFields(scores, threshold) }
+    const { scores, logits, std } = await engine.scoreSteps({ ...asked, steps, returnLogits: true })
+    return { scores, ...(returnLogits && { logits }), ...(std && { std }), ...verdictFields(scores, threshold) }
   }
-  const { errors, scores, logits } = await engine.scoreCandidates({
+  const { errors, scores, logits, std } = await engine.scoreCandidates({
     ...asked,
     solutions: solutions ?? [],
     returnLogits: returnLogits ?? false,
@@ -35,6 +35,7 @@ export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, thre
   return {
     scores,
     ...(logits && { logits }),
+    ...(std && { std }),
     ...(errors.length > 0 && { errors }),
     ...verdictFields(scores, threshold),
   }

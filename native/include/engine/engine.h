@@ -43,6 +43,7 @@ struct DeviceSummary {
 struct DecoderInfo {
   int hidden = 0, intermediate = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
   int vocab = 0, embed_rows = 0, max_positions = 0, num_classes = 0;
+  std::string head;  // "vocabulary", "classes", "value" (one number), "ensemble" (num_classes heads)
   int sliding_window = 0, sliding_layers = 0;  // keys that a row sees in so many layers; 0: all in all
 };
 

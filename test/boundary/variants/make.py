@@ -110,6 +110,45 @@ def classes(name, cls, base, num_labels, reads):
                   "scores": scores.tolist()})
 
 
+ACT_SYSTEM = ("You are a helpful and harmless assistant. You should think step-by-step and put your final answer within "
+              "\\boxed{}.")
+
+
+def ensemble(name, base, heads, width, steps, read):
+    """Heads as ActPRM stores them, (heads, in, out), over the base: the probability of each behind each step. `read`: the steps
+    as its evaluation hands them over."""
+    config = config_of(base, {})
+    model, weights = open_model(config["architectures"][0], base, config)
+    load(model, weights)
+    C, generator = config["hidden_size"], torch.Generator().manual_seed(len(name))
+    shapes = {"nn1": (C, width), "nn2": (width, width), "nn_out": (width, 1)}
+    tensors = {}
+    for part in ("model", "reg_model"):
+        for layer, (n_in, n_out) in shapes.items():
+            made = torch.randn(heads, n_in, n_out, generator=generator) * (2 / n_in) ** 0.5
+            tensors[f"score.{part}.{layer}.weight"] = made.bfloat16().float()
+            tensors[f"score.{part}.{layer}.bias"] = (torch.randn(heads, n_out, generator=generator) / 4).bfloat16().float()
+    tokenizer = Tokenizer.from_file(str(GOLDEN / base / "tokenizer.json"))
+    turn = lambda role, text: f"<|im_start|>{role}\n{text}<|im_end|>\n"
+    text = turn("system", ACT_SYSTEM) + turn("user", QUESTION) + "<|im_start|>assistant\n"
+    ids = tokenizer.encode(text + "".join(step + "<extra_0>" for step in read), add_special_tokens=False).ids
+    positions = [i for i, id in enumerate(ids) if id == tokenizer.token_to_id("<extra_0>")]
+    with torch.no_grad():
+        rows = model.model(torch.tensor([ids])).last_hidden_state[0, positions]
+        for e in range(heads):
+            x = rows
+            for layer in shapes:
+                x = x @ tensors[f"score.model.{layer}.weight"][e] + tensors[f"score.model.{layer}.bias"][e]
+                x = x.relu() if layer != "nn_out" else x
+            stored[name] = torch.cat([stored[name], x], 1) if e else x
+    p = stored[name].sigmoid()
+    stored.update({f"{name}/{k}": v.bfloat16() for k, v in tensors.items()})
+    cases.append({"name": name, "kind": "ensemble", "base": base,
+                  "config": {"architectures": ["Qwen2ForEnsemblePRM"], "num_ensemble": heads, "rr_token": "<extra_0>"},
+                  "tensors": list(tensors), "question": QUESTION, "steps": steps, "inputIds": ids, "positions": positions,
+                  "scores": p.mean(1).tolist(), "std": (p.std(1) if heads > 1 else torch.zeros(len(positions))).tolist()})
+
+
 def yarn(**more):
     return {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, **more}
 
@@ -151,6 +190,10 @@ classes("sequence-qwen2", "Qwen2ForSequenceClassification", "qwen2-tied", 1, "la
 classes("sequence-qwen3", "Qwen3ForSequenceClassification", "qwen3", 2, "last")
 classes("sequence-llama", "LlamaForSequenceClassification", "llama3", 1, "last")
 classes("sequence-mistral", "MistralForSequenceClassification", "mistral-math-shepherd", 2, "last")
+
+blank = ["12 + 30\n\nis 42. ", "So there are 42 fruits.", "\nAnswer: \n\n\n42"]
+ensemble("ensemble-qwen2", "qwen2-tied", 3, 16, blank, ["12 + 30 is 42.", "So there are 42 fruits.", "Answer: 42"])
+ensemble("ensemble-qwen2-one", "qwen2-tied", 1, 24, STEPS, STEPS)
 
 about = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0], "cases": cases}
 (HERE / "variants.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")

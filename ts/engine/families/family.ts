@@ -1,4 +1,5 @@
 /** What a scoring family is: how a solution becomes a prompt with one marker per step, and what is read there. */
+import type { HeadKind } from '../native.ts'
 import type { Tokenizer } from '../tokenizer/index.ts'
 
 export interface ScoringRequest {
@@ -10,12 +11,14 @@ export interface ScoringRequest {
 
 /**
  * `pair`: softmax over two vocabulary logits; `classes`: softmax over a reward head; `logit`: sigmoid of its only value;
+ * `ensemble`: the mean of its values' sigmoids;
  * `ratio`: sigmoid of beta · Σ (log π − log π_ref) over the rows from `first` to the step's own.
  */
 export type Reward =
   | { kind: 'pair'; yes: number; no: number }
   | { kind: 'classes'; positive: number }
   | { kind: 'logit' }
+  | { kind: 'ensemble' }
   | { kind: 'ratio'; first: number; beta: number }
 
 export interface ScoringPrompt {
@@ -39,10 +42,12 @@ export interface ScoringFamily {
 export interface CheckpointTraits {
   architecture: string
   hasRewardHead: boolean
+  /** Of what kind the head is. */
+  head?: HeadKind
   /** Of the reward head. */
   numClasses?: number
   pieceId(piece: string): number | undefined
-  config: { system_message?: string | undefined }
+  config: { system_message?: string | undefined; rr_token?: string | undefined }
   /** See ImagePrompt. */
   ownChat?: boolean
   recorded:

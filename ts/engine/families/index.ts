@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { EngineError, invalidArgument, invalidModel } from '../../contracts/errors.ts'
 import { suggest } from '../../contracts/suggest.ts'
 import { readJsonFile } from '../tokenizer/files.ts'
+import { actPrm } from './act-prm.ts'
 import type { CheckpointTraits, FamilyDefinition, ScoringFamily } from './family.ts'
 import { gflownet } from './gflownet.ts'
 import { implicit } from './implicit.ts'
@@ -20,7 +21,7 @@ import { vlPrm } from './vl-prm.ts'
 export type { CheckpointTraits, Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './family.ts'
 
 const FAMILIES: readonly FamilyDefinition[] = [
-  ...[visualPrm, mmPrm, qwenMathPrm, reasonFlux, skywork, trl],
+  ...[visualPrm, mmPrm, qwenMathPrm, reasonFlux, actPrm, skywork, trl],
   ...[mathShepherd, rewardSql, rlhflow, vlPrm, gflownet, implicit],
 ]
 export const FAMILY_NAMES = FAMILIES.map((f) => f.name)

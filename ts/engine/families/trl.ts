@@ -12,7 +12,8 @@ export const trl: FamilyDefinition = {
   head: 'classes',
   recognise: () => false, // a token classifier of anything looks the same
   create(traits) {
-    const { numClasses = 2 } = traits
+    const { numClasses = 2, head } = traits
+    if (head === 'ensemble') throw invalidArgument('trl scoring needs a head of classes, this one is an ensemble')
     if (numClasses > 2) throw invalidArgument(`trl scoring needs a head of 1 or 2 classes, this one has ${numClasses}`)
     return {
       name: 'trl',
