@@ -4,7 +4,7 @@
  * take of a step. The peers that bench/peers.ts finds do the same work in the same run, with fewer tokens for each row
  * (shorter contexts: in their favour): bf16 is compared with their bf16, int8 and int4 with the best dtype in C++.
  *
- *   node --import tsx bench/engine/generate.bench.ts [--shape 15m|0.5b] [--weights bf16|int8|int4] [--models DIR]
+ *   node --import tsx bench/engine/generate.bench.ts [--shape NAME]… [--weights bf16|int8|int4] [--models DIR]
  *                                                    [--iterations N]
  */
 import { existsSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative } from '../../ts/engine/native.ts'
 import { PEERS, type Peer, type PeerRun, runPeer } from '../peers.ts'
 import { type Measurement, quantile, writeResults } from '../results.ts'
-import { REPEATS, SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
+import { DEFAULT_SHAPES, REPEATS, SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
 
 const PREFIX_TOKENS = 512
 const SIBLINGS = 16
@@ -31,7 +31,7 @@ const WORK = [
 
 const { values: options } = parseArgs({
   options: {
-    shape: { type: 'string', multiple: true, default: Object.keys(SHAPES) },
+    shape: { type: 'string', multiple: true, default: DEFAULT_SHAPES },
     weights: { type: 'string', multiple: true, default: ['bf16', 'int8'] },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
     iterations: { type: 'string', default: '5' },

@@ -1,8 +1,8 @@
 /**
- * Writes a text-only Qwen2 checkpoint with random weights and a small real tokenizer, so that speed can be
- * measured without downloading anything. Speed does not depend on what the weights are.
+ * Writes a checkpoint with random weights and a small real tokenizer, so that speed can be measured without downloading
+ * anything. Speed does not depend on what the weights are.
  *
- *   node --import tsx bench/engine/random-checkpoint.ts --shape 0.5b|15m --out DIR
+ *   node --import tsx bench/engine/random-checkpoint.ts --shape NAME --out DIR
  */
 import { copyFile, mkdir, open, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,13 +15,23 @@ export interface Shape {
   heads: number
   kvHeads: number
   vocab: number
+  /** Qwen3: norms of queries and keys, no biases, and a head size of its own. Else Qwen2. */
+  qwen3?: { headDim: number }
 }
 
-/** `0.5b` is Qwen2-0.5B's shape; `15m` has 14.5 million parameters, head size 64. */
 export const SHAPES: Record<string, Shape> = {
+  // Qwen2-0.5B
   '0.5b': { hidden: 896, intermediate: 4864, layers: 24, heads: 14, kvHeads: 2, vocab: 151_936 },
   '15m': { hidden: 256, intermediate: 768, layers: 8, heads: 4, kvHeads: 2, vocab: 32_000 },
+  // Qwen3-0.6B
+  '0.6b-qwen3': {
+    ...{ hidden: 1024, intermediate: 3072, layers: 28, heads: 16, kvHeads: 8, vocab: 151_936, qwen3: { headDim: 128 } },
+  },
+  // the language model of Qwen2.5-VL-3B
+  '3b': { hidden: 2048, intermediate: 11_008, layers: 36, heads: 16, kvHeads: 2, vocab: 151_936 },
 }
+/** Measured unless others are named. */
+export const DEFAULT_SHAPES = ['0.5b', '15m']
 
 /** Runs of each kind for one of the largest: what is over in a moment varies more. */
 export const REPEATS: Record<string, number> = { '0.5b': 1, '15m': 4 }
@@ -30,7 +40,7 @@ const TOKENIZER = join(import.meta.dirname, '../../test/golden/models/internvl2_
 const NOISE_LENGTH = 1 << 22
 
 function tensorShapes(s: Shape): Map<string, number[]> {
-  const headDim = s.hidden / s.heads
+  const headDim = s.qwen3?.headDim ?? s.hidden / s.heads
   const shapes = new Map<string, number[]>([['model.embed_tokens.weight', [s.vocab, s.hidden]]])
   for (let i = 0; i < s.layers; i++) {
     const at = `model.layers.${i}`
@@ -40,9 +50,10 @@ function tensorShapes(s: Shape): Map<string, number[]> {
       ['v', s.kvHeads],
     ] as const) {
       shapes.set(`${at}.self_attn.${part}_proj.weight`, [heads * headDim, s.hidden])
-      shapes.set(`${at}.self_attn.${part}_proj.bias`, [heads * headDim])
+      if (!s.qwen3) shapes.set(`${at}.self_attn.${part}_proj.bias`, [heads * headDim])
+      else if (part !== 'v') shapes.set(`${at}.self_attn.${part}_norm.weight`, [headDim])
     }
-    shapes.set(`${at}.self_attn.o_proj.weight`, [s.hidden, s.hidden])
+    shapes.set(`${at}.self_attn.o_proj.weight`, [s.hidden, s.heads * headDim])
     shapes.set(`${at}.mlp.gate_proj.weight`, [s.intermediate, s.hidden])
     shapes.set(`${at}.mlp.up_proj.weight`, [s.intermediate, s.hidden])
     shapes.set(`${at}.mlp.down_proj.weight`, [s.hidden, s.intermediate])
@@ -68,16 +79,22 @@ function bf16Noise(): Uint16Array {
 
 export async function writeRandomCheckpoint(shape: Shape, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
-  for (const name of await readdir(TOKENIZER)) {
-    if (/^(tokenizer|vocab|merges|special_tokens|generation_config)/.test(name)) {
-      await copyFile(join(TOKENIZER, name), join(folder, name))
-    }
-  }
+  await copyTokenizer(TOKENIZER, folder)
   await writeFile(join(folder, 'config.json'), JSON.stringify(configOf(shape), null, 1))
+  await writeNoise(tensorShapes(shape), folder)
+}
 
+export async function copyTokenizer(from: string, folder: string): Promise<void> {
+  for (const name of await readdir(from)) {
+    if (/^(tokenizer|vocab|merges|special_tokens|generation_config)/.test(name))
+      await copyFile(join(from, name), join(folder, name))
+  }
+}
+
+/** Tensors of noise in BF16, as model.safetensors. */
+export async function writeNoise(shapes: ReadonlyMap<string, readonly number[]>, folder: string): Promise<void> {
   const header: Record<string, unknown> = {}
   let bytes = 0
-  const shapes = tensorShapes(shape)
   for (const [name, dims] of shapes) {
     const size = 2 * dims.reduce((a, b) => a * b)
     header[name] = { dtype: 'BF16', shape: dims, data_offsets: [bytes, bytes + size] }
@@ -98,8 +115,9 @@ export async function writeRandomCheckpoint(shape: Shape, folder: string): Promi
 
 function configOf(s: Shape) {
   return {
-    architectures: ['Qwen2ForCausalLM'],
-    model_type: 'qwen2',
+    architectures: [s.qwen3 ? 'Qwen3ForCausalLM' : 'Qwen2ForCausalLM'],
+    model_type: s.qwen3 ? 'qwen3' : 'qwen2',
+    ...(s.qwen3 && { head_dim: s.qwen3.headDim, attention_bias: false }),
     hidden_size: s.hidden,
     intermediate_size: s.intermediate,
     num_hidden_layers: s.layers,

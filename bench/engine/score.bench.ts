@@ -3,7 +3,7 @@
  * tree), one call per candidate (which finds the question in the cache), and candidates that share nothing (the question
  * computed anew each time). Against the peers that bench/peers.ts finds, in turns with the others.
  *
- *   node --import tsx bench/engine/score.bench.ts [--shape 15m|0.5b] [--models DIR] [--rounds N]
+ *   node --import tsx bench/engine/score.bench.ts [--shape NAME]… [--models DIR] [--rounds N]
  */
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ import { resolveFamily } from '../../ts/engine/families/index.ts'
 import type { Tokenizer } from '../../ts/engine/tokenizer/index.ts'
 import { PEERS, runPeer } from '../peers.ts'
 import { type Measurement, quantile, writeResults } from '../results.ts'
-import { REPEATS, SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
+import { DEFAULT_SHAPES, REPEATS, SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
 
 const PREFIX_TOKENS = 512
 const CANDIDATES = 16
@@ -23,7 +23,7 @@ const CANDIDATE_TOKENS = 256
 
 const { values: options } = parseArgs({
   options: {
-    shape: { type: 'string', multiple: true, default: Object.keys(SHAPES) },
+    shape: { type: 'string', multiple: true, default: DEFAULT_SHAPES },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
     rounds: { type: 'string', default: '3' },
   },

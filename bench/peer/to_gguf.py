@@ -1,4 +1,4 @@
-"""Converts a random Qwen2 checkpoint of bench/engine/random-checkpoint.ts to GGUF, weights as stored (BF16).
+"""Converts a random Qwen2 or Qwen3 checkpoint of bench/engine/random-checkpoint.ts to GGUF, weights as stored (BF16).
 
     pip install gguf && python to_gguf.py CHECKPOINT_FOLDER OUT.gguf
 
@@ -18,6 +18,8 @@ NAMES = {
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
@@ -41,13 +43,16 @@ def main(folder: Path, out: Path) -> None:
     header_bytes = struct.unpack("<Q", bits[:8].tobytes())[0]
     header = json.loads(bits[8 : 8 + header_bytes].tobytes())
 
-    writer = gguf.GGUFWriter(out, "qwen2")
+    writer = gguf.GGUFWriter(out, config["model_type"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     writer.add_head_count_kv(config["num_key_value_heads"])
+    if "head_dim" in config:
+        writer.add_key_length(config["head_dim"])
+        writer.add_value_length(config["head_dim"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
