@@ -5,7 +5,7 @@
  * (shorter contexts: in their favour): bf16 is compared with their bf16, int8 and int4 with the best dtype in C++.
  *
  *   node --import tsx bench/engine/generate.bench.ts [--shape NAME]… [--weights bf16|int8|int4] [--models DIR]
- *                                                    [--iterations N]
+ *                                                    [--iterations N] [--results NAME]
  */
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -35,6 +35,7 @@ const { values: options } = parseArgs({
     weights: { type: 'string', multiple: true, default: ['bf16', 'int8'] },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
     iterations: { type: 'string', default: '5' },
+    results: { type: 'string', default: 'generate' },
   },
 })
 const ITERATIONS = Number(options.iterations)
@@ -181,4 +182,4 @@ for (const shape of options.shape) {
   }
 }
 const recipe = { PREFIX_TOKENS, SIBLINGS, NEW_TOKENS, PEER_NEW_TOKENS, ITERATIONS, REPEATS, SAMPLING }
-writeResults('generate', recipe, measurements)
+writeResults(options.results, recipe, measurements)

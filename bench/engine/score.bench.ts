@@ -3,7 +3,8 @@
  * tree), one call per candidate (which finds the question in the cache), and candidates that share nothing (the question
  * computed anew each time). Against the peers that bench/peers.ts finds, in turns with the others.
  *
- *   node --import tsx bench/engine/score.bench.ts [--shape NAME]… [--models DIR] [--rounds N]
+ *   node --import tsx bench/engine/score.bench.ts [--shape NAME]… [--way NAME]… [--models DIR] [--rounds N]
+ *                                                  [--results NAME]
  */
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,12 +21,15 @@ const PREFIX_TOKENS = 512
 const CANDIDATES = 16
 const STEPS = 8
 const CANDIDATE_TOKENS = 256
+const PACKED = 'packed'
 
 const { values: options } = parseArgs({
   options: {
     shape: { type: 'string', multiple: true, default: DEFAULT_SHAPES },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
     rounds: { type: 'string', default: '3' },
+    way: { type: 'string', multiple: true, default: [PACKED, 'one call per candidate', 'nothing shared'] },
+    results: { type: 'string', default: 'score' },
   },
 })
 const ROUNDS = Number(options.rounds)
@@ -105,7 +109,7 @@ async function measure(shape: string): Promise<Measurement[]> {
   await checkPackedIsSeparate(engine, model, next())
 
   const ways: Record<string, (works: Work[]) => Promise<unknown>> = {
-    packed: ([work]) => engine.scoreSteps(work as Work),
+    [PACKED]: ([work]) => engine.scoreSteps(work as Work),
     'one call per candidate': async ([work]) => {
       const { question, solutions } = work as Work
       for (const steps of solutions) await engine.scoreSteps({ question, steps })
@@ -116,10 +120,11 @@ async function measure(shape: string): Promise<Measurement[]> {
       }
     },
   }
-  const samples = new Map(Object.keys(ways).map((name) => [name, [] as number[]]))
+  const asked = Object.entries(ways).filter(([name]) => options.way.includes(name))
+  const samples = new Map(asked.map(([name]) => [name, [] as number[]]))
   // WHY in turns: on a shared machine the speed drifts, and what runs at the same time drifts alike.
   for (let round = 0; round < ROUNDS * (REPEATS[shape] ?? 1); round++) {
-    for (const [name, run] of Object.entries(ways)) {
+    for (const [name, run] of asked) {
       const works = Array.from({ length: CANDIDATES }, next)
       const began = performance.now()
       await run(works)
@@ -148,4 +153,4 @@ async function measure(shape: string): Promise<Measurement[]> {
 const measurements: Measurement[] = []
 for (const shape of options.shape) measurements.push(...(await measure(shape)))
 const recipe = { PREFIX_TOKENS, CANDIDATES, STEPS, CANDIDATE_TOKENS, ROUNDS, REPEATS }
-writeResults('score', recipe, measurements)
+writeResults(options.results, recipe, measurements)
