@@ -11,6 +11,7 @@ const ORDER: Record<string, string> = {
   verdicts: 'problem, answer',
   nodes: 'problem, ordinal',
   candidates: 'problem, idx',
+  siblings: 'problem, key',
 }
 
 export function dumpRun(folder: string): Record<string, string[]> {

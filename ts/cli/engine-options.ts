@@ -1,4 +1,5 @@
 /** Options of every command that opens a checkpoint folder, and the line that shows how far that is. */
+import { ISAS } from '../contracts/isa.ts'
 import { CRITIC_NAMES, type CriticOptions, isCriticName, MAX_JUDGEMENTS } from '../critics/index.ts'
 import type { Engine } from '../engine/engine.ts'
 import { MAX_THREADS, MAX_TILES, type OpenOptions } from '../engine/options.ts'
@@ -110,7 +111,7 @@ export function readEngineOptions(values: EngineValues): Omit<OpenOptions, 'mode
   }
   const type = oneOf(dtype ?? weights, dtype === undefined ? 'weights' : 'dtype', ['f32', 'bf16', 'int8', 'int4'])
   const threads = positiveInteger(values.threads, 'threads', MAX_THREADS)
-  const isa = oneOf(values.isa, 'isa', ['reference', 'avx2', 'avx512', 'avx512bf16'])
+  const isa = oneOf(values.isa, 'isa', ISAS)
   const maxTiles = positiveInteger(values['max-tiles'], 'max-tiles', MAX_TILES)
   const { device } = values
   if (device !== undefined && !/^(?:auto|cpu|cuda(?::\d{1,3})?|emulated)$/.test(device)) {

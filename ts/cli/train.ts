@@ -1,4 +1,5 @@
 /** `mm-prm train`: a policy or a process reward model from a checkpoint and a JSONL file. */
+import { ISAS } from '../contracts/isa.ts'
 import { MAX_THREADS } from '../engine/options.ts'
 import { openTrainable } from '../engine/trainable.ts'
 import { type Recipe, readRecipe, runTraining } from '../train/index.ts'
@@ -27,6 +28,7 @@ its formats, TRL's {"prompt","completions","labels"}, Math-Shepherd's {"input","
   --max-steps N
   --seed N
   --device NAME        cpu or auto; cards do not train yet (default: cpu)
+  --isa NAME           instruction set of the CPU (default: the best)
   --threads N          (default: one per usable core)
   --json               result as JSON`
 
@@ -44,6 +46,7 @@ const OPTIONS = {
   'max-steps': { type: 'string' },
   seed: { type: 'string' },
   device: { type: 'string' },
+  isa: { type: 'string' },
   threads: { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -70,6 +73,7 @@ async function run(argv: readonly string[]): Promise<number> {
         batchSize: positiveInteger(values['batch-size'], 'batch-size'),
         maxSteps: positiveInteger(values['max-steps'], 'max-steps'),
         device: values.device,
+        isa: oneOf(values.isa, 'isa', ISAS),
         threads: positiveInteger(values.threads, 'threads', MAX_THREADS),
         evalData: values['eval-data'],
       }),

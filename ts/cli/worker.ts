@@ -33,14 +33,15 @@ ${STORE_USAGE}
   --scorer PATH            where this machine has the scorer
   --judge-model DIR        where this machine has the judge
   --device NAMES           auto, cpu, cuda or cuda:N (default cpu); of several, with commas, each gets a process
+  --isa NAME               instruction set of the CPU (default: the best)
   --threads N              of the CPU (default: one per usable core)
   --in-flight N            problems at once (default: what keeps the policy busy)
   --json                   what was done, as one JSON object`
 
-const { endpoint, model, concurrency, rate, timeout, device, threads } = POLICY_OPTIONS
+const { endpoint, model, concurrency, rate, timeout, device, isa, threads } = POLICY_OPTIONS
 const OPTIONS = {
   ...STORE_OPTIONS,
-  ...{ endpoint, model, concurrency, rate, timeout, device, threads, 'api-key-file': POLICY_OPTIONS['api-key-file'] },
+  ...{ endpoint, model, concurrency, rate, timeout, device, isa, threads, 'api-key-file': POLICY_OPTIONS['api-key-file'] },
   scorer: { type: 'string' },
   'judge-model': { type: 'string' },
   'judge-endpoint': { type: 'string' },

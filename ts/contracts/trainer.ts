@@ -2,6 +2,7 @@
  * A model under training, as the training loop sees it: rows of tokens in, gradients and steps, files out. The loop
  * knows nothing of tokenizers, templates or native code; the model knows nothing of epochs, schedules or data files.
  */
+import type { Isa } from './isa.ts'
 
 /** `policy`: next-token cross-entropy on the solution. `prm`: soft-label cross-entropy of Yes/No at each step's marker. */
 export type TrainTask = 'policy' | 'prm'
@@ -89,6 +90,7 @@ export interface TrainableOptions {
   compute: 'bf16' | 'f32'
   /** Default `cpu`. */
   device?: string | undefined
+  isa?: Isa | undefined
   threads?: number | undefined
   freeze: readonly ('vision' | 'projector' | 'language')[]
   lora?: { rank: number; alpha: number; targets: readonly string[] } | undefined

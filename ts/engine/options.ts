@@ -4,6 +4,7 @@
  */
 import { totalmem } from 'node:os'
 import { z } from 'zod'
+import { ISAS } from '../contracts/isa.ts'
 import { DEFAULT_MAX_PIXELS } from '../images/index.ts'
 
 export const signal = z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional()
@@ -56,7 +57,7 @@ export const openSchema = z.strictObject({
   cpu: z
     .strictObject({
       threads: positive.max(MAX_THREADS).optional(),
-      isa: z.enum(['reference', 'avx2', 'avx512', 'avx512bf16']).optional(),
+      isa: z.enum(ISAS).optional(),
     })
     .default({}),
   scoring: z.string().min(1).default('auto'),

@@ -54,7 +54,7 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
       deviceLibrary: '', // no device of a library trains
       compute: options.compute,
       threads: options.threads ?? 0,
-      isa: '',
+      isa: options.isa ?? '',
       trainVision: !options.freeze.includes('vision') && summary.vision !== null,
       trainProjector: !options.freeze.includes('projector') && summary.vision !== null,
       trainLanguage: !options.freeze.includes('language'),

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
+import { ISAS } from '../contracts/isa.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
 import { validate } from '../contracts/validate.ts'
 import { SCHEDULES } from './schedule.ts'
@@ -99,6 +100,8 @@ export const recipeSchema = z.strictObject({
   seed: z.number().int().nonnegative().default(0),
   /** `cpu`, or `auto` for what trains; cards do not yet, and are refused by name. */
   device: z.string().min(1).default('cpu'),
+  /** Instruction set of the processor, whose sums decide the last bits. Absent: the best. */
+  isa: z.enum(ISAS).optional(),
   threads: count.optional(),
 })
 
@@ -156,7 +159,7 @@ export async function readRecipe(path: string): Promise<Recipe> {
 /** What decides the weights that come out: a resumed run must agree in all of it. Data count by content, not by path. */
 export function identityOf(o: ParsedTrainOptions, dataset: Dataset, evalSet: Dataset | undefined): Record<string, unknown> {
   const { data, evalData, out, resume, onProgress, onWarning, signal, ...recipe } = o
-  const { device, threads, keepCheckpoints, checkpointEvery, ...deciding } = recipe
+  const { device, isa, threads, keepCheckpoints, checkpointEvery, ...deciding } = recipe
   const fingerprints = { fingerprint: dataset.fingerprint, evalFingerprint: evalSet?.fingerprint }
   const identity = { ...deciding, ...fingerprints, pictures: dataset.pictures, evalPictures: evalSet?.pictures }
   return JSON.parse(JSON.stringify(identity)) as Record<string, unknown>

@@ -54,6 +54,7 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
     init: o.init,
     compute: o.compute,
     device: o.device,
+    isa: o.isa,
     threads: o.threads,
     freeze: o.freeze,
     lora: o.lora,
