@@ -92,7 +92,7 @@ function countUnique(sequences: readonly (readonly number[])[]): number {
 /** No number without a check: the bits of the packed tree are those of each candidate in an engine with empty caches. */
 async function checkPackedIsSeparate(engine: Engine, model: string, { question, solutions }: Work): Promise<void> {
   const packed = await engine.scoreSteps({ question, solutions })
-  await using other = await Engine.open({ model })
+  await using other = await Engine.open({ model, scoring: 'mm-prm' })
   for (const [i, steps] of solutions.entries()) {
     const alone = await other.scoreSteps({ question, steps })
     if (alone.some((score, s) => score !== packed[i]?.[s])) throw new Error(`${model}: candidate ${i} scores differently alone`)
@@ -104,7 +104,7 @@ async function measure(shape: string): Promise<Measurement[]> {
   const dimensions = SHAPES[shape]
   if (!dimensions) throw new Error(`no shape ${shape}; known: ${Object.keys(SHAPES).join(', ')}`)
   if (!existsSync(join(model, 'model.safetensors'))) await writeRandomCheckpoint(dimensions, model)
-  await using engine = await Engine.open({ model })
+  await using engine = await Engine.open({ model, scoring: 'mm-prm' })
   const { next, unique } = worksOf(engine)
   await checkPackedIsSeparate(engine, model, next())
 

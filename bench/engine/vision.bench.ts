@@ -157,10 +157,12 @@ function flopsOf({ shapes, tokens, merged }: Tower): number {
 /** Flops per second of bf16 products whose operands stay in cache, as the kernels' benchmark measures them. */
 function measurePeak(): number {
   const file = join(options.models, 'peak.json')
-  execFileSync(NATIVE_BENCH, ['--json', file, `[${loadNative().probe().isa}] ${PEAK}`], { stdio: 'ignore' })
-  const [first] = JSON.parse(readFileSync(file, 'utf8')).results
-  if (!first) throw new Error(`native_bench knows no "${PEAK}"`)
-  return first.roof_per_s
+  execFileSync(NATIVE_BENCH, ['--json', file, PEAK], { stdio: 'ignore' })
+  const { isa } = loadNative().probe()
+  const { results } = JSON.parse(readFileSync(file, 'utf8')) as { results: { isa: string; roof_per_s: number }[] }
+  const found = results.find((result) => result.isa === isa)
+  if (!found) throw new Error(`native_bench measures no "${PEAK}" of ${isa}`)
+  return found.roof_per_s
 }
 
 async function measure(name: string, tower: Tower): Promise<Measurement> {
