@@ -17,6 +17,12 @@ export interface Budget {
   readonly maxTokens: number
 }
 
+/** Which limit is reached, if one is. */
+export function spentOf({ maxRollouts, maxTokens }: Budget, rollouts: number, tokens: number): 'rollouts' | 'tokens' | undefined {
+  if (rollouts >= maxRollouts) return 'rollouts'
+  return tokens >= maxTokens ? 'tokens' : undefined
+}
+
 /** What a strategy works with; `known` is what an interrupted search of the problem left behind. */
 export interface SearchContext {
   readonly problem: Problem

@@ -10,7 +10,7 @@ import type { StepScores } from '../../contracts/scorer.ts'
 import { scoreSolutions, toCandidate } from '../candidates.ts'
 import { channel, type Emit } from '../channel.ts'
 import { Evaluator } from '../evaluator.ts'
-import type { SearchContext, Strategy } from '../strategy.ts'
+import { type SearchContext, type Strategy, spentOf } from '../strategy.ts'
 import { beamWidth, WIDTH_SCHEDULES } from '../width.ts'
 
 const count = z.number().int().positive()
@@ -144,9 +144,7 @@ class BeamSearch {
   }
 
   #spent(): 'rollouts' | 'tokens' | undefined {
-    const { maxRollouts, maxTokens } = this.#context.budget
-    if (this.#rollouts >= maxRollouts) return 'rollouts'
-    return this.#tokens >= maxTokens ? 'tokens' : undefined
+    return spentOf(this.#context.budget, this.#rollouts, this.#tokens)
   }
 }
 

@@ -8,7 +8,7 @@ import type { SearchEvent, StopReason } from '../../contracts/events.ts'
 import { mcValue, type RolloutRecord } from '../../contracts/records.ts'
 import { channel, type Emit } from '../channel.ts'
 import { Evaluator } from '../evaluator.ts'
-import type { SearchContext, Strategy } from '../strategy.ts'
+import { type SearchContext, type Strategy, spentOf } from '../strategy.ts'
 import { Node } from '../tree.ts'
 
 const count = z.number().int().positive()
@@ -84,9 +84,7 @@ class SiblingsSearch {
   }
 
   #spent(): StopReason | undefined {
-    const { maxRollouts, maxTokens } = this.#context.budget
-    if (this.#rollouts >= maxRollouts) return 'rollouts'
-    return this.#tokens >= maxTokens ? 'tokens' : undefined
+    return spentOf(this.#context.budget, this.#rollouts, this.#tokens)
   }
 }
 
