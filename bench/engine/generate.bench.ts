@@ -5,7 +5,8 @@
  * (shorter contexts: in their favour): bf16 is compared with their bf16, int8 and int4 with the best dtype in C++.
  *
  *   node --import tsx bench/engine/generate.bench.ts [--shape NAME]… [--weights bf16|int8|int4] [--models DIR]
- *                                                    [--iterations N] [--results NAME]
+ *                                                    [--iterations N] [--rows 16|64]… [--new-tokens N]
+ *                                                    [--peer-dtype NAME]… [--results NAME]
  */
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,15 +20,10 @@ import { DEFAULT_SHAPES, REPEATS, SHAPES, writeRandomCheckpoint } from './random
 
 const PREFIX_TOKENS = 512
 const SIBLINGS = 16
-const NEW_TOKENS = 64
 const FIRST_TOKEN_ITERATIONS = 3
 const SAMPLING = { temperature: 1, topK: 50, topP: 0.9, repetitionPenalty: 1.05 }
 const PEER_NEW_TOKENS = 16
 const PEER_RUNS = 2
-const WORK = [
-  { rows: SIBLINGS, prompts: 1 },
-  { rows: 4 * SIBLINGS, prompts: 4 },
-]
 
 const { values: options } = parseArgs({
   options: {
@@ -35,10 +31,18 @@ const { values: options } = parseArgs({
     weights: { type: 'string', multiple: true, default: ['bf16', 'int8'] },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
     iterations: { type: 'string', default: '5' },
+    rows: { type: 'string', multiple: true, default: ['16', '64'] },
+    'new-tokens': { type: 'string', default: '64' },
+    'peer-dtype': { type: 'string', multiple: true, default: ['bf16', 'q8_0', 'q4_0'] },
     results: { type: 'string', default: 'generate' },
   },
 })
 const ITERATIONS = Number(options.iterations)
+const NEW_TOKENS = Number(options['new-tokens'])
+const WORK = [
+  { rows: SIBLINGS, prompts: 1 },
+  { rows: 4 * SIBLINGS, prompts: 4 },
+].filter(({ rows }) => options.rows.includes(`${rows}`))
 const repeats = (shape: string) => REPEATS[shape] ?? 1
 
 /** Ids from a fixed linear congruential sequence. */
@@ -106,7 +110,7 @@ interface PeerRollouts {
 }
 
 function peerRollouts(shape: string, rows: number, prompts: number): PeerRollouts[] {
-  return PEERS.flatMap((of) => {
+  return PEERS.filter(({ dtype }) => options['peer-dtype'].includes(dtype)).flatMap((of) => {
     const ran = runPeer(of, 'generate', shape, {
       rows,
       prefixes: prompts,

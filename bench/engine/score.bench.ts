@@ -4,7 +4,7 @@
  * computed anew each time). Against the peers that bench/peers.ts finds, in turns with the others.
  *
  *   node --import tsx bench/engine/score.bench.ts [--shape NAME]… [--way NAME]… [--models DIR] [--rounds N]
- *                                                  [--results NAME]
+ *                                                  [--candidates N] [--peer-dtype NAME]… [--results NAME]
  */
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,6 @@ import { type Measurement, quantile, writeResults } from '../results.ts'
 import { DEFAULT_SHAPES, REPEATS, SHAPES, writeRandomCheckpoint } from './random-checkpoint.ts'
 
 const PREFIX_TOKENS = 512
-const CANDIDATES = 16
 const STEPS = 8
 const CANDIDATE_TOKENS = 256
 const PACKED = 'packed'
@@ -28,11 +27,15 @@ const { values: options } = parseArgs({
     shape: { type: 'string', multiple: true, default: DEFAULT_SHAPES },
     models: { type: 'string', default: join(tmpdir(), 'mm-prm-bench') },
     rounds: { type: 'string', default: '3' },
+    /** Fewer for large models on small machines; the peers' number too, which wants it even. */
+    candidates: { type: 'string', default: '16' },
+    'peer-dtype': { type: 'string', multiple: true, default: ['bf16', 'q8_0', 'q4_0'] },
     way: { type: 'string', multiple: true, default: [PACKED, 'one call per candidate', 'nothing shared'] },
     results: { type: 'string', default: 'score' },
   },
 })
 const ROUNDS = Number(options.rounds)
+const CANDIDATES = Number(options.candidates)
 
 /** Words from a fixed sequence, as many tokens as asked for. */
 function textOf(tokenizer: Tokenizer, tokens: number, seed: number): string {
@@ -130,8 +133,8 @@ async function measure(shape: string): Promise<Measurement[]> {
       await run(works)
       samples.get(name)?.push(performance.now() - began)
     }
-    for (const peer of PEERS) {
-      const ran = runPeer(peer, 'score', shape, { runs: 1 })
+    for (const peer of PEERS.filter(({ dtype }) => options['peer-dtype'].includes(dtype))) {
+      const ran = runPeer(peer, 'score', shape, { runs: 1, candidates: CANDIDATES })
       if (!ran) continue
       // The peer's prompt is exactly as long as planned, ours nearly: compared are times per unique token.
       const times = ran.seconds.map((s) => (1000 * s * unique) / (ran.uniqueTokens as number))

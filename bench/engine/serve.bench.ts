@@ -33,14 +33,19 @@ const messages = [{ role: 'user' as const, content: 'Question: What is 35 + 11?'
 const overHttp =
   (url: string, more: object): Ask =>
   async (seed) => {
-    const body = JSON.stringify({ messages, seed, max_tokens: TOKENS, ...more })
+    const body = JSON.stringify({ messages, seed, max_tokens: TOKENS, ignore_eos: true, ...more })
     const headers = { 'content-type': 'application/json' }
     const answer = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body })
     if (!answer.ok) throw new Error(await answer.text())
-    return ((await answer.json()) as { choices: { message: { content: string } }[] }).choices[0]?.message.content ?? ''
+    const { choices, usage } = (await answer.json()) as {
+      choices: { message: { content: string } }[]
+      usage: { completion_tokens: number }
+    }
+    if (usage.completion_tokens !== TOKENS) throw new Error(`${url} wrote ${usage.completion_tokens} tokens, asked for ${TOKENS}`)
+    return choices[0]?.message.content ?? ''
   }
 const ways: Record<string, Ask> = {
-  http: overHttp(server.url, { ignore_eos: true }),
+  http: overHttp(server.url, {}),
   inProcess: async (seed) => (await policy.generate({ messages, seed, maxTokens: TOKENS, stopAtEnd: false }))[0]?.text ?? '',
   ...(values.peer && { peer: overHttp(values.peer.replace(/\/v1\/?$/, ''), { model: values['peer-model'] }) }),
 }

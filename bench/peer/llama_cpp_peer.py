@@ -2,7 +2,7 @@
 
     pip install llama-cpp-python      (in an environment of its own, built for the machine: GGML_NATIVE=ON)
     python llama_cpp_peer.py generate|score --model MODEL.gguf [--dtype bf16|q8_0|q4_0] [--threads N] [--runs N]
-                             [--rows R] [--prefixes P] [--new-tokens T]
+                             [--rows R] [--prefixes P] [--new-tokens T] [--candidates N]
 
 The best way known: one unified cache, siblings by copying a sequence (no data moves), all rows of a step in one batch,
 logits only where they are read, the library's own samplers. Another dtype than the model's own is quantised next to it.
@@ -18,7 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 import llama_cpp as llama
 
 PROMPT_TOKENS = 512
-CANDIDATES = 16
 CANDIDATE_TOKENS = 256
 MARKERS = 8
 BATCH = 512
@@ -140,15 +139,15 @@ def first_token(peer: Peer, seed: int) -> float:
     return seconds
 
 
-def score(peer: Peer) -> float:
+def score(peer: Peer, candidates: int) -> float:
     """Seconds for the prompt and all candidates behind it, two logits read at each marker."""
     peer.forget(-1, 0)
     every = CANDIDATE_TOKENS // MARKERS
     began = time.perf_counter()
     peer.evaluate(tokens(PROMPT_TOKENS, 1, peer.vocab), 0)
-    for candidate in range(1, CANDIDATES):
+    for candidate in range(1, candidates):
         peer.copy(0, candidate)
-    for first in range(0, CANDIDATES, BATCH // CANDIDATE_TOKENS):
+    for first in range(0, candidates, BATCH // CANDIDATE_TOKENS):
         marked = []
         for candidate in range(first, first + BATCH // CANDIDATE_TOKENS):
             for i, token in enumerate(tokens(CANDIDATE_TOKENS, candidate + 2, peer.vocab)):
@@ -172,6 +171,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--prefixes", type=int, default=1)
     parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--candidates", type=int, default=16)
     args = parser.parse_args()
 
     silent = llama.llama_log_callback(lambda level, text, data: None)
@@ -192,9 +192,9 @@ def main() -> None:
         seconds = [generate(peer, args.rows, args.prefixes, args.new_tokens, run) for run in range(args.runs + 1)][1:]
         common |= {"rows": args.rows, "newTokens": args.new_tokens, "firstTokenSeconds": first[len(first) // 2]}
     else:
-        work = PROMPT_TOKENS + CANDIDATES * CANDIDATE_TOKENS
-        peer = Peer(model, args.threads, CANDIDATES, work + BATCH)
-        seconds = [score(peer) for _ in range(args.runs + 1)][1:]
+        work = PROMPT_TOKENS + args.candidates * CANDIDATE_TOKENS
+        peer = Peer(model, args.threads, args.candidates, work + BATCH)
+        seconds = [score(peer, args.candidates) for _ in range(args.runs + 1)][1:]
         common["uniqueTokens"] = work
     seconds.sort()
     print(json.dumps(common | {"seconds": seconds, "best": work / seconds[0], "median": work / seconds[len(seconds) // 2]}))

@@ -3,7 +3,8 @@
 // scoring needs, but its lists of all probabilities take longer than the model.
 //
 //   npm install node-llama-cpp      (in a folder of its own: it is no dependency of this project)
-//   node score.mjs --modules FOLDER/node_modules --model MODEL.gguf [--threads N] [--runs N] [--json OUT]
+//   node score.mjs --modules FOLDER/node_modules --model MODEL.gguf [--threads N] [--runs N]
+//                                                           [--candidates N] [--json OUT]
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -11,7 +12,6 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const PROMPT_TOKENS = 512
-const CANDIDATES = 16
 const CANDIDATE_TOKENS = 256
 const MARKERS = 8
 
@@ -21,9 +21,11 @@ const { values } = parseArgs({
     model: { type: 'string' },
     threads: { type: 'string', default: '2' },
     runs: { type: 'string', default: '3' },
+    candidates: { type: 'string', default: '16' },
     json: { type: 'string' },
   },
 })
+const CANDIDATES = Number(values.candidates)
 const require = createRequire(join(values.modules, 'x.js'))
 const { getLlama, readGgufFileInfo } = await import(pathToFileURL(join(values.modules, 'node-llama-cpp/dist/index.js')).href)
 const { version } = require('./node-llama-cpp/package.json')

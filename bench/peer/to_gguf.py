@@ -1,8 +1,7 @@
-"""Converts a random Qwen2 or Qwen3 checkpoint of bench/engine/random-checkpoint.ts to GGUF, weights as stored (BF16).
+"""Converts a Qwen2 or Qwen3 text model to GGUF, weights as stored (BF16): a random checkpoint of
+bench/engine/random-checkpoint.ts, or the language model of an InternVL checkpoint, without its vision tower.
 
     pip install gguf && python to_gguf.py CHECKPOINT_FOLDER OUT.gguf
-
-The tokenizer written with it is a placeholder: the peer's benchmark feeds token ids.
 """
 
 import json
@@ -26,7 +25,11 @@ NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }
-TOP = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
+TOP = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
 
 
 def gguf_name(name: str) -> str:
@@ -37,8 +40,32 @@ def gguf_name(name: str) -> str:
     return f"blk.{layer}.{NAMES[stem]}.{suffix}"
 
 
+def add_tokenizer(writer: gguf.GGUFWriter, folder: Path, vocab: int) -> None:
+    """The checkpoint's own byte-pair tokenizer; ids that it does not use get placeholders, as llama.cpp wants one each."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    pieces = [f"[unused{i}]" for i in range(vocab)]
+    kinds = [gguf.TokenType.UNUSED] * vocab
+    for piece, i in tokenizer["model"]["vocab"].items():
+        pieces[i], kinds[i] = piece, gguf.TokenType.NORMAL
+    for token in tokenizer["added_tokens"]:
+        pieces[token["id"]], kinds[token["id"]] = token["content"], gguf.TokenType.CONTROL
+    merges = tokenizer["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(pieces)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
+    writer.add_add_bos_token(False)
+    if settings.get("eos_token") in pieces:
+        writer.add_eos_token_id(pieces.index(settings["eos_token"]))
+    if settings.get("chat_template"):
+        writer.add_chat_template(settings["chat_template"])
+
+
 def main(folder: Path, out: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
+    config = config.get("llm_config", config)
     bits = np.memmap(folder / "model.safetensors", mode="r")
     header_bytes = struct.unpack("<Q", bits[:8].tobytes())[0]
     header = json.loads(bits[8 : 8 + header_bytes].tobytes())
@@ -56,16 +83,13 @@ def main(folder: Path, out: Path) -> None:
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
-    vocab = config["vocab_size"]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list([f"t{i}" for i in range(vocab)])
-    writer.add_token_types([gguf.TokenType.NORMAL] * vocab)
-    writer.add_token_merges(["t 0"])
-    writer.add_eos_token_id(vocab - 1)
-    writer.add_add_bos_token(False)
+    add_tokenizer(writer, folder, config["vocab_size"])
 
-    for name, entry in header.items():
+    towers = ("__metadata__", "vision_model.", "mlp1.")
+    for full_name, entry in header.items():
+        if full_name.startswith(towers):
+            continue
+        name = full_name.removeprefix("language_model.")
         begin, end = (8 + header_bytes + at for at in entry["data_offsets"])
         stored = bits[begin:end].view(np.uint16).reshape(entry["shape"])
         if len(entry["shape"]) == 1:
