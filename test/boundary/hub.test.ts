@@ -255,6 +255,31 @@ for (const [name, at, answer, message, token] of REFUSALS) {
   })
 }
 
+hubTest('user and password in the address go to the hub alone, and into no text', async (hub, options) => {
+  const endpoint = hub.endpoint.replace('://', '://someone:very-secret@')
+  await pull({ ...options, endpoint })
+  const basic = `Basic ${Buffer.from('someone:very-secret').toString('base64')}`
+  for (const { origin, authorization } of hub.seen) assert.is(authorization, origin === 'hub' ? basic : undefined)
+  const answers: [Answer, RegExp][] = [
+    [text(200, '<html>'), /org\/name: http:\/\/127\.0\.0\.1:\d+ does not answer as a hub does/],
+    [says(200, {}), /http:\/\/127\.0\.0\.1:\d+ does not answer as a hub does: "sha" is absent/],
+    [says(403, { error: `${basic} of http://someone:very-secret@hub` }), /answers 403/],
+    [(response) => response.destroy(), /http:\/\/127\.0\.0\.1:\d+\/api\/.* cannot be read/],
+  ]
+  for (const [answer, message] of answers) {
+    hub.misbehave = (request, response, url) => {
+      answer(response, url, request)
+      return true
+    }
+    await refused(pull({ ...options, endpoint, cache: newCache() }), message)
+  }
+  for (const address of ['hub.example', 'ftp://someone:very-secret@hub', 'http://'])
+    await refused(
+      pull({ ...options, endpoint: address, cache: newCache() }),
+      /HF_ENDPOINT\) must be a URL of http or https, not "/,
+    )
+})
+
 hubTest('no such revision; a file that always breaks ends after some tries, and what came is kept', async (hub, options) => {
   await refused(pull({ ...options, model: `${ID}@nope` }), /answers 404: no such revision/)
   hub.misbehave = (request, response, url) => {

@@ -1,6 +1,7 @@
 /** How a hub is asked: with the token for it alone, a limit for silence, and failures that name a URL without secrets. */
+import { type Access, accessTo } from '../contracts/access.ts'
 import { EngineError, hubError } from '../contracts/errors.ts'
-import { redactor, withoutUserinfo } from '../contracts/secrets.ts'
+import { withoutUserinfo } from '../contracts/secrets.ts'
 import type { HubSettings } from './environment.ts'
 
 /** What went wrong with one request, before it is known whether trying again may help. */
@@ -49,12 +50,18 @@ export class HubClient {
   /** The last failure: the client library hands on no more than a text in places. */
   failure: RequestFailure | undefined
   readonly #signal: AbortSignal | undefined
-  readonly #redact: (text: string) => string
+  /** undefined: the endpoint is no URL. */
+  readonly #access: Access | undefined
 
   constructor(settings: HubSettings, signal?: AbortSignal) {
-    this.settings = settings
+    const { endpoint, token } = settings
+    this.#access = /^https?:/i.test(endpoint) && URL.canParse(endpoint) ? accessTo(endpoint, '', token) : undefined
+    this.settings = { ...settings, endpoint: (this.#access?.shown ?? withoutUserinfo(endpoint)).replace(/\/+$/, '') }
     this.#signal = signal
-    this.#redact = redactor(settings.token ? [settings.token] : [])
+  }
+
+  #redact(text: string): string {
+    return withoutUserinfo(this.#access?.redact(text) ?? text)
   }
 
   /** What the client library's functions take. */
@@ -65,9 +72,10 @@ export class HubClient {
   readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     const url = input instanceof Request ? input.url : String(input)
     const headers = new Headers(init.headers)
-    const { token, endpoint, timeoutMs } = this.settings
-    if (token && !headers.has('authorization') && new URL(url).origin === new URL(endpoint).origin)
-      headers.set('authorization', `Bearer ${token}`)
+    const { endpoint, timeoutMs } = this.settings
+    if (!this.#access) throw hubError(`the hub's address (HF_ENDPOINT) must be a URL of http or https, not "${endpoint}"`)
+    if (!headers.has('authorization') && new URL(url).origin === this.#access.url.origin)
+      for (const [name, value] of Object.entries(this.#access.headers)) headers.set(name, value)
     const silence = new AbortController()
     const timer = setTimeout(() => silence.abort(), timeoutMs)
     const signal = this.#signal ? AbortSignal.any([silence.signal, this.#signal]) : silence.signal
@@ -89,7 +97,7 @@ export class HubClient {
     }
     if (response.ok) return response
     const kind = response.headers.get('x-error-code') ?? ''
-    const words = this.#redact(withoutUserinfo(await wordsOf(response))).slice(0, MAX_WORDS)
+    const words = this.#redact(await wordsOf(response)).slice(0, MAX_WORDS)
     throw this.#fail(new RequestFailure(plainUrl(response.url || url), words, response.status, kind))
   }
 
@@ -103,7 +111,7 @@ export class HubClient {
     if (error instanceof EngineError) return error
     const failure = error instanceof RequestFailure ? error : this.failure
     if (!failure) {
-      const text = this.#redact(withoutUserinfo(error instanceof Error ? error.message : String(error)))
+      const text = this.#redact(error instanceof Error ? error.message : String(error))
       return hubError(`${id}: ${this.settings.endpoint} does not answer as a hub does: ${text}`)
     }
     const { url, status, kind, message } = failure

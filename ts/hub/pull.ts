@@ -121,7 +121,9 @@ class Pull {
     const { modelInfo } = await import('@huggingface/hub')
     const { sha } = await modelInfo({ name: id, revision, additionalFields: ['sha'], ...this.#client.access })
     if (typeof sha === 'string' && isCommit(sha)) return sha
-    throw hubError(`${id}: ${this.#settings.endpoint} does not answer as a hub does: "sha" is ${JSON.stringify(sha) ?? 'absent'}`)
+    throw hubError(
+      `${id}: ${this.#client.settings.endpoint} does not answer as a hub does: "sha" is ${JSON.stringify(sha) ?? 'absent'}`,
+    )
   }
 
   /** Files at the top of the repository; others are no part of a model. */
@@ -134,7 +136,7 @@ class Pull {
       if (type !== 'file' || typeof path !== 'string' || !/^[\w][\w.-]*$/.test(path)) continue
       const hash = entry.lfs?.oid ?? entry.oid
       if (typeof hash !== 'string' || !HASH.test(hash) || !Number.isSafeInteger(size) || size < 0)
-        throw hubError(`${id}: ${this.#settings.endpoint} does not answer as a hub does: no hash or size of ${path}`)
+        throw hubError(`${id}: ${this.#client.settings.endpoint} does not answer as a hub does: no hash or size of ${path}`)
       files.push({ name: path, size, hash })
     }
     return files

@@ -6,10 +6,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
+import { type Access, accessTo } from '../contracts/access.ts'
 import { policyError } from '../contracts/errors.ts'
 import { nestsDeeply } from '../contracts/json-depth.ts'
 import { validate } from '../contracts/validate.ts'
-import { type Access, accessTo } from './access.ts'
 import { Dialect, namedIn, optionsInstead, type Parameters } from './dialect.ts'
 import { type HttpAnswer, postJson } from './http.ts'
 import { type Failure, RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
@@ -63,6 +63,8 @@ const logprobsSchema = z
 const choiceSchema = z.object({
   logprobs: logprobsSchema,
   finish_reason: z.string().nullish(),
+  /** As our own server tells that the prompt has opened a block of reasoning, in which the text begins. */
+  starts_in_reasoning: z.boolean().nullish().catch(null),
   message: z.object({
     content: text.nullish(),
     refusal: text.nullish(),

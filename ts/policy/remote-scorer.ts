@@ -1,11 +1,11 @@
 /** A process reward model behind `mm-prm serve` as the scorer of a search: the bits of the same model here. */
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
+import { type Access, accessTo } from '../contracts/access.ts'
 import { EngineError, invalidArgument, policyError } from '../contracts/errors.ts'
 import { askedQuestion } from '../contracts/problem.ts'
 import type { ScoreRequest, StepScorer, StepScores } from '../contracts/scorer.ts'
 import { validate } from '../contracts/validate.ts'
-import { type Access, accessTo } from './access.ts'
 import { getJson, type HttpAnswer, postJson } from './http.ts'
 import { imageUris } from './image-uri.ts'
 import { clientSchema } from './openai-client.ts'

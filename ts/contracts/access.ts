@@ -1,5 +1,5 @@
 /** How a server is reached: where requests go, what admits them, and what must never be told of either. */
-import { redactor } from '../contracts/secrets.ts'
+import { redactor } from './secrets.ts'
 
 /** Words of a query that name a secret. */
 const SECRET_NAME = /key|token|secret|sig|pass|auth/i
