@@ -6,14 +6,16 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
-import { openPolicy } from '../../ts/kit/index.ts'
-import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
+import { openPolicy, type PolicyOptions } from '../../ts/kit/index.ts'
+import { serve } from '../../ts/serve/index.ts'
+import { copyCheckpoint, pickCheckpoint } from '../helpers/checkpoint-files.ts'
 import { startCli } from '../helpers/cli.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'mm-prm-variables-'))
 test.after(() => rmSync(work, { recursive: true }))
 const THINKING = pickCheckpoint({ architecture: /^Qwen3ForCausalLM$/ })
 const question = 'How many fruits?'
+const problem = { id: 'a', question, answer: '42' }
 const greedy = { temperature: 0 }
 const input = join(work, 'in.jsonl')
 writeFileSync(input, `${JSON.stringify({ id: 1, question })}\n`)
@@ -46,7 +48,6 @@ test('a policy asks with them and is another one by them', async () => {
     const options = { sampling: { ...greedy, maxTokens: 8 }, templateVariables: { enable_thinking } }
     await using policy = await openPolicy({ model: THINKING, ...options })
     identities.push(policy.identity.templateVariables)
-    const problem = { id: 'a', question, answer: '42' }
     const [[rollout] = []] = await policy.rollouts([{ problem, prefix: [], seed: 1, from: 0, count: 1 }])
     texts.push(rollout?.text)
   }
@@ -76,14 +77,63 @@ for (const [what, args, says] of [
   })
 }
 
-test('bad use: of a server', async () => {
-  const file = join(work, 'problems.jsonl')
-  writeFileSync(file, `${JSON.stringify({ id: 1, question, answer: '42' })}\n`)
-  const problems = ['search', '--problems', file, '--out', join(work, 'run'), '--policy', 'openai', '--model', 'm']
-  const { code, stderr } = await startCli([...problems, '--endpoint', 'http://127.0.0.1:9/v1', '--template-variable', 'a=1'])
-    .ended
-  assert.is(code, 2, stderr)
-  assert.match(stderr, /--template-variable is for --policy native/)
+/** The texts of both ways of thinking, by a policy of these options. */
+async function bothWays(options: PolicyOptions): Promise<(string | undefined)[]> {
+  const texts = []
+  for (const enable_thinking of [true, false]) {
+    const sampling = { ...greedy, maxTokens: 8 }
+    await using policy = await openPolicy({ ...options, steps: 'line', sampling, templateVariables: { enable_thinking } })
+    assert.equal(policy.identity.templateVariables, { enable_thinking })
+    const [[rollout] = []] = await policy.rollouts([{ problem, prefix: [], seed: 1, from: 0, count: 1 }])
+    texts.push(rollout?.text)
+  }
+  return texts
+}
+
+test('a server is told them too: the texts of the same model here', async () => {
+  await using engine = await Engine.open({ model: THINKING })
+  const server = await serve({ policy: engine })
+  try {
+    const here = await bothWays({ model: THINKING })
+    assert.is.not(here[0], here[1])
+    assert.equal(await bothWays({ server: `${server.url}/v1`, model: 'any' }), here)
+    const post = async (more: object) => {
+      const body = JSON.stringify({ messages: [{ role: 'user', content: question }], ...more })
+      const headers = { 'content-type': 'application/json' }
+      const answer = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers, body })
+      return [answer.status, await answer.text()] as const
+    }
+    const [status, text] = await post({ chat_template_kwargs: 'thinking' })
+    assert.is(status, 400)
+    assert.match(text, /chat_template_kwargs/)
+    assert.is((await post({ chat_template_kwargs: {}, max_tokens: 1 }))[0], 200)
+  } finally {
+    await server.close()
+  }
+})
+
+test('what is thought in a block that the template opens is no step, though nothing in the text says so', async () => {
+  const folder = join(work, 'opens')
+  copyCheckpoint(THINKING, folder)
+  const opens = '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n'
+  const ask = async (model: object) => {
+    await using policy = await openPolicy({ ...model, steps: 'line', sampling: { ...greedy, maxTokens: 8 } } as PolicyOptions)
+    const [[rollout] = []] = await policy.rollouts([{ problem, prefix: [], seed: 1, from: 0, count: 1, maxSteps: 1 }])
+    return rollout
+  }
+  const askBoth = async (template: string) => {
+    writeFileSync(join(folder, 'chat_template.jinja'), template)
+    await using engine = await Engine.open({ model: folder })
+    const server = await serve({ policy: engine })
+    try {
+      return [await ask({ model: folder }), await ask({ server: `${server.url}/v1`, model: 'any' })]
+    } finally {
+      await server.close()
+    }
+  }
+  for (const plain of await askBoth(opens)) assert.ok(plain && plain.steps.length > 0, JSON.stringify(plain))
+  for (const thought of await askBoth(`${opens}<think>\n`))
+    assert.equal([thought?.outcome, thought?.steps, thought?.text === ''], ['truncated', [], false])
 })
 
 test.run()

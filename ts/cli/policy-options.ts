@@ -118,8 +118,7 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
       : opensFolder
         ? undefined
         : givenEngineOption(values)
-  const folders = (['adapter', 'template-variable'] as const).find((name) => values[name])
-  if (kind === 'openai' && folders) throw new UsageError(`--${folders} is for --policy native`)
+  if (kind === 'openai' && values.adapter) throw new UsageError('--adapter is for --policy native')
   if (foreign !== undefined) throw new UsageError(`--${foreign} is for --policy ${kind === 'native' ? 'openai' : 'native'}`)
 }
 

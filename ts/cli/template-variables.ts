@@ -4,7 +4,7 @@ import { UsageError } from './command.ts'
 export const TEMPLATE_VARIABLE_OPTIONS = { 'template-variable': { type: 'string', multiple: true } } as const
 
 export const TEMPLATE_VARIABLE_USAGE = `  --template-variable NAME=VALUE
-                           told to the folder's own chat template, such as enable_thinking=false; VALUE is JSON,
+                           told to the model's own chat template, such as enable_thinking=false; VALUE is JSON,
                            else a text; may be given more than once`
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json }

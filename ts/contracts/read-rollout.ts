@@ -16,6 +16,8 @@ export interface ReadOptions {
   truncated: boolean
   /** The request asked for no more than so many steps. */
   maxSteps?: number | undefined
+  /** The text begins inside a block of reasoning that its prompt has opened. */
+  isReasoning?: boolean | undefined
 }
 
 export interface RolloutContent {
@@ -76,12 +78,12 @@ function* blocksOf(text: string, tags: readonly Tag[]): Generator<Block, boolean
 }
 
 /** Reads what follows the reasoning, if there is any. */
-export function readRollout(text: string, { truncated, maxSteps }: ReadOptions): RolloutContent {
+export function readRollout(text: string, { truncated, maxSteps, isReasoning }: ReadOptions): RolloutContent {
   const steps: string[] = []
   let answer: string | null = null
   let fits = true
   const kept = capRollout(text)
-  const solution = kept.slice(solutionStart(kept))
+  const solution = kept.slice(solutionStart(kept, isReasoning))
   const tags = tagsOf(solution)
   const blocks = blocksOf(solution, tags)
   let block = blocks.next()

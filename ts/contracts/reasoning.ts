@@ -6,6 +6,7 @@
 /** As Qwen, DeepSeek and most others write it; as Magistral; as Kimi. */
 const TAG = /<(\/?)(?:think|thinking|thought|reasoning)>|\[(\/?)THINK\]|◁(\/?)think▷/g
 const BLOCK = /<(?:step|answer)>/g
+const OPENED = /(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)\s*$/
 
 interface Tag {
   readonly closes: boolean
@@ -16,6 +17,11 @@ interface Tag {
 /** Whether a text holds reasoning of its own, be it unfinished. */
 export function hasReasoning(text: string): boolean {
   return text.search(TAG) >= 0
+}
+
+/** Whether a prompt ends in a block of reasoning that its template has opened: what is written behind it begins inside. */
+export function opensReasoning(prompt: string): boolean {
+  return OPENED.test(prompt)
 }
 
 /** Index behind the block that `tags[from]` opens, its inner ones closed; undefined where nothing closes it. */
@@ -30,13 +36,17 @@ function closeOf(tags: readonly Tag[], from: number): number | undefined {
   return last // a mere mention of the opening tag leaves the last closing one
 }
 
-/** Index of the first character that is no reasoning: 0 without any, the text's length where it never ends. */
-export function solutionStart(text: string): number {
-  const tags = Array.from(text.matchAll(TAG), ({ 0: { length }, 1: a, 2: b, 3: c, index }) => ({
+/**
+ * Index of the first character that is no reasoning: 0 without any, the text's length where it never ends.
+ * @param isOpen the text begins inside a block, as `opensReasoning` tells of its prompt
+ */
+export function solutionStart(text: string, isOpen = false): number {
+  const written = Array.from(text.matchAll(TAG), ({ 0: { length }, 1: a, 2: b, 3: c, index }) => ({
     closes: (a ?? b ?? c) === '/',
     start: index,
     end: index + length,
   }))
+  const tags: Tag[] = isOpen ? [{ closes: false, start: 0, end: 0 }, ...written] : written
   let start = 0
   let block = -1
   for (let i = 0; i < tags.length; i++) {

@@ -10,8 +10,11 @@ import { suggest } from './suggest.ts'
 export interface StepSplitter {
   /** As it was asked for; recorded with a run. */
   readonly name: string
-  /** Steps of a solution, its reasoning left out; none of an empty text. */
-  split(text: string): string[]
+  /**
+   * Steps of a solution, its reasoning left out; none of an empty text.
+   * @param isReasoning the text begins inside a block of reasoning that its prompt has opened
+   */
+  split(text: string, isReasoning?: boolean): string[]
   /** The text that the steps came from, so that the policy can go on behind them. */
   join(steps: readonly string[]): string
 }
@@ -65,8 +68,8 @@ export function stepSplitter(name: string): StepSplitter {
   const { between, cut } = cutterOf(kind)
   return {
     name,
-    split(text) {
-      const steps = cut(text.slice(solutionStart(text)).trim())
+    split(text, isReasoning) {
+      const steps = cut(text.slice(solutionStart(text, isReasoning)).trim())
       return most === undefined ? steps : merged(steps, Number(most), between)
     },
     join: (steps) => steps.join(between),

@@ -25,6 +25,8 @@ export interface Completion {
   /** How the text reads as a solution in blocks: only a `complete` one can be right or wrong. */
   outcome: Outcome
   finish: Finish
+  /** The prompt's template has opened a block of reasoning, in which the text begins; absent where it has not. */
+  startsInReasoning?: true
   /** Of the prompt, the image's included. */
   promptTokens: number
   /** One per token, when asked for. */
@@ -40,6 +42,7 @@ export function toCompletion(
   promptTokens: number,
 ): Completion {
   const reader = new StopText(tokenizer, rules)
+  const { maxSteps, isReasoning } = rules
   // A stop id ends the sample and is no part of its text.
   const numTextTokens = native.tokens.length - (native.finish === 'stop' ? 1 : 0)
   let numTokens = native.tokens.length
@@ -56,8 +59,9 @@ export function toCompletion(
     sample,
     text: reader.text,
     tokens: [...native.tokens.subarray(0, numTokens)],
-    ...readRollout(reader.text, { truncated: finish === 'length', maxSteps: rules.maxSteps }),
+    ...readRollout(reader.text, { truncated: finish === 'length', maxSteps, isReasoning }),
     finish,
+    ...(isReasoning && { startsInReasoning: true }),
     promptTokens,
     ...(native.logprobs.length > 0 && { logprobs: [...native.logprobs.subarray(0, numTokens)] }),
   }

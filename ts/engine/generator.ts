@@ -1,5 +1,6 @@
 /** `engine.generate` and `engine.stream`: from a request to a native job and back to texts. */
 import { invalidArgument } from '../contracts/errors.ts'
+import { opensReasoning } from '../contracts/reasoning.ts'
 import { validate } from '../contracts/validate.ts'
 import type { CheckpointFolder } from './checkpoint.ts'
 import { type Completion, toCompletion } from './completion.ts'
@@ -15,6 +16,9 @@ import type { StopRules } from './stop-text.ts'
 import { breathe, checkTextLength } from './text-bounds.ts'
 import { logSoftmax } from './token-logprobs.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
+
+/** Tokens of a prompt's end among which the opening tag of its reasoning lies, where there is one. */
+const TAIL = 16
 
 /** What an open engine lends. */
 export interface GeneratorContext {
@@ -67,7 +71,7 @@ export class Generator {
     const r = this.#read(request, 'engine.generate')
     const release = await this.#engine.slots.take(r.signal)
     try {
-      const started = await this.#start(r, stopRules(r), false)
+      const started = await this.#start(r, false)
       if (needsText(started.rules)) await this.#follow(started)
       return this.#completions(started, await this.#result(started.job, r.signal))
     } finally {
@@ -104,7 +108,7 @@ export class Generator {
     const release = await this.#engine.slots.take(r.signal)
     let job: NativeGenerateJob | undefined
     try {
-      const started = await this.#start(r, stopRules(r), true)
+      const started = await this.#start(r, true)
       job = started.job
       const result = this.#result(job, r.signal)
       result.catch(() => {}) // awaited below, once the tokens have been read
@@ -154,9 +158,10 @@ export class Generator {
     return { ids, images }
   }
 
-  async #start(r: ParsedGenerateRequest, rules: StopRules, stream: boolean): Promise<Started> {
+  async #start(r: ParsedGenerateRequest, stream: boolean): Promise<Started> {
     const { tokenizer, folder, info } = this.#engine
     const { ids, images } = await this.#prompt(r)
+    const rules = stopRules(r, opensReasoning(tokenizer.decode(ids.slice(-TAIL))))
     const native: NativeGenerateRequest = {
       prompt: Int32Array.from(ids),
       images,
@@ -201,8 +206,8 @@ function choiceToken(tokenizer: Tokenizer, choice: string, where: string): numbe
   throw invalidArgument(`${where}: the choice ${JSON.stringify(choice)} is ${ids.length} tokens of this model, and must be one`)
 }
 
-function stopRules(r: ParsedGenerateRequest): StopRules {
-  return { strings: r.stop.filter((stop) => typeof stop === 'string'), maxSteps: r.maxSteps }
+function stopRules(r: ParsedGenerateRequest, isReasoning: boolean): StopRules {
+  return { strings: r.stop.filter((stop) => typeof stop === 'string'), maxSteps: r.maxSteps, isReasoning }
 }
 
 function needsText(rules: StopRules): boolean {

@@ -10,6 +10,8 @@ export interface StopRules {
   strings: readonly string[]
   /** Ends a sample after so many closed steps, those named in its reasoning aside; the last one stays. */
   maxSteps: number | undefined
+  /** The prompt has opened a block of reasoning, in which the sample begins. */
+  isReasoning: boolean
 }
 
 const STEP_END = '</step>'
@@ -97,7 +99,8 @@ export class StopText {
 
   /** Whether the text up to where steps were searched lies in reasoning; behind a first step there is none. */
   #isReasoning(): boolean {
-    return this.#numSteps === 0 && solutionStart(this.#text.slice(0, this.#stepsSearched)) === this.#stepsSearched
+    const searched = this.#text.slice(0, this.#stepsSearched)
+    return this.#numSteps === 0 && solutionStart(searched, this.#rules.isReasoning) === this.#stepsSearched
   }
 
   #release(end: number): string {

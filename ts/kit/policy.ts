@@ -13,7 +13,7 @@ interface Asking {
   template?: string
   /** How steps without tags are told apart: `blank-line`, `line`, `step-n`, `heading`, `regex:…`, with `/K` merged to K. */
   steps?: string
-  /** What the folder's own chat template is told, such as `{ enable_thinking: false }`. Not for a server. */
+  /** What the model's own chat template is told, such as `{ enable_thinking: false }`. */
   templateVariables?: Record<string, z.core.util.JSONType>
   /** What is absent takes the default of every policy. */
   sampling?: Partial<Sampling>

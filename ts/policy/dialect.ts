@@ -36,6 +36,7 @@ const HABITS: Readonly<Record<string, Habit>> = {
     without: () => undefined,
     instead: 'another template than prefill (--template mm-prm-v1 or instruct)',
   },
+  chat_template_kwargs: { without: () => undefined, instead: 'no templateVariables (--template-variable)' },
   seed: { without: (p) => left(p, 'seed') },
   stop: { without: (p) => left(p, 'stop') },
   temperature: { without: neutralAt1('temperature'), instead: 'sampling.temperature 1 (--temperature 1)' },

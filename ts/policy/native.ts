@@ -27,11 +27,20 @@ interface Sampled {
   signal?: AbortSignal
 }
 
+interface Written {
+  outcome: Outcome
+  steps: string[]
+  text: string
+  /** The text begins inside a block of reasoning that its prompt has opened. */
+  startsInReasoning?: boolean
+  tokens: readonly number[]
+}
+
 /** What the engine tells of itself, and what it is asked. */
 export interface GenerateEngine {
   info(): { model: string; rolloutTemplate: string }
   identity(): string
-  generate(call: GenerateCall): Promise<{ outcome: Outcome; steps: string[]; text: string; tokens: readonly number[] }[]>
+  generate(call: GenerateCall): Promise<Written[]>
 }
 
 export const policySchema = z.strictObject({
@@ -101,9 +110,9 @@ class NativePolicy implements Policy {
         ...(maxSteps !== undefined && !this.#splitter && { maxSteps }),
         ...(signal && { signal }),
       })
-      return completions.map(({ outcome, steps, text, tokens }) => ({
+      return completions.map(({ outcome, steps, text, startsInReasoning: isReasoning, tokens }) => ({
         ...(this.#splitter
-          ? readText(text, { truncated: outcome === 'truncated', maxSteps }, this.#splitter)
+          ? readText(text, { truncated: outcome === 'truncated', maxSteps, isReasoning }, this.#splitter)
           : { outcome, steps }),
         ...{ text: capRollout(text), numTokens: tokens.length },
       }))

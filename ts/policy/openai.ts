@@ -27,6 +27,8 @@ const schema = endpointsSchema.extend({
   template: z.string().optional(),
   /** How the steps of a policy without tags are told apart: `blank-line`, `line`, `step-n`, `heading`, `regex:…`. */
   steps: z.string().optional(),
+  /** What the server's chat template is told beside the messages (`chat_template_kwargs`), such as `{ enable_thinking: false }`. */
+  templateVariables: z.record(z.string(), z.json()).optional(),
   sampling: samplingSchema.default(() => samplingSchema.parse({})),
   /** The most samples asked for in one request (`n`); the image travels once with each. A sample's seed depends on it. */
   samplesPerRequest: z.number().int().positive().default(16),
@@ -53,7 +55,7 @@ class OpenAiPolicy implements Policy {
 
   constructor(options: z.output<typeof schema>) {
     const { steps, template = steps === undefined ? 'mm-prm-v1' : 'plain', ...more } = options
-    const { sampling, samplesPerRequest, maxEmptyAnswers: _, ...client } = more
+    const { sampling, samplesPerRequest, templateVariables, maxEmptyAnswers: _, ...client } = more
     this.#options = options
     this.#endpoints = new Endpoints(client)
     this.#template = findTemplate(template)
@@ -62,7 +64,12 @@ class OpenAiPolicy implements Policy {
     this.#samplesPerRequest = samplesPerRequest
     const modelHash = createHash('sha256').update(options.model).digest('hex').slice(0, 16)
     const hash = templateHash(this.#template)
-    const asked = { template, templateHash: hash, sampling, ...(steps !== undefined && { steps }), samplesPerRequest }
+    const asked = {
+      ...{ template, templateHash: hash, sampling },
+      ...(steps !== undefined && { steps }),
+      ...(templateVariables && { templateVariables }),
+      samplesPerRequest,
+    }
     this.identity = { kind: 'openai', model: options.model, modelHash, ...asked }
   }
 
@@ -133,14 +140,16 @@ class OpenAiPolicy implements Policy {
   }
 
   /** What the standard does not know is sent only where it is not neutral. */
-  #sampling(): Parameters {
-    const { temperature, topK, topP, repetitionPenalty, maxTokens } = this.#options.sampling
+  #usual(): Parameters {
+    const { sampling, templateVariables } = this.#options
+    const { temperature, topK, topP, repetitionPenalty, maxTokens } = sampling
     return {
       temperature,
       top_p: topP,
       max_tokens: maxTokens,
       ...(topK > 0 && { top_k: topK }),
       ...(repetitionPenalty !== 1 && { repetition_penalty: repetitionPenalty }),
+      ...(templateVariables && { chat_template_kwargs: templateVariables }),
     }
   }
 
@@ -148,7 +157,7 @@ class OpenAiPolicy implements Policy {
     return {
       n,
       seed: hash32(`${request.seed}/${index}`) >>> 1,
-      ...this.#sampling(),
+      ...this.#usual(),
       ...(request.maxSteps === 1 && this.#stopsAtStep && { stop: ['</step>'] }),
       ...(continuesTurn(this.#template) && request.prefix.length > 0 && CONTINUED),
     }
@@ -156,12 +165,13 @@ class OpenAiPolicy implements Policy {
 
   /** All that a run may send. */
   #everyParameter(): Parameters {
-    return { ...this.#sampling(), ...(continuesTurn(this.#template) && CONTINUED) }
+    return { ...this.#usual(), ...(continuesTurn(this.#template) && CONTINUED) }
   }
 }
 
 const reasoningOf = ({ message }: ChatChoice) => message.reasoning_content ?? message.reasoning ?? ''
-const hasReasoned = (choice: ChatChoice) => reasoningOf(choice) !== '' || hasReasoning(choice.message.content ?? '')
+const hasReasoned = (choice: ChatChoice) =>
+  choice.starts_in_reasoning === true || reasoningOf(choice) !== '' || hasReasoning(choice.message.content ?? '')
 /** All that was written, for its length. */
 const textOf = (choice: ChatChoice) => reasoningOf(choice) + (choice.message.content ?? choice.message.refusal ?? '')
 
@@ -171,12 +181,13 @@ function toRollout(
   numTokens: number | undefined,
   splitter: StepSplitter | undefined,
 ): Rollout {
-  const { finish_reason: finish, message } = choice
+  const { finish_reason: finish, message, starts_in_reasoning } = choice
   const content = message.content ?? ''
   // A server takes the stop text out of what it returns.
   const wasStopped = maxSteps === 1 && finish === 'stop' && content.lastIndexOf('<step>') > content.lastIndexOf('</step>')
   const text = wasStopped ? `${content}</step>` : content
-  const { outcome, steps } = readText(text, { truncated: finish === 'length', maxSteps }, splitter)
+  const isReasoning = starts_in_reasoning ?? false
+  const { outcome, steps } = readText(text, { truncated: finish === 'length', maxSteps, isReasoning }, splitter)
   return {
     outcome: finish === 'content_filter' && outcome === 'complete' ? 'unparsed' : outcome,
     steps,

@@ -5,12 +5,12 @@ import type { StepSplitter } from '../contracts/step-splitter.ts'
 
 export function readText(
   text: string,
-  { truncated, maxSteps }: ReadOptions,
+  { truncated, maxSteps, isReasoning }: ReadOptions,
   splitter: StepSplitter | undefined,
 ): { outcome: Outcome; steps: string[] } {
-  if (!splitter) return readRollout(text, { truncated, maxSteps })
+  if (!splitter) return readRollout(text, { truncated, maxSteps, isReasoning })
   const kept = capRollout(text)
-  const steps = splitter.split(kept)
+  const steps = splitter.split(kept, isReasoning)
   if (maxSteps !== undefined && steps.length > maxSteps) return { outcome: 'stopped', steps: steps.slice(0, maxSteps) }
   if (truncated || kept !== text) return { outcome: 'truncated', steps }
   return { outcome: steps.length > 0 ? 'complete' : 'unparsed', steps }

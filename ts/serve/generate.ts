@@ -59,7 +59,11 @@ export function chatCall(r: ChatRequest, seed: number): GenerateRequest {
   }
   if (isContinued && r.add_generation_prompt === true)
     throw invalidArgument('continue_final_message and add_generation_prompt exclude each other')
-  return { ...readConversation(r.messages), ...settings(r, seed, r.max_completion_tokens ?? r.max_tokens) }
+  return {
+    ...readConversation(r.messages),
+    ...settings(r, seed, r.max_completion_tokens ?? r.max_tokens),
+    ...(r.chat_template_kwargs && { templateVariables: r.chat_template_kwargs }),
+  }
 }
 
 /** The prompts of a request, as token ids or text. */

@@ -80,6 +80,8 @@ export const chatSchema = z.strictObject({
   /** The last message, the assistant's, is gone on with. */
   continue_final_message: open(z.boolean()),
   add_generation_prompt: open(z.boolean()),
+  /** What the model's own chat template is told beside the messages, such as `{ "enable_thinking": false }`. */
+  chat_template_kwargs: open(z.record(z.string(), z.custom<z.core.util.JSONType>())),
   response_format: open(z.object({ type: z.literal('text', 'must be "text"') })),
   tools: open(z.array(z.unknown()).max(0, 'are not supported')),
   tool_choice: open(z.literal('none', 'must be "none"')),

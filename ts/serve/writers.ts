@@ -43,6 +43,7 @@ function chatForm({ tokenizer }: Engine): Form {
       message: { role: 'assistant', content: completion.text, refusal: null },
       logprobs: chatLogprobs(tokenizer, completion),
       finish_reason: finishReason(completion.finish),
+      ...(completion.startsInReasoning && { starts_in_reasoning: true }),
     }),
     opening: (index) => chunk(index, { role: 'assistant', content: '' }),
     delta: (content, index) => chunk(index, { content }),

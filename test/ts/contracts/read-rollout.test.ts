@@ -2,9 +2,9 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { capRollout, MAX_ROLLOUT_CHARS, MAX_ROLLOUT_STEPS, readRollout } from '../../../ts/contracts/read-rollout.ts'
-import { hasReasoning, solutionStart } from '../../../ts/contracts/reasoning.ts'
+import { hasReasoning, opensReasoning, solutionStart } from '../../../ts/contracts/reasoning.ts'
 
-const read = (text: string, more: { truncated?: boolean; maxSteps?: number } = {}) =>
+const read = (text: string, more: { truncated?: boolean; maxSteps?: number; isReasoning?: boolean } = {}) =>
   readRollout(text, { truncated: false, ...more })
 const GOOD = '<step> one </step>\n<step>two</step><answer> 42 </answer>'
 const WHOLE = { outcome: 'complete', steps: ['one', 'two', '42'], answer: '42' }
@@ -55,6 +55,8 @@ test('reasoning before the steps is set aside, however it names their tags', () 
     '◁think▷<step>a</step>◁/think▷',
   ]
   for (const thought of thoughts) assert.equal(read(thought + GOOD), WHOLE, thought)
+  for (const end of ['</think>', 'so </think>', '<think>again</think>'])
+    assert.equal(read(end + GOOD, { isReasoning: true }), WHOLE, end)
   assert.equal(read(`${thoughts[0]}<step>one</step>`, { maxSteps: 1 }), { outcome: 'stopped', steps: ['one'], answer: null })
 })
 
@@ -62,6 +64,10 @@ test('reasoning that is cut or never ends holds no steps; between steps it is no
   const open = '<think>first <step>a</step> then <answer>5</answer>'
   assert.equal(read(open), { outcome: 'unparsed', steps: [], answer: null })
   assert.equal(read(open, { truncated: true }), { outcome: 'truncated', steps: [], answer: null })
+  for (const opened of [open.slice('<think>'.length), open, GOOD])
+    assert.equal(read(opened, { isReasoning: true }), { outcome: 'unparsed', steps: [], answer: null })
+  assert.ok(opensReasoning('<|im_start|>assistant\n<think>\n') && opensReasoning('[INST]a[/INST][THINK]'))
+  assert.not.ok(opensReasoning('what is <think>?') || opensReasoning('<think>\n\n</think>\n\n'))
   assert.equal(read('', { truncated: true }), { outcome: 'truncated', steps: [], answer: null })
   assert.is(read('<step>a</step><think>hm</think><answer>5</answer>').outcome, 'unparsed')
   assert.equal(read('<step>The tag <think> opens it.</step><answer>5</answer>').steps, ['The tag <think> opens it.', '5'])

@@ -23,6 +23,11 @@ for (const [name, text, steps] of CASES) {
   })
 }
 
+test('what begins inside of reasoning has steps behind its end alone', () => {
+  const { split } = stepSplitter('blank-line')
+  assert.equal([split('a\n\nb', true), split('a\n\nb</think>\n\nA\n\nB', true)], [[], ['A', 'B']])
+})
+
 test('neighbours are merged, the answer stays by itself', () => {
   const text = ['a', 'b', 'c', 'd', 'answer'].join('\n\n')
   assert.equal(stepSplitter('blank-line/3').split(text), ['a\n\nb', 'c\n\nd', 'answer'])

@@ -170,6 +170,11 @@ test('what cannot be left out: told before the run, all of it, with the options 
     [['repetition_penalty'], {}, [/--repetition-penalty 1/]],
     [['top_k', 'repetition_penalty', 'top_p'], {}, [/--top-k 0/, /--repetition-penalty 1/, /--top-p 1/]],
     [['temperature'], { sampling: { ...plain, temperature: 0.5 } }, [/takes no temperature/, /--temperature 1/]],
+    [
+      ['chat_template_kwargs'],
+      { sampling: plain, templateVariables: { a: 1 } },
+      [/takes no chat_template_kwargs/, /no templateVariables/],
+    ],
     [['continue_final_message'], { template: 'prefill', sampling: plain }, [/--template mm-prm-v1 or instruct/]],
   ]
   for (const [params, options, messages] of cases) {
