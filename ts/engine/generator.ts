@@ -97,7 +97,7 @@ export class Generator {
         ...{ images, imageToken: folder.imageToken(tokenizer), output: 'logits' as const, hidden: false },
       }
       const { values } = await settle(native().forward(request), r.signal)
-      return wanted.map((id) => logSoftmax(values[0] as Float32Array, id))
+      return wanted.map(logSoftmax(values[0] as Float32Array))
     } finally {
       release()
     }

@@ -1,10 +1,14 @@
 /** Log-probabilities of tokens that are given: what a model makes of a text that another wrote. */
+import { setImmediate } from 'node:timers/promises'
+import { throwIfAborted } from '../contracts/abort.ts'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { GeneratorContext } from './generator.ts'
 import { settle } from './settle.ts'
 
 /** Logits in memory at once; a large vocabulary fills it in some hundred rows. */
 const MAX_LOGIT_BYTES = 256 * 2 ** 20
+/** Logits looked at in one go: some ten milliseconds, in which nothing else of this process runs. */
+const LOGITS_PER_TURN = 2 ** 20
 
 export type LogprobsContext = Pick<GeneratorContext, 'native' | 'info' | 'folder' | 'tokenizer'>
 
@@ -37,19 +41,24 @@ export async function tokenLogprobs(
       signal,
     )
     const logits = values[0] as Float32Array
+    const rowsPerTurn = Math.max(1, Math.floor(LOGITS_PER_TURN / width))
     for (let row = from; row < to; row++) {
       const at = (row - from) * width
-      result.push(logSoftmax(logits.subarray(at, at + width), tokens[row + 1] as number))
+      result.push(logSoftmax(logits.subarray(at, at + width))(tokens[row + 1] as number))
+      if ((row - from) % rowsPerTurn < rowsPerTurn - 1) continue
+      await setImmediate()
+      throwIfAborted(signal)
     }
   }
   return result
 }
 
-/** log p of an id, of one row of logits. */
-export function logSoftmax(row: Float32Array, id: number): number {
+/** log p of any id, of one row of logits. */
+export function logSoftmax(row: Float32Array): (id: number) => number {
   let top = Number.NEGATIVE_INFINITY
   for (const logit of row) top = Math.max(top, logit)
   let sum = 0
   for (const logit of row) sum += Math.exp(logit - top)
-  return (row[id] as number) - top - Math.log(sum)
+  const log = Math.log(sum)
+  return (id) => (row[id] as number) - top - log
 }
