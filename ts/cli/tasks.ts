@@ -1,4 +1,4 @@
-/** `mm-prm tasks`: Mini-K12 problems with pictures, or questions to a database, made by seed. */
+/** `mm-prm tasks`: Mini-K12 problems with pictures, questions to a database, or sums in words, made by seed. */
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../contracts/folders.ts'
@@ -6,6 +6,7 @@ import { taskLine, writeTasks } from '../mini/problems.ts'
 import { findDoor } from '../store/driver.ts'
 import { FAMILIES, findFamily, IN_DOMAIN, type Level, OUT_OF_DOMAIN, PARTS } from '../tasks/index.ts'
 import { SQL_DATABASES, sqlDatabase, sqlProblem } from '../tasks/sql.ts'
+import { type SumProblem, sumProblem } from '../tasks/sums.ts'
 import { type Command, EXIT, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { LineFile } from './lines.ts'
 import { Progress } from './progress.ts'
@@ -22,6 +23,8 @@ last) and one PNG per problem. The same seed gives the same problems and pixels 
   --part P           train or test: pictures that the shipped models have, or have not, seen in training (default both)
   --sql              questions to small SQLite databases instead: {"id","question","answer","db_id","level"}, answer: a query;
                      the databases lie in DIR/databases, for --verifier sql
+  --sums             sums in words instead, without pictures: {"id","question","answer","level","steps"}; every step is an equation
+                     that code can check
   --seed S           default 0
   --json             what was written, as one object`
 
@@ -32,6 +35,7 @@ const OPTIONS = {
   levels: { type: 'string' },
   part: { type: 'string' },
   sql: { type: 'boolean' },
+  sums: { type: 'boolean' },
   seed: { type: 'string' },
   json: { type: 'boolean' },
 } as const
@@ -66,15 +70,23 @@ async function writeDatabases(folder: string, seed: string): Promise<void> {
   }
 }
 
+/** As those with pictures have it: the answer is the last of the steps. */
+const sumLine = ({ steps, ...problem }: SumProblem) => JSON.stringify({ ...problem, steps: [...steps, problem.answer] })
+
 async function* lines(values: Values, out: string, count: number): AsyncGenerator<string> {
   const { seed = '0', families, part } = values
   const choice = { levels: readLevels(values.levels), part: oneOf(part, 'part', PARTS) }
-  if (!values.sql) {
+  if (!values.sql && !values.sums) {
     for await (const { mini } of writeTasks(out, readFamilies(families), seed, count, choice)) yield taskLine(mini)
     return
   }
-  if (!/^\w+$/.test(seed)) throw new UsageError(`--seed names databases here: letters, digits and _ alone, got "${seed}"`)
+  if (values.sql && values.sums) throw new UsageError('--sql and --sums are two sets of problems: one of them')
   if (families !== undefined || part !== undefined) throw new UsageError('--families and --part are for problems with pictures')
+  if (values.sums) {
+    for (let i = 0; i < count; i++) yield sumLine(sumProblem(seed, i, choice.levels))
+    return
+  }
+  if (!/^\w+$/.test(seed)) throw new UsageError(`--seed names databases here: letters, digits and _ alone, got "${seed}"`)
   await writeDatabases(join(out, 'databases'), seed)
   for (let i = 0; i < count; i++) yield JSON.stringify(sqlProblem(seed, i, choice.levels))
 }
