@@ -41,8 +41,8 @@ export interface RunReader {
   readonly runId: string
   /** Trees of finished problems in their order of registration, one in memory at a time. */
   trees(): AsyncIterable<ProblemTree>
-  /** Candidates of finished problems, problem by problem. */
-  candidates(): AsyncIterable<{ problem: Problem; candidates: CandidateRecord[] }>
+  /** Candidates of finished problems, problem by problem; `tokens`: what the policy generated for all of the problem's search. */
+  candidates(): AsyncIterable<{ problem: Problem; candidates: CandidateRecord[]; tokens: number }>
   /** Scores of siblings of finished problems, problem by problem; none where nothing was scored side by side. */
   siblings(): AsyncIterable<{ problem: Problem; siblings: SiblingScores[] }>
   summary(): Awaitable<RunSummary>

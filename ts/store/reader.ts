@@ -41,10 +41,12 @@ export class SqliteRunReader implements RunReader {
     }
   }
 
-  async *candidates(): AsyncGenerator<{ problem: Problem; candidates: CandidateRecord[] }, void, void> {
+  async *candidates(): AsyncGenerator<{ problem: Problem; candidates: CandidateRecord[]; tokens: number }, void, void> {
     const select = this.#prepare('SELECT * FROM candidates WHERE problem = ? ORDER BY idx')
+    const spent = this.#prepare('SELECT coalesce(sum(tokens), 0) AS tokens FROM rollouts WHERE problem = ?')
     for (const { ordinal, problem } of this.#finished()) {
-      yield { problem, candidates: this.#guarded(() => select.all(ordinal).map((row) => toCandidate(problem.id, row))) }
+      const candidates = this.#guarded(() => select.all(ordinal).map((row) => toCandidate(problem.id, row)))
+      yield { problem, candidates, tokens: this.#guarded(() => Number(spent.get(ordinal)?.['tokens'])) }
     }
   }
 

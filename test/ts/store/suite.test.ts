@@ -110,7 +110,13 @@ function suite(kind: StoreKind): void {
     const reader = await run.read()
     const found = []
     for await (const one of reader.candidates()) found.push(one)
+    const { tokens } = await reader.summary()
     await reader.close()
+    assert.ok(found.every((one) => one.tokens > 0))
+    assert.is(
+      found.reduce((sum, one) => sum + one.tokens, 0),
+      tokens,
+    )
     assert.equal(
       found.map(({ problem, candidates }) => [problem.id, candidates.map(({ index }) => index)]),
       problems.map(({ id }) => [id, [0, 1, 2, 3]]),

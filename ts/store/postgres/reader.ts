@@ -43,13 +43,18 @@ class PostgresRunReader implements RunReader {
     }
   }
 
-  async *candidates(): AsyncGenerator<{ problem: Problem; candidates: CandidateRecord[] }, void, void> {
+  async *candidates(): AsyncGenerator<{ problem: Problem; candidates: CandidateRecord[]; tokens: number }, void, void> {
     for await (const { ordinal, problem } of this.#finished()) {
       const rows = await this.#query(
         'SELECT candidate FROM mm_prm.candidates WHERE run = $1 AND problem = $2 ORDER BY idx',
         ordinal,
       )
-      yield { problem, candidates: rows.map((row) => JSON.parse(String(row['candidate'])) as CandidateRecord) }
+      const [spent] = await this.#query(
+        'SELECT coalesce(sum(num_tokens), 0) AS tokens FROM mm_prm.evaluations WHERE run = $1 AND problem = $2',
+        ordinal,
+      )
+      const candidates = rows.map((row) => JSON.parse(String(row['candidate'])) as CandidateRecord)
+      yield { problem, candidates, tokens: Number(spent?.['tokens']) }
     }
   }
 
