@@ -1,5 +1,5 @@
 /**
- * The README's tables, the page of all tables and the page of findings, made from bench/results.
+ * The README's tables, the page of all tables and the pages of findings, made from bench/results.
  *
  *   npm run bench:table     writes them
  */
@@ -8,10 +8,13 @@ import { join } from 'node:path'
 import { readMiniResults } from './mini/results.ts'
 import { findings, readmeTable } from './mini/tables.ts'
 import { type Measurement, type Results, readResults } from './results.ts'
+import { readSystemResults } from './systems/results.ts'
+import { systemsPage, systemsTable } from './systems/tables.ts'
 
 const README = join(import.meta.dirname, '../README.md')
 const TABLES = join(import.meta.dirname, 'results/README.md')
 const FINDINGS = join(import.meta.dirname, 'mini/README.md')
+const SYSTEMS = join(import.meta.dirname, 'systems/README.md')
 const section = (name: string) => new RegExp(`(<!-- ${name}:begin -->\\n)[\\s\\S]*?(<!-- ${name}:end -->)`)
 
 /** What the README shows: one row for each thing that the package does. */
@@ -87,11 +90,13 @@ function replaced(readme: string, name: string, lines: readonly string[]): strin
 /** The README with its tables as the results say them. */
 export function updated(readme: string): string {
   const measured = replaced(readme, 'bench', readmeRows(readResults()))
-  return replaced(measured, 'mini', [readmeTable(readMiniResults())])
+  const withMini = replaced(measured, 'mini', [readmeTable(readMiniResults())])
+  return replaced(withMini, 'systems', [systemsTable(readSystemResults())])
 }
 
 if (process.argv[1] === import.meta.filename) {
   writeFileSync(README, updated(readFileSync(README, 'utf8')))
   writeFileSync(TABLES, tablesPage(readResults()))
   writeFileSync(FINDINGS, findings(readMiniResults()))
+  writeFileSync(SYSTEMS, systemsPage(readSystemResults()))
 }

@@ -7,6 +7,8 @@ import * as assert from 'uvu/assert'
 import { readMiniResults } from '../../bench/mini/results.ts'
 import { findings } from '../../bench/mini/tables.ts'
 import { readResults } from '../../bench/results.ts'
+import { readSystemResults } from '../../bench/systems/results.ts'
+import { systemsPage } from '../../bench/systems/tables.ts'
 import { tablesPage, updated } from '../../bench/table.ts'
 
 const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
@@ -32,6 +34,14 @@ test('times and rates are compared in one way: how many times faster', () => {
 test('the page of findings shows the results of the last run', () => {
   const page = readFileSync(join(import.meta.dirname, '../../bench/mini/README.md'), 'utf8')
   assert.ok(page === findings(readMiniResults()), 'bench/mini/README.md is not what npm run bench:table makes of bench/results')
+})
+
+test('the page of the related systems shows the results of their last run', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../bench/systems/README.md'), 'utf8')
+  assert.ok(
+    page === systemsPage(readSystemResults()),
+    'bench/systems/README.md is not what npm run bench:table makes of bench/results',
+  )
 })
 
 test('the README and the help name the same commands', () => {

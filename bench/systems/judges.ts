@@ -1,0 +1,93 @@
+/**
+ * Stand-ins for judges in words, which no model of this size is. The simulated one knows the truth about sums and says it as often
+ * as it is told to: what a system makes of such a judge is real, the judge is not. The programmed one knows nothing: it copies a
+ * step's equation into code and believes what a sandbox prints.
+ */
+import { seededRandom } from '../../ts/contracts/random.ts'
+import type { Choice, Critic, CriticMessage } from '../../ts/index.ts'
+import { checkSum, comparisonOf, type SumProblem } from '../../ts/tasks/sums.ts'
+
+const SURE = 0.95
+/** Log-probabilities of a word and of its opposite. */
+const saying = (isFirst: boolean): Choice[] =>
+  [isFirst ? SURE : 1 - SURE, isFirst ? 1 - SURE : SURE].map((p) => ({ logprob: Math.log(p), isBound: false }))
+
+const lastOf = (messages: readonly CriticMessage[], role: CriticMessage['role']) =>
+  messages.findLast((message) => message.role === role)?.content ?? ''
+
+function part(text: string, from: string, to: string): string {
+  const begin = text.lastIndexOf(from)
+  const end = text.indexOf(to, begin + from.length)
+  if (begin < 0 || end < 0) throw new Error(`a judge of sums was asked without "${from}" and "${to}"`)
+  return text.slice(begin + from.length, end).trim()
+}
+
+const SOUND = 'Every number comes from the question or from the steps before.'
+const UNSOUND = 'This is not what the question asks for at this place.'
+
+/** @param right how often a single judgement is the truth; @param seed of its errors */
+export function simulatedJudge(problems: readonly SumProblem[], right: number, seed: number): Critic {
+  const of = new Map(problems.map((problem) => [problem.question, problem]))
+  const truthOf = (question: string, steps: readonly string[]) => {
+    const problem = of.get(question)
+    if (!problem) throw new Error(`a judge of other sums was asked: ${question}`)
+    return checkSum(problem, steps)
+  }
+  /** One number for each thing that is asked about, and for each time that it is. */
+  const luck = (...what: readonly unknown[]) => seededRandom(JSON.stringify([seed, ...what]))
+
+  const aboutStep = (asked: string, sample: number): string => {
+    const question = part(asked, 'Question: ', '\nPrevious Steps: ')
+    const before = part(asked, '\nPrevious Steps: ', '\nNow Step: ')
+    const step = part(asked, '\nNow Step: ', '\nPlease carefully')
+    const steps = [...(before.includes('there are no Previous Steps') ? [] : before.split('\n')), step]
+    const isRight = truthOf(question, steps).at(-1) as boolean
+    const says = luck(question, steps, sample)() < right ? isRight : !isRight
+    return `${says ? SOUND : UNSOUND} Verification: Is the step correct (Yes/No)? ${says ? 'Yes' : 'No'}`
+  }
+
+  const aboutSolution = (asked: string, sample: number): string => {
+    const question = part(asked, '[Problem]\n', '\n\n')
+    const steps = [...asked.matchAll(/<paragraph_\d+>\n([\s\S]*?)\n<\/paragraph_\d+>/g)].map(([, text = '']) => text)
+    const random = luck(question, steps, sample)
+    const firstWrong = truthOf(question, steps).indexOf(false)
+    const others = Array.from({ length: steps.length + 1 }, (_, i) => i - 1).filter((index) => index !== firstWrong)
+    const says = random() < right ? firstWrong : (others[Math.floor(random() * others.length)] as number)
+    return `${says < 0 ? SOUND : UNSOUND} \\boxed{${says}}`
+  }
+
+  return {
+    name: `simulated-judge-right-${right}-seed-${seed}`,
+    async write({ messages, sample }) {
+      const asked = lastOf(messages, 'user')
+      return asked.includes('\nNow Step: ') ? aboutStep(asked, sample) : aboutSolution(asked, sample)
+    },
+    choose: async ({ messages }) => saying(lastOf(messages, 'assistant').startsWith(SOUND)),
+  }
+}
+
+/** The code that checks a step: that its equation holds, or that an answer repeats what the step before it came to. */
+export function checkingCode(step: string, before: string | undefined): string {
+  const comparison = comparisonOf(step)
+  if (comparison !== undefined) return `print(${comparison})`
+  const result = before && comparisonOf(before)?.split(' == ')[1]
+  return result !== undefined && /^-?\d+$/.test(step.trim()) ? `print(${step.trim()} == ${result})` : 'print(False)'
+}
+
+/** Turn by turn as GenPRM asks it: an analysis, code, what that printed, the word in the box. */
+export function programmedJudge(): Critic {
+  /** Paragraphs that were asked about so far; the first stands behind the question. */
+  const paragraphs = (messages: readonly CriticMessage[]) =>
+    messages.filter(({ role }) => role === 'user').map(({ content }) => content.split('\n').at(-1) as string)
+  return {
+    name: 'programmed-judge-of-equations',
+    async write({ messages }) {
+      const begun = messages.at(-1)?.content ?? ''
+      const [step = '', before] = paragraphs(messages).reverse()
+      if (begun.endsWith('```python\n')) return checkingCode(step, before)
+      if (begun.includes('[Code Output]')) return '</verify>\n<output>\n'
+      return `It says: ${step}`
+    },
+    choose: async ({ messages }) => saying(/\[Code Output\]\n\n```\nTrue\n/.test(messages.at(-1)?.content ?? '')),
+  }
+}

@@ -1,0 +1,31 @@
+/** What `bench:systems` does, in numbers. A run goes on from what lies in its folder: a larger count only adds to it. */
+import { join } from 'node:path'
+
+export const ROOT = join(import.meta.dirname, '../..')
+
+export const PLAN = {
+  seed: 0,
+  /** Of every search that is held against Best-of-N. */
+  searchSeeds: [1],
+  /** Solutions of a problem that plain choices are made among. */
+  pool: 48,
+  pictures: { problems: 60 },
+  sums: { problems: 60 },
+  /** Flawless solutions that the second policy is shown. */
+  taught: { samples: 960, learningRate: 3e-4 },
+  /** What the policy and the PRM of sums are trained on. */
+  sumsPolicy: { samples: 2400, learningRate: 1e-3 },
+  sumsPrm: { problems: 120, rollouts: 48 },
+  /** How often the simulated judge is right about a step, and how often it is asked. */
+  judge: { right: 0.8, judgements: 4 },
+  /** Solutions and problems of judges that run code, or are asked in words. */
+  judged: { problems: 30, n: 8 },
+  sql: { problems: 40, pool: 16, n: 6 },
+  active: { firstProblems: 30, poolProblems: 60, n: 8, budget: 160, members: 3 },
+} as const
+
+/** Everything under one folder, named from the repository's root so that records hold no machine's paths. */
+export const at = (...parts: string[]) => join('build/systems', ...parts)
+
+export const POLICY = 'models/mini-policy'
+export const PRM = 'models/mini-prm'
