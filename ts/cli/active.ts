@@ -11,6 +11,7 @@ import { stepsRow } from '../dataset/formats/steps.ts'
 import type { OpenedScorer } from '../kit/index.ts'
 import { openRun } from '../store/reader.ts'
 import { firstErrorJudge, rememberingJudge } from '../verify/index.ts'
+import { Closing } from './closing.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required } from './command.ts'
 import {
   CRITIC_OPTIONS,
@@ -99,18 +100,18 @@ function rescored(
   return { ...rest, scores: scored.scores, ...(scored.std && { std: scored.std }) }
 }
 
-async function select(values: Values, reader: RunReader, closing: (() => Promise<void>)[], signal: AbortSignal) {
+async function select(values: Values, reader: RunReader, closing: Closing, signal: AbortSignal) {
   const output = resolve(required(values.output, 'output'))
   required(values['judge-model'], 'judge-model')
   const options = readActive(values)
   const scorer = values.prm === undefined ? undefined : await openScorer(values.prm, values)
-  if (scorer) closing.push(scorer.close)
+  if (scorer) closing.add(scorer.close)
   const judge = await openJudge(values)
   if (!judge) throw new Error('unreachable: the judge is required')
-  closing.push(judge.close)
+  closing.add(judge.close)
   const settings = { run: reader.runId, ...options, scorer: scorer?.name ?? reader.identity.scorer, judge: judge.name }
   const decisions = new DecisionFile<FirstError>(`${output}.judged.jsonl`, settings, values.resume ?? false)
-  closing.push(() => rm(`${output}.part`, { force: true }))
+  closing.add(() => rm(`${output}.part`, { force: true }))
   await using file = await LineFile.open(`${output}.part`, 'w')
   const counts = noActiveCounts()
   const progress = new Progress('active')
@@ -135,13 +136,10 @@ async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   readActive(values) // a bad option shows before anything is opened
   const reader: RunReader = await openRun(required(values.run, 'run'))
-  const closing: (() => Promise<void>)[] = [async () => reader.close()]
   const result = await interruptible(async (signal) => {
-    try {
-      return await select(values, reader, closing, signal)
-    } finally {
-      for (const close of closing.reverse()) await close()
-    }
+    await using closing = new Closing()
+    closing.add(async () => reader.close())
+    return await select(values, reader, closing, signal)
   })
   if (!result) return sayStopped()
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`)

@@ -15,6 +15,7 @@ import {
   type SameAnswer,
 } from '../problems/index.ts'
 import { canDecide, verifyAnswer } from '../verify/index.ts'
+import { Closing } from './closing.ts'
 import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { ENGINE_OPTIONS } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
@@ -135,7 +136,7 @@ type Settings = Omit<CurateOptions, 'problems'>
 async function curateOptions(
   values: Values,
   bad: BadRow[],
-  closing: (() => Promise<void>)[],
+  closing: Closing,
   signal: AbortSignal,
 ): Promise<Settings & { asked?: DecisionFile<PolicyObjection | null> }> {
   const types = readTypes(values.types)
@@ -144,9 +145,9 @@ async function curateOptions(
   const testSet: Problem[] = []
   if (values['test-set']) for await (const p of goodProblems(values['test-set'], bad)) testSet.push(p)
   const verifier = await openVerifier(values)
-  closing.push(verifier.close)
+  closing.add(verifier.close)
   const policy = asked && (await openPolicy(values))
-  if (policy) closing.push(policy.close)
+  if (policy) closing.add(policy.close)
   const settings = asked && policy && { ...asked.filter, policy: rolloutIdentity(policy.identity), verifier: verifier.name }
   return {
     ...(settings && { asked: new DecisionFile(`${values.output}.asked.jsonl`, settings, values.resume ?? false) }),
@@ -185,17 +186,14 @@ async function run(argv: readonly string[]): Promise<number> {
   const output = required(values.output, 'output')
   const bad: BadRow[] = []
   const result = await interruptible(async (signal) => {
-    const closing: (() => Promise<void>)[] = [() => rm(`${output}.part`, { force: true })]
-    try {
-      const options = await curateOptions(values, bad, closing, signal)
-      const written = await writeKept(input, output, bad, options)
-      // Where the policy failed on some, --resume asks about these again and about no other.
-      if (!written.dropped.some((d) => d.reason === 'policy')) options.asked?.remove()
-      else process.stderr.write('mm-prm: the same command with --resume asks again about problems on which the policy failed\n')
-      return written
-    } finally {
-      for (const close of closing.reverse()) await close()
-    }
+    await using closing = new Closing()
+    closing.add(() => rm(`${output}.part`, { force: true }))
+    const options = await curateOptions(values, bad, closing, signal)
+    const written = await writeKept(input, output, bad, options)
+    // Where the policy failed on some, --resume asks about these again and about no other.
+    if (!written.dropped.some((d) => d.reason === 'policy')) options.asked?.remove()
+    else process.stderr.write('mm-prm: the same command with --resume asks again about problems on which the policy failed\n')
+    return written
   })
   if (!result) return sayStopped()
   const { kept, dropped } = result

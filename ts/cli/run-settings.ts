@@ -6,6 +6,7 @@ import type { RunIdentity } from '../contracts/run-store.ts'
 import { isCriticName } from '../critics/index.ts'
 import { identityOf, type SearchSettings } from '../search/runner.ts'
 import { differences } from '../store/identity.ts'
+import { Closing } from './closing.ts'
 import { openVerifier } from './judge-options.ts'
 import { openPolicy, openScorer } from './policy-options.ts'
 import { preparePolicy } from './prepare.ts'
@@ -44,18 +45,16 @@ export interface OpenedRun extends AsyncDisposable {
 export async function openSettings(values: SearchValues): Promise<OpenedRun> {
   const { strategy, options } = readStrategy(values)
   const { seed, budget } = readLimits(values)
-  const closing: (() => Promise<void>)[] = []
-  const close = async () => {
-    for (const end of closing.reverse()) await end()
-  }
+  const closing = new Closing()
+  const close = () => closing[Symbol.asyncDispose]()
   try {
     const verifier = await openVerifier(values)
-    closing.push(verifier.close)
+    closing.add(verifier.close)
     const policy = await openPolicy(values)
-    closing.push(policy.close)
+    closing.add(policy.close)
     await preparePolicy(policy)
     const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values, policy)
-    if (scorer) closing.push(scorer.close)
+    if (scorer) closing.add(scorer.close)
     const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }
     return { settings, inFlight: policy.inFlight, [Symbol.asyncDispose]: close }
   } catch (error) {

@@ -8,6 +8,7 @@ import { findStrategy } from '../search/registry.ts'
 import { identityOf, runSearch, type SearchProgress } from '../search/runner.ts'
 import { openRun } from '../store/reader.ts'
 import { SqliteRunStore } from '../store/sqlite.ts'
+import { Closing } from './closing.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import {
   CRITIC_OPTIONS,
@@ -184,7 +185,7 @@ function report(summary: RunSummary & { bad: number; seconds: number; interrupte
 }
 
 /** Resolves to what the run came to; an abort is an outcome here, not an error. */
-async function search(values: SearchValues, signal: AbortSignal, closing: (() => Promise<void>)[]): Promise<{ bad: number }> {
+async function search(values: SearchValues, signal: AbortSignal, closing: Closing): Promise<{ bad: number }> {
   const { strategy, options } = readStrategy(values)
   const file = required(values.problems, 'problems')
   const out = required(values.out, 'out')
@@ -192,15 +193,15 @@ async function search(values: SearchValues, signal: AbortSignal, closing: (() =>
   const askedInFlight = positiveInteger(values['in-flight'], 'in-flight')
   const { total, bad } = await checkProblems(file, values['skip-bad'] ?? false)
   const verifier = await openVerifier(values)
-  closing.push(verifier.close)
+  closing.add(verifier.close)
   const policy = await openPolicy(values)
-  closing.push(policy.close)
+  closing.add(policy.close)
   await preparePolicy(policy, signal) // before the run is made: what it finds may be a reason for other options
   const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values, policy)
-  if (scorer) closing.push(scorer.close)
+  if (scorer) closing.add(scorer.close)
   const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }
   const store = SqliteRunStore.open({ folder: out, identity: identityOf(settings), resume: values.resume ?? false })
-  closing.push(() => store.close())
+  closing.add(() => store.close())
   const progress = showProgress(total)
   const { done, skipped, failed } = await runSearch({
     ...settings,
@@ -225,12 +226,8 @@ export interface SearchOutcome {
 export async function searchToEnd(values: SearchValues): Promise<SearchOutcome> {
   const start = performance.now()
   const outcome = await interruptible(async (signal) => {
-    const closing: (() => Promise<void>)[] = []
-    try {
-      return await search(values, signal, closing)
-    } finally {
-      for (const close of closing.reverse()) await close()
-    }
+    await using closing = new Closing()
+    return await search(values, signal, closing)
   })
   const reader = openRun(required(values.out, 'out'))
   const summary = reader.summary()

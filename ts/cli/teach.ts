@@ -6,6 +6,7 @@ import type { TrainSample } from '../contracts/trainer.ts'
 import { type Analyses, analyse, balanced, imitationRows, preferenceRows, type TaughtStep } from '../critics/index.ts'
 import { together } from '../dataset/consensus.ts'
 import { readDataset } from '../train/data.ts'
+import { Closing } from './closing.ts'
 import { type Command, EXIT, numberIn, positiveInteger, readOptions, required } from './command.ts'
 import { ENGINE_OPTIONS, engineUsage } from './engine-options.ts'
 import { interruptible, sayStopped } from './interrupt.ts'
@@ -50,8 +51,12 @@ const OPTIONS = {
 
 type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
 
-/** @param row of the file: its id may stand twice */
-function taughtSteps({ id, question, steps, labels = [] }: TrainSample, row: number, threshold: number): TaughtStep[] {
+const isPictured = ({ image, images }: TrainSample) => image !== undefined || images !== undefined
+
+/** None of a row with a picture. @param row of the file: its id may stand twice */
+function taughtSteps(sample: TrainSample, row: number, threshold: number): TaughtStep[] {
+  const { id, question, steps, labels = [] } = sample
+  if (isPictured(sample)) return []
   return labels.flatMap((label, step) =>
     label === null ? [] : [{ id: `${id}#${row}/${step}`, question, steps, step, isRight: label >= threshold }],
   )
@@ -65,28 +70,46 @@ function readTeach(values: Values) {
   }
 }
 
-async function writeRows(path: string, rows: readonly object[]): Promise<number> {
-  await using file = await LineFile.open(path, 'w')
-  for (const row of rows) await file.write(JSON.stringify(row))
-  return rows.length
+type RowsOf = (taught: TaughtStep, found: Analyses) => readonly { readonly id: string }[]
+
+/** The ids of all rows that there could be, which are all that drawing some of them needs. */
+class Lots {
+  readonly #rowsOf: RowsOf
+  readonly #rows: { id: string; isRight: boolean }[] = []
+
+  constructor(rowsOf: RowsOf) {
+    this.#rowsOf = rowsOf
+  }
+
+  add(taught: TaughtStep, found: Analyses): void {
+    for (const { id } of this.#rowsOf(taught, found)) this.#rows.push({ id, isRight: taught.isRight })
+  }
+
+  /** Writes those that are drawn, in the order of the steps; returns how many. */
+  async write(path: string, seed: number, lessons: Iterable<readonly [TaughtStep, Analyses]>): Promise<number> {
+    const kept = new Set(balanced(this.#rows, seed).map(({ id }) => id))
+    await using file = await LineFile.open(path, 'w')
+    for (const [taught, found] of lessons)
+      for (const row of this.#rowsOf(taught, found)) if (kept.has(row.id)) await file.write(JSON.stringify(row))
+    return kept.size
+  }
 }
 
-async function teach(values: Values, closing: (() => Promise<void>)[], signal: AbortSignal) {
+async function teach(values: Values, closing: Closing, signal: AbortSignal) {
   const out = required(values.out, 'out')
   const { n, threshold, seed } = readTeach(values)
   const { samples, fingerprint } = await readDataset(required(values.data, 'data'), 'prm', 'error')
   const { critic, maxTokens } = await openTeacher(values)
-  closing.push(critic.close)
+  closing.add(critic.close)
   makeFolder(out)
   const settings = { data: fingerprint, n, threshold, seed, maxTokens: maxTokens ?? null, teacher: critic.name }
   const decisions = new DecisionFile<Analyses>(join(out, 'asked.jsonl'), settings, values.resume ?? false)
   const counts = { steps: 0, pictured: 0, agreeing: 0, disagreeing: 0, unread: 0 }
-  const lessons: { taught: TaughtStep; found: Analyses }[] = []
+  const [imitated, preferred] = [new Lots(imitationRows), new Lots(preferenceRows)]
   const progress = new Progress('teach')
   for (const [i, sample] of samples.entries()) {
-    const isPictured = sample.image !== undefined || sample.images !== undefined
-    const steps = isPictured ? [] : taughtSteps(sample, i, threshold)
-    if (isPictured) counts.pictured++
+    const steps = taughtSteps(sample, i, threshold)
+    if (isPictured(sample)) counts.pictured++
     const asked = await together(
       steps,
       async (taught, either) => {
@@ -103,17 +126,17 @@ async function teach(values: Values, closing: (() => Promise<void>)[], signal: A
       counts.agreeing += found.agreeing.length
       counts.disagreeing += found.disagreeing.length
       counts.unread += found.unread
-      lessons.push({ taught: steps[at] as TaughtStep, found })
+      for (const lots of [imitated, preferred]) lots.add(steps[at] as TaughtStep, found)
     }
     progress.update(`${counts.steps} steps`, (i + 1) / samples.length)
   }
-  const of = <T extends { id: string }>(rows: (taught: TaughtStep, found: Analyses) => T[]) =>
-    balanced(
-      lessons.flatMap(({ taught, found }) => rows(taught, found).map((row) => ({ ...row, isRight: taught.isRight }))),
-      seed,
-    )
-  const sft = await writeRows(join(out, 'sft.jsonl'), of(imitationRows))
-  const dpo = await writeRows(join(out, 'dpo.jsonl'), of(preferenceRows))
+  function* lessons() {
+    for (const [i, sample] of samples.entries()) {
+      for (const taught of taughtSteps(sample, i, threshold)) yield [taught, decisions.find(taught.id) as Analyses] as const
+    }
+  }
+  const sft = await imitated.write(join(out, 'sft.jsonl'), seed, lessons())
+  const dpo = await preferred.write(join(out, 'dpo.jsonl'), seed, lessons())
   decisions.remove()
   progress.finish(`${sft} conversations, ${dpo} pairs`)
   return { ...counts, sft, dpo }
@@ -122,13 +145,9 @@ async function teach(values: Values, closing: (() => Promise<void>)[], signal: A
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   readTeach(values)
-  const closing: (() => Promise<void>)[] = []
   const result = await interruptible(async (signal) => {
-    try {
-      return await teach(values, closing, signal)
-    } finally {
-      for (const close of closing.reverse()) await close()
-    }
+    await using closing = new Closing()
+    return await teach(values, closing, signal)
   })
   if (!result) return sayStopped()
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`)

@@ -1,6 +1,8 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DecisionFile } from '../../../ts/contracts/decisions.ts'
@@ -54,6 +56,25 @@ test('work that was not to be resumed, other settings and damaged lines are refu
   assert.throws(() => resume(file, { judge: 'b' }), refused(/of other settings/))
   writeFileSync(file, readFileSync(file, 'utf8').replace('["b",null]', '["b"'))
   assert.throws(() => resume(file), refused(/line 3 is damaged/))
+})
+
+test('long decisions are held by the file, not by memory', () => {
+  setFlagsFromString('--expose_gc')
+  const collect = runInNewContext('gc') as () => void
+  const held = () => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const file = join(folder, 'long.jsonl')
+  const text = (i: number) => `${i} ä `.repeat(100_000)
+  const before = held()
+  const decisions = new DecisionFile<string>(file, {}, false)
+  for (let i = 0; i < 40; i++) decisions.keep(`k${i}`, text(i))
+  assert.ok(held() - before < 4e6, 'as it is written')
+  const again = new DecisionFile<string>(file, {}, true)
+  assert.ok(held() - before < 4e6, 'as it is read again')
+  for (const i of [0, 17, 39]) assert.is(again.find(`k${i}`), text(i))
+  assert.is(decisions.find('k39'), text(39))
 })
 
 test('a folder in its place is named', () => {
