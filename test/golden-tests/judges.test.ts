@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { analyzeStart, genPrmMessages, genPrmReply } from '../../ts/critics/gen-prm.ts'
 import { rPrmPrompt } from '../../ts/critics/r-prm.ts'
 import { thinkPrmMessage } from '../../ts/critics/think-prm.ts'
+import { vrPrmStepMessages, vrPrmThinkMessages } from '../../ts/critics/vr-prm.ts'
 import { GOLDEN_ROOT, needAreas, readJson } from '../helpers/golden.ts'
 
 await needAreas('judges')
@@ -19,6 +20,10 @@ const RUNNERS: Record<string, (c: Case) => void> = {
     assert.is(analyzeStart(c.step), c.analyzeStart)
     for (const reply of c.replies) assert.is(genPrmReply(reply.includes('Yes')), reply)
     assert.ok(genPrmReply(true).startsWith(`${c.outputStart}{Yes}`))
+  },
+  vrprm: (c) => {
+    const messages = c.thought === undefined ? vrPrmThinkMessages(c, 0) : vrPrmStepMessages(c, c.thought, c.judgements)
+    assert.equal(messages, c.messages)
   },
   thinkprm: (c) => assert.is(thinkPrmMessage(c, c.perStep), c.message),
 }

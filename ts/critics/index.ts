@@ -12,6 +12,7 @@ import type { CriticForm, Judged, Judgement } from './form.ts'
 import { genPrm } from './gen-prm.ts'
 import { rPrm } from './r-prm.ts'
 import { thinkPrm } from './think-prm.ts'
+import { vrPrm } from './vr-prm.ts'
 
 export {
   type Analyses,
@@ -24,7 +25,7 @@ export {
   type TeachOptions,
 } from './teach.ts'
 
-const FORMS: readonly CriticForm[] = [rPrm, genPrm, thinkPrm, critique]
+const FORMS: readonly CriticForm[] = [rPrm, genPrm, thinkPrm, vrPrm, critique]
 export const CRITIC_NAMES: readonly string[] = FORMS.map((form) => form.name)
 export const isCriticName = (name: string | undefined) => name !== undefined && CRITIC_NAMES.includes(name)
 

@@ -1,7 +1,7 @@
 /** Critics: the package's own engine, and models on servers that tell log-probabilities. */
 import type { Choice, Critic, CriticMessage, CriticRequest } from '../contracts/critic.ts'
 import { policyError } from '../contracts/errors.ts'
-import type { ProblemImage } from '../contracts/problem.ts'
+import { type ProblemImage, placePictures, type QuestionPart } from '../contracts/problem.ts'
 import { Dialect } from './dialect.ts'
 import { imageUris } from './image-uri.ts'
 import { ChatClient, type ChatMessage, type ClientOptions } from './openai-client.ts'
@@ -56,10 +56,13 @@ const TOP_LOGPROBS = 20
 async function chatMessages({ messages, images = [] }: CriticRequest, signal?: AbortSignal): Promise<ChatMessage[]> {
   const uris = await imageUris({ id: 'critic' }, images, signal)
   const first = messages.findIndex((message) => message.role === 'user')
-  const shown = uris.map((url) => ({ type: 'image_url' as const, image_url: { url: url as string } }))
+  const partOf = (part: QuestionPart) =>
+    'text' in part
+      ? { type: 'text' as const, text: part.text }
+      : { type: 'image_url' as const, image_url: { url: uris[part.picture] as string } }
   return messages.map((message, i) =>
-    i === first && shown.length > 0
-      ? { role: message.role, content: [...shown, { type: 'text' as const, text: message.content }] }
+    i === first && uris.length > 0
+      ? { role: message.role, content: placePictures(message.content, uris.length).map(partOf) }
       : { ...message },
   )
 }

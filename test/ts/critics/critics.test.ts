@@ -6,6 +6,7 @@ import type { EngineError } from '../../../ts/contracts/errors.ts'
 import type { Runner, RunRequest, RunResult } from '../../../ts/contracts/runner.ts'
 import { readBoxedIndex } from '../../../ts/critics/critique.ts'
 import { CRITIC_NAMES, criticScorer } from '../../../ts/critics/index.ts'
+import { readThought } from '../../../ts/critics/vr-prm.ts'
 
 const problem = { id: 'p', question: 'What is 3 + 4?', answer: '7' }
 const steps = ['Step 1: We add.', 'Step 2: 3 + 4 = 8.', 'The answer is 8.']
@@ -220,6 +221,29 @@ test('names hold all that changes scores; pictures go to forms that show them', 
     .catch((e) => e)
   assert.match((refused as EngineError).message, /genprm scoring takes no image/)
   assert.throws(() => criticScorer('gen-prm', critic), /no generative judge "gen-prm".*genprm/)
+})
+
+test('VRPRM: one thought, then 1 or 0 step by step with the judgements before; pictures behind the text', async () => {
+  const critic = scripted({
+    write: () => 'Sure. <think> The sum is 7. </think> Done.',
+    choose: (request) => (lastOf(request).includes('[Current Step]\nStep 1:') ? [0.1, 0.3] : [0.6, 0.2]),
+  })
+  const shown = { ...problem, question: 'What is <image> + 4?', image: 'a.png' }
+  const [scored] = await criticScorer('vrprm', critic).score({ problem: shown, solutions: [['We add.', '3 + 4 = 8.', '8']] })
+  assert.equal(rounded(scored?.scores), rounded([0.75, 0.25, 0.75]))
+  assert.is(scored?.words, 'The sum is 7.')
+  assert.is(critic.written.length, 1)
+  assert.equal(critic.written[0]?.images, ['a.png'])
+  assert.ok(lastOf(critic.written[0] as CriticRequest).endsWith('Step 2: 8\n<image>'))
+  assert.ok(critic.chosen.every(({ images }) => images === undefined))
+  const told = critic.chosen.map((request) => /Previous Step Judgments\]\n([\s\S]*?)\n\[/.exec(lastOf(request))?.[1])
+  assert.equal(told, ['None', 'Step 0: \\boxed{1}', 'Step 0: \\boxed{1}\nStep 1: \\boxed{0}'])
+  for (const [text, thought] of [
+    ['opened by the template</think>', 'opened by the template'],
+    ['<think>cut by the lim', 'cut by the lim'],
+    ['no block', 'no block'],
+  ])
+    assert.is(readThought(text as string), thought)
 })
 
 test.run()

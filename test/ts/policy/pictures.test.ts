@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EngineError } from '../../../ts/contracts/errors.ts'
+import { chatCritic } from '../../../ts/policy/critic.ts'
 import { openAiPolicy } from '../../../ts/policy/openai.ts'
-import { behave, startChatServer } from '../../helpers/chat-server.ts'
+import { behave, completion, sendJson, startChatServer } from '../../helpers/chat-server.ts'
 
 /** One pixel. */
 const PNG =
@@ -59,6 +60,21 @@ test('pictures that the engine refuses are refused here too; what is sent has th
   const sent = unnamed.requests[0]?.['messages'] as { content: { image_url: { url: string } }[] }[]
   assert.is(sent[0]?.content[0]?.image_url.url, PNG)
   rmSync(folder, { recursive: true })
+})
+
+test('a critic shows pictures where its words have their marks, and in front where there is none', async () => {
+  const server = await startChatServer((_, response) => sendJson(response, 200, completion(['seen'])))
+  const critic = chatCritic({ baseUrl: server.baseUrl, model: 'm' })
+  const sampling = { temperature: 0, topP: 1, topK: 0, maxTokens: 1, seed: 0 }
+  const shown = async (content: string) => {
+    await critic.write({ messages: [{ role: 'user', content }], images: [PNG], sampling, sample: 0 })
+    const sent = server.requests.at(-1)?.['messages'] as { content: { type: string; text?: string }[] }[]
+    return sent[0]?.content.map(({ type, text }) => text ?? type)
+  }
+  assert.equal(await shown('How many?'), ['image_url', 'How many?'])
+  assert.equal(await shown('How many <image> are there?'), ['How many ', 'image_url', ' are there?'])
+  assert.equal(await shown('How many?\n<image>'), ['How many?\n', 'image_url'])
+  await server.close()
 })
 
 test.run()
