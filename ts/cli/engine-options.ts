@@ -36,11 +36,16 @@ export const adapterUsage = (width: number) => `  ${'--adapter DIR'.padEnd(width
 export const prmAdapterUsage = (width: number) => `  ${'--prm-adapter DIR'.padEnd(width)} ${ADAPTER_TEXT}`
 
 /** Of commands that score: how a checkpoint is read. */
-export const SCORING_OPTIONS = { scoring: { type: 'string' }, reference: { type: 'string' } } as const
+export const SCORING_OPTIONS = {
+  scoring: { type: 'string' },
+  reference: { type: 'string' },
+  'merge-steps': { type: 'string' },
+} as const
 export const scoringUsage = (width: number) =>
   [
     ['--scoring NAME', 'its scoring family (default: what the checkpoint says or shows)'],
     ['--reference DIR', 'model that an implicit PRM was trained from (--scoring implicit)'],
+    ['--merge-steps N', 'score at most N parts of a solution, neighbouring steps joined (visualprm: 12 as published)'],
   ]
     .map(([option = '', text]) => `  ${option.padEnd(width)} ${text}`)
     .join('\n')
@@ -69,6 +74,7 @@ export type CriticValues = { [K in Exclude<keyof typeof CRITIC_OPTIONS, 'run-cod
   'run-code'?: boolean | undefined
   'own-solution'?: boolean | undefined
   scoring?: string | undefined
+  'merge-steps'?: string | undefined
 }
 export type Judging = { scoring: string } & CriticOptions & { runCode?: boolean }
 
@@ -80,16 +86,30 @@ export function readCritic(values: CriticValues): Judging | undefined {
     if (flag) throw new UsageError(`--${flag} is for a judge in words: --scoring ${CRITIC_NAMES.join(', ')}`)
     return undefined
   }
+  if (values['merge-steps'] !== undefined)
+    throw new UsageError(`--merge-steps is for a process reward model: ${scoring} judges in words, step by step`)
   const judgements = positiveInteger(values.judgements, 'judgements', MAX_JUDGEMENTS)
   const judgementTokens = positiveInteger(values['judgement-tokens'], 'judgement-tokens')
   const flags = { ...(values['run-code'] && { runCode: true }), ...(values['own-solution'] && { ownSolution: true }) }
   return { scoring, ...(judgements && { judgements }), ...(judgementTokens && { judgementTokens }), ...flags }
 }
 
+type ScoringValues = { [K in keyof typeof SCORING_OPTIONS]?: string | undefined }
+
 /** As `Engine.open` takes them. */
-export function readScoring(values: { scoring?: string | undefined; reference?: string | undefined }) {
+export function readScoring(values: ScoringValues) {
   const { scoring, reference } = values
-  return { ...(scoring !== undefined && { scoring }), ...(reference !== undefined && { reference }) }
+  const mergeSteps = positiveInteger(values['merge-steps'], 'merge-steps')
+  return {
+    ...(scoring !== undefined && { scoring }),
+    ...(reference !== undefined && { reference }),
+    ...(mergeSteps !== undefined && { mergeSteps }),
+  }
+}
+
+/** The first of them that was given. */
+export function givenScoringOption(values: ScoringValues): string | undefined {
+  return (Object.keys(SCORING_OPTIONS) as (keyof ScoringValues)[]).find((name) => values[name] !== undefined)
 }
 
 /** Folders as `Engine.open` takes them. */

@@ -21,6 +21,7 @@ import {
   type EngineValues,
   engineUsage,
   givenEngineOption,
+  givenScoringOption,
   readAdapters,
   readCritic,
   readEngineOptions,
@@ -158,6 +159,7 @@ export async function openPolicy(values: PolicyValues & Others): Promise<OpenedP
 type ScorerValues = EngineValues &
   CriticValues & {
     reference?: string | undefined
+    'merge-steps'?: string | undefined
     'prm-adapter'?: string[] | undefined
     'api-key-file'?: string | undefined
     observe?: boolean | undefined
@@ -168,7 +170,7 @@ type ScorerValues = EngineValues &
 async function openSelf(form: string, values: ScorerValues, engine: Engine | undefined): Promise<OpenedScorer> {
   if ((values.scoring ?? form) !== form)
     throw new UsageError(`${form} is a judge on the policy's own model: --scoring ${values.scoring} is for another one's`)
-  const foreign = (['prm-model', 'prm-adapter', 'reference'] as const).find((name) => values[name] !== undefined)
+  const foreign = (['prm-model', 'prm-adapter', 'reference', 'merge-steps'] as const).find((name) => values[name] !== undefined)
   if (foreign) throw new UsageError(`--${foreign} is for another model: ${form} is a judge on the policy's own`)
   const asked = { ...readCritic({ ...values, scoring: form }), scoring: form }
   if (engine) return openKitScorer({ ...asked, engine })
@@ -198,9 +200,14 @@ async function openPlainScorer(model: string, values: ScorerValues, policy?: { e
   if (isCriticName(model)) return openSelf(model, values, policy?.engine)
   const { 'prm-adapter': adapters } = values
   const asked = readScoring(values)
+  const given = givenScoringOption(values)
   const critic = readCritic(values)
   if (isModulePath(model)) {
-    const flag = [...Object.keys(asked), ...(adapters ? ['prm-adapter'] : []), ...(values['prm-model'] ? ['prm-model'] : [])][0]
+    const flag = [
+      ...(given ? [given] : []),
+      ...(adapters ? ['prm-adapter'] : []),
+      ...(values['prm-model'] ? ['prm-model'] : []),
+    ][0]
     if (flag) throw new UsageError(`--${flag} is for a model: ${model} is a module`)
     return openKitScorer({ module: model })
   }
@@ -210,8 +217,7 @@ async function openPlainScorer(model: string, values: ScorerValues, policy?: { e
   }
   if (values['prm-model'] !== undefined) throw new UsageError('--prm-model is for a server: a folder has no other name')
   if (isUrl(model)) {
-    const [flag] = Object.keys(asked)
-    if (flag) throw new UsageError(`--${flag} is for a folder: a server knows its own`)
+    if (given) throw new UsageError(`--${given} is for a folder: a server knows its own`)
     if (adapters) throw new UsageError('--prm-adapter is for a folder')
     return openKitScorer({ server: model, ...readApiKey(values['api-key-file']) })
   }

@@ -11,6 +11,7 @@ import {
   adapterUsage,
   ENGINE_OPTIONS,
   engineUsage,
+  givenScoringOption,
   PRM_ADAPTER_OPTIONS,
   prmAdapterUsage,
   readAdapters,
@@ -96,8 +97,8 @@ async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const { model, prm, host = '127.0.0.1', cors = [] } = values
   if (model === undefined && prm === undefined) throw new UsageError('--model DIR or --prm DIR is required')
-  if (prm === undefined && Object.keys(readScoring(values)).length > 0)
-    throw new UsageError('--scoring and --reference are for --prm')
+  const scoring = givenScoringOption(values)
+  if (prm === undefined && scoring) throw new UsageError(`--${scoring} is for --prm`)
   if (isCriticName(values.scoring))
     throw new UsageError(`--scoring ${values.scoring}: a judge in words is not served as a scorer: serve it as --model`)
   const port = numberIn(values.port, 'port', { min: 0, max: 65_535, whole: true }) ?? 8000

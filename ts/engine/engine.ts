@@ -77,6 +77,7 @@ export class Engine implements AsyncDisposable {
   readonly #folder: CheckpointFolder
   readonly #adapters: readonly Adapter[]
   readonly #scoring: string
+  readonly #mergeSteps: number | undefined
   readonly #images: ImageOptions
   readonly #pictures: Pictures
   readonly #slots = new Slots(MAX_SUBMITTED)
@@ -94,6 +95,7 @@ export class Engine implements AsyncDisposable {
     adapters: readonly Adapter[]
     tokenizer: Tokenizer
     scoring: string
+    mergeSteps: number | undefined
     images: ImageOptions
     reference: Engine | undefined
   }) {
@@ -103,6 +105,7 @@ export class Engine implements AsyncDisposable {
     this.#adapters = parts.adapters
     this.tokenizer = parts.tokenizer
     this.#scoring = parts.scoring
+    this.#mergeSteps = parts.mergeSteps
     this.#images = parts.images
     this.#reference = parts.reference
     this.#pictures = new Pictures(parts.images)
@@ -115,7 +118,12 @@ export class Engine implements AsyncDisposable {
       pictures: (request: PicturesRequest, where: string) => this.#picturesOf(request, where),
     }
     this.#generator = new Generator(lent)
-    this.#scorer = new Scorer({ ...lent, family: () => this.#scoringFamily(), reference: () => this.#reference })
+    this.#scorer = new Scorer({
+      ...lent,
+      mergeSteps: parts.mergeSteps,
+      family: () => this.#scoringFamily(),
+      reference: () => this.#reference,
+    })
   }
 
   /**
@@ -145,7 +153,8 @@ export class Engine implements AsyncDisposable {
     const native = await settleWithProgress(job, o.signal, o.onProgress)
     const images = { maxTiles: o.maxTiles, maxPixels: o.maxPixels, exifOrientation: o.exifOrientation }
     const reference = o.reference === undefined ? undefined : await openReference(native, o)
-    const engine = new Engine({ native, folder, adapters, tokenizer, scoring: o.scoring, images, reference })
+    const { scoring, mergeSteps } = o
+    const engine = new Engine({ native, folder, adapters, tokenizer, scoring, mergeSteps, images, reference })
     if (o.scoring !== 'auto' || reference) await engine.#resolveOrClose()
     return engine
   }
@@ -178,6 +187,7 @@ export class Engine implements AsyncDisposable {
       this.#info.weights !== 'bf16' && this.#info.weights,
       maxTiles !== undefined && `tiles=${maxTiles}`,
       exifOrientation === 'apply' && 'exif',
+      this.#mergeSteps !== undefined && `merged=${this.#mergeSteps}`,
       this.#info.device.kind !== 'cpu' && this.#info.device.class,
       this.#reference !== undefined && `reference=${this.#reference.identity()}`,
     ]
@@ -370,7 +380,7 @@ export class Engine implements AsyncDisposable {
 async function openReference(native: NativeEngine, o: z.output<typeof openSchema>): Promise<Engine> {
   const { reference = '', adapters: _adapters, scoring: _scoring, onProgress: _progress, ...same } = o
   try {
-    return await Engine.open({ ...same, model: reference, reference: undefined })
+    return await Engine.open({ ...same, model: reference, reference: undefined, mergeSteps: undefined })
   } catch (error) {
     await native.close()
     throw error

@@ -63,6 +63,8 @@ export const openSchema = z.strictObject({
   scoring: z.string().min(1).default('auto'),
   /** Folder of the model that an implicit PRM was trained from, opened beside it in the same way. */
   reference: z.string().min(1).optional(),
+  /** Scores at most so many parts of a solution, its neighbouring steps joined: each step has its part's score. VisualPRM: 12. */
+  mergeSteps: positive.optional(),
   maxTiles,
   exifOrientation: z.enum(['ignore', 'apply']).default('ignore'),
   maxPixels: positive.default(DEFAULT_MAX_PIXELS),

@@ -4,6 +4,7 @@ import { EngineError, type ErrorCode, invalidArgument } from '../contracts/error
 import { validate } from '../contracts/validate.ts'
 import type { Reward, ScoringFamily, ScoringPrompt, ScoringRequest } from './families/index.ts'
 import { type GeneratorContext, rowsOf } from './generator.ts'
+import { mergedSteps } from './merged-steps.ts'
 import type { NativePicture } from './native.ts'
 import { nonFiniteError } from './non-finite.ts'
 import { type LogprobsRequest, type ScoreManyRequest, type ScoreOneRequest, scoreManySchema, scoreOneSchema } from './options.ts'
@@ -43,6 +44,8 @@ export interface ScoredCandidates {
 
 /** What an open engine lends. */
 export interface ScorerContext extends GeneratorContext {
+  /** Parts of a solution that are scored at most; absent: its steps. */
+  readonly mergeSteps?: number | undefined
   /** @throws EngineError UNSUPPORTED_MODEL */
   family(): ScoringFamily
   /** Log-probabilities under the model that this one was trained from, where a family compares them. */
@@ -146,10 +149,18 @@ export class Scorer {
       }
       const asked = prompts.flatMap((p) => (p instanceof EngineError ? [] : p))
       const scored = await this.#scorePrompts(asked, images, r.signal)
-      return prompts.map((p) => (p instanceof EngineError ? p : joined(scored.splice(0, p.length))))
+      return prompts.map((p, i) =>
+        p instanceof EngineError ? p : this.#spread(r.solutions[i] as string[], joined(scored.splice(0, p.length))),
+      )
     } finally {
       release()
     }
+  }
+
+  /** Scores of parts as those of the steps in them. */
+  #spread(steps: readonly string[], { scores, logits, std }: ScoredSteps): ScoredSteps {
+    const { spread } = mergedSteps(steps, this.#engine.mergeSteps)
+    return { scores: spread(scores), logits: spread(logits), ...(std && { std: spread(std) }) }
   }
 
   async #scorePrompts(
@@ -208,7 +219,8 @@ export class Scorer {
     if (blank >= 0) throw invalidArgument(`${name}[${blank}]: is empty: a step needs text`)
     const { maxPositions } = this.#engine.info.decoder
     checkTextLength(steps, maxPositions, name)
-    const asked = family.perStep ? steps.map((_, i) => steps.slice(0, i + 1)) : steps.length > 0 ? [steps] : []
+    const { parts } = mergedSteps(steps, this.#engine.mergeSteps)
+    const asked = family.perStep ? parts.map((_, i) => parts.slice(0, i + 1)) : parts.length > 0 ? [parts] : []
     return asked.map((some) => {
       const prompt = family.prompt(this.#engine.tokenizer, { ...request, steps: some })
       if (prompt.ids.length <= maxPositions) return prompt

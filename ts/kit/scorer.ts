@@ -24,7 +24,7 @@ type Judging = CriticOptions & { runCode?: boolean | undefined }
 
 /**
  * A checkpoint folder, where `scoring` names its family if its files do not tell; or a PRM behind `mm-prm serve`, which
- * gives the same scores under the same name. With a generative `scoring` (r-prm, genprm, thinkprm, critique) a folder or a
+ * gives the same scores under the same name. With a generative `scoring` (r-prm, genprm, thinkprm, vrprm, critique) a folder or a
  * model on a server that judges in words; or such a judge on an engine that is open already, the policy's own say, which stays
  * the caller's to close. `module`: a file whose default export is a StepScorer, or a function that makes one.
  */
@@ -87,7 +87,9 @@ async function openServerCritic(options: ServerOptions & { scoring: string } & J
 }
 
 async function openFolderCritic(options: OpenOptions & Judging): Promise<OpenedScorer> {
-  const schema = openSchema.omit({ reference: true }).extend({ ...criticSchema.shape, runCode: z.boolean().optional() })
+  const schema = openSchema
+    .omit({ reference: true, mergeSteps: true })
+    .extend({ ...criticSchema.shape, runCode: z.boolean().optional() })
   const { scoring, judgements, judgementTokens, ownSolution, seed, runCode, ...folder } = validate(
     schema,
     options,
