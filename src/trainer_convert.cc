@@ -30,7 +30,9 @@ TrainSample to_sample(Napi::Object object, TrainTask task) {
   sample.tokens = copy_ints(object.Get("tokens"), "tokens");
   sample.images = copy_ints(object.Get("images"), "images");
   sample.group = get_int(object, "group");
-  if (task == TrainTask::kTokens) {
+  if (task == TrainTask::kPairs && object.Has("reference"))
+    sample.reference = get_double(object, "reference");
+  if (task != TrainTask::kMarkers) {
     sample.token_weights = copy_floats(object.Get("tokenWeights"), "tokenWeights");
   } else {
     sample.markers = copy_ints(object.Get("markers"), "markers");
@@ -38,6 +40,20 @@ TrainSample to_sample(Napi::Object object, TrainTask task) {
     sample.marker_weights = copy_floats(object.Get("markerWeights"), "markerWeights");
   }
   return sample;
+}
+
+TrainTask to_train_task(const std::string& name) {
+  if (name == "tokens") return TrainTask::kTokens;
+  if (name == "markers") return TrainTask::kMarkers;
+  if (name == "pairs") return TrainTask::kPairs;
+  reject_field("task", "tokens, markers or pairs");
+}
+
+Preference to_preference(Napi::Value value) {
+  if (!value.IsObject()) reject_field("preference", "an object");
+  const Napi::Object object = value.As<Napi::Object>();
+  return {get_double(object, "beta"), get_double(object, "labelSmoothing"),
+          get_double(object, "chosenWeight")};
 }
 
 }  // namespace
@@ -92,9 +108,7 @@ TrainerOptions to_trainer_options(Napi::Object object) {
 
 TrainBatch to_train_batch(Napi::Object object) {
   TrainBatch batch;
-  const std::string task = get_string(object, "task");
-  if (task != "tokens" && task != "markers") reject_field("task", "tokens or markers");
-  batch.task = task == "tokens" ? TrainTask::kTokens : TrainTask::kMarkers;
+  batch.task = to_train_task(get_string(object, "task"));
   batch.images = to_images(object);
   batch.image_token = get_int(object, "imageToken");
   if (batch.task == TrainTask::kMarkers) {
@@ -102,6 +116,7 @@ TrainBatch to_train_batch(Napi::Object object) {
     if (pair.size() != 2) reject_field("pair", "an Int32Array of two ids");
     std::copy(pair.begin(), pair.end(), batch.pair);
   }
+  if (batch.task == TrainTask::kPairs) batch.preference = to_preference(object.Get("preference"));
   const Napi::Array samples = get_array(object, "samples");
   for (uint32_t i = 0; i < samples.Length(); ++i) {
     const Napi::Value sample = samples.Get(i);
@@ -139,6 +154,8 @@ Napi::Value to_js(Napi::Env env, const BatchResult& result) {
   Napi::Array predictions = Napi::Array::New(env, result.predictions.size());
   for (uint32_t i = 0; i < result.predictions.size(); ++i)
     predictions.Set(i, to_js(env, result.predictions[i]));
+  Napi::Array logprobs = Napi::Array::New(env, result.logprobs.size());
+  for (uint32_t i = 0; i < result.logprobs.size(); ++i) logprobs.Set(i, number(env, result.logprobs[i]));
   return object_of(env, {{"loss", number(env, result.loss)},
                          {"weight", number(env, result.weight)},
                          {"numCorrect", number(env, double(result.num_correct))},
@@ -146,7 +163,8 @@ Napi::Value to_js(Napi::Env env, const BatchResult& result) {
                          {"numTokens", number(env, double(result.num_tokens))},
                          {"numRows", number(env, double(result.num_rows))},
                          {"numImageRows", number(env, double(result.num_image_rows))},
-                         {"predictions", predictions}});
+                         {"predictions", predictions},
+                         {"logprobs", logprobs}});
 }
 
 }  // namespace mmprm::addon

@@ -91,6 +91,31 @@ void check_markers(const TrainSample& sample, const std::string& where) {
   }
 }
 
+void check_preference(const Preference& p) {
+  if (!(std::isfinite(p.beta) && p.beta > 0)) reject("beta of a preference loss must be above 0");
+  if (!(p.label_smoothing >= 0 && p.label_smoothing < 0.5))
+    reject("label smoothing of a preference loss must be from 0 up to, not including, 0.5");
+  if (!(std::isfinite(p.chosen_weight) && p.chosen_weight >= 0))
+    reject("the weight of the preferred answers must be finite and not negative");
+}
+
+void check_answer(const TrainSample& sample, const std::string& where, const ModelSpec& spec) {
+  check_token_weights(sample, where, spec);
+  const auto predicted = [](float w) { return w > 0; };
+  if (std::none_of(sample.token_weights.begin() + 1, sample.token_weights.end(), predicted))
+    reject(where + " predicts no token: an answer is needed");
+  if (!std::isfinite(sample.reference)) reject(where + ": its reference must be finite");
+}
+
+void check_sample(const TrainSample& sample, TrainTask task, const std::string& where,
+                  const ModelSpec& spec) {
+  switch (task) {
+    case TrainTask::kTokens: return check_token_weights(sample, where, spec);
+    case TrainTask::kMarkers: return check_markers(sample, where);
+    case TrainTask::kPairs: return check_answer(sample, where, spec);
+  }
+}
+
 }  // namespace
 
 void check_batch(const TrainBatch& batch, const ModelSpec& spec) {
@@ -104,15 +129,15 @@ void check_batch(const TrainBatch& batch, const ModelSpec& spec) {
         reject("reward token " + std::to_string(id) + " is no row of the head");
     }
   }
+  if (batch.task == TrainTask::kPairs) {
+    check_preference(batch.preference);
+    if (batch.samples.size() % 2 != 0) reject("a batch of pairs with an odd number of samples");
+  }
   for (size_t s = 0; s < batch.samples.size(); ++s) {
     const std::string where = "sample " + std::to_string(s) + " of the batch";
     check_tokens(batch.samples[s], where, spec);
     check_images(batch, batch.samples[s], where, spec);
-    if (batch.task == TrainTask::kTokens) {
-      check_token_weights(batch.samples[s], where, spec);
-    } else {
-      check_markers(batch.samples[s], where);
-    }
+    check_sample(batch.samples[s], batch.task, where, spec);
   }
 }
 

@@ -80,7 +80,8 @@ LossResult Loss::read_tokens(const std::vector<TokenTerm>& terms) const {
   LossResult result;
   for (size_t i = 0; i < terms.size(); ++i) {
     const float lse = values[3 * i], logit = values[3 * i + 1], largest = values[3 * i + 2];
-    result.loss += terms[i].weight * (double(lse) - logit);
+    result.losses.push_back(double(lse) - logit);
+    result.loss += terms[i].weight * result.losses.back();
     result.weight += terms[i].weight;
     result.num_correct += logit >= largest;
   }

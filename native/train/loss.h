@@ -18,6 +18,8 @@ struct LossResult {
   int64_t num_correct = 0,
           num_terms = 0;           // tokens: target is the largest logit; markers: p and y on one side of ½
   std::vector<float> predictions;  // markers: p, in the order of the plan's terms
+  std::vector<double> losses;      // tokens: -log p of each term, without its weight
+  std::vector<double> logprobs;    // pairs: of each answer
 };
 
 class Loss {

@@ -9,7 +9,9 @@ namespace {
 class Planner {
  public:
   explicit Planner(const std::vector<TrainSequence>& sequences)
-      : sequences_(sequences), rows_(sequences.size()) {}
+      : sequences_(sequences), rows_(sequences.size()) {
+    plan_.terms_of.resize(sequences.size());
+  }
 
   // One tree, or several where the first tokens differ already.
   void add_group(const std::vector<int>& members) {
@@ -72,7 +74,8 @@ class Planner {
     plan_.num_tokens += static_cast<int64_t>(sequence.tokens.size());
     for (size_t i = 1; i < sequence.token_weights.size(); ++i) {
       if (sequence.token_weights[i] == 0) continue;
-      plan_.token_terms.push_back({rows_[s][i - 1], sequence.tokens[i], sequence.token_weights[i]});
+      token_terms_.push_back(
+          {{rows_[s][i - 1], sequence.tokens[i], sequence.token_weights[i]}, static_cast<int32_t>(s)});
     }
     for (size_t i = 0; i < sequence.markers.size(); ++i) {
       plan_.marker_terms.push_back({rows_[s][sequence.markers[i]], sequence.labels[i],
@@ -82,23 +85,28 @@ class Planner {
   }
 
   void merge_token_terms() {
-    std::vector<TokenTerm>& terms = plan_.token_terms;
-    std::stable_sort(terms.begin(), terms.end(), [](const TokenTerm& a, const TokenTerm& b) {
+    std::vector<TokenTerm>& merged = plan_.token_terms;
+    std::stable_sort(token_terms_.begin(), token_terms_.end(), [](const TokenTerm& a, const TokenTerm& b) {
       return a.row != b.row ? a.row < b.row : a.target < b.target;
     });
-    size_t kept = 0;
-    for (size_t i = 0; i < terms.size(); ++i) {
-      if (kept > 0 && terms[kept - 1].row == terms[i].row && terms[kept - 1].target == terms[i].target) {
-        terms[kept - 1].weight += terms[i].weight;
+    for (const PlacedTerm& term : token_terms_) {
+      if (!merged.empty() && merged.back().row == term.row && merged.back().target == term.target) {
+        merged.back().weight += term.weight;
       } else {
-        terms[kept++] = terms[i];
+        merged.push_back(term);
       }
+      // Rows of a sequence rise, so its terms come in their own order.
+      plan_.terms_of[term.sequence].push_back(static_cast<int32_t>(merged.size()) - 1);
     }
-    terms.resize(kept);
   }
+
+  struct PlacedTerm : TokenTerm {
+    int32_t sequence = 0;
+  };
 
   const std::vector<TrainSequence>& sequences_;
   std::vector<std::vector<int32_t>> rows_;  // of each sequence's tokens
+  std::vector<PlacedTerm> token_terms_;
   TrainPlan plan_;
 };
 

@@ -7,6 +7,7 @@
 #include "train/batch_check.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
+#include "train/preference_loss.h"
 #include "train/sequences.h"
 #include "train/train_decoder.h"
 #include "train/train_patch_vision.h"
@@ -47,7 +48,8 @@ class Trainer::Impl {
         workspace_(*device_),
         model_(open_model(options, *device_)),
         decoder_(*model_, ops_, options.recompute),
-        loss_(*model_, ops_) {
+        loss_(*model_, ops_),
+        preference_loss_(loss_) {
     if (model_->spec().vision) vision_ = open_tower(options.recompute);
     describe();
   }
@@ -63,9 +65,7 @@ class Trainer::Impl {
     const TrainPlan plan = plan_training(sequences_of(batch, model_->spec()));
     const Tensor x = decoder_.forward(plan, image_rows, cancelled);
     const Tensor d_x = learn ? decoder_.output_gradient() : Tensor();
-    const LossResult loss = batch.task == TrainTask::kTokens
-                                ? loss_.tokens(plan.token_terms, x, scale, d_x)
-                                : loss_.markers(plan.marker_terms, batch.pair, x, scale, d_x);
+    const LossResult loss = loss_of(batch, plan, x, scale, d_x);
     // WHY before the backward pass: a loss that is not a number must not reach
     // the gradients of other batches.
     if (learn && std::isfinite(loss.loss)) backward(image_rows, cancelled);
@@ -129,6 +129,16 @@ class Trainer::Impl {
     vision_->backward(d_image, cancelled);
   }
 
+  LossResult loss_of(const TrainBatch& batch, const TrainPlan& plan, const Tensor& x, double scale,
+                     const Tensor& d_x) {
+    switch (batch.task) {
+      case TrainTask::kTokens: return loss_.tokens(plan.token_terms, x, scale, d_x);
+      case TrainTask::kMarkers: return loss_.markers(plan.marker_terms, batch.pair, x, scale, d_x);
+      case TrainTask::kPairs: return preference_loss_.pairs(batch, plan, x, scale, d_x);
+    }
+    throw Error(ErrorCode::kInternal, "a batch of no task");
+  }
+
   static BatchResult result_of(const TrainBatch& batch, const TrainPlan& plan, const LossResult& loss,
                                int image_rows) {
     BatchResult out;
@@ -139,7 +149,8 @@ class Trainer::Impl {
     out.num_tokens = plan.num_tokens;
     out.num_rows = plan.num_rows();
     out.num_image_rows = image_rows;
-    if (batch.task == TrainTask::kTokens) return out;
+    out.logprobs = loss.logprobs;
+    if (batch.task != TrainTask::kMarkers) return out;
     for (const TrainSample& sample : batch.samples) out.predictions.emplace_back(sample.markers.size());
     for (size_t i = 0; i < plan.marker_terms.size(); ++i) {
       const MarkerTerm& term = plan.marker_terms[i];
@@ -155,6 +166,7 @@ class Trainer::Impl {
   TrainDecoder decoder_;
   std::unique_ptr<TrainTower> vision_;
   Loss loss_;
+  PreferenceLoss preference_loss_;
   Tensor d_image_;
   TrainerInfo info_;
   int64_t num_steps_ = 0;

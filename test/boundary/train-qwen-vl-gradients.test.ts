@@ -14,7 +14,7 @@ import { readJson } from '../helpers/golden.ts'
 const native = loadNative()
 const EXPECTED = readJson(join(import.meta.dirname, 'qwen-vl/gradients.json'))
 const MODELS = [/Qwen2_5_VL/, /Qwen3VL/].map((architecture) => pickCheckpoint({ vision: true, architecture }))
-const TASKS = ['tokens', 'markers'] as const
+const TASKS = ['tokens', 'markers', 'pairs'] as const
 type Task = (typeof TASKS)[number]
 
 /** As in gradients.py. */
@@ -47,6 +47,8 @@ async function picture(model: string, index: number): Promise<NativePicture> {
 
 async function batch(model: string, task: Task, group = (i: number) => i): Promise<NativeTrainBatch> {
   const images = await Promise.all(EXPECTED.grids.map((_: unknown, i: number) => picture(model, i)))
+  const shared = { images, imageToken: EXPECTED.imageToken }
+  if (task === 'pairs') return { task, samples: answers(group), preference: EXPECTED.preference, ...shared }
   // biome-ignore lint/suspicious/noExplicitAny: the file is plain data
   const samples = EXPECTED.samples.map((s: any, i: number) => ({
     tokens: Int32Array.from(s.tokens),
@@ -57,7 +59,25 @@ async function batch(model: string, task: Task, group = (i: number) => i): Promi
     labels: Float32Array.from(s.labels),
     markerWeights: Float32Array.from(s.markerWeights),
   }))
-  return { task, samples, images, imageToken: EXPECTED.imageToken, pair: Int32Array.from(EXPECTED.pair) }
+  return { task, samples, pair: Int32Array.from(EXPECTED.pair), ...shared }
+}
+
+const UNMARKED = { markers: new Int32Array(), labels: new Float32Array(), markerWeights: new Float32Array() }
+
+/** Two for each pair. */
+function answers(group: (i: number) => number): NativeTrainBatch['samples'] {
+  // biome-ignore lint/suspicious/noExplicitAny: the file is plain data
+  return EXPECTED.pairs.flatMap(({ pictures, answers, reference }: any, i: number) =>
+    // biome-ignore lint/suspicious/noExplicitAny: the file is plain data
+    answers.map(({ tokens, tokenWeights }: any, k: number) => ({
+      ...UNMARKED,
+      tokens: Int32Array.from(tokens),
+      tokenWeights: Float32Array.from(tokenWeights),
+      images: Int32Array.from(pictures),
+      group: group(i),
+      reference: reference[k],
+    })),
+  )
 }
 
 const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values))

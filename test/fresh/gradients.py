@@ -17,6 +17,7 @@ from safetensors import safe_open
 MODELS = {"qwen2_5_vl": 14, "qwen3_vl": 16}  # pixels a side of a patch
 MERGE, FRAMES = 2, 2
 IMAGE, START, END, RIGHT, WRONG = 659, 656, 657, 319, 318
+PREFERENCE = {"beta": 0.3, "labelSmoothing": 0.1, "chosenWeight": 0.2}
 GRIDS = [(4, 6), (6, 4)]  # patches; windows of 2 merge blocks a side leave narrow ones at the edge
 # WHY that eps: gradients that are nothing but rounding would make steps of full length, each program its own.
 STEPS = {"learningRate": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-5, "weightDecay": 0.01, "decayVectors": True, "maxNorm": 1}
@@ -60,7 +61,35 @@ def samples():
         }
 
 
+def pairs():
+    """The samples beside other answers that begin like theirs, and log-probabilities as a reference might give them."""
+    source = numbers(5)
+    for i, sample in enumerate(samples()):
+        learnt = sum(w > 0 for w in sample["tokenWeights"])
+        start = len(sample["tokens"]) - learnt
+        other = [*sample["tokens"][: start + 1], *(10 + next(source) % 500 for _ in range(learnt + i - 1))]
+        weights = lambda tokens: [0] * start + [1] * (len(tokens) - start)
+        yield {
+            "pictures": sample["pictures"],
+            "answers": [{"tokens": tokens, "tokenWeights": weights(tokens)} for tokens in (sample["tokens"], other)],
+            "reference": [-50 - i, -51 + 2 * i],
+        }
+
+
+def preference_loss(model, pair, pictures):
+    """TRL's sigmoid loss with label smoothing, and the preferred answer's own mean cross-entropy."""
+    logps = [-loss_of(model, {**pair, **answer}, pictures, "tokens") for answer in pair["answers"]]
+    chosen, rejected = (logp - reference for logp, reference in zip(logps, pair["reference"]))
+    beta, smoothing, weight = PREFERENCE.values()
+    sigmoid = torch.nn.functional.logsigmoid
+    margin = beta * (chosen - rejected)
+    loss = -sigmoid(margin) * (1 - smoothing) - sigmoid(-margin) * smoothing
+    return loss - weight * logps[0] / sum(pair["answers"][0]["tokenWeights"])
+
+
 def loss_of(model, sample, pictures, task):
+    if task == "pairs":
+        return preference_loss(model, sample, pictures)
     shown = [pictures[i] for i in sample["pictures"]]
     tokens = torch.tensor([sample["tokens"]])
     given = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "mm_token_type_ids": (tokens == IMAGE).int()}
@@ -108,7 +137,7 @@ def run(folder, patch, task):
     processor = json.loads((folder / "preprocessor_config.json").read_text())
     pictures = [patches(picture_bytes(i, patch), patch, processor["image_mean"], processor["image_std"]) for i in range(len(GRIDS))]
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    all_samples = list(samples())
+    all_samples = list(pairs() if task == "pairs" else samples())
     batch = lambda: sum(loss_of(model, s, pictures, task) for s in all_samples)
     loss = batch()
     loss.backward()
@@ -135,7 +164,7 @@ def main(golden, out):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     models = {
-        name: {task: run(golden / name, patch, task) for task in ("tokens", "markers")} | {"patch": patch}
+        name: {task: run(golden / name, patch, task) for task in ("tokens", "markers", "pairs")} | {"patch": patch}
         for name, patch in MODELS.items()
     }
     all_of_it = {
@@ -146,6 +175,8 @@ def main(golden, out):
         "grids": GRIDS,
         "step": STEPS,
         "samples": list(samples()),
+        "preference": PREFERENCE,
+        "pairs": list(pairs()),
         "models": models,
     }
     out.write_text(json.dumps(all_of_it, indent=2) + "\n")

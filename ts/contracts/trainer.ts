@@ -13,6 +13,15 @@ export type TrainImage =
   | Uint8Array
   | { readonly pixels: Uint8Array; readonly width: number; readonly height: number; readonly channels: 1 | 3 }
 
+/** A turn of a conversation. */
+export interface ChatTurn {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly content: string
+}
+
+/** What a policy is to say: steps that its answer closes, or a turn of a conversation. */
+export type TrainAnswer = { readonly steps: readonly string[]; readonly answer: string } | { readonly reply: string }
+
 /** One solution of one question. For a PRM, labels and weights go with the steps. */
 export interface TrainSample {
   /** Named by errors. */
@@ -28,6 +37,12 @@ export interface TrainSample {
   readonly steps: readonly string[]
   /** policy: closes the solution as `<answer>…</answer>`. */
   readonly answer?: string
+  /** policy: turns in place of the question, as the model is asked them; the texts of the user's hold the pictures' marks. */
+  readonly turns?: readonly ChatTurn[]
+  /** policy, with turns: the assistant's next turn, in place of steps and answer. */
+  readonly reply?: string
+  /** dpo: what the sample's own answer is preferred to. */
+  readonly rejected?: TrainAnswer
   /** prm: probability in [0, 1] that the step is right; null where nothing is known. */
   readonly labels?: readonly (number | null)[]
   /** prm: share with which each label counts; 1 where absent. */
@@ -44,8 +59,26 @@ export interface TrainRow {
   readonly markers: Int32Array
   readonly labels: Float32Array
   readonly markerWeights: Float32Array
-  /** Sum of the weights: what the summed loss is divided by. */
+  /** Sum of the weights: what the summed loss is divided by. 1 for a pair. */
   readonly weight: number
+  /** dpo: the same prompt with the other answer. */
+  readonly rejected?: { readonly tokens: Int32Array; readonly tokenWeights: Float32Array }
+  /** dpo: log-probabilities of the two answers under the untrained model; 0 where they are not known yet. */
+  readonly reference?: readonly [chosen: number, rejected: number]
+}
+
+/** Tokens of a row: those of a pair together. */
+export const tokensOf = ({ tokens, rejected }: TrainRow) => tokens.length + (rejected?.tokens.length ?? 0)
+/** Of its longest sequence. */
+export const longestOf = ({ tokens, rejected }: TrainRow) => Math.max(tokens.length, rejected?.tokens.length ?? 0)
+
+/** Direct preference optimisation: -log σ(β·m), m = (log π − log π_ref)(chosen) − (log π − log π_ref)(rejected). */
+export interface Preference {
+  readonly beta: number
+  /** Share of the pairs that are taken to be the wrong way round, below a half. */
+  readonly labelSmoothing: number
+  /** Of the preferred answer's own mean cross-entropy, which is added. */
+  readonly chosenWeight: number
 }
 
 /** Sums over a batch: divide `loss` by `weight` for the mean. */
@@ -60,6 +93,8 @@ export interface BatchLoss {
   numImageRows: number
   /** prm: per sample, the predicted probability at each marker. */
   predictions: Float32Array[]
+  /** dpo: of each row's two answers, the preferred one first. */
+  logprobs?: readonly number[]
 }
 
 export interface OptimizerStep {
@@ -102,6 +137,8 @@ export interface TrainableOptions {
   maxTiles?: number | undefined
   /** How the tokens of samples of different lengths weigh (policy). */
   lossWeight: 'token' | 'sample' | 'square'
+  /** dpo: rows are pairs of answers. */
+  preference?: Preference | undefined
   /** What saveModel writes. `full`: all weights, adapters merged; `adapters`: PEFT's files, so nothing else may be trained. */
   saveAs: 'full' | 'adapters'
   /** A folder for what the model needs while it is open; made, and removed when it closes. A temporary one where absent. */

@@ -1,5 +1,5 @@
 /** The addon's trainer: one to one as src/trainer_convert.cc and src/trainer_wrap.cc have it. */
-import type { BatchLoss, OptimizerStep, TrainableInfo } from '../contracts/trainer.ts'
+import type { BatchLoss, OptimizerStep, Preference, TrainableInfo } from '../contracts/trainer.ts'
 import type { NativePicture } from './native-engine.ts'
 
 export interface NativeTrainerOptions {
@@ -29,21 +29,26 @@ export interface NativeTrainSample {
   /** Indices into the batch's images, in the order of their tokens. */
   images: Int32Array
   group: number
-  /** Task "tokens": one per token. */
+  /** Tasks "tokens" and "pairs": one per token. */
   tokenWeights: Float32Array
   /** Task "markers": rising positions, labels in [0, 1] and weights. */
   markers: Int32Array
   labels: Float32Array
   markerWeights: Float32Array
+  /** Task "pairs": log-probability under the model that is departed from; default 0. */
+  reference?: number
 }
 
 export interface NativeTrainBatch {
-  task: 'tokens' | 'markers'
+  /** "pairs": samples 2i and 2i + 1 answer one prompt, the preferred one first. */
+  task: 'tokens' | 'markers' | 'pairs'
   samples: NativeTrainSample[]
   images: NativePicture[]
   imageToken: number
   /** Task "markers": ids of Yes and No. */
   pair?: Int32Array
+  /** Task "pairs". */
+  preference?: Preference
 }
 
 /** All calls run in order on the trainer's own thread. */

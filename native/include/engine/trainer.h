@@ -40,15 +40,24 @@ struct TrainerInfo {
   int tokens_per_tile = 0, image_size = 0;  // of tiles; 0 where there are none
 };
 
-enum class TrainTask { kTokens, kMarkers };
+// kPairs: samples 2i and 2i + 1 are two answers to one prompt, the one to be preferred first.
+enum class TrainTask { kTokens, kMarkers, kPairs };
+
+// Direct preference optimisation; the loss is written out in native/train/preference_loss.h.
+struct Preference {
+  double beta = 0.1;
+  double label_smoothing = 0;  // share of the pairs that are taken to be the wrong way round, below a half
+  double chosen_weight = 0;    // of the preferred answer's own mean cross-entropy
+};
 
 struct TrainSample {
   std::vector<int32_t> tokens;                // image tokens included
   std::vector<int32_t> images;                // indices into the batch, in the order of their tokens
   int32_t group = 0;                          // samples of one group share their common beginning
-  std::vector<float> token_weights;           // kTokens: one per token, 0: not predicted
+  std::vector<float> token_weights;           // kTokens, kPairs: one per token, 0: not predicted
   std::vector<int32_t> markers;               // kMarkers: rising positions
   std::vector<float> labels, marker_weights;  // kMarkers: in [0, 1]; one each per marker
+  double reference = 0;  // kPairs: the answer's log-probability under the model that is departed from
 };
 
 struct TrainBatch {
@@ -57,14 +66,16 @@ struct TrainBatch {
   std::vector<PicturePtr> images;
   int32_t image_token = -1;
   int32_t pair[2] = {0, 0};  // kMarkers: rows of the head for "right" and "wrong"
+  Preference preference;     // kPairs
 };
 
 struct BatchResult {
-  double loss = 0, weight = 0;  // Σ w·loss and Σ w: divide for the mean
+  double loss = 0, weight = 0;  // Σ w·loss and Σ w: divide for the mean; kPairs: w is 1 for each pair
   int64_t num_correct = 0, num_terms = 0;
   int64_t num_tokens = 0, num_rows = 0,
           num_image_rows = 0;                   // tokens of all samples; rows computed after packing
   std::vector<std::vector<float>> predictions;  // kMarkers: per sample and marker
+  std::vector<double> logprobs;                 // kPairs: per sample, Σ token weight · log p
 };
 
 struct StepOptions {
