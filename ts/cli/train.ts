@@ -1,9 +1,10 @@
 /** `mm-prm train`: a policy or a process reward model from a checkpoint and a JSONL file. */
+import { existsSync } from 'node:fs'
 import { ISAS } from '../contracts/isa.ts'
 import { MAX_THREADS } from '../engine/options.ts'
 import { openTrainable } from '../engine/trainable.ts'
 import { type Recipe, readRecipe, runTraining } from '../train/index.ts'
-import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required } from './command.ts'
+import { type Command, EXIT, numberIn, oneOf, positiveInteger, readOptions, required, UsageError } from './command.ts'
 import { modelFolder } from './hub-model.ts'
 import { Progress } from './progress.ts'
 import { formatRows } from './table.ts'
@@ -13,17 +14,22 @@ const USAGE = `usage: mm-prm train --task policy|prm --init DIR --data FILE.json
 Trains the checkpoint in --init and leaves one of the same form in --out, with metrics.jsonl, mm-prm.json (how it was
 trained and is to be used) and checkpoints/. Data (.jsonl, .json, .csv, .parquet): what \`mm-prm dataset\` writes in any of
 its formats, TRL's {"prompt","completions","labels"}, Math-Shepherd's {"input","label"}, the reference's conversations, or
-{"question","image"?,"steps","answer"} for a policy. What was skipped is named on standard error.
+{"question","image"?,"steps","answer"} for a policy, or {"messages"} that end in what it is to say. What was skipped is named
+on standard error.
 
-  --task NAME          policy: next token; prm: soft labels at each step's marker
+  --task NAME          policy: next token, or pairs of answers (--loss dpo); prm: soft labels at each step's marker
   --init DIR|NAME      checkpoint folder to start from, or org/name[@revision] on a hub
-  --data FILE          training data
+  --data FILE[=W]      training data; may be given more than once, and each file's share of the samples is then by its
+                       weight W (default 1)
   --eval-data FILE     evaluation data, read after every epoch (or evalFraction, evalEvery in the recipe)
   --out DIR            result; must be new, or --resume
   --recipe FILE        JSON of options: learningRate, epochs, batchSize, schedule, freeze, lora, checkpointEvery, patience …
   --resume             go on from the newest checkpoint in --out, if there is one, to the same bits
   --learning-rate X    overrides the recipe, as do the following
   --epochs X
+  --loss NAME          policy: dpo, over pairs {"prompt","chosen","rejected"} as \`mm-prm teach\` and TRL write them, texts or
+                       messages, or {"question","image"?,"chosen":{"steps","answer"},"rejected":{…}}
+  --beta X             dpo: how much a log-ratio counts (default 0.1)
   --batch-size N
   --max-steps N
   --seed N
@@ -35,13 +41,15 @@ its formats, TRL's {"prompt","completions","labels"}, Math-Shepherd's {"input","
 const OPTIONS = {
   task: { type: 'string' },
   init: { type: 'string' },
-  data: { type: 'string' },
+  data: { type: 'string', multiple: true },
   'eval-data': { type: 'string' },
   out: { type: 'string' },
   recipe: { type: 'string' },
   resume: { type: 'boolean' },
   'learning-rate': { type: 'string' },
   epochs: { type: 'string' },
+  loss: { type: 'string' },
+  beta: { type: 'string' },
   'batch-size': { type: 'string' },
   'max-steps': { type: 'string' },
   seed: { type: 'string' },
@@ -58,6 +66,23 @@ function given<T extends Record<string, unknown>>(values: T) {
   }
 }
 
+/** `FILE=WEIGHT`, where no file has that very name. */
+function readSource(given: string): { data: string; weight: number } {
+  const [, data, written] = /^(.+)=([^=/\\]*)$/.exec(given) ?? []
+  if (data === undefined || existsSync(given)) return { data: given, weight: 1 }
+  const weight = Number(written)
+  if (written?.trim() && Number.isFinite(weight) && weight > 0) return { data, weight }
+  throw new UsageError(`--data ${given}: no such file, and "${written}" is no weight: a number above 0 is expected behind "="`)
+}
+
+/** Weights say nothing of a single file. */
+function readSources(given: readonly string[] | undefined) {
+  const sources = (given ?? []).map(readSource)
+  const [only] = sources
+  if (!only) return required(undefined, 'data')
+  return sources.length === 1 ? only.data : sources
+}
+
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const task = oneOf(required(values.task, 'task'), 'task', ['policy', 'prm']) as 'policy' | 'prm'
@@ -68,6 +93,8 @@ async function run(argv: readonly string[]): Promise<number> {
       ...recipe,
       ...given({
         learningRate: numberIn(values['learning-rate'], 'learning-rate', { above: 0 }),
+        loss: oneOf(values.loss, 'loss', ['dpo']),
+        beta: numberIn(values.beta, 'beta', { above: 0 }),
         epochs: numberIn(values.epochs, 'epochs', { above: 0 }),
         seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }),
         batchSize: positiveInteger(values['batch-size'], 'batch-size'),
@@ -79,7 +106,7 @@ async function run(argv: readonly string[]): Promise<number> {
       }),
       task,
       init: await modelFolder(required(values.init, 'init')),
-      data: required(values.data, 'data'),
+      data: readSources(values.data),
       out: required(values.out, 'out'),
       resume: values.resume ?? false,
       onWarning: (warning) => process.stderr.write(`mm-prm: ${warning}\n`),

@@ -1,7 +1,7 @@
 /** The token ids of a generate request, in whichever of its three forms it came. */
 import { invalidArgument } from '../contracts/errors.ts'
 import type { ParsedGenerateRequest } from './generate-options.ts'
-import { type ChatMessage, renderChat, textsOf, withSystem } from './template/chat.ts'
+import { type ChatMessage, renderChat, type TemplateVariables, textsOf, withSystem } from './template/chat.ts'
 import { chatPrompt } from './template/internvl.ts'
 import { IMAGE_MARK } from './template/pictures.ts'
 import { ROLLOUT_TEMPLATES, rolloutPrompt } from './template/rollout.ts'
@@ -41,10 +41,10 @@ export function defaultRolloutTemplate(recorded: PromptContext['recorded']): str
 }
 
 export function promptIds(r: ParsedGenerateRequest, context: PromptContext): number[] {
-  const { tokenizer, imageRows, systemMessage, ownChat } = context
   const variables = r.templateVariables
   if (r.tokens) return r.tokens
   if (r.question !== undefined) {
+    const { tokenizer, imageRows, systemMessage, ownChat } = context
     const template = r.template ?? defaultRolloutTemplate(context.recorded)
     return rolloutPrompt(template, tokenizer, {
       question: r.question,
@@ -55,7 +55,16 @@ export function promptIds(r: ParsedGenerateRequest, context: PromptContext): num
       ...(systemMessage && { systemMessage }),
     })
   }
-  const messages: ChatMessage[] = [...(r.messages ?? [])]
+  return conversationIds(r.messages ?? [], variables, context)
+}
+
+/** A conversation up to where the model's turn begins, or to where it is gone on with. @throws EngineError INVALID_ARGUMENT */
+export function conversationIds(
+  given: readonly ChatMessage[],
+  variables: TemplateVariables,
+  { tokenizer, imageRows, systemMessage, ownChat }: Omit<PromptContext, 'recorded'>,
+): number[] {
+  const messages = [...given]
   const answer = messages.at(-1)?.role === 'assistant' ? plainText(messages.pop()) : ''
   if (ownChat) {
     const conversation = withSystem(messages, systemMessage)

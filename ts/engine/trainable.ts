@@ -25,7 +25,7 @@ import { rowsOf } from './generator.ts'
 import { addSpecialToken, copyModelFiles, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
 import { loadNative, type ModelSummary, type NativePicture, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
-import { MARKER_TOKEN, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
+import { MARKER_TOKEN, pairRow, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
 
 /** Right and wrong, in the order of the loss. */
 const REWARD_PIECES = ['Yes', 'No']
@@ -135,7 +135,9 @@ class NativeTrainable implements TrainableModel {
     const pictures: NativePicture[] = []
     for (const image of picturesOf(sample)) pictures.push(await this.#pictureOf(image))
     const imageRows = rowsOf(pictures, this.#parts.summary)
-    return (this.#parts.options.task === 'prm' ? prmRow : policyRow)(sample, imageRows, this.#context)
+    const { task, preference } = this.#parts.options
+    const rowOf = task === 'prm' ? prmRow : preference ? pairRow : policyRow
+    return rowOf(sample, imageRows, this.#context)
   }
 
   async accumulate(rows: readonly TrainRow[], scale: number): Promise<BatchLoss> {
@@ -215,20 +217,22 @@ class NativeTrainable implements TrainableModel {
         images.push(await this.#pictureOf(image))
       }
       if (!groups.has(group)) groups.set(group, groups.size)
-      samples.push({
-        tokens: row.tokens,
+      const { tokens, tokenWeights, markers, labels, markerWeights, rejected, reference = [0, 0] } = row
+      const common = {
         images: Int32Array.from(pictures, (image) => imageIndex.get(image) as number),
         group: groups.get(group) as number,
-        tokenWeights: row.tokenWeights,
-        markers: row.markers,
-        labels: row.labels,
-        markerWeights: row.markerWeights,
-      })
+        ...{ markers, labels, markerWeights },
+      }
+      samples.push({ ...common, tokens, tokenWeights, reference: reference[0] })
+      if (rejected) samples.push({ ...common, ...rejected, reference: reference[1] })
     }
     const imageToken = folder.imageToken(tokenizer)
+    const { preference } = options
     return options.task === 'prm'
       ? { task: 'markers', samples, images, imageToken, pair: this.#pair }
-      : { task: 'tokens', samples, images, imageToken }
+      : preference
+        ? { task: 'pairs', samples, images, imageToken, preference }
+        : { task: 'tokens', samples, images, imageToken }
   }
 
   async #pictureOf(image: TrainImage): Promise<NativePicture> {

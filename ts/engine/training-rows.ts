@@ -2,7 +2,9 @@
 
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
-import type { TrainableOptions, TrainRow, TrainSample } from '../contracts/trainer.ts'
+import type { TrainAnswer, TrainableOptions, TrainRow, TrainSample } from '../contracts/trainer.ts'
+import { conversationIds } from './prompt.ts'
+import { replyIds } from './template/chat.ts'
 import { PRM_TEMPLATES, type PrmTemplate } from './template/prm.ts'
 import { ROLLOUT_TEMPLATES, rolloutPrompt, solutionIds } from './template/rollout.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
@@ -38,29 +40,52 @@ const EMPTY_FLOATS = new Float32Array()
 const EMPTY_INTS = new Int32Array()
 const sum = (values: Float32Array) => values.reduce((total, w) => total + w, 0)
 
-/**
- * Prompt and solution as one sequence; the solution's tokens and the end of the turn are learnt, the prompt is not.
- * `square`: a sample's tokens weigh 1/sqrt(tokens); `sample`: 1/tokens.
- */
-export function policyRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
-  const { tokenizer, template, systemMessage, ownChat, lossWeight } = context
-  if (sample.answer === undefined) throw invalidArgument(`sample ${sample.id}: an answer is needed to train a policy`)
-  const end = tokenizer.added.ids.get(END_OF_TURN)
+const UNMARKED = { markers: EMPTY_INTS, labels: EMPTY_FLOATS, markerWeights: EMPTY_FLOATS }
+
+/** What stands in front of the answer, as the model is asked it: the question by its template, or a conversation. */
+function askedIds({ turns, question }: TrainSample, imageRows: readonly number[], context: RowContext): number[] {
+  const { tokenizer, template, systemMessage, ownChat } = context
+  if (turns) return conversationIds(turns, {}, { tokenizer, imageRows, systemMessage, ownChat })
+  const asked = { question, steps: [], imageRows, ownChat, ...(systemMessage && { systemMessage }) }
+  return rolloutPrompt(template, tokenizer, asked)
+}
+
+/** The words of an answer, and what ends the turn. */
+function answerIds(answer: TrainAnswer, tokenizer: Tokenizer): number[] {
+  // Steps end as our templates have it; a conversation as the model's own.
+  const isReply = 'reply' in answer
+  const end = tokenizer.added.ids.get(END_OF_TURN) ?? (isReply ? tokenizer.eosId : undefined)
   if (end === undefined) throw invalidArgument(`the tokenizer has no ${END_OF_TURN}, which ends what a policy writes`)
-  const prompt = rolloutPrompt(template, tokenizer, {
-    question: sample.question,
-    steps: [],
-    imageRows,
-    ownChat,
-    ...(systemMessage && { systemMessage }),
-  })
-  const solution = solutionIds(tokenizer, sample.steps, sample.answer)
-  const tokens = Int32Array.from([...prompt, ...solution, end])
-  const learnt = solution.length + 1
-  const weight = lossWeight === 'token' ? 1 : lossWeight === 'sample' ? 1 / learnt : 1 / Math.sqrt(learnt)
-  const tokenWeights = new Float32Array(tokens.length).fill(weight, prompt.length)
-  const none = { markers: EMPTY_INTS, labels: EMPTY_FLOATS, markerWeights: EMPTY_FLOATS }
-  return { sample, tokens, tokenWeights, ...none, weight: sum(tokenWeights) }
+  return [...(isReply ? replyIds(tokenizer, answer.reply) : solutionIds(tokenizer, answer.steps, answer.answer)), end]
+}
+
+/** `square`: a sample's tokens weigh 1/sqrt(tokens); `sample`: 1/tokens. */
+function answeredRow(prompt: readonly number[], answer: TrainAnswer, { tokenizer, lossWeight }: RowContext) {
+  const learnt = answerIds(answer, tokenizer)
+  const weight = lossWeight === 'token' ? 1 : lossWeight === 'sample' ? 1 / learnt.length : 1 / Math.sqrt(learnt.length)
+  const tokens = Int32Array.from([...prompt, ...learnt])
+  return { tokens, tokenWeights: new Float32Array(tokens.length).fill(weight, prompt.length) }
+}
+
+function ownAnswer({ id, steps, answer, reply }: TrainSample): TrainAnswer {
+  if (reply !== undefined) return { reply }
+  if (answer === undefined) throw invalidArgument(`sample ${id}: an answer is needed to train a policy`)
+  return { steps, answer }
+}
+
+/** Prompt and solution as one sequence; the solution's tokens and the end of the turn are learnt, the prompt is not. */
+export function policyRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
+  const row = answeredRow(askedIds(sample, imageRows, context), ownAnswer(sample), context)
+  return { sample, ...row, ...UNMARKED, weight: sum(row.tokenWeights) }
+}
+
+/** One prompt with two answers, the preferred one first. */
+export function pairRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
+  if (!sample.rejected) throw invalidArgument(`sample ${sample.id}: a pair needs an answer that is rejected`)
+  const prompt = askedIds(sample, imageRows, context)
+  const chosen = answeredRow(prompt, ownAnswer(sample), context)
+  const rejected = answeredRow(prompt, sample.rejected, context)
+  return { sample, ...chosen, rejected, ...UNMARKED, weight: 1 }
 }
 
 /** One marker behind every step; a step whose label is null has weight 0. */

@@ -1,9 +1,9 @@
 /** Which samples make up which step: a seeded order per epoch, batches, micro-batches by tokens. Pure. */
 import { hash32, seededRandom } from '../contracts/random.ts'
-import type { TrainRow } from '../contracts/trainer.ts'
+import { type TrainRow, tokensOf } from '../contracts/trainer.ts'
 
 /** A seeded permutation of whole groups; samples of one group stay together, in their own order. */
-export function epochOrder(groups: readonly string[], seed: number, epoch: number): number[] {
+export function epochOrder(groups: readonly string[], seed: number | string, epoch: number): number[] {
   const random = seededRandom(`${seed}/epoch/${epoch}`)
   const members = new Map<string, number[]>()
   groups.forEach((group, i) => {
@@ -36,7 +36,7 @@ export function microBatches(rows: readonly TrainRow[], maxTokens: number): Trai
     const group = (rows[at] as TrainRow).sample.group
     let end = at
     let size = 0
-    while (end < rows.length && rows[end]?.sample.group === group) size += (rows[end++] as TrainRow).tokens.length
+    while (end < rows.length && rows[end]?.sample.group === group) size += tokensOf(rows[end++] as TrainRow)
     const members = rows.slice(at, end)
     const last = batches.at(-1)
     if (last && tokens + size <= maxTokens) {

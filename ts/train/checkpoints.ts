@@ -23,6 +23,8 @@ export interface RunPosition {
   /** Samples learnt from, and samples left out for their length: each as often as it was met. */
   numSamples: number
   numSkipped: number
+  /** Of several data sets: samples learnt from each. */
+  seen?: number[]
   seconds: number
 }
 

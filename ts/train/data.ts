@@ -9,6 +9,7 @@ import { invalidArgument } from '../contracts/errors.ts'
 import { askedQuestion } from '../contracts/problem.ts'
 import type { TrainSample, TrainTask } from '../contracts/trainer.ts'
 import { type Fields, readRows } from '../rows/index.ts'
+import { readConversation, readPair, type Said } from './conversations.ts'
 import type { Dataset } from './options.ts'
 import { readBody } from './rows.ts'
 
@@ -33,15 +34,25 @@ async function fingerprintOf(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
+/** What rows hold: solutions, labelled steps, or pairs of answers. */
+export type RowKind = TrainTask | 'pairs'
+
 /** @throws EngineError INVALID_ARGUMENT naming file and line, or where nothing is left to learn */
-export async function readDataset(path: string, task: TrainTask, badLines: 'skip' | 'error'): Promise<FileDataset> {
+export async function readDataset(path: string, kind: RowKind, badLines: 'skip' | 'error'): Promise<FileDataset> {
+  const dataset = await readSamples(path, kind, badLines)
+  if (kind === 'prm') checkLabels(path, dataset.samples)
+  return dataset
+}
+
+/** A file by itself, whatever its labels say. @throws EngineError INVALID_ARGUMENT naming file and line */
+export async function readSamples(path: string, kind: RowKind, badLines: 'skip' | 'error'): Promise<FileDataset> {
   const samples: TrainSample[] = []
   const skipped: SkippedLine[] = []
   const folder = dirname(resolve(path))
   for await (const { row: line, fields, error } of readRows(path, '.jsonl')) {
     try {
       if (!fields) throw invalidArgument(error ?? 'cannot be read')
-      samples.push(readSample(fields, task, line, folder))
+      samples.push(readSample(fields, kind, line, folder))
     } catch (error) {
       const reason = (error as Error).message
       const id = fields && idOf(fields)
@@ -49,15 +60,13 @@ export async function readDataset(path: string, task: TrainTask, badLines: 'skip
       skipped.push({ file: path, line, ...(id && { id }), reason })
     }
   }
-  checkContent(path, samples, task)
+  if (samples.length === 0) throw invalidArgument(`${path}: holds no sample`)
   const fingerprint = await fingerprintOf(path)
   return { samples, skipped, fingerprint, size: samples.length, at: (index) => samples[index] as TrainSample }
 }
 
-/** Nothing can be learnt from no sample, nor from labels that all say the same. */
-function checkContent(path: string, samples: readonly TrainSample[], task: TrainTask): void {
-  if (samples.length === 0) throw invalidArgument(`${path}: holds no sample`)
-  if (task === 'policy') return
+/** Nothing can be learnt from labels that all say the same. @throws EngineError INVALID_ARGUMENT */
+export function checkLabels(path: string, samples: readonly TrainSample[]): void {
   const labels = samples.flatMap((s) => (s.labels ?? []).filter((l) => l !== null))
   if (labels.length === 0) throw invalidArgument(`${path}: holds no label`)
   const [low, high] = labels.reduce(([a, b], l) => [Math.min(a, l), Math.max(b, l)], [1, 0])
@@ -70,25 +79,33 @@ function idOf({ id }: Fields): string | undefined {
   return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined
 }
 
-function readSample(row: Fields, task: TrainTask, line: number, folder: string): TrainSample {
-  const { question: written, steps, labels, image: given } = readBody(row)
-  const problem = row['problemId']
-  const { question, images = [] } = askedQuestion({ question: written, images: readImages(given, folder) })
-  const [image] = images
-  const group = typeof problem === 'string' ? problem : question
-  const common = {
-    id: idOf(row) ?? `line ${line}`,
-    group,
-    question,
-    ...(images.length > 1 ? { images } : image !== undefined && { image }),
+function readSample(row: Fields, kind: RowKind, line: number, folder: string): TrainSample {
+  const common = (written: string, given: unknown) => {
+    const { question, images = [] } = askedQuestion({ question: written, images: readImages(given, folder) })
+    const [image] = images
+    const problem = row['problemId']
+    const group = typeof problem === 'string' ? problem : question
+    const shown = images.length > 1 ? { images } : image !== undefined && { image }
+    return { id: idOf(row) ?? `line ${line}`, group, question, ...shown }
   }
-  if (task === 'policy') {
+  const said = kind === 'pairs' ? readPair(row) : isConversation(row, kind) ? readConversation(row) : undefined
+  if (said) return saidSample(common(said.question, said.image), said)
+  const { question, steps, labels, image } = readBody(row)
+  const known = common(question, image)
+  if (kind === 'policy') {
     const answer = row['answer']
     if (typeof answer !== 'string') throw invalidArgument('"answer" must be a string')
     const hasAnswerStep = steps.at(-1)?.trim() === answer.trim()
-    return { ...common, steps: hasAnswerStep ? steps.slice(0, -1) : steps, answer }
+    return { ...known, steps: hasAnswerStep ? steps.slice(0, -1) : steps, answer }
   }
-  return { ...common, steps, ...readLabels(labels, row['weights'], steps.length) }
+  return { ...known, steps, ...readLabels(labels, row['weights'], steps.length) }
+}
+
+/** ms-swift's rows have messages too, and steps beside them. */
+const isConversation = (row: Fields, kind: RowKind) => kind === 'policy' && 'messages' in row && !('steps' in row)
+
+function saidSample(common: Omit<TrainSample, 'steps'>, { turns, own, rejected }: Said): TrainSample {
+  return { ...common, ...(turns && { turns }), steps: [], ...own, ...(rejected && { rejected }) }
 }
 
 /** One picture or a list of them. */

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
 import { ISAS } from '../contracts/isa.ts'
-import type { TrainSample } from '../contracts/trainer.ts'
+import type { Preference, TrainSample } from '../contracts/trainer.ts'
 import { validate } from '../contracts/validate.ts'
 import { SCHEDULES } from './schedule.ts'
 
@@ -37,7 +37,15 @@ const dataset = z.custom<Dataset>(
   (d) => typeof d === 'object' && d !== null && 'size' in d && 'at' in d && 'fingerprint' in d,
   'must be a path or { size, fingerprint, at }',
 )
-const data = z.union([z.string().min(1), dataset])
+const source = z.union([z.string().min(1), dataset])
+/** One source, or several; those without a weight have 1. */
+const data = z.union([
+  source,
+  z
+    .array(z.union([source, z.strictObject({ data: source, weight: positive.default(1) })]))
+    .min(1)
+    .readonly(),
+])
 
 const lora = z.strictObject({ rank: count, alpha: positive, targets: z.array(z.string().min(1)).min(1).readonly() })
 
@@ -80,6 +88,14 @@ export const recipeSchema = z.strictObject({
   recompute: z.boolean().default(false),
   template: z.string().min(1).optional(),
   maxTiles: count.optional(),
+  /** policy: `dpo` learns from pairs of answers; absent: next-token cross-entropy. */
+  loss: z.enum(['dpo']).optional(),
+  /** dpo: how much a log-ratio counts; 0.1 where absent. */
+  beta: positive.optional(),
+  /** dpo: share of the pairs that are taken to be the wrong way round; 0 where absent. */
+  labelSmoothing: z.number().nonnegative().lt(0.5).optional(),
+  /** dpo: weight of the preferred answer's own mean cross-entropy, which is added; 0 where absent. */
+  chosenWeight: z.number().nonnegative().optional(),
   lossWeight: z.enum(['token', 'sample', 'square']).default('token'),
   /** prm: paths of one problem stay in one batch and are computed as one tree. */
   groupPaths: z.boolean().default(true),
@@ -109,7 +125,7 @@ export const trainSchema = recipeSchema.extend({
   task: z.enum(['policy', 'prm']),
   init: z.string().min(1),
   data,
-  evalData: data.optional(),
+  evalData: source.optional(),
   out: z.string().min(1),
   resume: z.boolean().default(false),
   onProgress: z.custom<(p: TrainProgress) => void>((f) => typeof f === 'function', 'must be a function').optional(),
@@ -121,6 +137,14 @@ export const trainSchema = recipeSchema.extend({
 export type Recipe = z.input<typeof recipeSchema>
 export type TrainOptions = z.input<typeof trainSchema>
 export type ParsedTrainOptions = z.output<typeof trainSchema>
+/** Where samples come from: several sources give theirs by weight. */
+export type Source = ParsedTrainOptions['data']
+
+/** Of a run that learns from pairs. */
+export function preferenceOf({ loss, beta, labelSmoothing, chosenWeight }: ParsedTrainOptions): Preference | undefined {
+  if (loss !== 'dpo') return undefined
+  return { beta: beta ?? 0.1, labelSmoothing: labelSmoothing ?? 0, chosenWeight: chosenWeight ?? 0 }
+}
 
 /** @throws EngineError INVALID_ARGUMENT naming the option */
 export function parseTrainOptions(options: TrainOptions): ParsedTrainOptions {
@@ -128,6 +152,12 @@ export function parseTrainOptions(options: TrainOptions): ParsedTrainOptions {
   const evaluates = parsed.evalFraction > 0 || parsed.evalData !== undefined
   for (const key of ['evalEvery', 'patience'] as const) {
     if (parsed[key] !== undefined && !evaluates) throw invalidArgument(`train: ${key} needs evalData or evalFraction`)
+  }
+  if (parsed.loss === 'dpo' && parsed.task !== 'policy') {
+    throw invalidArgument(`train: loss "dpo" trains a policy, not a ${parsed.task}: the task must be "policy"`)
+  }
+  for (const key of ['beta', 'labelSmoothing', 'chosenWeight'] as const) {
+    if (parsed[key] !== undefined && parsed.loss !== 'dpo') throw invalidArgument(`train: ${key} needs loss "dpo"`)
   }
   if (parsed.saveLora === 'adapters' && !parsed.lora) {
     throw invalidArgument('train: saveLora "adapters" needs lora: there are no adapters without it')
@@ -156,8 +186,10 @@ export async function readRecipe(path: string): Promise<Recipe> {
   return json as Recipe
 }
 
+type Content = { readonly fingerprint: string; readonly pictures?: string | undefined }
+
 /** What decides the weights that come out: a resumed run must agree in all of it. Data count by content, not by path. */
-export function identityOf(o: ParsedTrainOptions, dataset: Dataset, evalSet: Dataset | undefined): Record<string, unknown> {
+export function identityOf(o: ParsedTrainOptions, dataset: Content, evalSet: Content | undefined): Record<string, unknown> {
   const { data, evalData, out, resume, onProgress, onWarning, signal, ...recipe } = o
   const { device, isa, threads, keepCheckpoints, checkpointEvery, ...deciding } = recipe
   const fingerprints = { fingerprint: dataset.fingerprint, evalFingerprint: evalSet?.fingerprint }

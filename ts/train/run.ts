@@ -6,14 +6,19 @@
 import { throwIfAborted } from '../contracts/abort.ts'
 import { invalidArgument, trainingError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
-import type { OpenTrainable, TrainableModel, TrainRow, TrainSample } from '../contracts/trainer.ts'
-import { chunks, epochOrder, isHeldOut, microBatches } from './batches.ts'
+import { longestOf, type OpenTrainable, type TrainableModel, type TrainRow } from '../contracts/trainer.ts'
+import { chunks, microBatches } from './batches.ts'
 import { Checkpoints, type RunPosition } from './checkpoints.ts'
-import { type FileDataset, readDataset, type SkippedLine } from './data.ts'
+import type { SkippedLine } from './data.ts'
 import { lockFolder } from './lock.ts'
 import { MetricsFile } from './metrics.ts'
-import { type Dataset, identityOf, type ParsedTrainOptions, parseTrainOptions, type TrainOptions } from './options.ts'
-import { picturesHash } from './pictures.ts'
+import { epochBatches, epochSize } from './mixture.ts'
+import { identityOf, type ParsedTrainOptions, parseTrainOptions, preferenceOf, type TrainOptions } from './options.ts'
+import { References } from './references.ts'
+import { Rewards } from './rewards.ts'
+import { openSets, type TrainSets } from './sets.ts'
+import { type Entry, type Split, splitOf } from './split.ts'
+import { checkSame, findStart, loadStart, startOf } from './start.ts'
 import { takeStep } from './step.ts'
 import { fitThreshold, type HeldOutStep } from './threshold.ts'
 
@@ -29,6 +34,8 @@ export interface TrainResult {
   /** Samples longer than allowed, and lines of the data file left out. */
   numSkipped: number
   skippedLines: readonly SkippedLine[]
+  /** Where there are several data sets: how many samples each holds, and how many were learnt from, as often as each was met. */
+  sets?: readonly { name: string; weight: number; size: number; samples: number }[]
   /** Samples that were longer than allowed, each once; the first thousand of them, and of this process alone. */
   skippedSamples: readonly { id: string; tokens: number }[]
   seconds: number
@@ -41,8 +48,8 @@ export interface TrainResult {
  */
 export async function runTraining(options: TrainOptions, openTrainable: OpenTrainable): Promise<TrainResult> {
   const o = parseTrainOptions(options)
-  const data = await openData(o.data, o)
-  const evalData = o.evalData === undefined ? undefined : await openData(o.evalData, o)
+  const data = await openSets(o.data, o)
+  const evalData = o.evalData === undefined ? undefined : await openSets(o.evalData, o)
   const identity = identityOf(o, data, evalData)
   makeFolder(o.out)
   await using _lock = await lockFolder(o.out)
@@ -63,6 +70,7 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
     template: o.template,
     maxTiles: o.maxTiles,
     lossWeight: o.lossWeight,
+    preference: preferenceOf(o),
     saveAs: o.saveLora === 'adapters' ? 'adapters' : 'full',
     work: checkpoints.workFolder,
   })
@@ -71,69 +79,17 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
   try {
     throwIfAborted(o.signal, 'training')
     const start = { ...identity, ...(model.initHash !== undefined && { initHash: model.initHash }) }
+    await using references = o.loss === 'dpo' ? await References.open(o.out, { ...start, init: undefined }) : undefined
+    const run = new Run(o, model, data, evalData, checkpoints, references, found ?? startOf(start))
+    if (references) {
+      if (found) checkSame(o.out, start, found.identity) // before work that would be for nothing
+      await run.refer(references) // before a checkpoint's weights take the place of the untrained ones
+    }
     if (found) await loadStart(o, checkpoints, model, found, start)
-    return await new Run(o, model, data, evalData, checkpoints, found ?? startOf(start)).go()
+    return await run.go()
   } finally {
     o.signal?.removeEventListener('abort', abort)
   }
-}
-
-/** Files with the hash of their pictures; a generator's samples carry theirs. */
-async function openData(data: string | Dataset, o: ParsedTrainOptions): Promise<Dataset> {
-  if (typeof data !== 'string') return data
-  const dataset = await readDataset(data, o.task, o.badLines)
-  const pictures = await picturesHash(dataset.samples)
-  return { ...dataset, ...(pictures !== undefined && { pictures }) }
-}
-
-function startOf(identity: Record<string, unknown>): RunPosition {
-  const evaluation = { bestEvalLoss: null, bestStep: null, evaluationsWithoutGain: 0 }
-  return { step: 0, identity, ...evaluation, loss: null, numSamples: 0, numSkipped: 0, seconds: 0 }
-}
-
-/** Content by which a run knows what it began with; a run of an earlier version does not tell. */
-const CONTENTS = ['pictures', 'evalPictures', 'initHash']
-
-function checkSame(out: string, identity: Record<string, unknown>, stored: Record<string, unknown>): void {
-  // The weights count by their hash, wherever their folder lies now.
-  const isCompared = (key: string) => !(CONTENTS.includes(key) && !(key in stored)) && !(key === 'init' && 'initHash' in stored)
-  const keys = [...new Set([...Object.keys(identity), ...Object.keys(stored)])].filter(isCompared)
-  const changed = keys.filter((key) => JSON.stringify(identity[key]) !== JSON.stringify(stored[key]))
-  if (changed.length === 0) return
-  const describe = (key: string) => `${key} was ${JSON.stringify(stored[key])}, is ${JSON.stringify(identity[key])}`
-  throw invalidArgument(`${out}: the run to be resumed had other options: ${changed.map(describe).join('; ')}`)
-}
-
-/**
- * Where to go on; undefined at the beginning. A folder with checkpoints is continued only on demand, and only by the run
- * that wrote them.
- */
-async function findStart(
-  o: ParsedTrainOptions,
-  checkpoints: Checkpoints,
-  identity: Record<string, unknown>,
-): Promise<RunPosition | undefined> {
-  const last = await checkpoints.lastStep()
-  if (last === undefined) return undefined
-  if (!o.resume) throw invalidArgument(`${o.out} holds checkpoints up to step ${last}; resume the run or name another folder`)
-  const found = await checkpoints.newestWhole((warning) => o.onWarning?.(warning))
-  if (!found) return undefined
-  // The weights are compared when the model is open.
-  checkSame(o.out, { ...identity, initHash: found.identity['initHash'] }, found.identity)
-  if (found.bestStep !== null) await checkpoints.checkBest()
-  return found
-}
-
-/** @throws EngineError INVALID_ARGUMENT: the state is of another model, or the run began with other weights */
-async function loadStart(
-  o: ParsedTrainOptions,
-  checkpoints: Checkpoints,
-  model: TrainableModel,
-  found: RunPosition,
-  identity: Record<string, unknown>,
-): Promise<void> {
-  await checkpoints.loadState(model, found.step)
-  checkSame(o.out, identity, found.identity)
 }
 
 /** Of samples that were left out. */
@@ -151,15 +107,19 @@ function heldOutSteps({ labels, markerWeights }: TrainRow, predictions: Float32A
 
 interface Encoded {
   rows: TrainRow[]
+  /** The entries that became rows. */
+  entries: Entry[]
   numSkipped: number
 }
 
 class Run {
   readonly #o: ParsedTrainOptions
   readonly #model: TrainableModel
-  readonly #data: Dataset
-  readonly #evalData: Dataset | undefined
+  readonly #data: TrainSets
+  readonly #evalData: TrainSets | undefined
   readonly #checkpoints: Checkpoints
+  readonly #references: References | undefined
+  readonly #split: Split
   readonly #metrics: MetricsFile
   readonly #started = performance.now()
   #position: RunPosition
@@ -169,9 +129,10 @@ class Run {
   constructor(
     o: ParsedTrainOptions,
     model: TrainableModel,
-    data: Dataset,
-    evalData: Dataset | undefined,
+    data: TrainSets,
+    evalData: TrainSets | undefined,
     checkpoints: Checkpoints,
+    references: References | undefined,
     position: RunPosition,
   ) {
     this.#o = o
@@ -179,49 +140,59 @@ class Run {
     this.#data = data
     this.#evalData = evalData
     this.#checkpoints = checkpoints
+    this.#references = references
     this.#metrics = new MetricsFile(o.out)
     this.#position = position
+    this.#split = splitOf(o, data, evalData)
+  }
+
+  /** Has the untrained model tell what it thinks of every pair that is not known yet. */
+  async refer(references: References): Promise<void> {
+    const all = [...[...this.#met()].map((index) => this.#entry(index)), ...this.#split.held]
+    const unknown = all.filter(({ key }) => !references.has(key))
+    for (const part of chunks(unknown, this.#o.batchSize)) {
+      const { rows, entries } = await this.#encode(part)
+      const keys = new Map(rows.map((row, i) => [row, (entries[i] as Entry).key]))
+      for (const micro of microBatches(rows, this.#o.microBatchTokens)) {
+        const { logprobs = [] } = await this.#model.evaluate(micro)
+        const pairOf = (i: number) => [logprobs[2 * i] as number, logprobs[2 * i + 1] as number] as const
+        await references.keep(micro.map((row, i) => ({ key: keys.get(row) as string, id: row.sample.id, pair: pairOf(i) })))
+      }
+    }
+    this.#tooLong.clear() // they are named when their turn to be learnt comes
+  }
+
+  /** Every sample that the run will come to. */
+  #met(): Set<number> {
+    const { perEpoch, totalSteps } = this.#extent()
+    const met = new Set<number>()
+    for (let epoch = 0; epoch * perEpoch < totalSteps; epoch++) {
+      const batches = epochBatches(this.#split.train, this.#o.seed, this.#o.batchSize, epoch)
+      for (const index of batches.slice(0, totalSteps - epoch * perEpoch).flat()) met.add(index)
+    }
+    return met
+  }
+
+  #extent(): { perEpoch: number; totalSteps: number } {
+    const { batchSize, maxSteps = Number.POSITIVE_INFINITY, epochs } = this.#o
+    const perEpoch = Math.ceil(epochSize(this.#split.train) / batchSize)
+    return { perEpoch, totalSteps: Math.min(maxSteps, Math.max(1, Math.ceil(perEpoch * epochs))) }
+  }
+
+  #entry(index: number): Entry {
+    return { key: String(index), load: () => this.#data.at(index) }
   }
 
   async go(): Promise<TrainResult> {
-    const { train, held } = await this.#split()
-    const perEpoch = Math.ceil(train.length / this.#o.batchSize)
-    const totalSteps = Math.min(this.#o.maxSteps ?? Number.POSITIVE_INFINITY, Math.max(1, Math.ceil(perEpoch * this.#o.epochs)))
+    const { perEpoch, totalSteps } = this.#extent()
     this.#secondsBefore = this.#position.seconds
     await this.#metrics.startAt(this.#position.step)
-    await this.#steps(train, held, perEpoch, totalSteps)
+    await this.#steps(perEpoch, totalSteps)
     return this.#finish(totalSteps)
   }
 
-  /** Indices to train on with their groups, and samples held out. */
-  async #split() {
-    const { evalFraction, seed, task, groupPaths } = this.#o
-    const train: { index: number; group: string }[] = []
-    const held: (() => Promise<TrainSample>)[] = []
-    const isFile = 'samples' in this.#data
-    for (let index = 0; index < this.#data.size; index++) {
-      // WHY: a generator is asked for samples when their turn comes; only a file's groups are known beforehand.
-      const sample = isFile ? (this.#data as FileDataset).samples[index] : undefined
-      const group = sample?.group ?? String(index)
-      if (evalFraction > 0 && isHeldOut(group, evalFraction, seed)) held.push(async () => this.#data.at(index))
-      else train.push({ index, group: task === 'prm' && groupPaths ? group : String(index) })
-    }
-    const evalData = this.#evalData
-    for (let i = 0; evalData && i < evalData.size; i++) held.push(async () => evalData.at(i))
-    if (train.length === 0) throw invalidArgument('train: no sample is left to train on')
-    const evaluates = evalFraction > 0 || evalData !== undefined
-    if (evaluates && held.length === 0) {
-      throw invalidArgument(`train: no sample is there to evaluate on: evalFraction ${evalFraction} holds none out`)
-    }
-    return { train, held }
-  }
-
-  async #steps(
-    train: readonly { index: number; group: string }[],
-    held: readonly (() => Promise<TrainSample>)[],
-    perEpoch: number,
-    totalSteps: number,
-  ): Promise<void> {
+  async #steps(perEpoch: number, totalSteps: number): Promise<void> {
+    const { train, held } = this.#split
     let epoch = -1
     let batches: number[][] = []
     let next: ReturnType<Run['batchRows']> | undefined
@@ -229,26 +200,18 @@ class Run {
       const wanted = Math.floor(step / perEpoch)
       if (wanted !== epoch) {
         epoch = wanted
-        const order = epochOrder(
-          train.map((t) => t.group),
-          this.#o.seed,
-          epoch,
-        )
-        batches = chunks(
-          order.map((i) => (train[i] as { index: number }).index),
-          this.#o.batchSize,
-        )
+        batches = epochBatches(train, this.#o.seed, this.#o.batchSize, epoch)
       }
       return this.batchRows(batches[step % perEpoch] as number[])
     }
     while (this.#position.step < totalSteps && !this.#isOutOfPatience()) {
       const step = this.#position.step
-      const { rows, numSkipped } = await (next ?? batchOf(step))
+      const { rows, entries, numSkipped } = await (next ?? batchOf(step))
       this.#position.numSkipped += numSkipped
       // The next batch is tokenised while this one is computed.
       next = step + 1 < totalSteps ? batchOf(step + 1) : undefined
       next?.catch(() => {}) // reported when its turn comes
-      await this.#step(rows, step, totalSteps)
+      await this.#step(rows, entries, step, totalSteps)
       if (step + 1 >= Math.min(perEpoch, totalSteps)) this.#checkProgress()
       await this.#evaluateAndKeep(held, this.#o.evalEvery ?? perEpoch, totalSteps)
     }
@@ -271,35 +234,52 @@ class Run {
   }
 
   private batchRows(indices: readonly number[]): Promise<Encoded> {
-    return this.#encode(indices.map((index) => async () => this.#data.at(index)))
+    return this.#encode(indices.map((index) => this.#entry(index)))
   }
 
   /** Samples as rows, without those that are too long. */
-  async #encode(samples: readonly (() => Promise<TrainSample>)[]): Promise<Encoded> {
+  async #encode(all: readonly Entry[]): Promise<Encoded> {
     const limit = this.#maxTokens()
-    const rows: TrainRow[] = []
-    for (const load of samples) {
-      const row = await this.#model.encode(await load())
-      if (row.tokens.length <= limit) rows.push(row)
-      else this.#leaveOut(row)
+    const [rows, entries]: [TrainRow[], Entry[]] = [[], []]
+    for (const entry of all) {
+      const row = await this.#model.encode(await entry.load())
+      if (longestOf(row) > limit) {
+        this.#leaveOut(row)
+        continue
+      }
+      const reference = this.#references?.of(entry.key)
+      rows.push(reference ? { ...row, reference } : row)
+      entries.push(entry)
     }
-    return { rows, numSkipped: samples.length - rows.length }
+    return { rows, entries, numSkipped: all.length - rows.length }
   }
 
-  #leaveOut({ sample: { id }, tokens }: TrainRow): void {
+  #leaveOut(row: TrainRow): void {
+    const { id } = row.sample
+    const tokens = longestOf(row)
     if (this.#o.longSamples === 'error') {
-      throw invalidArgument(`sample ${id} has ${tokens.length} tokens; at most ${this.#maxTokens()} are allowed`)
+      throw invalidArgument(`sample ${id} has ${tokens} tokens; at most ${this.#maxTokens()} are allowed`)
     }
-    if (this.#tooLong.size < MAX_NAMED) this.#tooLong.set(id, tokens.length)
+    if (this.#tooLong.size < MAX_NAMED) this.#tooLong.set(id, tokens)
   }
 
-  async #step(rows: readonly TrainRow[], step: number, totalSteps: number): Promise<void> {
+  /** Of several sets: how many of the entries are of each. */
+  #countSets(entries: readonly Entry[]): { bySet?: Record<string, number> } {
+    const { sets } = this.#data
+    if (sets.length === 1) return {}
+    const seen = this.#position.seen ?? sets.map(() => 0)
+    const counts = sets.map((_, k) => entries.filter(({ key }) => this.#data.setOf(Number(key)) === k).length)
+    this.#position.seen = seen.map((n, k) => n + (counts[k] as number))
+    return { bySet: Object.fromEntries(sets.map(({ name }, k) => [name, counts[k] as number])) }
+  }
+
+  async #step(rows: readonly TrainRow[], entries: readonly Entry[], step: number, totalSteps: number): Promise<void> {
     const report = await takeStep(this.#model, rows, this.#o, step, totalSteps)
     this.#position.step = step + 1
     if (!report) return this.#metrics.write({ step: step + 1, samples: 0 })
     this.#position.loss = report.loss
     this.#position.numSamples += report.samples
-    await this.#metrics.write({ step: step + 1, ...report })
+    await this.#metrics.write({ step: step + 1, ...report, ...this.#countSets(entries) })
     const { loss, accuracy, learningRate, gradNorm, samples, numTokens, seconds } = report
     this.#o.onProgress?.({
       ...{ step: step + 1, totalSteps, loss, accuracy, learningRate, gradNorm },
@@ -310,7 +290,7 @@ class Run {
   }
 
   /** Evaluation and checkpoint where they are due. */
-  async #evaluateAndKeep(held: readonly (() => Promise<TrainSample>)[], evalEvery: number, totalSteps: number): Promise<void> {
+  async #evaluateAndKeep(held: readonly Entry[], evalEvery: number, totalSteps: number): Promise<void> {
     const { step } = this.#position
     const last = step === totalSteps
     if (held.length > 0 && (step % evalEvery === 0 || last)) await this.#evaluate(held)
@@ -320,13 +300,15 @@ class Run {
     }
   }
 
-  async #evaluate(held: readonly (() => Promise<TrainSample>)[]): Promise<void> {
+  async #evaluate(held: readonly Entry[]): Promise<void> {
     let [loss, weight, correct, terms] = [0, 0, 0, 0]
     const steps: HeldOutStep[] = []
+    const rewards = new Rewards(preferenceOf(this.#o))
     for (const part of chunks(held, this.#o.batchSize)) {
       const { rows } = await this.#encode(part)
       for (const micro of microBatches(rows, this.#o.microBatchTokens)) {
         const result = await this.#model.evaluate(micro)
+        rewards.add(micro, result.logprobs)
         loss += result.loss
         weight += result.weight
         correct += result.numCorrect
@@ -340,7 +322,9 @@ class Run {
     if (!Number.isFinite(evalLoss)) throw trainingError(`step ${step}: the loss of the evaluation is ${evalLoss}`)
     const threshold = fitThreshold(steps)
     const accuracy = { evalAccuracy: terms > 0 ? correct / terms : 0, evalTerms: terms }
-    await this.#metrics.write({ step, evalLoss, ...accuracy, ...(threshold !== undefined && { threshold }) })
+    const { margin: evalMargin } = rewards.means()
+    const preferred = evalMargin !== undefined && { evalMargin }
+    await this.#metrics.write({ step, evalLoss, ...accuracy, ...preferred, ...(threshold !== undefined && { threshold }) })
     if (bestEvalLoss === null || evalLoss < bestEvalLoss) {
       Object.assign(this.#position, {
         bestEvalLoss: evalLoss,
@@ -360,7 +344,10 @@ class Run {
     const { step, loss, bestStep, bestEvalLoss, numSkipped, threshold = null } = this.#position
     if (bestStep !== null && bestStep !== step) await this.#checkpoints.loadBest(this.#model)
     const seconds = this.#seconds()
-    const skippedLines = [this.#data, this.#evalData].flatMap((d) => (d && 'skipped' in d ? (d as FileDataset).skipped : []))
+    const skippedLines = [this.#data, this.#evalData].flatMap((d) => d?.skipped ?? [])
+    const sets = this.#data.sets.map(({ name, weight, data: { size } }, k) => {
+      return { name, weight, size, samples: this.#position.seen?.[k] ?? 0 }
+    })
     const result = {
       steps: step,
       loss: loss ?? Number.NaN,
@@ -370,9 +357,11 @@ class Run {
       stoppedEarly: step < totalSteps,
       numSkipped,
       skippedLines,
+      ...(sets.length > 1 && { sets }),
       seconds,
     }
-    const training = { ...this.#position.identity, ...result, machine: this.#model.info }
+    // WHY another name: `loss` is what the run ended with.
+    const training = { ...this.#position.identity, ...(o.loss && { objective: o.loss }), ...result, machine: this.#model.info }
     const record = { ...(threshold !== null && { threshold }), training }
     await this.#model.saveModel(o.out, { dtype: o.dtype, record })
     return { ...result, skippedSamples: [...this.#tooLong].map(([id, tokens]) => ({ id, tokens })) }

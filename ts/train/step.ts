@@ -2,7 +2,8 @@
 import { trainingError } from '../contracts/errors.ts'
 import type { TrainableModel, TrainRow } from '../contracts/trainer.ts'
 import { microBatches } from './batches.ts'
-import type { ParsedTrainOptions } from './options.ts'
+import { type ParsedTrainOptions, preferenceOf } from './options.ts'
+import { Rewards } from './rewards.ts'
 import { scheduleFactor } from './schedule.ts'
 
 /** What goes into metrics.jsonl. */
@@ -16,6 +17,10 @@ export interface StepReport {
   numTokens: number
   numRows: number
   numImageRows: number
+  /** dpo: means over the pairs, see rewards.ts. */
+  margin?: number
+  chosenReward?: number
+  rejectedReward?: number
   seconds: number
 }
 
@@ -42,10 +47,12 @@ export async function takeStep(
   // WHY no optimizer step: decay and old moments would move the weights though nothing was seen.
   if (parts.length === 0) return undefined
   const weight = weightOf(rows)
+  const rewards = new Rewards(preferenceOf(o))
   const total = { loss: 0, numCorrect: 0, numTerms: 0, numTokens: 0, numRows: 0, numImageRows: 0 }
   for (const part of parts) {
     const scale = o.averageOver === 'batch' ? 1 / weight : 1 / (weightOf(part) * parts.length)
-    const { loss, ...counts } = await model.accumulate(part, scale)
+    const { loss, logprobs, ...counts } = await model.accumulate(part, scale)
+    rewards.add(part, logprobs)
     requireFinite(loss, 'the loss', step, part)
     total.loss += loss * scale
     for (const key of ['numCorrect', 'numTerms', 'numTokens', 'numRows', 'numImageRows'] as const) total[key] += counts[key]
@@ -58,5 +65,6 @@ export async function takeStep(
   requireFinite(gradNorm, "the gradients' norm", step, rows)
   const { loss, numCorrect, numTerms, ...counts } = total
   const seconds = (performance.now() - start) / 1000
-  return { loss, accuracy: numCorrect / numTerms, learningRate, gradNorm, samples: rows.length, ...counts, seconds }
+  const means = { loss, accuracy: numCorrect / numTerms, ...rewards.means() }
+  return { ...means, learningRate, gradNorm, samples: rows.length, ...counts, seconds }
 }

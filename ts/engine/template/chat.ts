@@ -90,6 +90,12 @@ export function renderChat(
   return { text: text.restore(prompt), ids: text.encode(prompt) }
 }
 
+/** Ids of what an assistant says behind a prompt that ends where its turn begins. */
+export function replyIds(tokenizer: Tokenizer, reply: string): number[] {
+  const text = new PromptText(tokenizer, [reply])
+  return text.encodeOn(guardThoughts(reply, text))
+}
+
 export function textsOf({ content }: ChatMessage): string[] {
   if (typeof content === 'string') return [content]
   return content.flatMap((part) => (part.type === 'text' ? [part.text] : []))

@@ -52,4 +52,9 @@ export class PromptText {
     const { added } = this.#tokenizer
     return added.split(prompt, (part, atStart) => this.#tokenizer.encodePlain(this.restore(part), atStart))
   }
+
+  /** The same of what goes on behind a prompt. */
+  encodeOn(text: string): number[] {
+    return this.#tokenizer.added.split(text, (part) => this.#tokenizer.encodePlain(this.restore(part), false))
+  }
 }
