@@ -110,9 +110,12 @@ void check_answer(const TrainSample& sample, const std::string& where, const Mod
 void check_sample(const TrainSample& sample, TrainTask task, const std::string& where,
                   const ModelSpec& spec) {
   switch (task) {
-    case TrainTask::kTokens: return check_token_weights(sample, where, spec);
-    case TrainTask::kMarkers: return check_markers(sample, where);
-    case TrainTask::kPairs: return check_answer(sample, where, spec);
+    case TrainTask::kTokens:
+      return check_token_weights(sample, where, spec);
+    case TrainTask::kMarkers:
+      return check_markers(sample, where);
+    case TrainTask::kPairs:
+      return check_answer(sample, where, spec);
   }
 }
 

@@ -36,8 +36,8 @@ struct MarkerTerm {
 };
 
 struct TrainPlan : TreePlan {
-  std::vector<RopeAxes> axes_T;          // empty: positions_T says it all
-  std::vector<TokenTerm> token_terms;    // by row, then target; equal ones merged
+  std::vector<RopeAxes> axes_T;        // empty: positions_T says it all
+  std::vector<TokenTerm> token_terms;  // by row, then target; equal ones merged
   // Per sequence: which of token_terms each of its predicted tokens became, in order.
   std::vector<std::vector<int32_t>> terms_of;
   std::vector<MarkerTerm> marker_terms;  // by row

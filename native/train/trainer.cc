@@ -132,9 +132,12 @@ class Trainer::Impl {
   LossResult loss_of(const TrainBatch& batch, const TrainPlan& plan, const Tensor& x, double scale,
                      const Tensor& d_x) {
     switch (batch.task) {
-      case TrainTask::kTokens: return loss_.tokens(plan.token_terms, x, scale, d_x);
-      case TrainTask::kMarkers: return loss_.markers(plan.marker_terms, batch.pair, x, scale, d_x);
-      case TrainTask::kPairs: return preference_loss_.pairs(batch, plan, x, scale, d_x);
+      case TrainTask::kTokens:
+        return loss_.tokens(plan.token_terms, x, scale, d_x);
+      case TrainTask::kMarkers:
+        return loss_.markers(plan.marker_terms, batch.pair, x, scale, d_x);
+      case TrainTask::kPairs:
+        return preference_loss_.pairs(batch, plan, x, scale, d_x);
     }
     throw Error(ErrorCode::kInternal, "a batch of no task");
   }
