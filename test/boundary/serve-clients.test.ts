@@ -160,6 +160,17 @@ test('64 streams at once: who reads slowly misses nothing, who leaves takes noth
   await untilIdle(policy)
 })
 
+test('an answer is sent back as a turn, with all the fields that it came with', async () => {
+  const first = await client.chat.completions.create({ ...chat, n: 1, max_tokens: 12 })
+  const { message } = first.choices[0] as NonNullable<(typeof first.choices)[0]>
+  const sent = { ...message, annotations: [], audio: null, function_call: null, tool_calls: [], name: 'a' }
+  const body = { ...chat, n: 1, messages: [...chat.messages, sent], continue_final_message: true }
+  const answer = await post('/v1/chat/completions', body)
+  const turns = [...inProcess.messages, { role: 'assistant' as const, content: message.content ?? '' }]
+  const [expected] = await policy.generate({ ...inProcess, n: 1, messages: turns })
+  assert.is(answer.body.choices[0].message.content, expected?.text)
+})
+
 test('models by any name, health, metrics, a description', async () => {
   const models = await client.models.list()
   assert.equal(
@@ -178,7 +189,8 @@ test('models by any name, health, metrics, a description', async () => {
   ])
     assert.ok(metrics.includes(`mm_prm_${name}`), name)
   const description = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: Record<string, unknown> }
-  for (const path of ['/v1/chat/completions', '/v1/score/steps', '/pooling']) assert.ok(description.paths[path], path)
+  for (const path of ['/v1/chat/completions', '/v1/score/steps', '/pooling', '/v1/classify'])
+    assert.ok(description.paths[path], path)
 })
 
 const PYTHON = process.env['MM_PRM_PYTHON'] ?? 'python3'

@@ -58,6 +58,12 @@ const HOSTILE: [string, unknown, number, RegExp][] = [
   ['too many samples', { ...chat, n: 1e9 }, 400, /n: /],
   ['no number', { ...chat, temperature: -1 }, 400, /temperature/],
   ['a role that is none', { messages: [{ role: 'tool', content: 'x' }] }, 400, /messages/],
+  [
+    'a turn that called a tool',
+    { messages: [{ role: 'assistant', content: 'a', tool_calls: [{ id: 'x' }] }, ...chat.messages] },
+    400,
+    /tool_calls: are not supported/,
+  ],
   ['tools', { ...chat, tools: [{ type: 'function' }] }, 400, /tools/],
   ['top log-probabilities', { ...chat, logprobs: true, top_logprobs: 5 }, 400, /top_logprobs/],
   [
@@ -138,6 +144,12 @@ test('who leaves frees the engine: an abort, a stream that is cut, a reader that
   assert.is(others.choices.length, 1, 'a slow reader holds up nobody else')
   reader.destroy()
   await untilIdle(policy)
+  const metrics = await (await fetch(`${server.url}/metrics`)).text()
+  assert.match(
+    metrics,
+    /requests_total\{route="\/v1\/chat\/completions",status="499"\} 3/,
+    'what nobody waited for was not answered',
+  )
 })
 
 test('more than is taken on gets 429 and a time to come again; then there is room', async () => {
@@ -166,6 +178,11 @@ test('keys, and pages of other origins', async () => {
   const preflight = (origin: string, url = guarded.url) =>
     fetch(`${url}/v1/chat/completions`, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST' } })
   assert.is((await preflight('https://good.example')).headers.get('access-control-allow-origin'), 'https://good.example')
+  const { headers } = await fetch(`${guarded.url}/v1/models`, {
+    method: 'OPTIONS',
+    headers: { origin: 'https://good.example', 'access-control-request-headers': 'authorization,x-stainless-lang' },
+  })
+  assert.is(headers.get('access-control-allow-headers'), 'authorization,x-stainless-lang', 'what OpenAI’s client sends')
   assert.is((await preflight('https://bad.example')).headers.get('access-control-allow-origin'), null)
   assert.is((await preflight('https://good.example', server.url)).headers.get('access-control-allow-origin'), null)
 })

@@ -78,6 +78,37 @@ test('clients of vLLM’s reward models: pooling and classify, of conversations 
     expected.map((e) => e.scores),
   )
   assert.match((await post('/pooling', { input: 'no marker' })).body.error.message, /no step marker <prm>/)
+  const ids = texts.map((text) => [...prm.tokenizer.prefixIds, ...prm.tokenizer.encode(text)])
+  assert.equal((await post('/v1/pooling', { input: ids })).body.data, raw.body.data, 'token ids')
+  assert.equal((await post('/classify', { input: ids[0] })).body.data[0].steps, expected[0]?.scores)
+  assert.match((await post('/pooling', { input: [[9e8]] })).body.error.message, /no token has the id 900000000/)
+  for (const { body } of [pooled, raw]) assert.ok(body.usage.prompt_tokens > 5 && body.usage.total_tokens > 5)
+})
+
+test('fields of vLLM’s pooling: what changes nothing is taken, what would change the numbers is refused', async () => {
+  const input = 'a<prm>b<prm>'
+  const { body } = await post('/pooling', { input })
+  const neutral = {
+    task: 'token_classify',
+    use_activation: true,
+    truncate_prompt_tokens: -1,
+    encoding_format: 'float',
+    user: 'me',
+  }
+  const more = { priority: 0, add_special_tokens: true, dimensions: null, chat_template: null, request_id: 'a' }
+  assert.equal((await post('/pooling', { input, ...neutral, ...more })).body.data, body.data)
+  for (const [field, words] of [
+    [{ use_activation: false }, /use_activation: must be true: probabilities are told; .*returnLogits/],
+    [{ truncate_prompt_tokens: 3 }, /truncate_prompt_tokens: must be -1/],
+    [{ task: 'embed' }, /task: must be token_classify/],
+    [{ encoding_format: 'base64' }, /encoding_format: must be "float"/],
+    [{ chat_template: '{{ x }}' }, /chat_template: is not supported/],
+    [{ input: undefined, inputs: input }, /unknown option "inputs".*input/],
+  ] as const) {
+    const refused = await post('/pooling', { input, ...field })
+    assert.is(refused.status, 400, JSON.stringify(field))
+    assert.match(refused.body.error.message, words)
+  }
 })
 
 test('a PRM on a server is the scorer that it is here: name, scores, logits, and what is wrong', async () => {

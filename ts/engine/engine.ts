@@ -34,7 +34,7 @@ import {
 import { Pictures } from './pictures.ts'
 import { settleWithProgress } from './progress.ts'
 import { defaultRolloutTemplate } from './prompt.ts'
-import { type ScoredCandidates, type ScoredSteps, Scorer } from './scorer.ts'
+import { type CountedSteps, type MarkedRequest, type ScoredCandidates, type ScoredSteps, Scorer } from './scorer.ts'
 import { settle } from './settle.ts'
 import { Slots } from './slots.ts'
 import { tokenLogprobs } from './token-logprobs.ts'
@@ -217,11 +217,16 @@ export class Engine implements AsyncDisposable {
     return this.#scorer.scoreCandidates(request)
   }
 
+  /** `scoreSteps` of one solution with its logits, and the tokens of its prompt. @throws EngineError as `scoreSteps` */
+  scoreCounted(request: ScoreOneRequest): Promise<CountedSteps> {
+    return this.#scorer.scoreCounted(request)
+  }
+
   /**
    * A prompt as it stands, its step markers in it, as clients of other servers send it: read at every marker.
-   * @throws EngineError INVALID_ARGUMENT (no marker, too many positions), UNSUPPORTED_MODEL, CLOSED, ABORTED
+   * @throws EngineError INVALID_ARGUMENT (no marker, no such token, too many positions), UNSUPPORTED_MODEL, CLOSED, ABORTED
    */
-  scoreMarked(request: { text: string; signal?: AbortSignal | undefined }): Promise<ScoredSteps & { numTokens: number }> {
+  scoreMarked(request: MarkedRequest): Promise<CountedSteps> {
     return this.#scorer.scoreMarked(request)
   }
 

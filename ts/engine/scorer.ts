@@ -42,6 +42,12 @@ export interface ScoredCandidates {
   errors: CandidateError[]
 }
 
+/** With the tokens of the prompts that were read. */
+export type CountedSteps = ScoredSteps & { numTokens: number }
+
+/** A prompt as it stands, as text in which names of special tokens are these tokens, or as token ids, which are all of it. */
+export type MarkedRequest = ({ text: string } | { tokens: readonly number[] }) & { signal?: AbortSignal | undefined }
+
 /** What an open engine lends. */
 export interface ScorerContext extends GeneratorContext {
   /** Parts of a solution that are scored at most; absent: its steps. */
@@ -67,9 +73,17 @@ export class Scorer {
     const name = (i: number) => (solutions ? `solutions[${i}]` : 'steps')
     const results = (await this.#score({ ...r, solutions: solutions ?? [steps ?? []] }, name)).map((scored) => {
       if (scored instanceof EngineError) throw scored
-      return r.returnLogits ? scored : scored.scores
+      const { numTokens: _, ...told } = scored
+      return r.returnLogits ? told : told.scores
     })
     return solutions ? results : results[0]
+  }
+
+  async scoreCounted(request: ScoreOneRequest): Promise<CountedSteps> {
+    const { steps, ...r } = validate(scoreOneSchema, request, 'engine.scoreCounted')
+    const [scored] = await this.#score({ ...r, solutions: [steps] }, () => 'steps')
+    if (scored instanceof EngineError) throw scored
+    return scored as CountedSteps
   }
 
   async scoreCandidates(request: ScoreManyRequest): Promise<ScoredCandidates> {
@@ -85,31 +99,18 @@ export class Scorer {
     }
   }
 
-  /**
-   * A prompt as it stands, with the family's own marker behind each step: read at every marker. Names of special tokens in
-   * `text` are these tokens.
-   */
-  async scoreMarked({
-    text,
-    signal,
-  }: {
-    text: string
-    signal?: AbortSignal | undefined
-  }): Promise<ScoredSteps & { numTokens: number }> {
-    const { slots, native, info, tokenizer } = this.#engine
+  /** A prompt with the family's own marker behind each step: read at every marker. */
+  async scoreMarked({ signal, ...prompt }: MarkedRequest): Promise<CountedSteps> {
+    const { slots, native, info } = this.#engine
     const { maxPositions } = info.decoder
     const release = await slots.take(signal)
     try {
       native()
       const { id: marker, reward } = this.#marker()
-      checkTextLength([text], maxPositions, 'engine.scoreMarked')
       await breathe(signal)
-      const own = tokenizer.encode(text)
-      // A text that came out of a chat template may begin with the prefix already.
-      const isWhole = tokenizer.prefixIds.every((id, i) => own[i] === id)
-      const ids = isWhole ? own : [...tokenizer.prefixIds, ...own]
+      const ids = 'tokens' in prompt ? this.#checked(prompt.tokens) : this.#whole(prompt.text)
       const markers = ids.flatMap((id, i) => (id === marker ? [i] : []))
-      if (markers.length === 0) throw invalidArgument(`engine.scoreMarked: the text has no step marker ${this.markerText()}`)
+      if (markers.length === 0) throw invalidArgument(`engine.scoreMarked: the prompt has no step marker ${this.markerText()}`)
       if (ids.length > maxPositions)
         throw invalidArgument(`engine.scoreMarked: ${ids.length} tokens, the model has ${maxPositions} positions`)
       const [scored] = await this.#scorePrompts([{ ids, markers, reward }], [], signal)
@@ -117,6 +118,21 @@ export class Scorer {
     } finally {
       release()
     }
+  }
+
+  /** A text that came out of a chat template may begin with the prefix already. */
+  #whole(text: string): number[] {
+    const { tokenizer, info } = this.#engine
+    checkTextLength([text], info.decoder.maxPositions, 'engine.scoreMarked')
+    const own = tokenizer.encode(text)
+    return tokenizer.prefixIds.every((id, i) => own[i] === id) ? own : [...tokenizer.prefixIds, ...own]
+  }
+
+  #checked(tokens: readonly number[]): number[] {
+    const { vocab } = this.#engine.info.decoder
+    const strange = tokens.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab)
+    if (strange === undefined) return [...tokens]
+    throw invalidArgument(`engine.scoreMarked: no token has the id ${strange}; the model has ${vocab}`)
   }
 
   /** What stands behind each step in the prompts of the checkpoint's family. @throws EngineError UNSUPPORTED_MODEL */
@@ -133,7 +149,7 @@ export class Scorer {
   }
 
   /** One entry per solution: its scores, or what is wrong with it alone. `name`: what errors call a solution. */
-  async #score(r: ParsedRequest, name: (index: number) => string): Promise<(ScoredSteps | EngineError)[]> {
+  async #score(r: ParsedRequest, name: (index: number) => string): Promise<(CountedSteps | EngineError)[]> {
     const { slots, native, family, info, pictures } = this.#engine
     const release = await slots.take(r.signal)
     try {
@@ -149,9 +165,11 @@ export class Scorer {
       }
       const asked = prompts.flatMap((p) => (p instanceof EngineError ? [] : p))
       const scored = await this.#scorePrompts(asked, images, r.signal)
-      return prompts.map((p, i) =>
-        p instanceof EngineError ? p : this.#spread(r.solutions[i] as string[], joined(scored.splice(0, p.length))),
-      )
+      return prompts.map((p, i) => {
+        if (p instanceof EngineError) return p
+        const parts = joined(scored.splice(0, p.length))
+        return { ...this.#spread(r.solutions[i] as string[], parts), numTokens: sum(p.map(({ ids }) => ids.length)) }
+      })
     } finally {
       release()
     }

@@ -16,15 +16,24 @@ export function keyChecker(keys: readonly string[]): (authorization: string | un
   }
 }
 
-/** What a browser is told about a page of this origin; nothing where it may not read our answers. */
-export function corsHeaders(allowed: readonly string[], origin: string | undefined): Record<string, string> {
+/**
+ * What a browser is told about a page of this origin; nothing where it may not read our answers.
+ * @param asked headers that its request will have: clients add some of their own, and none opens anything here
+ */
+export function corsHeaders(
+  allowed: readonly string[],
+  origin: string | undefined,
+  asked = 'authorization, content-type',
+): Record<string, string> {
   if (allowed.length === 0) return {}
-  if (origin === undefined || !(allowed.includes('*') || allowed.includes(origin))) return { vary: 'Origin' }
+  const vary = 'Origin, Access-Control-Request-Headers'
+  if (origin === undefined || !(allowed.includes('*') || allowed.includes(origin))) return { vary }
   return {
     'access-control-allow-origin': allowed.includes('*') ? '*' : origin,
     'access-control-allow-methods': 'GET, POST',
-    'access-control-allow-headers': 'authorization, content-type',
+    'access-control-allow-headers': asked,
+    'access-control-expose-headers': 'retry-after',
     'access-control-max-age': '600',
-    vary: 'Origin',
+    vary,
   }
 }

@@ -19,6 +19,8 @@ import { answer, chatJob, completionJob, tell } from './writers.ts'
 
 /** For a request to arrive whole: a picture over a slow line, not a byte a minute. */
 const ARRIVAL_MS = 120_000
+/** Counted where the client did not wait for the whole of its answer. */
+const GONE = 499
 const VERSION = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
 type Handler = (body: unknown, signal: AbortSignal, reply: FastifyReply) => Promise<object | undefined>
@@ -57,10 +59,12 @@ export class App {
     const check = keyChecker(apiKeys)
     this.http.addHook('onRequest', async (request, reply) => {
       const began = performance.now()
-      reply.headers(corsHeaders(cors, request.headers.origin))
+      const { origin, 'access-control-request-headers': asked } = request.headers
+      reply.headers(corsHeaders(cors, origin, asked))
       reply.raw.once('close', () => {
         const route = request.routeOptions.url ?? 'none'
-        this.#metrics.answered(route, reply.raw.statusCode, (performance.now() - began) / 1000)
+        const status = reply.raw.writableFinished ? reply.raw.statusCode : GONE
+        this.#metrics.answered(route, status, (performance.now() - began) / 1000)
       })
       if (request.method === 'OPTIONS' && cors.length > 0) return reply.code(204).send()
       if (request.routeOptions.url !== '/health') check(request.headers.authorization)

@@ -66,8 +66,8 @@ export function chatCall(r: ChatRequest, seed: number): GenerateRequest {
   }
 }
 
-/** The prompts of a request, as token ids or text. */
-export function promptsOf({ prompt }: CompletionRequest): (string | number[])[] {
+/** One prompt or several, as token ids or text. */
+export function promptsOf(prompt: CompletionRequest['prompt']): (string | number[])[] {
   if (typeof prompt === 'string') return [prompt]
   return typeof prompt[0] === 'number' ? [prompt as number[]] : (prompt as (string | number[])[])
 }

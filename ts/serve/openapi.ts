@@ -22,11 +22,16 @@ const RESPONSES = {
   '400': { description: 'The request is not one: the message says what would be', content: json(ERROR) },
   '401': { description: 'A key is needed', content: json(ERROR) },
   '413': { description: 'The body is too large', content: json(ERROR) },
+  '404': { description: 'No such address, or no such model behind it', content: json(ERROR) },
   '429': { description: 'Too much at once: again after as many seconds as Retry-After says', content: json(ERROR) },
+  '503': { description: 'The server stops, or has no room for this; Retry-After as above', content: json(ERROR) },
 }
 
 const post = (summary: string, schema: z.ZodType) => ({ post: { summary, requestBody: bodyOf(schema), responses: RESPONSES } })
 const get = (summary: string) => ({ get: { summary, responses: { '200': { description: 'The answer' } } } })
+
+/** Served with and without the version. */
+const underBoth = (path: string, what: object) => ({ [path]: what, [`/v1${path}`]: what })
 
 export function openApi(version: string): object {
   return {
@@ -38,8 +43,11 @@ export function openApi(version: string): object {
       '/v1/chat/completions': post('Answers to a conversation', chatSchema),
       '/v1/completions': post('Continuations of prompts', completionSchema),
       '/v1/score/steps': post('One score per step, in [0, 1]', scoreSchema),
-      '/pooling': post('Per input the steps’ [against, for], as vLLM’s process reward models give them', poolingSchema),
-      '/classify': post('Per input the class of its last step', poolingSchema),
+      ...underBoth(
+        '/pooling',
+        post('Per input the steps’ [against, for], as vLLM’s process reward models give them', poolingSchema),
+      ),
+      ...underBoth('/classify', post('Per input the class of its last step', poolingSchema)),
       '/v1/models': get('What is loaded'),
       '/v1/models/{model}': get('What is loaded, by any name'),
       '/health': get('Whether the server takes requests; needs no key'),

@@ -15,6 +15,9 @@ const MAX_STOPS = 64
 const open = <S extends z.ZodType>(schema: S) =>
   schema.nullish().transform((value): z.output<S> | undefined => value ?? undefined)
 
+/** What would change the answer, and is not known here. */
+const absent = z.null('is not supported: send none').optional()
+
 const sampling = samplingSchema.shape
 const samplingFields = {
   temperature: open(sampling.temperature),
@@ -68,7 +71,14 @@ const imagePart = z.object({
 const content = z.union([z.string(), z.array(z.union([textPart, imagePart])).min(1)], {
   message: 'must be a text, or parts of type text and image_url',
 })
-const message = z.object({ role: z.enum(['system', 'developer', 'user', 'assistant']), content })
+/** Clients send an answer back with all its fields; those that say nothing are set aside. */
+const message = z.object({
+  role: z.enum(['system', 'developer', 'user', 'assistant']),
+  content,
+  tool_calls: open(z.array(z.unknown()).max(0, 'are not supported')),
+  function_call: absent,
+  audio: absent,
+})
 export type Message = z.output<typeof message>
 
 export const chatSchema = z.strictObject({
@@ -89,14 +99,13 @@ export const chatSchema = z.strictObject({
 })
 
 const tokenIds = z.array(z.number().int().nonnegative().max(0x7fffffff)).min(1)
+/** One or several: texts, in which names of special tokens are these tokens, or token ids. */
+const prompts = z.union(
+  [z.string().min(1), z.array(z.string().min(1)).min(1).max(MAX_N), tokenIds, z.array(tokenIds).min(1).max(MAX_N)],
+  { message: `must be a text, a list of texts, token ids or a list of token ids; at most ${MAX_N} in a list` },
+)
 export const completionSchema = z.strictObject({
-  /** One or several: texts, in which names of special tokens are these tokens, or token ids. */
-  prompt: z.union(
-    [z.string().min(1), z.array(z.string().min(1)).min(1).max(MAX_N), tokenIds, z.array(tokenIds).min(1).max(MAX_N)],
-    {
-      message: 'must be a text, a list of texts, token ids or a list of token ids',
-    },
-  ),
+  prompt: prompts,
   ...common,
   /** 0 or 1: the log-probability of the token that was drawn. */
   logprobs: open(
@@ -119,12 +128,38 @@ export const scoreSchema = z.strictObject({
   returnLogits: open(z.boolean()),
 })
 
+/** Taken where it changes nothing. */
+const neutral = (value: boolean | number | string, why: string) =>
+  open(z.literal(value, `must be ${JSON.stringify(value)}: ${why}`))
+const NOT_CUT = 'a prompt is read whole'
+const PROBABILITIES = 'probabilities are told; /v1/score/steps gives logits (returnLogits)'
+
 /** As vLLM's reward models are asked: prompts that hold their step markers, or a conversation whose last turn does. */
-export const poolingSchema = z.object({
+export const poolingSchema = z.strictObject({
   model: open(z.string()),
-  input: open(
-    z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MAX_N)], `must be a text or at most ${MAX_N} of them`),
-  ),
+  input: open(prompts),
   messages: open(z.array(message).min(1)),
-  encoding_format: open(z.literal('float', 'must be "float"')),
+  encoding_format: neutral('float', 'numbers are told as numbers'),
+  task: open(z.enum(['token_classify', 'reward', 'encode', 'classify'], 'must be token_classify: this model scores steps')),
+  use_activation: neutral(true, PROBABILITIES),
+  activation: neutral(true, PROBABILITIES),
+  softmax: neutral(true, PROBABILITIES),
+  truncate_prompt_tokens: neutral(-1, NOT_CUT),
+  truncation_side: z.unknown().optional(),
+  padding: neutral('do_not_pad', NOT_CUT),
+  add_generation_prompt: neutral(false, 'the last turn is the assistant’s'),
+  dimensions: absent,
+  chat_template: absent,
+  chat_template_kwargs: absent,
+  mm_processor_kwargs: absent,
+  media_io_kwargs: absent,
+  // What changes no score is taken and set aside; a text is given the prefix of its model where it has none.
+  add_special_tokens: open(z.boolean()),
+  continue_final_message: open(z.boolean()),
+  user: z.unknown().optional(),
+  request_id: z.unknown().optional(),
+  priority: z.unknown().optional(),
+  cache_salt: z.unknown().optional(),
+  embed_dtype: z.unknown().optional(),
+  endianness: z.unknown().optional(),
 })

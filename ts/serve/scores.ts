@@ -4,8 +4,9 @@ import type { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
 import { verdictFields } from '../contracts/verdict.ts'
 import type { Engine } from '../engine/engine.ts'
-import type { ScoredSteps } from '../engine/scorer.ts'
+import type { CountedSteps } from '../engine/scorer.ts'
 import { markedText, readConversation } from './conversation.ts'
+import { promptsOf } from './generate.ts'
 import { dataUri } from './pictures.ts'
 import type { poolingSchema, scoreSchema } from './requests.ts'
 
@@ -44,7 +45,7 @@ export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, thre
 type PoolingRequest = z.output<typeof poolingSchema>
 
 /** A conversation whose last turn holds the steps, a marker behind each. */
-async function scoreConversation({ messages }: PoolingRequest, { engine, signal }: ScoreWork): Promise<Marked> {
+async function scoreConversation({ messages }: PoolingRequest, { engine, signal }: ScoreWork): Promise<CountedSteps> {
   const { images, messages: turns } = readConversation(messages ?? [])
   const solution = turns.pop()
   const question = turns.pop()
@@ -56,28 +57,22 @@ async function scoreConversation({ messages }: PoolingRequest, { engine, signal 
   if (parts.pop()?.trim() !== '' || parts.length === 0)
     throw invalidArgument(`messages: the assistant’s turn must hold its steps with ${marker} behind each`)
   const steps = parts.map((part) => part.trim())
-  const scored = await engine.scoreSteps({
-    question: markedText(question),
-    steps,
-    returnLogits: true,
-    signal,
-    ...(images && { images }),
-  })
-  return { ...scored, numTokens: 0 }
+  return engine.scoreCounted({ question: markedText(question), steps, signal, ...(images && { images }) })
 }
 
-type Marked = ScoredSteps & { numTokens: number }
-
 /** @throws EngineError INVALID_ARGUMENT */
-async function scoreAll(r: PoolingRequest, work: ScoreWork): Promise<Marked[]> {
+async function scoreAll(r: PoolingRequest, work: ScoreWork): Promise<CountedSteps[]> {
   if ((r.input === undefined) === (r.messages === undefined))
     throw invalidArgument('exactly one of "input" and "messages" is needed')
   if (r.messages) return [await scoreConversation(r, work)]
   const { engine, signal } = work
-  return Promise.all([r.input ?? []].flat().map((text) => engine.scoreMarked({ text, signal })))
+  const inputs = promptsOf(r.input ?? [])
+  return Promise.all(
+    inputs.map((input) => engine.scoreMarked({ ...(typeof input === 'string' ? { text: input } : { tokens: input }), signal })),
+  )
 }
 
-function listOf(id: string, model: string, scored: readonly Marked[], data: readonly object[]) {
+function listOf(id: string, model: string, scored: readonly CountedSteps[], data: readonly object[]) {
   const prompt_tokens = scored.reduce((n, { numTokens }) => n + numTokens, 0)
   return {
     ...{ id: `${id}-${randomUUID()}`, object: 'list', created: Math.floor(Date.now() / 1000), model, data },

@@ -91,7 +91,7 @@ export function chatJob(r: ChatRequest, work: Work): Job {
 
 /** @throws EngineError INVALID_ARGUMENT */
 export function completionJob(r: CompletionRequest, work: Work): Job {
-  const prompts = promptsOf(r)
+  const prompts = promptsOf(r.prompt)
   const n = r.n ?? 1
   if (prompts.length * n > MAX_SAMPLES)
     throw invalidArgument(`${prompts.length} prompts, ${n} samples each: at most ${MAX_SAMPLES} in all`)
