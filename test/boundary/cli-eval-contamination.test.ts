@@ -51,6 +51,20 @@ async function contamination(folder: string, set: string, against: string) {
   return first
 }
 
+test('a database’s password is not kept, so a run that needs one is named again', async ({ folder }) => {
+  const set = await makeSet(folder)
+  const task = ['--task', 'mmk12', '--data', set, '--limit', '3', '-n', '1', '--responses', join(folder, 'written.jsonl')]
+  const url = 'postgres://me:pa55w0rd@127.0.0.1:1/runs?sslmode=require&password=pa55w0rd'
+  const out = join(folder, 'out')
+  // Without a #RUN no database is asked.
+  const { code } = await run('eval', ...task, '--out', out, '--contamination', url)
+  assert.is(code, 1)
+  const record = readFileSync(join(out, 'run.json'), 'utf8')
+  assert.match(record, /postgres:\/\/\*\*\*@127/)
+  assert.not.match(record, /pa55w0rd/)
+  assert.match((await run('eval', '--regrade', out)).stderr, /passwords are not kept: name the run again/)
+})
+
 test('problems and training sets share texts, whatever their spelling, and pictures, whatever their file', async ({ folder }) => {
   const set = await makeSet(folder)
   const copy = join(folder, 'copy.webp')

@@ -5,6 +5,7 @@ import { basename, dirname, resolve } from 'node:path'
 import { EngineError, invalidArgument } from '../contracts/errors.ts'
 import { type ProblemImage, picturesOf, withoutMarks } from '../contracts/problem.ts'
 import type { RunReader } from '../contracts/run-store.ts'
+import { HIDDEN, withoutUserinfo } from '../contracts/secrets.ts'
 import type { AnswerSet, AnswerTaskResults } from '../eval/index.ts'
 import { hashPixels } from '../images/index.ts'
 import { normalizeQuestion, readQuestion } from '../problems/index.ts'
@@ -22,7 +23,7 @@ type Asked = { readonly question: string; readonly images: readonly ProblemImage
 
 /** What a model was trained on, as hashes. */
 export interface Trained {
-  /** As it was named. */
+  /** As it was named, but for a password. */
   readonly against: string
   readonly texts: ReadonlySet<string>
   readonly pictures: ReadonlySet<string>
@@ -75,6 +76,8 @@ async function* askedInRun(uri: string): AsyncGenerator<Asked> {
 }
 
 function askedIn(path: string): AsyncGenerator<Asked> {
+  if (isDatabase(path) && path.includes(HIDDEN))
+    throw invalidArgument(`--contamination ${path}: passwords are not kept: name the run again, with its own`)
   if (isDatabase(path)) return askedInRun(path)
   if (basename(path) === RUN_FILE) return askedInRun(dirname(path))
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? askedInRun(path) : askedInFile(path)
@@ -98,7 +101,7 @@ export async function readTrained(against: string, signal: AbortSignal): Promise
     }
   }
   if (asked === 0) throw invalidArgument(`--contamination ${against}: no row there has a question`)
-  return { against, texts, pictures, unread }
+  return { against: withoutUserinfo(against), texts, pictures, unread }
 }
 
 export async function contaminationOf(

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
+import { withoutUserinfo } from '../contracts/secrets.ts'
 import {
   compareRuns,
   type EvalResults,
@@ -115,7 +116,7 @@ async function evaluate(sets: Sets, e: Evaluation, signal: AbortSignal): Promise
     ...settings,
     ...(policy && { policy }),
     ...(prm && { prm }),
-    ...(contamination && { contamination }),
+    ...(contamination && { contamination: withoutUserinfo(contamination) }),
   }
   await writeWhole(out, RUN, `${JSON.stringify(record, null, 1)}\n`)
   const graded = await gradeAll(sets.works, e, record, costs, signal)

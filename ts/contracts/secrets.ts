@@ -1,5 +1,5 @@
 /** Keys and passwords, kept out of every text that leaves the place which holds them. */
-const HIDDEN = '***'
+export const HIDDEN = '***'
 /** Anything shorter may be part of a word by chance. */
 const UNMISTAKABLE = 8
 
@@ -27,7 +27,7 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
   return (text) => text.replace(any, HIDDEN)
 }
 
-/** Takes `user:password@` out of the URLs of a text. */
+/** Takes `user:password@` out of the URLs of a text, and what a query calls a password. */
 export function withoutUserinfo(text: string): string {
-  return text.replace(/:\/\/[^\s/?#"'<>]*@/g, `://${HIDDEN}@`)
+  return text.replace(/:\/\/[^\s/?#"'<>]*@/g, `://${HIDDEN}@`).replace(/([?&](?:ssl)?password=)[^\s&#"'<>]*/gi, `$1${HIDDEN}`)
 }

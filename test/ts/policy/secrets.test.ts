@@ -166,6 +166,12 @@ test('the command line: nothing in what it prints, nothing in what it writes', a
   assert.match(misplaced.stderr, /unexpected argument "http:\/\/\*\*\*@host\/v1"/)
 })
 
+test('the password of a database, wherever its URL has it', () => {
+  assert.is(withoutUserinfo('at postgres://me:pw@db/runs#ab: refused'), 'at postgres://***@db/runs#ab: refused')
+  const inQuery = 'postgres:///runs?host=/tmp&user=me&password=p%26w&sslmode=require#ab'
+  assert.is(withoutUserinfo(inQuery), 'postgres:///runs?host=/tmp&user=me&password=***&sslmode=require#ab')
+})
+
 test('what is no secret stays', () => {
   const redact = redactor(['EMPTY', 'k'])
   assert.is(redact('EMPTY or k'), '*** or ***')

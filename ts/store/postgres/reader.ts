@@ -3,6 +3,7 @@ import { storeError } from '../../contracts/errors.ts'
 import type { Problem } from '../../contracts/problem.ts'
 import type { CandidateRecord, ProblemTree, SiblingScores } from '../../contracts/records.ts'
 import type { RunIdentity, RunReader, RunSummary } from '../../contracts/run-store.ts'
+import { withoutUserinfo } from '../../contracts/secrets.ts'
 import type { Row } from '../driver.ts'
 import { runId } from '../identity.ts'
 import { inOrder, toTree } from '../rows.ts'
@@ -112,8 +113,7 @@ class PostgresRunReader implements RunReader {
 /** @param uri `postgres://…#RUN` @throws EngineError STORE: no such database or run */
 export async function openPostgresRun(uri: string): Promise<RunReader> {
   const { url, run } = splitUri(uri)
-  if (run === undefined)
-    throw storeError(`${url.replace(/:\/\/[^@/]*@/, '://')}: name a run: postgres://…#RUN; mm-prm status lists them`)
+  if (run === undefined) throw storeError(`${withoutUserinfo(url)}: name a run: postgres://…#RUN; mm-prm status lists them`)
   const runs = await Runs.open(url)
   try {
     const found = await runs.find(run)
