@@ -123,18 +123,25 @@ function refuse(kind: 'native' | 'openai', values: PolicyValues & Others): void 
   if (foreign !== undefined) throw new UsageError(`--${foreign} is for --policy ${kind === 'native' ? 'openai' : 'native'}`)
 }
 
-function readServer(values: PolicyValues) {
+/** How this machine asks a server. */
+export function readAccess(values: Pick<PolicyValues, 'concurrency' | 'rate' | 'timeout' | 'api-key-file'>) {
   const concurrency = positiveInteger(values.concurrency, 'concurrency')
-  const endpoints = values.endpoint ?? []
   const ratePerSecond = numberIn(values.rate, 'rate', { above: 0 })
   const seconds = numberIn(values.timeout, 'timeout', { above: 0 })
-  const samplesPerRequest = positiveInteger(values['samples-per-request'], 'samples-per-request')
   return {
-    server: endpoints.length > 1 ? endpoints : required(endpoints[0], 'endpoint'),
     ...(ratePerSecond !== undefined && { ratePerSecond }),
     ...readApiKey(values['api-key-file']),
     ...(concurrency !== undefined && { concurrency }),
     ...(seconds !== undefined && { timeoutMs: seconds * 1000 }),
+  }
+}
+
+function readServer(values: PolicyValues) {
+  const endpoints = values.endpoint ?? []
+  const samplesPerRequest = positiveInteger(values['samples-per-request'], 'samples-per-request')
+  return {
+    server: endpoints.length > 1 ? endpoints : required(endpoints[0], 'endpoint'),
+    ...readAccess(values),
     ...(samplesPerRequest !== undefined && { samplesPerRequest }),
   }
 }

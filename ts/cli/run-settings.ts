@@ -1,10 +1,13 @@
 /** What a submitted run records of its command line, and what a worker makes of it again. */
 import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
+import { ISAS } from '../contracts/isa.ts'
 import { rolloutIdentity } from '../contracts/policy.ts'
 import type { RunIdentity } from '../contracts/run-store.ts'
 import { isCriticName } from '../critics/index.ts'
-import { identityOf, type SearchSettings } from '../search/runner.ts'
+import { parseName } from '../hub/index.ts'
+import type { SearchSettings } from '../search/runner.ts'
 import { differences } from '../store/identity.ts'
 import { Closing } from './closing.ts'
 import { openVerifier } from './judge-options.ts'
@@ -30,15 +33,38 @@ const OF_A_MACHINE = [
 
 export type RunValues = Omit<SearchValues, (typeof OF_A_MACHINE)[number]>
 
+const PATHS = ['model', 'adapter', 'scorer', 'prm-adapter', 'reference', 'judge-model', 'databases'] as const
+
+type PathName = (typeof PATHS)[number]
+
+/** What is no path: the name of a model on a server, a server itself, a judge on the policy's own model. */
+function isElsewhere(name: PathName, value: string, values: RunValues): boolean {
+  if (name === 'model') return values.policy === 'openai'
+  if (name === 'judge-model') return values['judge-endpoint'] !== undefined
+  return name === 'scorer' && (isCriticName(value) || /^https?:/i.test(value))
+}
+
+/** The options with `change`d paths. */
+function withPaths(values: RunValues, change: (path: string, name: PathName) => string): RunValues {
+  const changed = PATHS.flatMap((name) => {
+    const given = values[name]
+    const one = (path: string) => (isElsewhere(name, path, values) ? path : change(path, name))
+    return given === undefined ? [] : [[name, Array.isArray(given) ? given.map(one) : one(given)]]
+  })
+  return { ...values, ...Object.fromEntries(changed) }
+}
+
+/** Paths are whole: a worker may be started in another folder. */
 export function runValues(values: SearchValues): RunValues {
   const own = new Set<string>(OF_A_MACHINE)
-  return Object.fromEntries(Object.entries(values).filter(([key, value]) => !own.has(key) && value !== undefined)) as RunValues
+  const given = Object.entries(values).filter(([key, value]) => !own.has(key) && value !== undefined)
+  return withPaths(Object.fromEntries(given) as RunValues, (path) => (existsSync(path) ? resolve(path) : path))
 }
 
 export interface OpenedRun extends AsyncDisposable {
   readonly settings: SearchSettings
-  /** Problems at once that keep the policy busy. */
-  readonly inFlight: number
+  /** Of what computes here, such as `avx2`: bits are equal within one. undefined where servers do. */
+  readonly deviceClass: string | undefined
 }
 
 /** Opens all that a run's problems are worked on with. @throws EngineError, UsageError as the openers of its parts */
@@ -56,7 +82,8 @@ export async function openSettings(values: SearchValues): Promise<OpenedRun> {
     const scorer = values.scorer === undefined ? undefined : await openScorer(values.scorer, values, policy)
     if (scorer) closing.add(scorer.close)
     const settings = { strategy, options, budget, seed, policy, verifier, ...(scorer && { scorer }) }
-    return { settings, inFlight: policy.inFlight, [Symbol.asyncDispose]: close }
+    const deviceClass = (policy.engine ?? scorer?.engine)?.info().device.class
+    return { settings, deviceClass, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()
     throw error
@@ -65,27 +92,40 @@ export async function openSettings(values: SearchValues): Promise<OpenedRun> {
 
 const decisive = (identity: RunIdentity) => ({ ...identity, policy: rolloutIdentity(identity.policy) })
 
-/** Another checkpoint, template or sampling would write another run's results. @throws EngineError INVALID_ARGUMENT */
-export function checkIdentity(run: string, stored: RunIdentity, settings: SearchSettings): void {
-  const changed = differences(decisive(stored), decisive(identityOf(settings)))
+/** The names of models as they are on a processor, which none of its own is added to. */
+function withoutClass(identity: RunIdentity, deviceClass: string): RunIdentity {
+  return JSON.parse(JSON.stringify(identity).replaceAll(new RegExp(`\\+${deviceClass}(?!\\w)`, 'g'), '')) as RunIdentity
+}
+
+/**
+ * Another checkpoint, template or sampling would write another run's results. Cards may work on what was submitted from a machine
+ * without one; that all of them are of one class is for `checkDevice`.
+ * @throws EngineError INVALID_ARGUMENT
+ */
+export function checkIdentity(run: string, stored: RunIdentity, ours: RunIdentity, deviceClass: string | undefined): void {
+  const changedFrom = (identity: RunIdentity) => differences(decisive(stored), decisive(identity))
+  const changed = changedFrom(ours)
+  if (deviceClass !== undefined && changedFrom(withoutClass(ours, deviceClass)).length === 0) return
   if (changed.length > 0)
     throw invalidArgument(`run ${run}: this worker would search otherwise (the run's → here): ${changed.join('; ')}`)
 }
 
-/** A folder that the submitting machine had may lie elsewhere here. */
+/** A second class of devices would mix the evidence of two trees. @throws EngineError INVALID_ARGUMENT */
+export function checkDevice(run: string, theirs: string, ours: string): void {
+  if (theirs === ours) return
+  const asked = (ISAS as readonly string[]).includes(theirs)
+    ? `; --isa ${theirs} gives the same bits where the processor has it`
+    : ''
+  throw invalidArgument(`run ${run}: it is worked on by ${theirs}, and this machine's ${ours} gives other bits${asked}`)
+}
+
+/** A folder that the submitting machine had may lie elsewhere here; what a hub has is fetched. */
 export function missingFolder(values: RunValues): string | undefined {
-  for (const name of ['model', 'scorer', 'judge-model'] as const) {
-    const path = values[name]
-    const isName =
-      name === 'model' ? values.policy === 'openai' : name === 'judge-model' && values['judge-endpoint'] !== undefined
-    if (
-      path !== undefined &&
-      !isName &&
-      !(name === 'scorer' && isCriticName(path)) &&
-      !/^https?:/i.test(path) &&
-      !existsSync(path)
-    )
-      return `--${name} ${path}`
-  }
-  return undefined
+  const missing: string[] = []
+  withPaths(values, (path, name) => {
+    const isOfHub = name !== 'databases' && parseName(path) !== undefined
+    if (!existsSync(path) && !isOfHub) missing.push(`--${name} ${path}`)
+    return path
+  })
+  return missing[0]
 }

@@ -7,7 +7,8 @@ import { readStore, STORE_OPTIONS, STORE_USAGE, withRuns } from './store-options
 import { formatColumns } from './table.ts'
 
 const WATCH_SECONDS = 5
-const GUARANTEES = { bits: 'the same bits on one class of devices', server: 'as its server repeats itself' }
+const repeats = ({ guarantee, deviceClass }: RunStatus) =>
+  guarantee === 'server' ? 'as its server repeats itself' : `the same bits on ${deviceClass ?? 'one class of devices'}`
 
 const USAGE = `usage: mm-prm status --store URL [options]
 
@@ -15,8 +16,8 @@ Shows runs: what is done, what is left (neither done nor given up), how fast, by
 
 ${STORE_USAGE}
   --run NAME               this one alone
-  --watch [N]              again and again, every N seconds with --every N (default ${WATCH_SECONDS})
-  --every N                seconds between two looks
+  --watch                  again and again
+  --every N                seconds between two looks (default ${WATCH_SECONDS})
   --json                   {"runs": [{"run", "status", "problems", "done", "left", ...}]}`
 
 const OPTIONS = { ...STORE_OPTIONS, watch: { type: 'boolean' }, every: { type: 'string' } } as const
@@ -34,7 +35,7 @@ function show(runs: readonly RunStatus[]): void {
       String(r.failed),
       String(r.rolloutsPerMinute),
       time,
-      GUARANTEES[r.guarantee],
+      repeats(r),
     ]
   })
   process.stdout.write(

@@ -7,6 +7,7 @@ import { withEncoded } from '../images/index.ts'
 import { identityOf } from '../search/runner.ts'
 import type { SubmittedPicture, SubmittedProblem } from '../store/postgres/index.ts'
 import { type Command, EXIT, readOptions, required, UsageError } from './command.ts'
+import { warn } from './hub-model.ts'
 import { openSettings, runValues } from './run-settings.ts'
 import { checkProblems, goodProblems, SEARCH_OPTIONS, STRATEGY_USAGE } from './search.ts'
 import { readStore, STORE_OPTIONS, STORE_USAGE, withRuns } from './store-options.ts'
@@ -58,9 +59,13 @@ async function run(argv: readonly string[]): Promise<number> {
   const problems = await withPictures(goodProblems(file), root)
   await using opened = await openSettings(search)
   const identity = identityOf(opened.settings)
-  const name = await withRuns(url, (runs) =>
-    runs.submit(identity, { ...runValues(search), ...(root !== undefined && { 'image-root': root }) }, problems),
-  )
+  const name = await withRuns(url, async (runs) => {
+    const own = { ...runValues(search), ...(root !== undefined && { 'image-root': root }) }
+    const submitted = await runs.submit(identity, own, problems)
+    const { status } = (await runs.find(submitted)).row
+    if (status !== 'active') warn(`run ${submitted} was there already and is ${status}: mm-prm resume lets workers go on with it`)
+    return submitted
+  })
   process.stdout.write(values.json ? `${JSON.stringify({ run: name })}\n` : `${name}\n`)
   return EXIT.ok
 }

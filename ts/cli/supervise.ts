@@ -1,28 +1,80 @@
-/** One process per card, each with the same options but for the card; they end together. */
-import { spawn } from 'node:child_process'
+/**
+ * One process per card, each with the same options but for the card. One that crashes is started again, since the others and the
+ * database know nothing of it; one that ends by itself, well or not, has its reason, and the others go on.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EXIT } from './command.ts'
+import { warn } from './hub-model.ts'
 
-/** Resolves to the worst exit code, when all have ended. @param argv of the command, its name first */
-export async function supervise(argv: readonly string[], devices: readonly string[]): Promise<number> {
+/** Crashes of one process, each soon after its start, before it is given up. */
+const MAX_CRASHES = 5
+/** A process that has worked for so long does not crash because of how it was started. */
+const STEADY_MS = 60_000
+const FIRST_WAIT_MS = 1000
+
+/**
+ * Resolves to the worst exit code, when all have ended.
+ * @param argv of the command, its name first
+ * @param firstWaitMs before a second start; doubles
+ */
+export async function supervise(
+  argv: readonly string[],
+  devices: readonly string[],
+  firstWaitMs = FIRST_WAIT_MS,
+): Promise<number> {
   const main = process.argv[1] as string
-  const children = devices.map((device) =>
-    spawn(process.execPath, [...process.execArgv, main, ...argv, '--device', device], { stdio: 'inherit' }),
-  )
+  const stopping = new AbortController()
+  const children = new Set<ChildProcess>()
   const stop = () => {
+    stopping.abort()
     for (const child of children) child.kill('SIGTERM')
+  }
+  const started = async (device: string): Promise<{ code: number | null; by: string | null }> => {
+    const child = spawn(process.execPath, [...process.execArgv, main, ...argv, '--device', device], { stdio: 'inherit' })
+    children.add(child)
+    try {
+      const [code, by] = (await once(child, 'exit')) as [number | null, string | null]
+      return { code, by }
+    } finally {
+      children.delete(child)
+    }
   }
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
   try {
-    const codes = children.map(
-      (child) =>
-        new Promise<number>((resolve, reject) => {
-          child.once('error', reject)
-          child.once('exit', (code) => resolve(code ?? 1))
-        }),
-    )
-    return Math.max(...(await Promise.all(codes)))
+    const codes = await Promise.all(devices.map((device) => keepAlive(device, started, firstWaitMs, stopping.signal)))
+    return Math.max(...codes)
   } finally {
     process.off('SIGINT', stop)
     process.off('SIGTERM', stop)
+  }
+}
+
+/** Resolves to the exit code with which the device's last process ended. */
+async function keepAlive(
+  device: string,
+  start: (device: string) => Promise<{ code: number | null; by: string | null }>,
+  firstWaitMs: number,
+  stopping: AbortSignal,
+): Promise<number> {
+  for (let crashes = 0; ; ) {
+    const began = performance.now()
+    const { code, by } = await start(device)
+    if (stopping.aborted) return code ?? EXIT.ok // one that was still starting gives nothing back
+    if (code !== null) {
+      if (code !== EXIT.ok) warn(`the worker on ${device} has ended with exit code ${code}`)
+      return code
+    }
+    crashes = performance.now() - began > STEADY_MS ? 1 : crashes + 1
+    if (crashes > MAX_CRASHES) {
+      warn(`the worker on ${device} was ended by ${by} again and again: given up`)
+      return EXIT.failed
+    }
+    const wait = firstWaitMs * 2 ** (crashes - 1)
+    warn(`the worker on ${device} was ended by ${by}; it is started again in ${wait / 1000} s`)
+    await sleep(wait, undefined, { signal: stopping }).catch(() => {})
+    if (stopping.aborted) return EXIT.ok
   }
 }

@@ -3,21 +3,26 @@
 import { invalidArgument } from '../contracts/errors.ts'
 import type { RunIdentity } from '../contracts/run-store.ts'
 import type { Lease } from '../contracts/work.ts'
-import { runWork, type SearchSettings } from '../search/runner.ts'
+import { identityOf, runWork, type SearchSettings } from '../search/runner.ts'
 import type { PostgresSource } from '../store/postgres/index.ts'
 import { type Command, EXIT, positiveInteger, readOptions } from './command.ts'
+import { ADAPTER_OPTIONS, PRM_ADAPTER_OPTIONS, readEngineOptions } from './engine-options.ts'
+import { warn } from './hub-model.ts'
 import { interruptible } from './interrupt.ts'
-import { POLICY_OPTIONS } from './policy-options.ts'
+import { POLICY_OPTIONS, readAccess } from './policy-options.ts'
 import { Progress } from './progress.ts'
-import { checkIdentity, missingFolder, type OpenedRun, openSettings, type RunValues } from './run-settings.ts'
+import { checkDevice, checkIdentity, missingFolder, type OpenedRun, openSettings, type RunValues } from './run-settings.ts'
 import type { SearchValues } from './search.ts'
 import { readStore, STORE_OPTIONS, STORE_USAGE } from './store-options.ts'
 import { supervise } from './supervise.ts'
 
+const DEFAULT_IN_FLIGHT = 8
+
 const USAGE = `usage: mm-prm worker --store URL --model DIR [options]
 
-Works on the runs of a database until it is stopped; all that decides about results comes from the runs. A worker may come and
-go at any time: what it had in hand goes to another. SIGTERM or Ctrl-C: it takes no more, gives back what it has and exits 0.
+Works on the runs of a database until it is stopped; all that decides about results comes from the runs. Runs that it may not
+work on, of another model or begun on another class of devices (avx2, avx512 …), are left to others. A worker may come and go at any time: what it had in hand goes to
+another. SIGTERM or Ctrl-C: it takes no more, gives back what it has and exits 0.
 Exit code ${EXIT.someLinesBad}: it met problems that failed.
 
 ${STORE_USAGE}
@@ -30,19 +35,24 @@ ${STORE_USAGE}
   --rate N                 requests to each server in a second, at most
   --timeout SECONDS        for one answer of the server (default 600)
   --image-root DIR         where this machine has the folder of that name that the run was submitted with
-  --scorer PATH            where this machine has the scorer
-  --judge-model DIR        where this machine has the judge
-  --device NAMES           auto, cpu, cuda or cuda:N (default cpu); of several, with commas, each gets a process
+  --scorer, --judge-model, --adapter, --prm-adapter, --reference, --databases PATH
+                           where this machine has the scorer, the judge and so on
+  --device NAMES           auto, cpu, cuda or cuda:N (default cpu); of several, with commas, each gets a process, which is
+                           started again where it crashes
   --isa NAME               instruction set of the CPU (default: the best)
   --threads N              of the CPU (default: one per usable core)
-  --in-flight N            problems at once (default: what keeps the policy busy)
+  --in-flight N            problems at once (default ${DEFAULT_IN_FLIGHT})
   --json                   what was done, as one JSON object`
 
 const { endpoint, model, concurrency, rate, timeout, device, isa, threads } = POLICY_OPTIONS
 const OPTIONS = {
   ...STORE_OPTIONS,
   ...{ endpoint, model, concurrency, rate, timeout, device, isa, threads, 'api-key-file': POLICY_OPTIONS['api-key-file'] },
+  ...ADAPTER_OPTIONS,
+  ...PRM_ADAPTER_OPTIONS,
   scorer: { type: 'string' },
+  reference: { type: 'string' },
+  databases: { type: 'string' },
   'judge-model': { type: 'string' },
   'judge-endpoint': { type: 'string' },
   'image-root': { type: 'string' },
@@ -75,15 +85,17 @@ class Rooms {
   }
 
   async #open(name: string): Promise<SearchSettings> {
-    const { row } = await this.#source.runs.find(name)
+    const { runs } = this.#source
+    const { run, row } = await runs.find(name)
     const values = { ...(JSON.parse(String(row['settings'])) as RunValues), ...this.#mine } as SearchValues
     const missing = missingFolder(values)
     if (missing) throw invalidArgument(`run ${name}: ${missing} is not here; the option says where it is on this machine`)
     const key = JSON.stringify(values)
     const opened = this.#opened.get(key) ?? openSettings(values)
     this.#opened.set(key, opened)
-    const { settings } = await opened
-    checkIdentity(name, JSON.parse(String(row['identity'])) as RunIdentity, settings)
+    const { settings, deviceClass } = await opened
+    checkIdentity(name, JSON.parse(String(row['identity'])) as RunIdentity, identityOf(settings), deviceClass)
+    if (deviceClass !== undefined) checkDevice(name, await runs.deviceClass(run, deviceClass), deviceClass)
     return settings
   }
 
@@ -96,17 +108,23 @@ class Rooms {
   }
 }
 
-const DEFAULT_IN_FLIGHT = 8
-
 /** `--device X` and `--device=X` left out. */
 function withoutDevice(argv: readonly string[]): string[] {
   return argv.filter((arg, i) => !/^--device(?:=|$)/.test(arg) && argv[i - 1] !== '--device')
+}
+
+/** WHY before any run is looked at: a slip of this command line is no reason to leave a run to others. */
+function checkOwn({ isa, threads, ...values }: Values, devices: readonly string[]): void {
+  for (const device of devices) readEngineOptions({ device })
+  readEngineOptions({ isa, threads })
+  readAccess(values)
 }
 
 async function run(argv: readonly string[]): Promise<number> {
   const { values } = readOptions(argv, OPTIONS)
   const at = readStore(values)
   const devices = values.device?.split(',') ?? []
+  checkOwn(values, devices)
   if (devices.length > 1) return supervise(['worker', ...withoutDevice(argv)], devices)
   const inFlight = positiveInteger(values['in-flight'], 'in-flight') ?? DEFAULT_IN_FLIGHT
   const { PostgresSource } = await import('../store/postgres/index.ts')
@@ -115,6 +133,7 @@ async function run(argv: readonly string[]): Promise<number> {
     untilDone: values['until-done'] ?? false,
     ...(at.run && { run: at.run }),
     ...(values['image-root'] !== undefined && { imageRoot: values['image-root'] }),
+    onLeave: (run, why) => warn(`${why.message}; run ${run} is left to other workers`),
   })
   const rooms = new Rooms(source, values)
   const progress = new Progress('working')

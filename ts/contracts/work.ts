@@ -28,4 +28,11 @@ export interface Lease {
 export interface WorkSource {
   /** The next problem; waits for one where more may come. undefined: there is none left. @throws EngineError STORE, ABORTED */
   next(signal: AbortSignal): Promise<Lease | undefined>
+  /**
+   * This worker may not work on a run, which is another's then: nothing more of it comes. Absent where a source is one run.
+   * @throws `why` where there is to be no other run
+   */
+  leave?(run: string, why: Error): void
+  /** Takes back what these leases' `fail` counted against their problems: the fault was the worker's own. */
+  excuse?(leases: readonly Lease[]): Promise<void>
 }

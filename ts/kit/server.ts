@@ -8,10 +8,10 @@ export function isServer<T extends object>(options: T): options is Extract<T, { 
   return typeof options === 'object' && options !== null && 'server' in options
 }
 
-/** Whatever stands beside it, with the client's options as the client takes them. */
 /** Several servers of one model: a policy's problems are spread over them. */
 export type ServersOptions = Omit<ClientOptions, 'baseUrl'> & { server: string[] }
 
+/** Whatever stands beside it, with the client's options as the client takes them. */
 export function clientOptions<T extends ServerOptions | ServersOptions>({
   server,
   ...more

@@ -87,7 +87,8 @@ class Runner {
   readonly #work: Work
   readonly #controller = new AbortController()
   readonly #signal: AbortSignal
-  #failuresInARow = 0
+  /** Since the last that was finished. */
+  readonly #failedInARow: Lease[] = []
 
   constructor(work: Work) {
     this.#work = work
@@ -122,7 +123,9 @@ class Runner {
     }
     const { problem, known } = lease
     const signal = lease.signal ? AbortSignal.any([this.#signal, lease.signal]) : this.#signal
-    const { strategy, options, budget, seed, policy, verifier, scorer } = await this.#settingsOf(lease)
+    const settings = await this.#settingsOf(lease)
+    if (!settings) return
+    const { strategy, options, budget, seed, policy, verifier, scorer } = settings
     try {
       const context: SearchContext = {
         ...{ problem, policy, verifier, budget, known, signal, rng: streamsOf(seed, problem.id) },
@@ -134,20 +137,24 @@ class Runner {
       }
       await lease.done()
       this.progress.done++
-      this.#failuresInARow = 0
+      this.#failedInARow.length = 0
     } catch (error) {
       await this.#failed(lease, error)
     }
     this.#report()
   }
 
-  /** A run that this worker may not work on is no fault of the problem. */
-  async #settingsOf(lease: Lease): Promise<SearchSettings> {
+  /** A run that this worker may not work on is no fault of the problem, and no end of the work on others: undefined. */
+  async #settingsOf(lease: Lease): Promise<SearchSettings | undefined> {
+    const { source } = this.#work
     try {
       return await this.#work.settingsOf(lease)
     } catch (error) {
       await lease.giveBack((error as Error).message)
-      throw error
+      this.#throwIfAborted()
+      if (lease.run === undefined || !source.leave || isOfStore(error)) throw error
+      source.leave(lease.run, error as Error)
+      return undefined
     }
   }
 
@@ -162,9 +169,12 @@ class Runner {
     }
     await lease.fail(error.message)
     this.progress.failed++
-    if (++this.#failuresInARow >= MAX_FAILURES_IN_A_ROW + this.#work.inFlight) {
-      throw policyError(`${this.#failuresInARow} problems in a row failed; the last one: ${error.message}`, error)
-    }
+    this.#failedInARow.push(lease)
+    if (this.#failedInARow.length < MAX_FAILURES_IN_A_ROW + this.#work.inFlight) return
+    const failed = this.#failedInARow.splice(0)
+    // Else every start of a worker whose server is gone would count against the problems, until they are given up.
+    await this.#work.source.excuse?.(failed)
+    throw policyError(`${failed.length} problems in a row failed; the last one: ${error.message}`, error)
   }
 
   #count(event: SearchEvent): void {
@@ -190,6 +200,8 @@ class Runner {
       : new EngineError('ERR_ENGINE_ABORTED', 'the search was aborted', { cause: reason })
   }
 }
+
+const isOfStore = (error: unknown) => error instanceof EngineError && error.code === 'ERR_ENGINE_STORE'
 
 function isAboutProblem({ code }: EngineError): boolean {
   return code === 'ERR_ENGINE_POLICY' || code === 'ERR_ENGINE_INVALID_ARGUMENT'

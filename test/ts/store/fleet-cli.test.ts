@@ -3,6 +3,7 @@ import { type ChildProcess, execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -122,6 +123,23 @@ withDatabase('an evaluation whose solutions workers make is the one that is made
   await good(...args, '--out', there, ...store, '--resume') // nothing is missing: nobody is waited for
 })
 
+withDatabase('a class of devices that gives other bits is refused, and what would give them is named', async () => {
+  const small = ['--num-rollouts', '2', '--max-searches', '1', '--max-tokens', '16', '--seed', '5']
+  const run = (await good('submit', ...store, '--problems', FILE, '--model', POLICY, '--top-k', '0', ...small)).trim()
+  const status = async () => JSON.parse(await good('status', ...store, '--run', run, '--json')).runs[0]
+  const first = start('worker', ...store, '--run', run, '--isa', 'reference', '--in-flight', '1')
+  while ((await status()).deviceClass === null) await sleep(20)
+  first.child.kill('SIGTERM')
+  assert.is((await first.ended).code, 0)
+  if ((await status()).left > 0) {
+    const other = await cli('worker', ...store, '--run', run, '--until-done')
+    assert.is(other.code, 1)
+    assert.match(other.stderr, /it is worked on by reference, .* gives other bits; --isa reference gives the same/)
+  }
+  await good('worker', ...store, '--run', run, '--until-done', '--isa', 'reference')
+  assert.equal([(await status()).status, (await status()).deviceClass], ['done', 'reference'])
+})
+
 withDatabase('pause, resume, cancel, and what is no run', async () => {
   const run = (await good('submit', ...store, ...SEARCH.slice(0, -1), '4')).trim()
   const state = async () => JSON.parse(await good('status', ...store, '--run', run, '--json')).runs[0].status
@@ -132,6 +150,11 @@ withDatabase('pause, resume, cancel, and what is no run', async () => {
   await good('cancel', ...store, '--run', run)
   assert.is(await state(), 'cancelled')
   await good('worker', ...store, '--run', run, '--until-done')
+  assert.match((await cli('pause', ...store, '--run', run)).stderr, /was cancelled: there is nothing to pause/)
+  const again = await cli('submit', ...store, ...SEARCH.slice(0, -1), '4')
+  assert.match(again.stderr, new RegExp(`run ${run} was there already and is cancelled: mm-prm resume`))
+  assert.match((await cli('worker', ...store, '--device', 'cpu,gpu')).stderr, /--device must be .*"gpu"/)
+  assert.match((await cli('worker', ...store, '--threads', 'many')).stderr, /--threads must be/)
   assert.match((await cli('status', ...store, '--run', 'ffff')).stderr, /no run "ffff"/)
   assert.match((await cli('dataset', '--run', url, '--out', scratch)).stderr, /name a run: postgres:\/\/…#RUN/)
   assert.match((await cli('status', '--store', 'runs/a')).stderr, /--store must be a postgres:\/\/ URL/)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { policyError } from '../../../ts/contracts/errors.ts'
+import { invalidArgument, policyError } from '../../../ts/contracts/errors.ts'
 import type { Problem } from '../../../ts/contracts/problem.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { runSearch, runWork } from '../../../ts/search/runner.ts'
@@ -121,6 +121,58 @@ withDatabase('a policy that fails three times has its problem given up; submitti
   assert.is(await contentsOf(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))
 })
 
+withDatabase('a worker whose policy is gone, however often it is started, has no problem given up', async () => {
+  const problems = Array.from({ length: 12 }, (_, i) => simulatedProblem(250 + i))
+  const run = await submit(problems)
+  const gone = scriptedPolicy(({ problem }) => {
+    throw policyError(`problem "${problem.id}": http://127.0.0.1:1/v1/chat/completions: connect ECONNREFUSED`)
+  })
+  for (let start = 0; start < 2; start++) {
+    const error = await work(run, { policy: gone }, 1).catch((e) => e)
+    assert.match(error.message, /9 problems in a row failed; the last one: .*ECONNREFUSED/)
+    const [status] = await withRuns((runs) => runs.status(run))
+    assert.equal([status?.left, status?.failed, status?.running], [12, 0, 0])
+  }
+  assert.equal((await work(run)).done, 12)
+  assert.is(await contentsOf(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))
+})
+
+withDatabase('a run that a worker may not work on is left to others; the worker goes on with the rest', async () => {
+  const ours = await submit(Array.from({ length: 3 }, (_, i) => simulatedProblem(270 + i)))
+  const theirs = await submit(Array.from({ length: 20 }, (_, i) => simulatedProblem(280 + i)))
+  const told: string[] = []
+  const onLeave = (run: string, why: Error) => void told.push(`${run}: ${why.message}`)
+  const settingsOf = ({ run }: { run?: string }) => {
+    if (run === theirs) throw invalidArgument('another model')
+    return settings
+  }
+  const attempt = async (more: { run?: string }) => {
+    const source = await PostgresSource.open({ url, untilDone: true, onLeave, ...more })
+    return runWork({ source, settingsOf, inFlight: 3 })
+      .catch((e) => e)
+      .finally(() => source.close())
+  }
+  const error = await attempt({})
+  assert.is(error.code, 'ERR_ENGINE_STORE')
+  assert.match(error.message, new RegExp(`what is left is of runs that this worker may not work on: ${theirs}$`))
+  assert.equal(told, [`${theirs}: another model`])
+  const left = async (run: string) => (await withRuns((runs) => runs.status(run)))[0]?.left
+  assert.equal([await left(ours), await left(theirs)], [0, 20])
+  assert.match((await attempt({ run: theirs })).message, /^another model$/, 'asked for this run alone')
+  assert.is((await work(theirs)).done, 20)
+})
+
+withDatabase('a run is worked on by one class of devices: that of whoever began it', async () => {
+  const run = await submit([simulatedProblem(299)])
+  await withRuns(async (runs) => {
+    const { run: number } = await runs.find(run)
+    assert.is((await runs.status(run))[0]?.deviceClass, null)
+    for (const mine of ['avx2', 'avx512', 'avx2']) assert.is(await runs.deviceClass(number, mine), 'avx2')
+    assert.is((await runs.status(run))[0]?.deviceClass, 'avx2')
+  })
+  assert.is((await work(run)).done, 1)
+})
+
 withDatabase('a lease that another has taken over writes nothing more', async () => {
   const run = await submit([simulatedProblem(300)])
   const source = await PostgresSource.open({ url, run })
@@ -201,8 +253,14 @@ withDatabase('pause, resume and cancel', async () => {
   const [status] = await withRuns((runs) => runs.status(run))
   assert.equal([status?.status, status?.left], ['cancelled', 0])
   assert.equal([status?.running, status?.workers], [0, {}], 'what was dropped is in nobody’s hands')
+  const refused = await withRuns((runs) => runs.setState(run, 'paused')).catch((e) => e)
+  assert.match(refused.message, /was cancelled: there is nothing to pause; mm-prm resume takes it up again/)
+  assert.is(await submit(problems), run)
+  assert.is((await withRuns((runs) => runs.status(run)))[0]?.status, 'cancelled', 'submitting again is no resume')
   await withRuns((runs) => runs.setState(run, 'active'))
   await work(run)
+  await withRuns((runs) => runs.setState(run, 'paused'))
+  assert.is((await withRuns((runs) => runs.status(run)))[0]?.status, 'done', 'with nothing left to pause')
   assert.is(await contentsOf(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))
 })
 

@@ -123,6 +123,17 @@ export class PostgresLease implements Lease {
     await giveBack(this.claim, this.attempt, reason)
   }
 
+  /** Takes back what `fail` counted, as far as nobody has finished the problem since. */
+  async excuse(): Promise<void> {
+    const { db, run, job } = this.claim
+    await db.query(
+      `UPDATE mm_prm.problems SET failures = greatest(failures - 1, 0), changed_at = now(),
+         status = CASE WHEN status = 'failed' THEN 'waiting' ELSE status END
+       WHERE run = $1 AND ordinal = $2 AND status <> 'done'`,
+      [run, job.ordinal],
+    )
+  }
+
   /** The right to write is gone. */
   lose(why: string): EngineError {
     const error = new EngineError('ERR_ENGINE_ABORTED', `problem "${this.problem.id}": ${why}`)

@@ -29,6 +29,8 @@ export interface RunStatus {
   readonly workers: Readonly<Record<string, number>>
   /** How its results repeat: a native engine's bits hold on one class of devices, a server's while it is one server. */
   readonly guarantee: 'bits' | 'server'
+  /** Of the devices that it is worked on, such as `avx2`: the first worker's. null: nobody has begun, or a server computes. */
+  readonly deviceClass: string | null
   readonly failures: readonly { id: string; reason: string }[]
 }
 
@@ -72,7 +74,7 @@ export class Runs {
 
   /**
    * Makes a run, or finds the one that these very problems and settings have made, and sees to it that all that is left of
-   * it is queued. Resolves to its name.
+   * it is queued. Resolves to its name. One that was paused or cancelled stays so.
    */
   async submit(identity: RunIdentity, settings: object, problems: readonly SubmittedProblem[]): Promise<string> {
     const prepared = problems.map(prepareProblem)
@@ -99,11 +101,28 @@ export class Runs {
     throw storeError(`${this.db.shown}: ${rows.length === 0 ? 'no run' : `${rows.length} runs`} "${name}"`)
   }
 
-  /** What is being worked on ends with its next write where a run is cancelled, and goes on where it is paused. */
+  /**
+   * What is being worked on ends with its next write where a run is cancelled, and goes on where it is paused.
+   * @throws EngineError STORE: no such run, or one that is to be paused and was cancelled
+   */
   async setState(name: string, state: RunState): Promise<void> {
-    const { run } = await this.find(name)
-    await this.db.query('UPDATE mm_prm.runs SET status = $2 WHERE run = $1', [run, state])
+    const { run, name: whole } = await this.find(name)
+    const changed = await this.db.query(
+      `UPDATE mm_prm.runs SET status = $2 WHERE run = $1 AND NOT ($2 = 'paused' AND status = 'cancelled') RETURNING run`,
+      [run, state],
+    )
+    if (changed.length === 0)
+      throw storeError(`${this.db.shown}: run ${whole} was cancelled: there is nothing to pause; mm-prm resume takes it up again`)
     if (state === 'active') await this.#again(name)
+  }
+
+  /** The class of devices that a run is worked on: `mine`, where nobody has begun it. */
+  async deviceClass(run: number, mine: string): Promise<string> {
+    const [row] = await this.db.query(
+      'UPDATE mm_prm.runs SET device_class = coalesce(device_class, $2) WHERE run = $1 RETURNING device_class',
+      [run, mine],
+    )
+    return String(row?.['device_class'] ?? mine)
   }
 
   async #again(name: string): Promise<void> {
@@ -156,12 +175,13 @@ export class Runs {
     const identity = JSON.parse(String(row['identity'])) as RunIdentity
     return {
       run: String(row['run_id']),
-      status: state === 'active' && left === 0 ? 'done' : state,
+      status: state !== 'cancelled' && left === 0 ? 'done' : state,
       ...{ problems, done, left, running: held.reduce((sum, w) => sum + n(w['n']), 0), failed },
       ...{ evaluations: n(sums['evaluations']), rollouts: n(sums['rollouts']), tokens: n(sums['tokens']) },
       rolloutsPerMinute: n(sums['recent']),
       workers: Object.fromEntries(held.map((w) => [String(w['worker']), n(w['n'])])),
       guarantee: identity.policy.kind === 'openai' ? 'server' : 'bits',
+      deviceClass: row['device_class'] === null ? null : String(row['device_class']),
       failures: failures.map((f) => ({ id: String(f['id']), reason: String(f['reason']) })),
     }
   }

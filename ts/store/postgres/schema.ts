@@ -43,6 +43,9 @@ CREATE TABLE siblings (
   run integer NOT NULL, problem integer NOT NULL, key bytea NOT NULL, siblings text NOT NULL,
   PRIMARY KEY (run, problem, key), FOREIGN KEY (run, problem) REFERENCES problems ON DELETE CASCADE);
 `,
+  `
+ALTER TABLE runs ADD COLUMN device_class text;
+`,
 ]
 
 /** Brings the database to the current schema; whoever comes at the same time waits. @throws EngineError STORE: it is newer */

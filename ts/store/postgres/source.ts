@@ -1,7 +1,7 @@
 /** The problems of a database's runs as a source of work, and the heartbeats of those in hand. */
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { EngineError } from '../../contracts/errors.ts'
+import { EngineError, storeError } from '../../contracts/errors.ts'
 import type { Lease, WorkSource } from '../../contracts/work.ts'
 import { PostgresLease } from './lease.ts'
 import { LEASE_SECONDS, Queue } from './queue.ts'
@@ -23,6 +23,8 @@ export interface PostgresSourceOptions {
   worker?: string
   /** Where pictures lie on this machine that were submitted without their bytes; default: where they lay there. */
   imageRoot?: string
+  /** Told of each run that this worker may not work on, and leaves to others. */
+  onLeave?: (run: string, why: Error) => void
 }
 
 export class PostgresSource implements WorkSource {
@@ -31,6 +33,8 @@ export class PostgresSource implements WorkSource {
   readonly #options: PostgresSourceOptions
   readonly #worker: string
   readonly #leases = new Set<PostgresLease>()
+  /** Runs that are others' to work on. */
+  readonly #left = new Set<string>()
   readonly #beat: NodeJS.Timeout
   #turn: Promise<unknown> = Promise.resolve()
   #served = 0
@@ -63,6 +67,19 @@ export class PostgresSource implements WorkSource {
     return found
   }
 
+  leave(run: string, why: Error): void {
+    if (this.#options.run !== undefined) throw why
+    if (!this.#left.has(run)) this.#options.onLeave?.(run, why)
+    this.#left.add(run)
+  }
+
+  /** Of one worker whose policy is out of order many problems have failed, some of them again and again. */
+  async excuse(leases: readonly Lease[]): Promise<void> {
+    const mine = leases.filter((lease) => lease instanceof PostgresLease)
+    for (const lease of mine) await lease.excuse()
+    for (const [name, run] of new Map(mine.map(({ run, claim }) => [run, claim.run]))) await this.#queue.fill(run, name)
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#beat)
     await this.#queue.close()
@@ -72,7 +89,7 @@ export class PostgresSource implements WorkSource {
   async #find(signal: AbortSignal): Promise<Lease | undefined> {
     for (;;) {
       if (signal.aborted) throw new EngineError('ERR_ENGINE_ABORTED', 'the worker was stopped', { cause: signal.reason })
-      const active = await this.#active()
+      const active = await this.#active(signal)
       for (let i = 0; i < active.length; i++) {
         const at = active[(this.#served + i) % active.length] as { run: number; name: string }
         const lease = await this.#claim(at)
@@ -80,19 +97,21 @@ export class PostgresSource implements WorkSource {
         this.#served += i + 1
         return lease
       }
-      if (this.#options.untilDone && (await this.#numLeft()) === 0) return undefined
+      if (this.#options.untilDone && (await this.#isDone())) return undefined
       await this.#sweep(active)
       await sleep(POLL_MS, undefined, { signal }).catch(() => {})
     }
   }
 
-  async #active(): Promise<{ run: number; name: string }[]> {
+  async #active(signal: AbortSignal): Promise<{ run: number; name: string }[]> {
     const rows = await this.runs.db.query(
       `SELECT run, run_id FROM mm_prm.runs r WHERE status = 'active' AND ($1::text IS NULL OR run_id = $1)
          AND EXISTS (SELECT 1 FROM mm_prm.problems p WHERE p.run = r.run AND p.status NOT IN ('done', 'failed')) ORDER BY run`,
       [this.#options.run ?? null],
+      signal,
     )
-    return rows.map((row) => ({ run: Number(row['run']), name: String(row['run_id']) }))
+    const all = rows.map((row) => ({ run: Number(row['run']), name: String(row['run_id']) }))
+    return all.filter(({ name }) => !this.#left.has(name))
   }
 
   /** A job whose problem is finished was left by a crash in between: it ends, and the next one is looked at. */
@@ -119,13 +138,17 @@ export class PostgresSource implements WorkSource {
     }
   }
 
-  async #numLeft(): Promise<number> {
-    const [row] = await this.runs.db.query(
-      `SELECT count(*) AS n FROM mm_prm.problems JOIN mm_prm.runs r USING (run)
-       WHERE problems.status NOT IN ('done', 'failed') AND r.status <> 'cancelled' AND ($1::text IS NULL OR run_id = $1)`,
+  /** @throws EngineError STORE where all that is left is of runs that are others' to work on */
+  async #isDone(): Promise<boolean> {
+    const rows = await this.runs.db.query(
+      `SELECT run_id FROM mm_prm.runs r WHERE status <> 'cancelled' AND ($1::text IS NULL OR run_id = $1)
+         AND EXISTS (SELECT 1 FROM mm_prm.problems p WHERE p.run = r.run AND p.status NOT IN ('done', 'failed'))`,
       [this.#options.run ?? null],
     )
-    return Number(row?.['n'] ?? 0)
+    const names = rows.map((row) => String(row['run_id']))
+    if (names.some((name) => !this.#left.has(name))) return false
+    if (names.length === 0) return true
+    throw storeError(`${this.runs.db.shown}: what is left is of runs that this worker may not work on: ${names.join(', ')}`)
   }
 
   async #sweep(active: readonly { run: number; name: string }[]): Promise<void> {
