@@ -7,7 +7,10 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { seededRandom } from '../../ts/contracts/random.ts'
+import type { ChatTurn } from '../../ts/contracts/trainer.ts'
+import { Engine } from '../../ts/engine/engine.ts'
 import { loadNative, type NativeTrainBatch, type NativeTrainer } from '../../ts/engine/native.ts'
+import { openTrainable } from '../../ts/engine/trainable.ts'
 import { checkGradients } from '../helpers/finite-differences.ts'
 import { readJson, relativeDistance } from '../helpers/golden.ts'
 import {
@@ -247,6 +250,58 @@ test('of pairs that a short run never comes to nothing is asked', async () => {
   const out = join(work, 'short')
   await train({ ...PAIRED, data: files.taught, out, maxSteps: 2 })
   assert.is(readFileSync(join(out, 'reference.jsonl'), 'utf8').trim().split('\n').length, 1 + 8)
+})
+
+test('a pair is asked and answered in the tokens of the engine, whose log-probabilities the trainer gives', async () => {
+  const [row] = taughtPairs(1) as [ReturnType<typeof taughtPairs>[number]]
+  const turns = row.prompt as ChatTurn[]
+  const replies = [row.chosen, row.rejected].map(([turn]) => turn?.content ?? '')
+  const options = { compute: 'f32', threads: 1, freeze: ['vision'], recompute: false, seed: 0, lossWeight: 'token' } as const
+  const preference = { beta: 0.1, labelSmoothing: 0, chosenWeight: 0 }
+  for (const model of [READING, SEEING]) {
+    await using trainable = await openTrainable({ ...options, task: 'policy', init: model, saveAs: 'full', preference })
+    await using engine = await Engine.open({ model, weights: 'f32' })
+    const [reply = '', other = ''] = replies
+    const sample = { id: 'a', group: 'a', question: 'q', turns, steps: [], reply, rejected: { reply: other } }
+    const pair = await trainable.encode(sample)
+    const { logprobs = [] } = await trainable.evaluate([pair])
+    for (const [k, { tokens, tokenWeights }] of [pair, pair.rejected as NonNullable<typeof pair.rejected>].entries()) {
+      const [written] = await engine.generate({ messages: turns, maxTokens: 1, sampling: { temperature: 0 } })
+      const first = tokenWeights.indexOf(1)
+      assert.is(first, written?.promptTokens, 'the prompt is what the engine is asked')
+      const answer = [...tokens.slice(first)]
+      assert.is(engine.tokenizer.decode(answer.slice(0, -1)), replies[k])
+      const each = await engine.tokenLogprobs({ tokens: [...tokens], first: first - 1 })
+      const expected = each.reduce((a, b) => a + b, 0)
+      assert.ok(Math.abs((logprobs[k] as number) - expected) < 1e-4 * Math.abs(expected), `${logprobs[k]}, not ${expected}`)
+    }
+  }
+})
+
+test('conversations that end in what is to be imitated are learnt by a plain policy run', async () => {
+  const rows = taughtPairs(8).map(({ id, prompt, chosen }) => ({ id, messages: [...prompt, ...chosen] }))
+  const out = join(work, 'imitated')
+  const data = writeRows(join(work, 'sft.jsonl'), rows)
+  await train({ task: 'policy', init, data, out, epochs: 10, batchSize: 4, learningRate: 3e-3, schedule: 'constant' })
+  const losses = learning(out).map(({ loss }) => loss as number)
+  assert.ok((losses.at(-1) as number) < 0.7 * (losses[0] as number), `${losses}`)
+  const open = writeRows(join(work, 'open.jsonl'), [...rows, { messages: rows[0]?.messages.slice(0, 2) }])
+  await failure(
+    train({ task: 'policy', init, data: open, out: join(work, 'open') }),
+    'INVALID_ARGUMENT',
+    /line 9: "messages" must end/,
+  )
+})
+
+test('pairs of which one answer is too long are left out, and named once', async () => {
+  const long = { ...solvedPairs(1)[0], id: 'long', rejected: { steps: ['so '.repeat(200)], answer: '1' } }
+  const data = writeRows(join(work, 'long.jsonl'), [...solvedPairs(4, {}), long])
+  const { skippedSamples, numSkipped } = await train({ ...PAIRED, data, out: join(work, 'long'), maxTokens: 150, epochs: 2 })
+  assert.is(numSkipped, 2)
+  assert.equal(
+    skippedSamples.map(({ id }) => id),
+    ['long'],
+  )
 })
 
 test('options and rows that do not fit', async () => {

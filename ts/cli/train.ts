@@ -29,7 +29,7 @@ on standard error.
   --epochs X
   --loss NAME          policy: dpo, over pairs {"prompt","chosen","rejected"} as \`mm-prm teach\` and TRL write them, texts or
                        messages, or {"question","image"?,"chosen":{"steps","answer"},"rejected":{…}}
-  --beta X             dpo: how much a log-ratio counts (default 0.1)
+  --beta X             dpo: how much a log-ratio counts (default 0.1; labelSmoothing and chosenWeight are the recipe's)
   --batch-size N
   --max-steps N
   --seed N
