@@ -10,7 +10,7 @@ import { openScorer } from '../../ts/kit/index.ts'
 import { chatCritic, engineCritic } from '../../ts/policy/index.ts'
 import { openSandbox } from '../../ts/sandbox/index.ts'
 import { type Behaviour, completion, sendJson, startChatServer } from '../helpers/chat-server.ts'
-import { pickCheckpoint } from '../helpers/checkpoint-files.ts'
+import { pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
 import { startCli } from '../helpers/cli.ts'
 
 const MODEL = pickCheckpoint({ architecture: /^Qwen2ForCausalLM$/, scoring: 'recognised' })
@@ -124,6 +124,19 @@ sandboxed('a judge’s code is run where it is asked for, and what it printed is
   assert.match(scorer.name, /^genprm@judge.*\+code=python-3/)
   assert.is((scored?.words ?? '').split('[Code Output]\n\n```\nsum 7\n```\n</verify>').length, 3)
   assert.match((refused as EngineError).message, /critique writes no code that could be run/)
+})
+
+test('VRPRM in a folder sees the pictures, wherever the question has them', async () => {
+  const model = pickCheckpoint({ architecture: /Qwen3VL/ })
+  const [image = ''] = picturesOf(pickCheckpoint({ sharded: false, vision: true, kind: 'trainIds', file: 'tokenizer.json' }))
+  await using scorer = await openScorer({ model, scoring: 'vrprm', judgementTokens: 8, weights: 'f32' })
+  const score = (more: object) => scorer.score({ problem: { ...problem, ...more }, solutions: [steps] })
+  const [blind] = await score({})
+  const [shown] = await score({ image })
+  const [marked] = await score({ image, question: '<image>What is 3 + 4?' })
+  for (const one of [blind, shown]) assert.is(one?.scores.length, 2)
+  assert.equal(marked, shown)
+  assert.not.equal(shown?.words, blind?.words)
 })
 
 test('a server that tells no probabilities is no such judge', async () => {

@@ -248,7 +248,12 @@ test('resumed at any step, with the reference whole, damaged or gone: the same b
 
 test('of pairs that a short run never comes to nothing is asked', async () => {
   const out = join(work, 'short')
-  await train({ ...PAIRED, data: files.taught, out, maxSteps: 2 })
+  const told: { done: number; total: number }[] = []
+  await train({ ...PAIRED, data: files.taught, out, maxSteps: 2, onReference: (p) => told.push(p) })
+  assert.equal(told, [
+    { done: 4, total: 8 },
+    { done: 8, total: 8 },
+  ])
   assert.is(readFileSync(join(out, 'reference.jsonl'), 'utf8').trim().split('\n').length, 1 + 8)
 })
 

@@ -110,6 +110,7 @@ async function run(argv: readonly string[]): Promise<number> {
       out: required(values.out, 'out'),
       resume: values.resume ?? false,
       onWarning: (warning) => process.stderr.write(`mm-prm: ${warning}\n`),
+      onReference: ({ done, total }) => progress.update(`reference of ${done} of ${total} pairs`, done / total),
       onProgress: (p) => {
         const evaluation = p.evalLoss === undefined ? '' : `, best eval ${p.evalLoss.toFixed(4)}`
         const rate = `${p.samplesPerSecond.toFixed(1)} samples/s, ${Math.round(p.tokensPerSecond)} tokens/s`

@@ -129,6 +129,10 @@ export const trainSchema = recipeSchema.extend({
   out: z.string().min(1),
   resume: z.boolean().default(false),
   onProgress: z.custom<(p: TrainProgress) => void>((f) => typeof f === 'function', 'must be a function').optional(),
+  /** dpo: how far the untrained model is with the pairs that it has not seen yet. */
+  onReference: z
+    .custom<(p: { done: number; total: number }) => void>((f) => typeof f === 'function', 'must be a function')
+    .optional(),
   /** What a resumed run found wrong and did without, such as a damaged checkpoint. */
   onWarning: z.custom<(warning: string) => void>((f) => typeof f === 'function', 'must be a function').optional(),
   signal: z.instanceof(AbortSignal, { message: 'must be an AbortSignal' }).optional(),
@@ -190,7 +194,7 @@ type Content = { readonly fingerprint: string; readonly pictures?: string | unde
 
 /** What decides the weights that come out: a resumed run must agree in all of it. Data count by content, not by path. */
 export function identityOf(o: ParsedTrainOptions, dataset: Content, evalSet: Content | undefined): Record<string, unknown> {
-  const { data, evalData, out, resume, onProgress, onWarning, signal, ...recipe } = o
+  const { data, evalData, out, resume, onProgress, onReference, onWarning, signal, ...recipe } = o
   const { device, isa, threads, keepCheckpoints, checkpointEvery, ...deciding } = recipe
   const fingerprints = { fingerprint: dataset.fingerprint, evalFingerprint: evalSet?.fingerprint }
   const identity = { ...deciding, ...fingerprints, pictures: dataset.pictures, evalPictures: evalSet?.pictures }

@@ -150,6 +150,7 @@ class Run {
   async refer(references: References): Promise<void> {
     const all = [...[...this.#met()].map((index) => this.#entry(index)), ...this.#split.held]
     const unknown = all.filter(({ key }) => !references.has(key))
+    let done = 0
     for (const part of chunks(unknown, this.#o.batchSize)) {
       const { rows, entries } = await this.#encode(part)
       const keys = new Map(rows.map((row, i) => [row, (entries[i] as Entry).key]))
@@ -158,6 +159,8 @@ class Run {
         const pairOf = (i: number) => [logprobs[2 * i] as number, logprobs[2 * i + 1] as number] as const
         await references.keep(micro.map((row, i) => ({ key: keys.get(row) as string, id: row.sample.id, pair: pairOf(i) })))
       }
+      done += part.length
+      this.#o.onReference?.({ done, total: unknown.length })
     }
     this.#tooLong.clear() // they are named when their turn to be learnt comes
   }
