@@ -223,7 +223,7 @@ test('the command line: a judge on a server chooses the best of n; a folder judg
     }),
   })
   assert.match(nameless.stderr, /--prm-model/)
-  assert.match(foreign.stderr, /--judgements is for a judge in words: --scoring r-prm, genprm, thinkprm, critique/)
+  assert.match(foreign.stderr, /--judgements is for a judge in words: --scoring r-prm, genprm, thinkprm, vrprm, critique/)
 })
 
 test.run()
