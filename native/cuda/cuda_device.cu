@@ -72,7 +72,7 @@ DeviceInfo CudaDevice::describe(int ordinal) {
   DeviceInfo info;
   copy_text("cuda", info.kind, sizeof info.kind);
   copy_text(properties.name, info.name, sizeof info.name);
-  copy_text(properties.major == 8 ? "sm80" : "sm90", info.result_class, sizeof info.result_class);
+  copy_text(result_class(properties.major), info.result_class, sizeof info.result_class);
   info.total_bytes = properties.totalGlobalMem;
   info.row_block = 8192;
   for (DType weights : {DType::kF32, DType::kBF16, DType::kF16, DType::kInt8, DType::kInt4})
@@ -82,6 +82,9 @@ DeviceInfo CudaDevice::describe(int ordinal) {
 
 CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal), info_(describe(ordinal)) {
   check(cudaSetDevice(ordinal), "cudaSetDevice");
+  int major = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal), "cudaDeviceGetAttribute");
+  chip_class_ = cuda::chip_class(major);
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, ordinal),
         "cudaDeviceGetAttribute");
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");

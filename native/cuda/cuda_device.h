@@ -86,13 +86,13 @@ class CudaDevice : public Device {
   const DevicePlan& staged(const Staged& plan) const;
   PagePool& pool_of(const Pages& pages);
   AttentionNeeds needs_of(const PagePool& pool) const;
-  ChipClass chip_class() const { return info_.result_class[2] == '8' ? ChipClass::kSm80 : ChipClass::kSm90; }
   enum class RunMode : uint8_t { kCallGraph, kReplayed };
   RunMode begin_run(const StepKey& key);
   void end_run(bool failed);
   void drop_recordings();
 
   int ordinal_ = 0, multiprocessors_ = 0;
+  ChipClass chip_class_ = ChipClass::kSm80;
   DeviceInfo info_;
   std::unique_ptr<Error> fault_;
   cudaStream_t stream_ = nullptr;

@@ -52,7 +52,7 @@ void CudaDevice::linear(const LinearOp& op) {
     check(gemm_quant(p, w.quant(), scratch_.as(), stream_), "linear");
     return;
   }
-  const GemmConfig config = gemm_config(chip_class(), p.N, p.K, p.dtype, p.rows);
+  const GemmConfig config = gemm_config(chip_class_, p.N, p.K, p.dtype, p.rows);
   check(gemm(p, config, multiprocessors_, stream_), "linear");
 }
 
@@ -69,7 +69,7 @@ void CudaDevice::attention(const AttentionOp& op) {
     require(!recording_, "a recorded step learns the heads of its attention");
     upload_->cut_attention(needs_of(pool));
   }
-  const AttendKernel kernel = attend_kernel(chip_class(), pool.pages.dtype, pool.pages.padded_D);
+  const AttendKernel kernel = attend_kernel(chip_class_, pool.pages.dtype, pool.pages.padded_D);
   check(cuda::attention(op, staged(op.plan), pool.pages, upload_->work(op.outputs_only, op.window), kernel,
                         multiprocessors_, stream_),
         "attention");

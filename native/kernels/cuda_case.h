@@ -33,14 +33,14 @@ inline void require_ok(cudaError_t e, const std::string& what) {
 // The card, or what the emulator plays.
 struct Chip {
   ChipClass chip_class;
+  const char* result_class;
   int multiprocessors;
 
-  std::string class_name() const { return chip_class == ChipClass::kSm80 ? "sm80" : "sm90"; }
   static Chip current() {
     int major = 0, processors = 0;
     require_ok(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "compute capability");
     require_ok(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, 0), "multiprocessors");
-    return {major == 8 ? ChipClass::kSm80 : ChipClass::kSm90, processors};
+    return {cuda::chip_class(major), cuda::result_class(major), processors};
   }
 };
 
@@ -221,7 +221,7 @@ class KernelHashes {
     }
   }
   void require_same(const Chip& chip, const std::string& name, uint64_t hash) const {
-    const auto recorded = hashes_.find(chip.class_name() + " " + name);
+    const auto recorded = hashes_.find(std::string(chip.result_class) + " " + name);
     require(recorded != hashes_.end(), "no hash of it is recorded; kernel_check --record makes the file");
     require(recorded->second == hex(hash), "its hash is " + hex(hash) + ", recorded is " + recorded->second);
   }

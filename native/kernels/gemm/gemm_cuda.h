@@ -13,8 +13,13 @@
 
 namespace mmprm::cuda {
 
-// Chips whose tensor cores add alike; the second class also has TMA and wgmma where its code was built for sm_90a.
+// Whose kernels run: sm_80's, which all later chips run too, or sm_90a's with TMA and wgmma, which only compute capability 9
+// runs: elsewhere they are empty. Which chips add alike is another matter (result_class).
 enum class ChipClass : uint8_t { kSm80, kSm90 };
+
+constexpr ChipClass chip_class(int major) { return major == 9 ? ChipClass::kSm90 : ChipClass::kSm80; }
+// Of a compute capability from 8 on: bits are equal within one class.
+constexpr const char* result_class(int major) { return major == 8 ? "sm80" : "sm90"; }
 
 struct GemmProblem {
   const void *w = nullptr, *x = nullptr;  // rows of K; BF16: addresses and strides are multiples of 16 bytes

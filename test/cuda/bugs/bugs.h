@@ -33,6 +33,10 @@ enum class Bug {
   kOneArrival,        // one arrival per warpgroup, not one per warp
   kNoInitFence,       // barrier_init_done missing
   kTooManyRegisters,  // warpgroups ask for more registers than the block has
+  kWarpKeeps,         // one warp of a warpgroup does not ask for registers
+  kWarpAway,          // one warp of a warpgroup does not take part in a product
+  kBarrierWritten,    // an ordinary store hits a barrier
+  kOtherChips,        // the kernel runs where its instructions do not exist
   kNoProxyFence,      // ordinary stores, then wgmma, without proxy_fence
   kStoreNoFence,      // ordinary stores, then a tile store, without proxy_fence
   kStoreReused,       // a tile store's shared memory is written before it was read

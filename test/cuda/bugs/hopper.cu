@@ -39,7 +39,10 @@ __global__ void ring(const __grid_constant__ TensorMap map_w, const __grid_const
     }
     return;
   }
-  registers_up<kBug == Bug::kTooManyRegisters ? 240 : 232>();
+  constexpr int kAway = 5;  // a warp
+  if (kBug != Bug::kWarpKeeps || thread / 32 != kAway)
+    registers_up<kBug == Bug::kTooManyRegisters ? 240 : 232>();
+  if (kBug == Bug::kBarrierWritten && thread == 128) reinterpret_cast<bf16*>(tile.full)[thread - 128] = 0;
   float sums[kTokens / 2];
   for (int s = 0; s < steps; ++s) {
     const int stage = s % kStages;
@@ -47,7 +50,7 @@ __global__ void ring(const __grid_constant__ TensorMap map_w, const __grid_const
     const uint64_t a = tile_descriptor(tile.w[stage] + (group - 1) * 64 * kDepth),
                    b = tile_descriptor(tile.x[stage]);
     wgmma_fence();
-    for (int k = 0; k < kDepth / 16; ++k)
+    for (int k = kBug == Bug::kWarpAway && thread / 32 == kAway && s == 1; k < kDepth / 16; ++k)
       wgmma_ss<false>(sums, a + uint64_t(2 * k), b + uint64_t(2 * k), s + k > 0);
     wgmma_commit();
     wgmma_wait<kBug == Bug::kEarlyRelease ? 1 : 0>();
@@ -86,6 +89,15 @@ bool hopper_ring(Bug bug) {
       return run<Bug::kOneArrival>();
     case Bug::kTooManyRegisters:
       return run<Bug::kTooManyRegisters>();
+    case Bug::kWarpKeeps:
+      return run<Bug::kWarpKeeps>();
+    case Bug::kWarpAway:
+      return run<Bug::kWarpAway>();
+    case Bug::kBarrierWritten:
+      return run<Bug::kBarrierWritten>();
+    case Bug::kOtherChips:
+      emu::options().chips = emu::Chips::kBlackwell;
+      return run<Bug::kNone>();
     case Bug::kNoInitFence:
       return run<Bug::kNoInitFence>();
     default:

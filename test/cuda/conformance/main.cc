@@ -182,7 +182,7 @@ std::string run_case(int index) {
 int child(int first, int chips, int workers) {
   emulated().configure(chips, 0, workers);
   for (int i = first; i < emulated().num_cases; ++i) {
-    if (emulated().cases[i].chips > chips) {
+    if (emulated().cases[i].chips == 90 && chips != 90) {  // sm_90a's code: later chips do not run it either
       std::printf("{\"name\": %s, \"ok\": true, \"skipped\": \"needs sm_%da\"}\n",
                   json_text(emulated().cases[i].name).c_str(), emulated().cases[i].chips);
     } else {

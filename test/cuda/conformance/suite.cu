@@ -56,7 +56,7 @@ bool run(int index, const uint32_t* in, uint32_t* out, char* error) {
 void configure(int chips, int mode, int workers) {
   emu::Options& o = emu::options();
   o = {};
-  o.chips = chips >= 90 ? emu::Chips::kHopper : emu::Chips::kAmpere;
+  o.chips = chips > 90 ? emu::Chips::kBlackwell : chips == 90 ? emu::Chips::kHopper : emu::Chips::kAmpere;
   o.async = mode == 0 ? emu::Async::kLate : mode == 1 ? emu::Async::kEarly : emu::Async::kRandom;
   o.seed = mode > 1 ? uint64_t(mode) : 0;
   o.workers = workers;

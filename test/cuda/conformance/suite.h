@@ -24,7 +24,7 @@ struct CaseInfo {
   size_t out_words;  // of one problem
   Compare compare;
   int problems;
-  int chips;  // 80 or 90: the first that has the instructions
+  int chips;  // 80: all from there on; 90: sm_90a alone
 };
 
 struct DeviceText {
@@ -40,7 +40,7 @@ struct Suite {
   bool (*describe)(DeviceText* device, char* error);
   // Runs all problems of a case; `in` and `out` hold them one behind the other. Output that no kernel writes is 0xff.
   bool (*run)(int index, const uint32_t* in, uint32_t* out, char* error);
-  // The emulator alone: which class of chips it plays (80 or 90), how late it is (0 late, 1 early, else a seed).
+  // The emulator alone: which chips it plays (80, 90, or later ones), how late it is (0 late, 1 early, else a seed).
   void (*configure)(int chips, int mode, int workers);
 };
 

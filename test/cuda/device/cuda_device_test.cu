@@ -4,6 +4,7 @@
 #include "cpu/cpu_device.h"
 #include "cuda/cuda_device.h"
 #include "cuda_test.h"
+#include "emulator/options.h"
 
 namespace mmprm::cuda {
 namespace {
@@ -209,6 +210,22 @@ TEST(cuda_device_replays_what_it_computes) {
       const StepPlan plan = steps.next();
       CHECK_EQ(bit_difference(replaying.step(plan, 1), eager.step(plan, 100 + i)), "");
     }
+  }
+}
+
+// Later chips do not run sm_90a's code, and their tensor cores add as Hopper's: sm_80's kernels give the same bits there.
+TEST(cuda_device_of_later_chips_gives_hoppers_bits) {
+  TinyDecoder<OnCuda> hopper(DType::kBF16, DType::kBF16);
+  emu::options().chips = emu::Chips::kBlackwell;
+  TinyDecoder<OnCuda> later(DType::kBF16, DType::kBF16);
+  CHECK_EQ(std::string(CudaDevice(0).info().result_class), "sm90");
+  RandomSteps steps(5);
+  for (int i = 0; i < 12; ++i) {
+    const StepPlan plan = steps.next();
+    emu::options().chips = emu::Chips::kHopper;
+    const std::vector<float> want = hopper.step(plan, 1);
+    emu::options().chips = emu::Chips::kBlackwell;
+    CHECK_EQ(bit_difference(later.step(plan, 1), want), "");
   }
 }
 

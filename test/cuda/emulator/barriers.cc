@@ -73,10 +73,15 @@ void copy_wait(int left) {
 
 // ---- mbarrier
 
+// What the word of a barrier holds here. A card keeps its state there: who writes over it loses arrivals.
+constexpr uint64_t kBarrierWord = 0x6d62617272696572;
+constexpr int kMostArrivals = (1 << 20) - 1, kMostBytes = (1 << 20) - 1;  // that a barrier can count
+
 MBarrier& find_mbarrier(uint64_t* bar) {
   Quiet quiet;
   const auto it = block->mbarriers.find(bar);
   if (it == block->mbarriers.end()) fail("mbarrier: used before barrier_init");
+  if (std::memcmp(bar, &kBarrierWord, sizeof kBarrierWord)) fail("mbarrier: its word was written over");
   return it->second;
 }
 
@@ -92,10 +97,13 @@ void barrier_init(uint64_t* bar, int arrivals) {
   Quiet quiet;
   if (reinterpret_cast<uintptr_t>(bar) % 8) fail("mbarrier: not aligned to 8 bytes");
   if (!in_shared(bar, 8)) fail("mbarrier: not in shared memory");
-  if (arrivals < 1) fail("mbarrier: expects no arrival");
+  if (arrivals < 1 || arrivals > kMostArrivals)
+    fail("mbarrier: expects " + std::to_string(arrivals) + " arrivals, not 1 to " +
+         std::to_string(kMostArrivals));
   if (block->mbarriers.count(bar)) fail("mbarrier: initialised twice");
   MBarrier& b = block->mbarriers[bar];
   b.expected = b.pending = arrivals;
+  std::memcpy(bar, &kBarrierWord, sizeof kBarrierWord);
 }
 
 void barrier_init_done() {
@@ -107,6 +115,7 @@ void barrier_arrive(uint64_t* bar, int bytes) {
   MBarrier& b = find_mbarrier(bar);
   b.sync[b.phase & 1].release();
   b.transaction_bytes += bytes;
+  if (b.transaction_bytes > kMostBytes) fail("mbarrier: more bytes in a phase than it can count");
   if (--b.pending < 0) fail("mbarrier: more arrivals than it expects");
   complete_if_due(b);
 }

@@ -32,19 +32,37 @@ __thread Thread* current;
 __thread unsigned char* dynamic_shared;
 __thread Block* block;
 
+bool chips_named(std::string_view name, Chips& chips) {
+  for (const auto& [known, means] : {std::pair<std::string_view, Chips>("ampere", Chips::kAmpere),
+                                     {"hopper", Chips::kHopper},
+                                     {"blackwell", Chips::kBlackwell}}) {
+    if (name != known) continue;
+    chips = means;
+    return true;
+  }
+  return false;
+}
+
+// Elsewhere the code of sm_90a is not run: kernels that hold it are empty there.
+void require_hopper(const char* what) {
+  if (options().chips != Chips::kHopper) fail(std::string(what) + ": these chips have none");
+}
+
 Options& options() {
   static Options o = [] {
     Options o;
     const char* chips = std::getenv("MMPRM_EMULATED_CHIPS");
-    if (chips && std::strcmp(chips, "ampere") && std::strcmp(chips, "hopper"))
-      fail(std::string("MMPRM_EMULATED_CHIPS is \"") + chips + "\"; known: ampere, hopper");
-    if (chips && !std::strcmp(chips, "ampere")) o.chips = Chips::kAmpere;
+    if (chips && !chips_named(chips, o.chips)) {
+      std::fprintf(stderr, "MMPRM_EMULATED_CHIPS is \"%s\"; known: ampere, hopper, blackwell\n", chips);
+      std::abort();
+    }
     return o;
   }();
   return o;
 }
 
 void set_registers(int count) {
+  require_hopper("setmaxnreg");
   if (count < 24 || count > 240 || count % 8)
     fail("setmaxnreg: " + std::to_string(count) + " is no multiple of 8 in 24 to 240");
   block->running->registers = count;
@@ -181,6 +199,23 @@ void check_registers(const Block& b) {
   }
 }
 
+// What the four warps of a warpgroup do together: setmaxnreg and wgmma. On a card, one that stays away is undefined.
+void check_warpgroups(const Block& b) {
+  for (int i = 1; i < b.num_threads; ++i) {
+    const Fiber &before = *b.fibers[i - 1], &f = *b.fibers[i];
+    if (f.warp / 4 != before.warp / 4) continue;
+    const long products = b.warps[f.warp].num_products, others = b.warps[before.warp].num_products;
+    const bool same_registers = f.registers == before.registers;
+    if (same_registers && products == others) continue;
+    current = b.fibers[i].get();  // as above
+    if (!same_registers)
+      fail("setmaxnreg: warp " + std::to_string(f.warp) + " asked for " + std::to_string(f.registers) +
+           " registers, others of its warpgroup for " + std::to_string(before.registers));
+    fail("wgmma: warp " + std::to_string(f.warp) + " took part in " + std::to_string(products) +
+         " products, others of its warpgroup in " + std::to_string(others));
+  }
+}
+
 void run_block(Block& b, dim3 index, dim3 grid, dim3 size, size_t shared_bytes) {
   {
     Quiet quiet;
@@ -200,6 +235,7 @@ void run_block(Block& b, dim3 index, dim3 grid, dim3 size, size_t shared_bytes) 
   mmprm_emu_switch(&b.main_stack_pointer, first->stack_pointer);
   MMPRM_ASAN(__sanitizer_finish_switch_fiber(fake, nullptr, nullptr);)
   check_registers(b);
+  check_warpgroups(b);
 }
 
 // Every thread and agent comes before what follows the launch.

@@ -66,6 +66,7 @@ struct Fiber : Thread {
 
 struct Warp {
   uint32_t ready = 0, alive = 0;
+  long num_products = 0;  // wgmma's
   // the collective that gathers
   const char* kind = nullptr;
   uint32_t mask = 0, arrived = 0;
@@ -110,6 +111,7 @@ struct Block {
 extern __thread Block* block;
 
 [[noreturn]] void fail(const std::string& what);
+void require_hopper(const char* what);
 uint64_t next_random();
 bool early();  // this piece of asynchronous work happens at once
 void set_ready(Fiber* f, bool ready);

@@ -1,15 +1,19 @@
-// How the emulated device behaves. Set between launches, never during one. MMPRM_EMULATED_CHIPS=ampere in the environment
-// is a beginning for programs that have no other say, such as an engine on the emulated device.
+// How the emulated device behaves. Set between launches, never during one. MMPRM_EMULATED_CHIPS in the environment (ampere,
+// hopper, blackwell) is a beginning for programs that have no other say, such as an engine on the emulated device.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace emu {
 
 // When asynchronous work happens: copies to shared memory, products, tile stores, and a stream's work as a whole.
 enum class Async { kLate, kEarly, kRandom };
-// What tensor cores add, by class of chips (tensor_core.h): sm_80, 86, 89, or sm_90 and later.
-enum class Chips { kAmpere, kHopper };
+// sm_80, 86 and 89; sm_90; sm_100 and 120, whose tensor cores add as Hopper's (tensor_core.h). TMA, stmatrix, wgmma and setmaxnreg
+// as kernels use them are Hopper's alone.
+enum class Chips { kAmpere, kHopper, kBlackwell };
+// False where no chips are called so.
+bool chips_named(std::string_view name, Chips& chips);
 
 struct Options {
   Async async = Async::kLate;

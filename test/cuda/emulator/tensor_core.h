@@ -108,7 +108,7 @@ inline float fused_sum(const Split16& a, const Split16& b, int first, float c) {
 
 // c + a · b over 16 products, as these chips do it.
 inline float dot16(Chips chips, const Split16& a, const Split16& b, float c) {
-  if (chips == Chips::kHopper) return fused_sum<16, 25>(a, b, 0, c);
+  if (chips != Chips::kAmpere) return fused_sum<16, 25>(a, b, 0, c);
   return fused_sum<8, 24>(a, b, 8, fused_sum<8, 24>(a, b, 0, c));
 }
 

@@ -61,6 +61,7 @@ void check_box(const char* name, const TensorMap& m, int inner, const void* shar
 }  // namespace
 
 void tile_load(void* to, const TensorMap* map, int inner, int outer, uint64_t* bar) {
+  require_hopper("TMA load");
   if (!find_mbarrier(bar).fenced) fail("TMA: the barrier was not published by barrier_init_done");
   check_box("TMA load", *map, inner, to);
   mark_write(to, box_bytes(*map));
@@ -154,6 +155,7 @@ void write_box(TileStore& op) {
 }  // namespace
 
 void tile_store(const TensorMap* map, int inner, int outer, const void* from) {
+  require_hopper("TMA store");
   check_box("TMA store", *map, inner, from);
   if (inner < 0 || outer < 0) fail("TMA store: the box begins before the matrix");  // an illegal instruction
   Quiet quiet;

@@ -114,6 +114,7 @@ void load_matrix(uint32_t* r, int matrices, const void* row, bool transposed) {
 }
 
 void store_matrix(void* row, const uint32_t* r, int matrices, bool transposed) {
+  require_hopper("stmatrix");
   MatrixArg arg{static_cast<unsigned char*>(row), const_cast<uint32_t*>(r)};
   const MatrixKind kind{matrices, transposed};
   check_row("stmatrix", row);

@@ -126,6 +126,7 @@ void multiply(const Product& p, int warp) {
 }
 
 void add_product(const Product& own) {
+  require_hopper("wgmma");
   Product arg = own;
   warp_collective(own.int8 ? "wgmma.int8" : "wgmma.bf16", ~0u, &arg,
                   [](void* const* args, uint32_t, const void*) {
@@ -139,6 +140,7 @@ void add_product(const Product& own) {
                     }
                     const int warp = block->running->warp;
                     Warp& w = block->warps[warp];
+                    ++w.num_products;
                     if (w.products.empty() && early()) return multiply(p, warp);
                     Quiet quiet;
                     w.products.open.push_back(p);
