@@ -21,14 +21,16 @@ while [ $# -gt 0 ]; do
   esac
 done
 out=${out:-$build}
+build=$build/$arch # objects of other cards are no use here
 mkdir -p "$build" "$out"
 nvcc=${NVCC:-$(command -v nvcc || ls /usr/local/cuda/bin/nvcc "$root/build/cuda-toolkit/bin/nvcc" 2>/dev/null | head -n 1)}
 flags=(-std=c++20 -O3 --fmad=false -x cu -I "$root/native"
   -gencode "arch=compute_$arch,code=sm_$arch")
 
-compile() { # SOURCE…: one object each, side by side
+compile() { # SOURCE…: one object each, side by side; those that nothing changed since are kept for the next part
   printf '%s\n' "$@" | xargs -P "$(nproc)" -I {} sh -c '
     source=$1 object=$2/$(basename "$1").o; shift 2
+    [ -f "$object" ] && [ -z "$(find native test/cuda bench/cuda scripts/cuda-kernels.sh -type f -newer "$object" -print -quit)" ] && exit
     "$@" -c "$source" -o "$object" || { echo "cannot compile $source" >&2; exit 255; }' sh {} "$build" "$nvcc" "${flags[@]}"
 }
 objects() { for source in "$@"; do echo "$build/$(basename "$source").o"; done; }
@@ -61,9 +63,9 @@ if [[ $parts == *sanitize* ]]; then
         echo "$tool \"$filter\": $code"
         grep -m 5 '=========' "$out/sanitize.one" || true
       fi
+      printf '{"part": 4, "failed": %s, "results": [%s]}\n' "$bad" "$(IFS=, && echo "${results[*]}")" >"$out/sanitize.json"
     done
   done
-  printf '{"part": 4, "failed": %s, "results": [%s]}\n' "$bad" "$(IFS=, && echo "${results[*]}")" >"$out/sanitize.json"
 fi
 if [[ $parts == *grid* ]]; then
   timeout 180 "$build/gemm_grid" --json "$out/grid.jsonl" --sweep $sweep || status=1

@@ -14,7 +14,7 @@ const PRODUCTS = {
   tests: {
     script: ['scripts/native.cjs', 'tests'],
     product: 'build/tests/native_test',
-    sources: [...NATIVE, 'test/native', 'test/cuda', 'bench/native'],
+    sources: [...NATIVE, 'test/native', 'test/cuda', 'test/device', 'bench/native', 'bench/cuda'],
   },
 }
 

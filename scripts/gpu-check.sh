@@ -1,29 +1,33 @@
 #!/usr/bin/env bash
 # What only a card can tell, in one go. Needs nvcc 13, a C++ compiler and CMake there; no network, no Node.
 #
-#   scripts/gpu-check.sh [--parts 1,2,5] [--out FOLDER] [--emulated]
+#   scripts/gpu-check.sh [--parts 1,2,5] [--out FOLDER] [--emulated] [--limit SECONDS]
 #
 #   1  driver, card, conformance of every function of native/cuda/ptx.h against the emulator     15 s
 #   2  every kernel case three times, against the hashes that the emulator gave                   30 s
 #   3  golden models (test/device): trusted outputs, equal bits however asked, the emulator's hashes  60 s
 #   4  compute-sanitizer (memcheck, racecheck, synccheck) on the smallest case of each kernel     60 s
 #   5  copy and matmul rates, gemm and attention beside torch of the same run, held to the bars   90 s
-#   6  a decoder of 8B with random weights: decode of siblings, trees of solutions, of their floors  90 s
+#   6  a decoder of 8B with random weights: decode of siblings, trees of solutions, of their floors; beside transformers  90 s
 #
-# Each part has a time limit of its own and writes FOLDER/partN.json as it ends; FOLDER is $OUT where that is set, else
-# build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device, and of 6 with a tiny
-# decoder, whose figures say nothing. Exit code: how many parts failed.
+# Every part runs in a process group of its own that --limit (240; emulated 1200) ends, building included, and writes
+# FOLDER/partN.json as it ends; where it did not, the reason stands there, and what it had written is partN-so-far.json. FOLDER
+# is $OUT where that is set, else build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device, and of 6 with
+# a tiny decoder, whose figures say nothing. Exit code: how many parts failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-parts=1 out=${OUT:-build/gpu-check} emulated=0
+parts=1 out=${OUT:-build/gpu-check} emulated=0 limit=0 alone=
 while (($#)); do
   case $1 in
     --parts) parts=$2 && shift 2 ;;
     --out) out=$2 && shift 2 ;;
     --emulated) emulated=1 && shift ;;
+    --limit) limit=$2 && shift 2 ;;
+    --alone) alone=$2 && shift 2 ;; # this process is that part's
     *) echo "unknown option $1" >&2 && exit 64 ;;
   esac
 done
+((limit > 0)) || limit=$((emulated ? 1200 : 240))
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 work=build/gpu
@@ -53,7 +57,7 @@ build() { # TARGET…
   [[ $nvcc ]] || { echo "no nvcc on the path, in /usr/local/cuda or in build/cuda-toolkit" | tee "$out/build.log" && return 1; }
   cmake -S . -B "$work" -DMMPRM_CUDA=ON "-DMMPRM_CUDA_TARGETS=$targets" -DCMAKE_CUDA_COMPILER="$nvcc" \
     -DMMPRM_TESTS_DIR="$PWD/$work" >"$out/configure.log" 2>&1 || return 1
-  timeout 240 cmake --build "$work" --target "$@" --parallel "$jobs" >"$out/build.log" 2>&1
+  cmake --build "$work" --target "$@" --parallel "$jobs" >"$out/build.log" 2>&1
 }
 
 # failure PART WHAT: a part that could not even begin says so where its result would be.
@@ -125,7 +129,12 @@ part6() {
   rates=$(timeout 60 python3 -c 'import sys; sys.path.insert(0, "bench/cuda"); import attention_torch
 r = attention_torch.roofs(); print(r["copy_tbs"], r["matmul_tflops"])') || echo "no rates: torch is not there"
   read -r copy matmul <<<"$rates"
-  timeout --kill-after=5 120 "$place/decoder_rates" --copy-tbs "${copy:-0}" --matmul-tflops "${matmul:-0}" --json "$out/part6.json"
+  local status=0
+  timeout --kill-after=5 120 "$place/decoder_rates" --copy-tbs "${copy:-0}" --matmul-tflops "${matmul:-0}" --json "$out/part6.json" ||
+    status=1
+  [[ -s $out/part6.json ]] || return 1
+  timeout --kill-after=5 120 python3 bench/cuda/transformers_peer.py "$out/part6.json" || status=1
+  return "$status"
 }
 
 # kernels WHAT PART [OPTION]: builds and runs them for the card's own architecture.
@@ -135,17 +144,45 @@ kernels() {
   capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
   [[ $capability ]] || { failure "$part" "no card: nvidia-smi names none"; return 1; }
   [[ $capability == 90 ]] && capability=90a
+  (cd "$out" && rm -f cases.json sanitize.json grid.jsonl torch.jsonl attention.jsonl attention-torch.jsonl) # of an earlier run
   bash scripts/cuda-kernels.sh --build "$work-kernels" --out "$out" --arch "$capability" --parts "$what" "$@" ||
     { [[ -f $out/cases.json ]] && mv "$out/cases.json" "$out/part$part.json" || failure "$part" "see above"; return 1; }
 }
 
-failed=0
+if [[ $alone ]]; then
+  "part$alone" || exit 1
+  exit 0
+fi
+
+# What is there of a part that did not end by itself, and why.
+broken() { # PART WHY
+  [[ -s $out/part$1.json ]] && mv "$out/part$1.json" "$out/part$1-so-far.json"
+  failure "$1" "$2"
+}
+
+failed=0 running=
+trap '[[ $running ]] && kill "$running"; exit 130' INT TERM
 for part in ${parts//,/ }; do
   began=$SECONDS
   echo "==> part $part"
   if [[ $(type -t "part$part") != function ]]; then
     echo "there is no part $part" && failed=$((failed + 1)) && continue
   fi
-  if "part$part"; then echo "<== part $part: $((SECONDS - began)) s"; else failed=$((failed + 1)) && echo "<== part $part FAILED: $((SECONDS - began)) s"; fi
+  rm -f "$out/part$part.json" "$out/part$part-so-far.json"
+  options=(--alone "$part" --out "$out")
+  ((emulated)) && options+=(--emulated)
+  timeout --kill-after=10 "$limit" bash scripts/gpu-check.sh "${options[@]}" &
+  running=$!
+  wait "$running"
+  status=$?
+  running=
+  if ((status == 124 || status == 137)); then
+    broken "$part" "not done after $limit s"
+  elif [[ ! -s $out/part$part.json ]]; then
+    broken "$part" "ended with $status and wrote nothing" || status=1
+  elif ((status)) && grep -q '"failed": 0\b' "$out/part$part.json"; then # killed half way, by a limit of its own
+    broken "$part" "ended with $status before it was done"
+  fi
+  if ((status == 0)); then echo "<== part $part: $((SECONDS - began)) s"; else failed=$((failed + 1)) && echo "<== part $part FAILED: $((SECONDS - began)) s"; fi
 done
 exit "$failed"

@@ -1,6 +1,6 @@
 // Runs the kernel cases on a card or on the emulator:
 //
-//   kernel_check [--filter WORD] [--hashes FILE] [--record FILE] [--times N] [--json FILE] [--chips ampere|hopper]
+//   kernel_check [--filter WORD] [--hashes FILE] [--record FILE] [--times N] [--json FILE] [--chips ampere|hopper|blackwell]
 //
 // --hashes: each case must give the recorded hash, N times. --record appends to FILE. --chips: what the emulator plays.
 #include <chrono>
@@ -59,11 +59,16 @@ int run(const Options& o) {
   const Chip chip = Chip::current();
   std::unique_ptr<KernelHashes> recorded;
   if (!o.hashes.empty()) recorded = std::make_unique<KernelHashes>(o.hashes);
-  std::ofstream record, json;
+  std::ofstream record;
   if (!o.record.empty()) record.open(o.record, std::ios::app);
-  if (!o.json.empty()) json.open(o.json);
   int ran = 0, failed = 0;
   std::string failures;
+  const auto write_json = [&] {
+    if (o.json.empty()) return;
+    std::ofstream(o.json) << "{\"part\": 2, \"class\": \"" << chip.result_class << "\", \"cases\": " << ran
+                          << ", \"times\": " << o.times << ", \"hashes\": " << (recorded ? "true" : "false")
+                          << ", \"failed\": " << failed << ", \"failures\": [" << failures << "]}\n";
+  };
   for (const KernelCase& c : all_kernel_cases()) {
     if (c.name.find(o.filter) == std::string::npos) continue;
     const auto begin = std::chrono::steady_clock::now();
@@ -71,7 +76,7 @@ int run(const Options& o) {
     try {
       const uint64_t hash = run_case(c, chip, o.times, recorded.get());
       if (record.is_open())
-        record << chip.class_name() << " " << KernelHashes::hex(hash) << " " << c.name << "\n";
+        record << chip.result_class << " " << KernelHashes::hex(hash) << " " << c.name << "\n";
     } catch (const CheckFailed& e) {
       fault = e.what();
     }
@@ -80,13 +85,8 @@ int run(const Options& o) {
                 fault.empty() ? "" : (": " + fault).c_str());
     std::fflush(stdout);
     ++ran;
-    if (fault.empty()) continue;
-    failures += std::string(failed++ ? ", " : "") + json_text(c.name + ": " + fault);
-  }
-  if (json.is_open()) {
-    json << "{\"class\": \"" << chip.class_name() << "\", \"cases\": " << ran << ", \"times\": " << o.times
-         << ", \"hashes\": " << (recorded ? "true" : "false") << ", \"failed\": " << failed
-         << ", \"failures\": [" << failures << "]}\n";
+    if (!fault.empty()) failures += std::string(failed++ ? ", " : "") + json_text(c.name + ": " + fault);
+    write_json();  // what is known stays, whatever ends this program
   }
   std::printf("%d cases, %d failed\n", ran, failed);
   return ran == 0 || failed != 0;
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
   try {
     const Options o = parse(argc, argv);
 #if MMPRM_EMULATED
-    emu::options().chips = o.chips == "ampere" ? emu::Chips::kAmpere : emu::Chips::kHopper;
+    if (!emu::chips_named(o.chips, emu::options().chips)) throw CheckFailed("unknown chips " + o.chips);
 #endif
     return run(o);
   } catch (const CheckFailed& e) {
