@@ -50,7 +50,15 @@ def roofs():
     del a, b
     x, w, y = random(8192, 8192), random(8192, 8192), torch.empty(8192, 8192, device="cuda", dtype=torch.bfloat16)
     product = 2.0 * 8192**3 / seconds_of(lambda: torch.mm(x, w.T, out=y), 8)
-    return {"roof": True, "device": torch.cuda.get_device_name(), "torch": torch.__version__, "copy_tbs": copy * 1e-12, "matmul_tflops": product * 1e-12}
+    card = torch.cuda.get_device_properties(0)
+    return {
+        "roof": True,
+        "device": card.name,
+        "multiprocessors": card.multi_processor_count,
+        "torch": torch.__version__,
+        "copy_tbs": copy * 1e-12,
+        "matmul_tflops": product * 1e-12,
+    }
 
 
 def main():

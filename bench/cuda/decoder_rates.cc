@@ -6,12 +6,14 @@
 // --copy-tbs, --matmul-tflops: what this card does, read and written together and in one large product; without them
 // there are no ratios, which counts as a failure. A time is the median of steps as an engine asks for them: the plan is
 // uploaded, the step runs (or is replayed), and its result is waited for. `queued` is the time of a step where nobody
-// waits: what is lost beside it are launches and uploads; `linears` is that of its products alone.
+// waits, `linears` and `attention` are the times of its products and its attention alone: what costs a figure that is below
+// its bar is told from them.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -73,13 +75,14 @@ class Bench {
       }
       const StepPlan plan = forest.decode_plan();
       f = timed(decoder, plan, pages, is_tiny_ ? 4 : 24);
-      f.linears = linears_seconds(plan.num_rows());
+      f.products = products_seconds(plan.num_rows(), plan.num_rows());
+      f.attention = attention_seconds(plan, pages);
     }
     device_.release(pages);
     const double context = groups * (prefix + double(branches) * (own + 1));
     f.name = name, f.bar = bar;
-    f.floor.bytes = weight_bytes() + context * key_bytes();
-    f.floor.flops = f.rows * (token_flops() + head_flops() + (prefix + own + 1) * key_flops());
+    f.of_products = {weight_bytes(), f.rows * (token_flops() + head_flops())};
+    f.of_attention = {context * key_bytes(), f.rows * (prefix + own + 1) * key_flops()};
     return f;
   }
 
@@ -89,13 +92,16 @@ class Bench {
     Figure f;
     {
       Decoder decoder(device_, model_, dtype_);
-      f = timed(decoder, forest.tree_plan(std::min(own, 40)), pages, is_tiny_ ? 2 : 5);
+      const StepPlan plan = forest.tree_plan(std::min(own, 40));
+      f = timed(decoder, plan, pages, is_tiny_ ? 2 : 5);
+      f.products = products_seconds(plan.num_rows(), 0);  // scores are read from few rows
+      f.attention = attention_seconds(plan, pages);
     }
     device_.release(pages);
     const double keys = 0.5 * prefix * prefix + double(branches) * own * (prefix + 0.5 * own);
     f.name = name, f.bar = bar;
-    f.floor.bytes = weight_bytes();
-    f.floor.flops = f.rows * token_flops() + keys * key_flops();
+    f.of_products = {weight_bytes(), f.rows * token_flops()};
+    f.of_attention = {0, keys * key_flops()};
     return f;
   }
 
@@ -130,37 +136,69 @@ class Bench {
     return f;
   }
 
-  // A step's products alone, recorded.
-  double linears_seconds(int rows) {
-    const DecoderSpec& s = model_.spec;
-    const int D = s.head_dim_D;
-    const Tensor x = device_.allocate(rows, s.hidden_C, DType::kF32),
-                 a = device_.allocate(rows, s.hidden_C, dtype_),
-                 qkv = device_.allocate(rows, (s.heads_H + 2 * s.kv_heads_G) * D, DType::kF32),
-                 mlp = device_.allocate(rows, s.intermediate_F, dtype_),
-                 logits = device_.allocate(rows, s.vocab_V, DType::kF32);
-    StepKey key;
-    key.graph = ~uint64_t{0}, key.rows = rows;
-    const auto products = [&] {
-      for (const PackedDecoderLayer& layer : model_.layers) {
-        device_.linear({qkv, a, layer.qkv, {}, Epilogue::kStore});
-        device_.linear({x, a, layer.o, {}, Epilogue::kAccumulate});
-        device_.linear({mlp, a, layer.gate_up, {}, Epilogue::kSwiglu});
-        device_.linear({x, mlp, layer.down, {}, Epilogue::kAccumulate});
-      }
-      device_.linear({logits, a, model_.head, {}, Epilogue::kStore});
-    };
+  // Recorded, and waited for each time.
+  double seconds_of(const StepKey& key, const std::function<void()>& graph, const Tensor& result) {
     const int times = is_tiny_ ? 2 : 10;
-    float value;
+    std::vector<char> value(8);
     std::vector<double> seconds;
     for (int i = 0; i < times + 3; ++i) {
       const double began = now();
-      device_.run(key, {}, products);
-      device_.read(&value, x.part(0, 1).columns(0, 1));
+      device_.run(key, {}, graph);
+      device_.read(value.data(), result.part(0, 1).columns(0, 1));
       if (i >= 3) seconds.push_back(now() - began);
     }
-    for (const Tensor& t : {x, a, qkv, mlp, logits}) device_.release(t);
     return median(seconds);
+  }
+
+  // A step's products alone; `outputs`: rows that have logits.
+  double products_seconds(int rows, int outputs) {
+    const DecoderSpec& s = model_.spec;
+    const int D = s.head_dim_D, block = std::min(rows, device_.info().row_block);
+    const Tensor x = device_.allocate(rows, s.hidden_C, DType::kF32),
+                 a = device_.allocate(rows, s.hidden_C, dtype_),
+                 qkv = device_.allocate(block, (s.heads_H + 2 * s.kv_heads_G) * D, DType::kF32),
+                 mlp = device_.allocate(block, s.intermediate_F, dtype_),
+                 logits = device_.allocate(std::max(outputs, 1), s.vocab_V, DType::kF32);
+    StepKey key;
+    key.graph = ~uint64_t{0}, key.rows = rows, key.outputs = outputs;
+    const double seconds = seconds_of(
+        key,
+        [&] {
+          for (const PackedDecoderLayer& layer : model_.layers) {
+            for (int first = 0; first < rows; first += block) {
+              const int n = std::min(block, rows - first);
+              const Tensor from = a.part(first, n), to = x.part(first, n), gated = mlp.part(0, n);
+              device_.linear({qkv.part(0, n), from, layer.qkv, {}, Epilogue::kStore});
+              device_.linear({to, from, layer.o, {}, Epilogue::kAccumulate});
+              device_.linear({gated, from, layer.gate_up, {}, Epilogue::kSwiglu});
+              device_.linear({to, gated, layer.down, {}, Epilogue::kAccumulate});
+            }
+          }
+          if (outputs > 0) device_.linear({logits, a.part(0, outputs), model_.head, {}, Epilogue::kStore});
+        },
+        x);
+    for (const Tensor& t : {x, a, qkv, mlp, logits}) device_.release(t);
+    return seconds;
+  }
+
+  // A step's attention alone, in all layers, on what `pages` hold.
+  double attention_seconds(const StepPlan& plan, const Pages& pages) {
+    const DecoderSpec& s = model_.spec;
+    const Staged staged = device_.stage(plan, pages);
+    const int cols = s.heads_H * s.head_dim_D;
+    const Tensor q = device_.allocate(staged.rows, cols, dtype_),
+                 o = device_.allocate(staged.rows, cols, dtype_);
+    const RandomRows random(size_t(staged.rows) * size_t(cols));
+    device_.write(q, random.data());
+    const StepKey key(~uint64_t{1}, staged);
+    const double seconds = seconds_of(
+        key,
+        [&] {
+          for (int l = 0; l < s.layers_L; ++l) device_.attention({o, q, staged, pages, l, s.heads_H});
+        },
+        o);
+    for (const Tensor& t : {q, o}) device_.release(t);
+    return seconds;
   }
 
   double layer_weights() const {

@@ -28,6 +28,7 @@ class RandomRows {
       n = uint16_t(bits >> 16);
     }
   }
+  const uint16_t* data() const { return numbers_.data(); }  // BF16
   std::vector<RowRef> rows(int count, int cols) {
     std::vector<RowRef> rows;
     for (int r = 0; r < count; ++r) {
