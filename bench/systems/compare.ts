@@ -20,10 +20,19 @@ export const chosen: Choose = (candidates) => {
   return select.expectedLabel(item.labels, select.selectBest(item, CHOICE))
 }
 
-export const majority: Choose = (candidates) => {
-  const winners = select.majorityVote(verify.canonicalAnswers(candidates.map((c) => c.answer)))
+function voted(candidates: readonly CandidateRecord[], winners: ReturnType<typeof select.majorityVote>): number {
   const right = labels(candidates)
   return winners.length === 0 ? 0 : select.mean(winners.map((members) => select.expectedLabel(right, members)))
+}
+
+const answersOf = (candidates: readonly CandidateRecord[]) => verify.canonicalAnswers(candidates.map((c) => c.answer))
+
+export const majority: Choose = (candidates) => voted(candidates, select.majorityVote(answersOf(candidates)))
+
+/** Votes that weigh what the judge makes of their steps, a mean; what has no scores has no vote. */
+export const weighted: Choose = (candidates) => {
+  const weights = candidates.map((c) => (c.scores ? select.aggregate(c.scores, 'mean') : null))
+  return voted(candidates, select.weightedVote(answersOf(candidates), weights))
 }
 
 /** What a search that ends with its best solution first has come to. */

@@ -17,7 +17,7 @@ import {
   select,
   sql,
 } from '../../ts/index.ts'
-import { accuracies, chosen, compare, costOf, type Pool } from './compare.ts'
+import { accuracies, chosen, compare, costOf, type Pool, weighted } from './compare.ts'
 import type { StepTokens } from './cost.ts'
 import { at, PLAN } from './plan.ts'
 import type { Comparison } from './results.ts'
@@ -84,11 +84,13 @@ export async function rewardSql(tokens: StepTokens): Promise<Comparison[]> {
   const own = await run(PLAN.sql.n)
   const drops = own.problems.flatMap(({ candidates }) => candidates).filter((c) => !c.scores).length
   const measured = {
-    ...{ system: 'Reward-SQL', what: `best of ${PLAN.sql.n} queries, each step run and watched`, policy: 'scripted faults' },
-    ...{ judge: 'programmed: an error or an empty result is a bad sign', seeds: 1, cost: costOf(own) },
-    ...{ accuracies: accuracies(own, chosen), more: { 'queries that do not run': drops / (own.problems.length * PLAN.sql.n) } },
+    ...{ system: 'Reward-SQL', policy: 'scripted faults', judge: 'programmed: an error or an empty result is a bad sign' },
+    ...{ seeds: 1, cost: costOf(own), more: { 'queries that do not run': drops / (own.problems.length * PLAN.sql.n) } },
   }
-  return [compare(measured, pool, anyThatRuns)]
+  const ways = { [`best of ${PLAN.sql.n} queries, each step run and watched`]: chosen, 'the same, as a weighted vote': weighted }
+  return Object.entries(ways).map(([what, choose]) =>
+    compare({ ...measured, what, accuracies: accuracies(own, choose) }, pool, anyThatRuns),
+  )
 }
 
 /** The plain side has no judge that reads SQL: it takes any query that runs. */

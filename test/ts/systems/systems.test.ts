@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ensembleOf } from '../../../bench/systems/active.ts'
-import { compare, equalCost, majority, type Pool } from '../../../bench/systems/compare.ts'
+import { compare, equalCost, majority, type Pool, weighted } from '../../../bench/systems/compare.ts'
 import { readInOneCall } from '../../../bench/systems/cost.ts'
 import { type Ground, guided, poolOf } from '../../../bench/systems/guided.ts'
 import { checkingCode, programmedJudge, simulatedJudge } from '../../../bench/systems/judges.ts'
@@ -110,6 +110,9 @@ test('the fewest solutions that cost as much; votes and ties', () => {
   assert.is(equalCost(pool, 41, false).isWholePool, true)
   assert.is(majority(candidates), 1)
   assert.is(majority(candidates.slice(0, 2)), 0.5)
+  const trusted = candidates.map((c, i) => ({ ...c, scores: i === 3 ? [1, 0.8] : [0.2, 0.2] }))
+  assert.is(weighted(trusted), 0)
+  assert.is(weighted(trusted.map(({ scores, ...rest }, i) => (i === 3 ? rest : { ...rest, scores }))), 1)
   const measured = { system: 's', what: 'w', judge: 'j', policy: 'p', seeds: 1, cost: { generated: 1, scored: 0 } }
   assert.throws(() => compare({ ...measured, accuracies: new Map() }, pool), /w: no problem in common/)
 })
