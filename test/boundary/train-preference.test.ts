@@ -246,6 +246,19 @@ test('resumed at any step, with the reference whole, damaged or gone: the same b
   }
 })
 
+test('stopped before its first step: what the untrained model said is not asked again', async () => {
+  const options = { ...PAIRED, data: files.taught, out: join(work, 'early') } as const
+  const aborter = new AbortController()
+  const first = train({ ...options, signal: aborter.signal, onReference: ({ done }) => done === 8 && aborter.abort() })
+  await failure(first, 'ABORTED')
+  const totals = new Set<number>()
+  await train({ ...options, onReference: ({ total }) => totals.add(total) })
+  assert.equal([...totals], [8])
+  const whole = join(work, 'undisturbed')
+  await train({ ...options, out: whole })
+  assert.ok(weightsOf(options.out).equals(weightsOf(whole)))
+})
+
 test('of pairs that a short run never comes to nothing is asked', async () => {
   const out = join(work, 'short')
   const told: { done: number; total: number }[] = []
