@@ -61,11 +61,11 @@ export async function generateThere(
 ): Promise<string> {
   const { url } = readStore({ store: values.store })
   const search = searchValues(values, settings)
-  await using opened = await openSettings(search)
-  const { policy } = opened.settings
-  checkTemplate(policy)
-  const sampled = { policy, n: settings.n, seed: settings.seed }
-  await withRuns(url, async (runs) => {
+  return withRuns(url, async (runs) => {
+    await using opened = await openSettings(search)
+    const { policy } = opened.settings
+    checkTemplate(policy)
+    const sampled = { policy, n: settings.n, seed: settings.seed }
     const submitted: { work: AnswerWork; run: string }[] = []
     for (const work of works) {
       await using store = await openSolutions(work.out)
@@ -80,6 +80,6 @@ export async function generateThere(
       await using store = await openSolutions(work.out)
       await enterSampled(store, { ...work.set, ...sampled }, madeIn(`${url}#${run}` as `postgres://${string}`))
     }
+    return policyName(policy)
   })
-  return policyName(policy)
 }

@@ -56,10 +56,11 @@ async function run(argv: readonly string[]): Promise<number> {
   const { url } = readStore({ store })
   const file = required(search.problems, 'problems')
   await checkProblems(file, search['skip-bad'] ?? false)
-  const problems = await withPictures(goodProblems(file), root)
-  await using opened = await openSettings(search)
-  const identity = identityOf(opened.settings)
+  // WHY before pictures are read and a model is opened: a database that cannot be used is told at once.
   const name = await withRuns(url, async (runs) => {
+    const problems = await withPictures(goodProblems(file), root)
+    await using opened = await openSettings(search)
+    const identity = identityOf(opened.settings)
     const own = { ...runValues(search), ...(root !== undefined && { 'image-root': root }) }
     const submitted = await runs.submit(identity, own, problems)
     const { status } = (await runs.find(submitted)).row

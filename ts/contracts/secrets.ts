@@ -29,5 +29,7 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
 
 /** Takes `user:password@` out of the URLs of a text, and what a query calls a password. */
 export function withoutUserinfo(text: string): string {
-  return text.replace(/:\/\/[^\s/?#"'<>]*@/g, `://${HIDDEN}@`).replace(/([?&](?:ssl)?password=)[^\s&#"'<>]*/gi, `$1${HIDDEN}`)
+  return text
+    .replace(/:\/\/[^\s/?#"'<>]*@/g, `://${HIDDEN}@`)
+    .replace(/([?&](?:ssl)?password=)[^\s&#"'<>]+?(?=:?(?:[\s&#"'<>]|$))/gi, `$1${HIDDEN}`)
 }

@@ -170,6 +170,7 @@ test('the password of a database, wherever its URL has it', () => {
   assert.is(withoutUserinfo('at postgres://me:pw@db/runs#ab: refused'), 'at postgres://***@db/runs#ab: refused')
   const inQuery = 'postgres:///runs?host=/tmp&user=me&password=p%26w&sslmode=require#ab'
   assert.is(withoutUserinfo(inQuery), 'postgres:///runs?host=/tmp&user=me&password=***&sslmode=require#ab')
+  assert.is(withoutUserinfo('postgres:///runs?password=p:w: refused'), 'postgres:///runs?password=***: refused')
 })
 
 test('what is no secret stays', () => {
