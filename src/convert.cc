@@ -66,6 +66,7 @@ AdapterSource to_adapter(Napi::Object object) {
   }
   for (const Napi::Object& o : objects(object, "replaced"))
     adapter.replaced.push_back({get_string(o, "target"), get_string(o, "tensor")});
+  adapter.keeps_head = object.Get("keepsHead").ToBoolean();
   return adapter;
 }
 

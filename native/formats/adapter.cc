@@ -9,6 +9,8 @@
 namespace mmprm {
 namespace {
 
+constexpr const char* kHead = "lm_head.weight";
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string out = "[";
   for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
@@ -96,13 +98,53 @@ void copy_as_f32(const TensorView& view, float* out) {
   for (size_t i = 0; i < count; ++i) out[i] = load_as_f32(view.data, view.dtype, i);
 }
 
+bool ends_as(const std::string& name, const std::string& end) {
+  return name == end || name.ends_with("." + end);
+}
+
+// A classifier in the place of the vocabulary's head, which the file of a language model does not hold.
+bool is_classifier(const std::string& target) {
+  for (const char* head : {"score", "classifier"}) {
+    if (target == std::string(head) + ".weight" || target == std::string(head) + ".bias") return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+// Gives a base whose head is its embedding a head of its own, where `target` is one: an adapter of the head leaves
+// the embedding as it is.
+void Checkpoint::untie(const std::string& target) {
+  const std::string head = kHead, wrapper = "language_model.";
+  if (!ends_as(target, head)) return;
+  const TensorView* embed = nullptr;
+  for (const auto& [name, view] : tensors_) {
+    if (ends_as(name, head)) return;
+    if (ends_as(name, "embed_tokens.weight")) embed = &view;
+  }
+  if (!embed) return;
+  TensorView view = *embed;
+  // As the layouts with a head name theirs.
+  view.name = (embed->name.starts_with(wrapper + "model.") ? wrapper : "") + head;
+  view.is_added = true;
+  tensors_[view.name] = view;
+}
 
 void Checkpoint::add_adapter(const AdapterSource& adapter) {
   files_.push_back(std::make_unique<MappedFile>(adapter.file));
   const AdapterFile file(*files_.back());
+  if (adapter.keeps_head) untie(kHead);
+  for (const auto& r : adapter.replaced) untie(r.target);
+  for (const auto& l : adapter.low_rank) untie(l.target);
   for (const AdapterSource::Replaced& r : adapter.replaced) {
     const TensorView* base = find_target(tensors_, r.target, adapter.file);
+    if (!base && is_classifier(r.target)) {
+      TensorView view = file.get(r.tensor);
+      view.name = r.target;
+      view.is_added = true;
+      tensors_[view.name] = std::move(view);
+      continue;
+    }
     if (!base)
       other_base(adapter.file, folder_,
                  "the base has no " + r.target + " to be replaced by \"" + r.tensor + "\"");
@@ -116,6 +158,7 @@ void Checkpoint::add_adapter(const AdapterSource& adapter) {
       check_matrix(view, base->shape, *base, folder_);
     }
     view.name = base->name;
+    view.is_added = base->is_added;
     tensors_[view.name] = std::move(view);
   }
   for (const AdapterSource::LowRank& l : adapter.low_rank) {

@@ -25,6 +25,7 @@ struct TensorView {
   size_t size_bytes = 0;
   std::string file;       // for messages
   bool is_spare = false;  // may stay unused: a bias of zeros that quantising tools add
+  bool is_added = false;  // an adapter's: a head of its own for a base that stores none
 };
 
 class Checkpoint {
@@ -47,7 +48,8 @@ class Checkpoint {
 
   // Changes tensors as the adapter says, after those before it. A target is meant by its name, or by the end of
   // it where only one tensor ends so (the same model has several layouts). Throws kInvalidModel naming file and
-  // tensor where the base has no such tensor or one of another shape: an adapter of another base.
+  // tensor where the base has no such tensor or one of another shape: an adapter of another base. Heads may be
+  // added: the vocabulary's to a base that is tied to its embedding, and classifiers.
   void add_adapter(const AdapterSource& adapter);
   // Rows of the vocabulary that an adapter brings in place of the config's; 0: none does.
   int64_t adapter_vocab() const { return adapter_vocab_; }
@@ -65,6 +67,7 @@ class Checkpoint {
   void add_file(const std::string& name, const std::map<std::string, std::string>& weight_map);
   void add_shards(const Json& index, const std::string& index_path);
   void derive_quantized();
+  void untie(const std::string& target);
   const TensorView& derive(TensorView view, DerivedTensor::Fill fill);
   DerivedTensor* derived_at(const std::byte* data) const;
 

@@ -27,6 +27,7 @@ void settle_head(const TensorLookup& tensors, const DecoderNames& names, const D
   // WHY: under a wrapper the decoder's flag is not applied by the reference, so the stored head simply
   // counts; a decoder on its own that is flagged as tied would lose a head that differs from the embedding.
   const TensorView* embed = tensors.find(names.backbone + family.embed);
+  if (head->is_added) return;  // an adapter's: config.json tells of the base
   if (!top && nested.value_or(false) && embed && !same_bytes(*head, *embed)) {
     throw Error(ErrorCode::kInvalidModel,
                 head->file + ": \"tie_word_embeddings\" is true in config.json, but " + head->name +

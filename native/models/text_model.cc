@@ -15,6 +15,12 @@ bool is_linear_reward(const std::string& architecture) {
          architecture.ends_with("ForSequenceClassification");
 }
 
+// A classifier that an adapter brought to a language model.
+bool has_added_head(const TensorLookup& tensors) {
+  const TensorView* head = tensors.find(linear_head_of(tensors) + ".weight");
+  return head && head->is_added;
+}
+
 // The config says nothing or something else (id2label), so the weights are asked first.
 int classes_of(const TensorLookup& tensors, const std::string& weight, int otherwise) {
   const TensorView* view = tensors.find(weight);
@@ -44,7 +50,7 @@ ModelSpec parse_text_model(const Checkpoint&, const ConfigReader& config, const 
     spec.decoder.reward_head = RewardHead::kTwoLayer;
     spec.decoder.num_classes = classes_of(tensors, "score.2.weight", 2);  // two in the published class
     spec.decoder.vocab_V = 0;
-  } else if (is_linear_reward(architecture)) {
+  } else if (is_linear_reward(architecture) || has_added_head(tensors)) {
     spec.decoder.reward_head = RewardHead::kLinear;
     spec.decoder.num_classes = classes_of(tensors, linear_head_of(tensors) + ".weight", 1);
     spec.decoder.vocab_V = 0;

@@ -1,12 +1,13 @@
 /** PEFT folders over their base: what their configs mean, what is refused, and the way there from our own trainer. */
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Engine } from '../../ts/engine/engine.ts'
-import { type Header, pickCheckpoint, readSafetensors, WEIGHTS, writeSafetensors } from '../helpers/checkpoint-files.ts'
+import { pickCheckpoint, readSafetensors, writeSafetensors } from '../helpers/checkpoint-files.ts'
 import { startCli } from '../helpers/cli.ts'
 import { GOLDEN_ROOT, readJson, readTensors, relativeDistance } from '../helpers/golden.ts'
+import { asF32, type Tensors, writeAdapter } from '../helpers/peft.ts'
 import { failure, PICTURE, prmRows, tinyCheckpoint, train, workFolder, writeRows } from '../helpers/training.ts'
 
 const work = workFolder()
@@ -20,7 +21,6 @@ const F32 = { weights: 'f32', cpu: { threads: 1 } } as const
 const shapeOf = (name: string) => readSafetensors(BASE).header[name]?.shape as [number, number]
 const wave = (n: number, step: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * step) / 8)
 
-type Tensors = Record<string, { shape: number[]; values: Float32Array }>
 /** An adapter of module → rank, as PEFT names its tensors. */
 function pairs(ranks: Record<string, number>): Tensors {
   const tensors: Tensors = {}
@@ -33,22 +33,7 @@ function pairs(ranks: Record<string, number>): Tensors {
 }
 
 let folders = 0
-function adapter(config: object, tensors: Tensors): string {
-  const folder = join(work, `adapter-${folders++}`)
-  mkdirSync(folder)
-  const whole = { peft_type: 'LORA', base_model_name_or_path: 'x/y', r: 2, lora_alpha: 8, target_modules: ['q_proj'], ...config }
-  writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify(whole))
-  const header: Header = {}
-  let end = 0
-  for (const [name, { shape, values }] of Object.entries(tensors)) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + values.byteLength] }
-    end += values.byteLength
-  }
-  writeSafetensors(folder, header, Buffer.concat(Object.values(tensors).map(({ values }) => Buffer.from(values.buffer))))
-  cpSync(join(folder, WEIGHTS), join(folder, 'adapter_model.safetensors'))
-  rmSync(join(folder, WEIGHTS))
-  return folder
-}
+const adapter = (config: object, tensors: Tensors) => writeAdapter(join(work, `adapter-${folders++}`), config, tensors)
 
 /** The base with `scale`·B·A added to some matrices by hand, as a folder of its own. */
 function mergedByHand(tensors: Tensors, scales: Record<string, number>): string {
@@ -85,12 +70,6 @@ function mergedByHand(tensors: Tensors, scales: Record<string, number>): string 
   }
   writeSafetensors(folder, header, Buffer.concat(parts))
   return folder
-}
-
-function asF32(bytes: Buffer, dtype: string): Float32Array {
-  if (dtype === 'F32') return new Float32Array(Uint8Array.from(bytes).buffer)
-  assert.is(dtype, 'BF16')
-  return new Float32Array(Uint32Array.from({ length: bytes.length / 2 }, (_, i) => bytes.readUInt16LE(2 * i) * 65536).buffer)
 }
 
 async function logits(model: string, adapters: string[], options: object = F32): Promise<Float32Array> {

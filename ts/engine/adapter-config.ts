@@ -17,6 +17,8 @@ const configSchema = z.looseObject({
   rank_pattern: z.record(z.string(), z.number().int().positive()).nullish(),
   alpha_pattern: z.record(z.string(), positive).nullish(),
   target_modules: z.union([z.string().min(1), names]).nullish(),
+  modules_to_save: names.nullish(),
+  ensure_weight_tying: z.boolean().nullish(),
   layers_to_transform: z.union([z.number().int(), z.array(z.number().int())]).nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
 })
@@ -29,8 +31,8 @@ const PLAIN_STARTS = new Set(['gaussian', 'eva', 'orthogonal'])
 /** Of training, of bookkeeping, or told by the tensors themselves. */
 const WITHOUT_EFFECT = new Set(
   (
-    'alora_config auto_mapping bias corda_config ensure_weight_tying eva_config exclude_modules inference_mode layers_pattern ' +
-    'loftq_config lora_dropout lora_ga_config megatron_core modules_to_save peft_version qalora_group_size revision ' +
+    'alora_config auto_mapping bias corda_config eva_config exclude_modules inference_mode layers_pattern ' +
+    'loftq_config lora_dropout lora_ga_config megatron_core peft_version qalora_group_size revision ' +
     'runtime_config task_type velora_config parent_library'
   ).split(' '),
 )
@@ -104,6 +106,12 @@ export class AdapterConfig {
     if (!isTargeted(module, targets, this.#path)) refuse('target_modules', targets)
     const layer = layerOf(module)
     if (isSet(layers) && layer !== undefined && ![layers].flat().includes(layer)) refuse('layers_to_transform', layers)
+  }
+
+  /** Whether a module is saved whole in a place of its own, so that what was tied to it is no more. */
+  unties(module: string): boolean {
+    const { modules_to_save: saved, ensure_weight_tying: isTied } = this.#config
+    return !isTied && (saved ?? []).some((name) => module === name || module.endsWith(`.${name}`))
   }
 
   #byPattern(key: 'rank_pattern' | 'alpha_pattern', module: string): number | undefined {

@@ -13,6 +13,7 @@ const PREFIX = 'base_model.model.'
 /** `lora_A.weight`, and `lora_A.default.weight` where the adapter's name was saved too. */
 const LOW_RANK = /^(?<module>.+)\.lora_(?<side>[AB])(?:\.[^.]+)?\.weight$/
 const WRAPPED = /\.(?:modules_to_save(?:\.default)?|original_module|base_layer)(?=\.)/g
+const EMBEDDING = /(?:^|\.)embed_tokens\.weight$/
 const MAX_HEADER_BYTES = 100_000_000
 const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer.model', 'vocab.json']
 
@@ -94,9 +95,10 @@ export async function readAdapter(folder: string): Promise<Adapter> {
     return { target: `${module}.weight`, a: A, b: B, ...config.scaling(module) }
   })
   if (lowRank.length + replaced.length === 0) throw invalidModel(`${file}: holds no tensor`)
+  const keepsHead = replaced.some(({ target }) => EMBEDDING.test(target) && config.unties(target.replace(/\.weight$/, '')))
   return {
     path,
-    native: { file, lowRank, replaced },
+    native: { file, lowRank, replaced, keepsHead },
     hasTokenizer: TOKENIZER_FILES.some((name) => names.includes(name)),
     hasRecord: names.includes(RECORD_FILE),
   }

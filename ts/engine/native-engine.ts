@@ -90,6 +90,8 @@ export interface NativeAdapter {
   file: string
   lowRank: { target: string; a: string; b: string; rank: number; scale: number }[]
   replaced: { target: string; tensor: string }[]
+  /** The head of a base that is tied to its embedding stays that, whatever stands in the embedding's place. */
+  keepsHead: boolean
 }
 
 export interface NativeOpenJob extends NativeJob<NativeEngine> {

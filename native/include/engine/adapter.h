@@ -20,6 +20,8 @@ struct AdapterSource {
   std::string file;  // safetensors that hold all of them
   std::vector<LowRank> low_rank;
   std::vector<Replaced> replaced;
+  // Of a base that is tied to its embedding: its head stays that, whatever stands in the embedding's place.
+  bool keeps_head = false;
 };
 
 }  // namespace mmprm
