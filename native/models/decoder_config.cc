@@ -9,8 +9,40 @@
 namespace mmprm {
 namespace {
 
+bool same_value(const Json& a, const Json& b) {
+  if (a.is_number() && b.is_number()) return a.as_double() == b.as_double();
+  if (a.is_string() && b.is_string()) return a.as_string() == b.as_string();
+  if (a.is_bool() && b.is_bool()) return a.as_bool() == b.as_bool();
+  if (a.is_array() && b.is_array())
+    return std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(), same_value);
+  return false;
+}
+
+std::string rope_type_of(const ConfigReader& object) {
+  const std::string type = object.text_or(object.has("rope_type") ? "rope_type" : "type", "default");
+  return type == "mrope" ? "default" : type;
+}
+
+// Both keys are written for readers of either age, or where somebody put YaRN into the one that is not read.
+void check_said_twice(const ConfigReader& config) {
+  if (!config.has("rope_parameters") || !config.has("rope_scaling")) return;
+  const ConfigReader read = config.child("rope_parameters"), older = config.child("rope_scaling");
+  if (rope_type_of(read) != rope_type_of(older)) {
+    config.invalid("rope_scaling", "is of type \"" + rope_type_of(older) +
+                                       "\", but \"rope_parameters\" is \"" + rope_type_of(read) +
+                                       "\": take one of them out");
+  }
+  for (const auto& [key, value] : config.find("rope_scaling")->members()) {
+    const Json* other = read.find(key);
+    if (key == "type" || key == "rope_type" || value.is_null() || (other && same_value(value, *other)))
+      continue;
+    older.invalid(key, "is not what \"rope_parameters\" says: take one of them out");
+  }
+}
+
 // The scaling's own object: `rope_scaling` before transformers 5, `rope_parameters` (theta inside) since.
 std::optional<ConfigReader> rope_object(const ConfigReader& config) {
+  check_said_twice(config);
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     if (config.has(key)) return config.child(key);
   }

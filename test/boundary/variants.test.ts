@@ -2,6 +2,7 @@
  * Golden checkpoints under another config or with another head, against transformers (variants/make.py): rope scaling by
  * YaRN, sliding windows, classifiers of tokens and sequences. And what is refused beside them.
  */
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
@@ -11,6 +12,7 @@ import { floatsOf, VARIANTS, type Variant, variantFolder, variantOf } from '../h
 
 const FP32_RELATIVE = 1e-4
 const FP32_SCORE = 1e-5
+const FP32_IMPLICIT = 1e-6
 const BF16_RELATIVE = 3e-2
 
 async function refusal(run: () => Promise<unknown>): Promise<EngineError> {
@@ -23,8 +25,10 @@ async function refusal(run: () => Promise<unknown>): Promise<EngineError> {
 }
 
 async function logitsOf(c: Variant, options: object): Promise<Float32Array> {
-  await using engine = await Engine.open({ model: variantFolder(c), ...options })
-  return (await engine.logits({ tokens: c.inputIds, rows: c.rows })).logits
+  const model = variantFolder(c)
+  const images = (c.images ?? []).map((name: string) => join(model, name))
+  await using engine = await Engine.open({ model, ...options })
+  return (await engine.logits({ tokens: c.inputIds, rows: c.rows, images })).logits
 }
 
 async function scoresOf(c: Variant, options: object) {
@@ -33,7 +37,21 @@ async function scoresOf(c: Variant, options: object) {
   return await engine.scoreSteps({ question: c.question, steps: c.steps, returnLogits: true })
 }
 
-for (const c of VARIANTS.filter(({ kind }) => kind !== 'generated')) {
+for (const c of VARIANTS.filter(({ kind }) => kind === 'implicit')) {
+  for (const machine of goldenMachines()) {
+    test(`${c.name} on ${machine.name}`, async () => {
+      const reference = variantFolder(c, c.reference)
+      const options = { scoring: 'implicit', reference, weights: 'f32' as const, ...machine.options }
+      await using engine = await Engine.open({ model: variantFolder(c), ...options })
+      const { logits } = await engine.scoreSteps({ question: c.question, steps: c.steps, returnLogits: true })
+      assert.is(logits.length, c.values.length)
+      for (const [i, [value = Number.NaN]] of logits.entries())
+        assert.ok(Math.abs(value - c.values[i]) <= FP32_IMPLICIT, `step ${i}: ${value}, not ${c.values[i]}`)
+    })
+  }
+}
+
+for (const c of VARIANTS.filter(({ kind }) => !['generated', 'implicit'].includes(kind))) {
   for (const machine of goldenMachines()) {
     test(`${c.name} on ${machine.name}`, async () => {
       const run = async (weights: string): Promise<{ values: Float32Array; scores: number[]; std?: number[] }> => {
@@ -66,11 +84,22 @@ test('YaRN stretches the positions, whichever of both lengths the config names',
   }
 })
 
+const DEFAULT = { rope_type: 'default', rope_theta: 1e6 }
 const yarn = (more: object) => ({ rope_scaling: { ...variantOf('yarn-qwen2').config.rope_scaling, ...more } })
 for (const [what, config, says] of [
   ['a factor below one', yarn({ factor: 0.5 }), /"rope_scaling\.factor" is 0\.5/],
   ['betas that cross', yarn({ beta_fast: 1, beta_slow: 8 }), /"rope_scaling\.beta_fast" must not be smaller than beta_slow/],
   ['an attention factor of nothing', yarn({ attention_factor: 0 }), /"rope_scaling\.attention_factor" is 0/],
+  [
+    'a scaling that stands where it is not read',
+    { ...yarn({}), rope_parameters: DEFAULT },
+    /"rope_scaling" is of type "yarn", but "rope_parameters" is "default"/,
+  ],
+  [
+    'two scalings',
+    { ...yarn({}), rope_parameters: { ...DEFAULT, rope_type: 'yarn', factor: 2 } },
+    /"rope_scaling\.factor" is not what "rope_parameters" says/,
+  ],
   ['a base of one', { ...yarn({}), rope_theta: 1 }, /rope_theta" must be larger than 1 where rope_type is yarn/],
   ['no positions to begin with', yarn({ original_max_position_embeddings: 0 }), /original_max_position_embeddings" is 0/],
 ] as const) {

@@ -3,7 +3,7 @@ what transformers computes with them in fp32.
 
     python make.py ../../golden/models
 
-needs torch, transformers and safetensors. A variant is small because it names its `base`, a golden folder: `config` is
+needs torch, transformers, safetensors and pillow. A variant is small because it names its `base`, a golden folder: `config` is
 laid over its config.json (a key of null is taken out), `tensors` are put beside or in the place of its own.
 """
 
@@ -14,6 +14,7 @@ import sys
 
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
@@ -62,6 +63,28 @@ def logits(name, base, change, length, rows):
     cases.append({"name": name, "kind": "logits", "base": base, "config": change, "inputIds": ids[0].tolist(), "rows": rows})
 
 
+def pictured(name, base, text, length, picture="image-2.png"):
+    """Logits of a random sequence with a golden picture in its middle, under another config of the language model."""
+    config = config_of(base, {})
+    config["text_config"].update(copy.deepcopy(text))
+    change = {"text_config": copy.deepcopy(config["text_config"])}
+    kind = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(config)
+    model = getattr(transformers, config["architectures"][0])
+    model = model.from_pretrained(GOLDEN / base, config=kind, dtype=torch.float32, attn_implementation="eager").eval()
+    processor = transformers.AutoImageProcessor.from_pretrained(GOLDEN / base, backend="pil")
+    seen = dict(processor(images=[Image.open(GOLDEN / base / picture).convert("RGB")], return_tensors="pt"))
+    rows = int(seen["image_grid_thw"].prod()) // config["vision_config"]["spatial_merge_size"] ** 2
+    ids = torch.randint(0, 600, (length,), generator=torch.Generator().manual_seed(len(name))).tolist()
+    shown = [config["vision_start_token_id"], *[config["image_token_id"]] * rows, config["vision_end_token_id"]]
+    ids = ids[: length // 2] + shown + ids[length // 2 :]
+    places = (torch.tensor([ids]) == config["image_token_id"]).int()
+    read = [0, length // 2 + 1, length // 2 + rows, length // 2 + rows + 2, len(ids) - 1]
+    with torch.no_grad():
+        stored[name] = model(input_ids=torch.tensor([ids]), mm_token_type_ids=places, **seen).logits[0, read].contiguous()
+    cases.append({"name": name, "kind": "logits", "base": base, "config": change, "inputIds": ids, "rows": read,
+                  "images": [picture]})
+
+
 def generated(name, base, change, length, count):
     """Greedy tokens behind a random sequence, from transformers' own loop and cache."""
     config = config_of(base, change)
@@ -108,6 +131,24 @@ def classes(name, cls, base, num_labels, reads):
     cases.append({"name": name, "kind": "classes", "base": base, "config": {"architectures": [cls], "id2label": None},
                   "tensors": list(head), "question": QUESTION, "steps": STEPS, "inputIds": ids, "positions": positions,
                   "scores": scores.tolist()})
+
+
+def implicit(name, base, reference, question, steps, first, positions):
+    """Steps by what the base makes likelier than it does under another config. Where a step ends the published code of
+    implicit PRMs says; with this tokenizer it counts so."""
+    tokenizer = Tokenizer.from_file(str(GOLDEN / base / "tokenizer.json"))
+    turn = lambda role, text: f"<|im_start|>{role}\n{text}<|im_end|>\n"
+    ids = tokenizer.encode(turn("user", question) + turn("assistant", "\n\n".join(steps)), add_special_tokens=False).ids
+    logprobs = []
+    for change in ({}, reference):
+        config = config_of(base, change)
+        model, weights = open_model(config["architectures"][0], base, config)
+        with torch.no_grad():
+            every = load(model, weights)(torch.tensor([ids])).logits[0].log_softmax(-1)
+        logprobs.append(every[range(len(ids) - 1), ids[1:]])
+    ratios = logprobs[0] - logprobs[1]
+    cases.append({"name": name, "kind": "implicit", "base": base, "config": {}, "reference": reference, "question": question,
+                  "steps": steps, "inputIds": ids, "values": [0.001 * ratios[first : end + 1].sum().item() for end in positions]})
 
 
 ACT_SYSTEM = ("You are a helpful and harmless assistant. You should think step-by-step and put your final answer within "
@@ -166,6 +207,11 @@ logits("yarn-qwen3-ramp", "qwen3", {"rope_parameters": yarn(rope_theta=10000.0, 
                                                             attention_factor=1.25)}, 150, rows_of(150))
 logits("yarn-llama3-mscale", "llama3", {"rope_scaling": yarn(mscale=0.7, mscale_all_dim=1.3)}, 150, rows_of(150))
 logits("yarn-mistral-short", "mistral-math-shepherd", {"rope_scaling": yarn(factor=1.0), "sliding_window": None}, 90, rows_of(90))
+# Of angles that are taken of time, row and column.
+for scaling in ({"rope_type": "linear", "factor": 3.0}, yarn()):
+    for base in ("qwen2_5_vl", "qwen3_vl"):
+        rope = {**config_of(base, {})["text_config"]["rope_parameters"], **scaling}
+        pictured(f"{scaling['rope_type']}-{base}", base, {"rope_parameters": rope, "max_position_embeddings": 256}, 120)
 # Windows, of all layers and of some, over sequences that end where they begin to matter.
 window = {"use_sliding_window": True, "sliding_window": 96}
 logits("window-qwen2-some", "qwen2-tied", {**window, "max_window_layers": 1}, 96, [0, 63, 64, 95])
@@ -194,6 +240,11 @@ classes("sequence-mistral", "MistralForSequenceClassification", "mistral-math-sh
 blank = ["12 + 30\n\nis 42. ", "So there are 42 fruits.", "\nAnswer: \n\n\n42"]
 ensemble("ensemble-qwen2", "qwen2-tied", 3, 16, blank, ["12 + 30 is 42.", "So there are 42 fruits.", "Answer: 42"])
 ensemble("ensemble-qwen2-one", "qwen2-tied", 1, 24, STEPS, STEPS)
+
+other = {"rope_theta": 200.0}
+implicit("implicit-qwen2", "qwen2-tied", other, QUESTION, ["Step 1: read the chart: 12 and 30.", "Step 2: 12 + 30 = 42.",
+                                                           "Answer: 42"], 34, [53, 69, 72])
+implicit("implicit-qwen2-one", "qwen2-tied", other, "如图，已知 ∠B=35°，则 ∠C 的度数是多少？", ["I guess 41."], 24, [33])
 
 about = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0], "cases": cases}
 (HERE / "variants.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
