@@ -87,6 +87,7 @@ void parse_tiling(const Checkpoint& checkpoint, VisionSpec& vision) {
   const Checkpoint::Preprocessor& file = checkpoint.preprocessor();
   if (file.settings.is_null()) return;
   const ConfigReader processor(file.settings, file.path, file.prefix);
+  check_picture_settings(processor);
   vision.image_size = tile_size(processor, vision.tower_image_size);
   vision.min_tiles = processor.integer_or("min_patches", 1, 1, 1024);
   vision.max_tiles = processor.integer_or("max_patches", 12, vision.min_tiles, 1024);

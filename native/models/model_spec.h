@@ -79,7 +79,8 @@ struct VisionSpec {
   int window = 0;                     // merge blocks a side that see each other; 0: the whole picture does
   std::vector<int> whole_layers;      // that see the whole picture all the same
   int table_side = 0;                 // of the learned positions; 0: there are none
-  std::vector<int> deepstack_layers;  // after which features for the language model are taken
+  std::vector<int> deepstack_layers;  // after which features for the language model are taken, rising
+  std::vector<int> deepstack_stored;  // at which place of the file's list the merger of each is
 
   // kPatches: whether a layer's patches see their whole picture, not their window alone.
   bool sees_all(int layer) const {

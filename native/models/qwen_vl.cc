@@ -1,14 +1,19 @@
 // Qwen2.5-VL and Qwen3-VL: a tower of patches (patch_vision.h) before Qwen2 or Qwen3 whose angles are taken of time, row
 // and column. The decoder's config lies in "text_config", or at the top as Qwen2.5-VL was published; the tensors' names
 // are looked at, since either config comes with either names.
+#include <algorithm>
+
 #include "device/pages.h"
 #include "models/family.h"
+#include "models/vision_config.h"
 
 namespace mmprm {
 namespace {
 
 constexpr double kAxialTheta = 10000;  // of the towers' class where no "rope_parameters" says it
 constexpr float kTowerEps = 1e-6f;     // of the towers' class
+
+constexpr int kMaxDepth = 1024;  // of a tower
 
 enum class Version { k25, k3 };
 
@@ -26,19 +31,20 @@ void parse_sections(const ConfigReader& config, Version version, DecoderSpec& sp
   const char* key = config.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
   const ConfigReader rope = config.child(key);
   const Json* sections = rope.find("mrope_section");
+  const char* three = "must be three numbers: frequencies of time, row and column";
   if (!sections || !sections->is_array() || sections->items().size() != 3)
-    rope.invalid("mrope_section", "must be three numbers: frequencies of time, row and column");
+    rope.invalid("mrope_section", three);
   int sum = 0;
   for (int axis = 0; axis < 3; ++axis) {
     const Json& size = sections->items()[axis];
     if (!size.is_integer() || size.as_integer() < 0 || size.as_integer() > spec.head_dim_D)
-      rope.invalid("mrope_section", "must be three numbers: frequencies of time, row and column");
+      rope.invalid("mrope_section", three);
     sum += spec.rope.sections[axis] = static_cast<int>(size.as_integer());
   }
-  if (sum != spec.head_dim_D / 2) {
+  if (const int half = spec.head_dim_D / 2; sum != half) {
     rope.invalid("mrope_section", "adds up to " + std::to_string(sum) + "; heads of " +
-                                      std::to_string(spec.head_dim_D) + " have " +
-                                      std::to_string(spec.head_dim_D / 2) + " frequencies");
+                                      std::to_string(2 * half) + " have " + std::to_string(half) +
+                                      " frequencies");
   }
   spec.rope.interleaved = version == Version::k3;
   if (version == Version::k25 && rope.flag_or("mrope_interleaved", false))
@@ -70,7 +76,25 @@ void parse_version_25(const ConfigReader& config, VisionSpec& vision) {
   vision.window = pixels / vision.merge / vision.patch_size;
   if (vision.window < 1)
     config.invalid("window_size", "is " + std::to_string(pixels) + ", less than a merge block of pixels");
-  vision.whole_layers = layer_list(config, "fullatt_block_indexes", vision.layers_L);
+  // Small models keep the list of the large ones.
+  vision.whole_layers = layer_list(config, "fullatt_block_indexes", kMaxDepth);
+}
+
+// Features go to the language model's layers as the tower gives them, in whatever order their layers are named; the
+// mergers are stored in that order.
+void parse_deepstack(const ConfigReader& config, int text_layers, VisionSpec& vision) {
+  const char* key = "deepstack_visual_indexes";
+  const std::vector<int> named = layer_list(config, key, vision.layers_L);
+  if (static_cast<int>(named.size()) > text_layers)
+    config.invalid(key, "names more layers than the language model has");
+  for (int l = 0; l < vision.layers_L; ++l) {
+    const auto at = std::find(named.begin(), named.end(), l);
+    if (at == named.end()) continue;
+    if (std::find(at + 1, named.end(), l) != named.end())
+      config.invalid(key, "names layer " + std::to_string(l) + " twice");
+    vision.deepstack_layers.push_back(l);
+    vision.deepstack_stored.push_back(static_cast<int>(at - named.begin()));
+  }
 }
 
 void parse_version_3(const ConfigReader& config, int text_layers, VisionSpec& vision) {
@@ -79,42 +103,7 @@ void parse_version_3(const ConfigReader& config, int text_layers, VisionSpec& vi
   while (vision.table_side * vision.table_side < rows) ++vision.table_side;
   if (vision.table_side * vision.table_side != rows)
     config.invalid("num_position_embeddings", "is " + std::to_string(rows) + ", which is no square");
-  vision.deepstack_layers = layer_list(config, "deepstack_visual_indexes", vision.layers_L);
-  if (static_cast<int>(vision.deepstack_layers.size()) > text_layers)
-    config.invalid("deepstack_visual_indexes", "names more layers than the language model has");
-}
-
-// Pixels of a whole picture. `size` counts pixels too, whatever its keys are called.
-void parse_budget(const Checkpoint& checkpoint, VisionSpec& vision) {
-  const Checkpoint::Preprocessor& file = checkpoint.preprocessor();
-  if (file.settings.is_null()) {
-    throw Error(ErrorCode::kInvalidModel, checkpoint.folder() +
-                                              ": preprocessor_config.json is missing: it says how many "
-                                              "pixels a picture may have");
-  }
-  const ConfigReader processor(file.settings, file.path, file.prefix);
-  const auto pixels = [&](const char* key, const char* in_size) {
-    if (processor.has(key)) return processor.integer(key, 1, 1 << 30);
-    return processor.child("size").integer(in_size, 1, 1 << 30);
-  };
-  vision.min_pixels = pixels("min_pixels", "shortest_edge");
-  vision.max_pixels = pixels("max_pixels", "longest_edge");
-  const int factor = vision.patch_size * vision.merge;
-  const std::string key = processor.has("max_pixels") ? "max_pixels" : "size";
-  if (vision.max_pixels < vision.min_pixels)
-    processor.invalid(key, "allows fewer pixels at most than it asks for at least");
-  if (vision.max_pixels < factor * factor) {
-    processor.invalid(key, "allows " + std::to_string(vision.max_pixels) +
-                               " pixels; one row of the language " + "model takes " +
-                               std::to_string(factor * factor));
-  }
-  const auto agrees = [&](const char* name, int value) {
-    if (processor.integer_or(name, value, 1, 1 << 10) != value)
-      processor.invalid(name, "is not the " + std::to_string(value) + " of config.json");
-  };
-  agrees("patch_size", vision.patch_size);
-  agrees("merge_size", vision.merge);
-  agrees("temporal_patch_size", vision.frames);
+  parse_deepstack(config, text_layers, vision);
 }
 
 VisionSpec parse_vision(const Checkpoint& checkpoint, const ConfigReader& top, Version version,
@@ -124,7 +113,7 @@ VisionSpec parse_vision(const Checkpoint& checkpoint, const ConfigReader& top, V
   vision.kind = VisionKind::kPatches;
   vision.hidden_C = config.integer("hidden_size", 1, 1 << 16);
   vision.intermediate_F = config.integer("intermediate_size", 1, 1 << 20);
-  vision.layers_L = config.integer("depth", 1, 1024);
+  vision.layers_L = config.integer("depth", 1, kMaxDepth);
   vision.heads_H = config.integer("num_heads", 1, 1 << 12);
   if (vision.hidden_C % vision.heads_H != 0)
     config.invalid("hidden_size", "must be a multiple of num_heads, " + std::to_string(vision.heads_H));
@@ -151,7 +140,7 @@ VisionSpec parse_vision(const Checkpoint& checkpoint, const ConfigReader& top, V
   } else {
     parse_version_3(config, decoder.layers_L, vision);
   }
-  parse_budget(checkpoint, vision);
+  parse_pixel_budget(checkpoint, vision);
   return vision;
 }
 
@@ -233,8 +222,8 @@ VisionWeights vision_weights(TensorLookup& tensors, const VisionSpec& vision, in
         tensors.matrix(visual + "pos_embed.weight", vision.table_side * vision.table_side, C);
     last = merger(tensors, vision, C, decoder_C,
                   {visual + "merger.norm", visual + "merger.linear_fc1", visual + "merger.linear_fc2"});
-    for (size_t i = 0; i < vision.deepstack_layers.size(); ++i) {
-      const std::string name = visual + "deepstack_merger_list." + std::to_string(i) + ".";
+    for (int stored : vision.deepstack_stored) {
+      const std::string name = visual + "deepstack_merger_list." + std::to_string(stored) + ".";
       out.deepstack.push_back(merger(tensors, vision, C * vision.merge * vision.merge, decoder_C,
                                      {name + "norm", name + "linear_fc1", name + "linear_fc2"}));
     }

@@ -8,6 +8,7 @@ namespace mmprm {
 namespace {
 
 constexpr int kMaxSide = 256;  // patches
+constexpr int kBicubic = 3;    // Pillow's number
 
 }  // namespace
 
@@ -60,6 +61,50 @@ void finish_vision(const ConfigReader& top, const std::string& select_key, Visio
     top.invalid(select_key, "is " + std::to_string(vision.select_layer) + ", but there are " +
                                 std::to_string(vision.layers_L + 1) + " hidden states");
   }
+}
+
+void check_picture_settings(const ConfigReader& processor) {
+  for (const char* step : {"do_resize", "do_rescale", "do_normalize"}) {
+    if (!processor.flag_or(step, true))
+      processor.unsupported(step, "is false; pictures are resized, divided by 255 and normalised");
+  }
+  if (processor.has("rescale_factor") && std::abs(255 * processor.number("rescale_factor", 0, 1) - 1) > 1e-6)
+    processor.unsupported("rescale_factor", "is not one over 255");
+  if (processor.integer_or("resample", kBicubic, 0, 64) != kBicubic)
+    processor.unsupported("resample", "is not 3: pictures are resized by bicubic interpolation");
+}
+
+void parse_pixel_budget(const Checkpoint& checkpoint, VisionSpec& vision) {
+  const Checkpoint::Preprocessor& file = checkpoint.preprocessor();
+  if (file.settings.is_null()) {
+    throw Error(ErrorCode::kInvalidModel, checkpoint.folder() +
+                                              ": preprocessor_config.json is missing: it says how many "
+                                              "pixels a picture may have");
+  }
+  const ConfigReader processor(file.settings, file.path, file.prefix);
+  check_picture_settings(processor);
+  const auto pixels = [&](const char* key, const char* in_size) {
+    if (processor.has(key)) return processor.integer(key, 1, 1 << 30);
+    return processor.child("size").integer(in_size, 1, 1 << 30);
+  };
+  vision.min_pixels = pixels("min_pixels", "shortest_edge");
+  vision.max_pixels = pixels("max_pixels", "longest_edge");
+  const int factor = vision.patch_size * vision.merge;
+  const std::string key = processor.has("max_pixels") ? "max_pixels" : "size";
+  if (vision.max_pixels < vision.min_pixels)
+    processor.invalid(key, "allows fewer pixels at most than it asks for at least");
+  if (vision.max_pixels < factor * factor) {
+    processor.invalid(key, "allows " + std::to_string(vision.max_pixels) +
+                               " pixels; one row of the language model takes " +
+                               std::to_string(factor * factor));
+  }
+  const auto agrees = [&](const char* name, int value) {
+    if (processor.integer_or(name, value, 1, 1 << 10) != value)
+      processor.invalid(name, "is not the " + std::to_string(value) + " of config.json");
+  };
+  agrees("patch_size", vision.patch_size);
+  agrees("merge_size", vision.merge);
+  agrees("temporal_patch_size", vision.frames);
 }
 
 VisionWeights vision_frame(TensorLookup& tensors, const VisionSpec& vision, int decoder_C,

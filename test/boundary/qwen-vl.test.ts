@@ -6,7 +6,14 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EngineError } from '../../ts/contracts/errors.ts'
 import { Engine } from '../../ts/engine/engine.ts'
-import { copyCheckpoint, editJson, pickCheckpoint, picturesOf } from '../helpers/checkpoint-files.ts'
+import {
+  copyCheckpoint,
+  editJson,
+  pickCheckpoint,
+  picturesOf,
+  readSafetensors,
+  writeSafetensors,
+} from '../helpers/checkpoint-files.ts'
 import { readJson } from '../helpers/golden.ts'
 
 const MODELS = [/Qwen2_5_VL/, /Qwen3VL/].map((architecture) => pickCheckpoint({ vision: true, architecture }))
@@ -76,6 +83,26 @@ test('pictures that the prompt has no places for are refused, as are tiles', asy
   assert.match(await message({ messages: [{ role: 'user', content: '<image> <image>' }], image: picture }), /2 marks <image>/)
 })
 
+test('features reach the language model as the tower gives them, in whatever order the config names their layers', async () => {
+  const [, model = ''] = MODELS
+  const folder = join(scratch, 'order')
+  copyCheckpoint(model, folder)
+  editJson(folder, 'config.json', (c) => c.vision_config.deepstack_visual_indexes.reverse())
+  const { header, data } = readSafetensors(folder)
+  const swapped = Object.entries(header).map(([name, entry]) => [
+    name.replace(/(deepstack_merger_list\.)([01])\./, (_, list: string, place: string) => `${list}${1 - Number(place)}.`),
+    entry,
+  ])
+  writeSafetensors(folder, Object.fromEntries(swapped), data)
+  const [asked] = promptsOf(model)
+  const both = []
+  for (const from of [model, folder]) {
+    await using engine = await Engine.open({ model: from, weights: 'f32' })
+    both.push(await written(engine, asked as Asked))
+  }
+  assert.equal(both[0], both[1])
+})
+
 // biome-ignore lint/suspicious/noExplicitAny: configs are plain data
 type Edit = (json: any) => void
 const BAD: [string, number, string, Edit, RegExp][] = [
@@ -97,6 +124,7 @@ const BAD: [string, number, string, Edit, RegExp][] = [
   ['width', 0, 'config.json', (c) => void (c.vision_config.out_hidden_size = 32), /out_hidden_size" is 32, but .* width is 64/],
   ['table', 1, 'config.json', (c) => void (c.vision_config.num_position_embeddings = 35), /35, which is no square/],
   ['features', 1, 'config.json', (c) => void (c.vision_config.deepstack_visual_indexes = [9]), /layers from 0 to 3/],
+  ['twice', 1, 'config.json', (c) => void (c.vision_config.deepstack_visual_indexes = [1, 0, 1]), /names layer 1 twice/],
   ['window', 0, 'config.json', (c) => void (c.vision_config.window_size = 8), /window_size" is 8/],
   ['depth', 0, 'config.json', (c) => void (c.vision_config.depth = 5), /missing .*\n.*blocks\.4\./],
   ['budget', 0, 'preprocessor_config.json', (c) => void (c.size = { shortest_edge: 10, longest_edge: 100 }), /allows 100 pixels/],
@@ -107,6 +135,16 @@ const BAD: [string, number, string, Edit, RegExp][] = [
     (c) => void (c.size = { shortest_edge: 9000, longest_edge: 5000 }),
     /fewer pixels at most/,
   ],
+  ['no resizing', 0, 'preprocessor_config.json', (c) => void (c.do_resize = false), /do_resize" is false/],
+  ['pixels as they are', 1, 'preprocessor_config.json', (c) => void (c.do_normalize = false), /do_normalize" is false/],
+  [
+    'another range',
+    1,
+    'preprocessor_config.json',
+    (c) => void (c.rescale_factor = 1 / 127.5),
+    /rescale_factor" is not one over 255/,
+  ],
+  ['another filter', 0, 'preprocessor_config.json', (c) => void (c.resample = 2), /resample" is not 3/],
   ['patch', 1, 'preprocessor_config.json', (c) => void (c.patch_size = 14), /patch_size" is not the 16 of config\.json/],
 ]
 for (const [name, which, file, edit, expected] of BAD) {
