@@ -103,6 +103,19 @@ test('features reach the language model as the tower gives them, in whatever ord
   assert.equal(both[0], both[1])
 })
 
+test('without its chat template a model is asked in nobody else’s', async () => {
+  const [model = ''] = MODELS
+  const folder = join(scratch, 'no-template')
+  copyCheckpoint(model, folder)
+  rmSync(join(folder, 'chat_template.jinja'))
+  await using engine = await Engine.open({ model: folder })
+  const images = picturesOf(model).slice(0, 1)
+  for (const request of [{ question: 'How many?', images }, { messages: [{ role: 'user', content: 'How many?' }] }]) {
+    const error = await engine.generate({ maxTokens: 1, ...request } as never).catch((e: unknown) => e)
+    assert.match((error as Error).message, /this model folder has no chat template/)
+  }
+})
+
 // biome-ignore lint/suspicious/noExplicitAny: configs are plain data
 type Edit = (json: any) => void
 const BAD: [string, number, string, Edit, RegExp][] = [
@@ -121,6 +134,13 @@ const BAD: [string, number, string, Edit, RegExp][] = [
     /mrope_section" must be three/,
   ],
   ['rope', 0, 'config.json', (c) => void (c.text_config.rope_parameters.rope_type = 'spiral'), /rope_type" is "spiral"/],
+  [
+    'places',
+    0,
+    'config.json',
+    (c) => void (c.image_token_id = 7),
+    /"image_token_id" is 7, but in the tokenizer <\|image_pad\|> is \d+/,
+  ],
   ['width', 0, 'config.json', (c) => void (c.vision_config.out_hidden_size = 32), /out_hidden_size" is 32, but .* width is 64/],
   ['table', 1, 'config.json', (c) => void (c.vision_config.num_position_embeddings = 35), /35, which is no square/],
   ['features', 1, 'config.json', (c) => void (c.vision_config.deepstack_visual_indexes = [9]), /layers from 0 to 3/],

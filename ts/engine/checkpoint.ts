@@ -16,6 +16,8 @@ import type { Tokenizer } from './tokenizer/index.ts'
 const IMAGENET_MEAN = [0.485, 0.456, 0.406]
 const IMAGENET_STD = [0.229, 0.224, 0.225]
 const IMAGE_CONTEXT = '<IMG_CONTEXT>'
+/** What chat templates write where a picture stands. */
+const IMAGE_TOKENS = ['<|image_pad|>', IMAGE_CONTEXT]
 const END_OF_TURN = '<|im_end|>'
 
 /** Architectures that are asked so, in transformers' names. */
@@ -94,11 +96,23 @@ export class CheckpointFolder {
 
   /**
    * The published chat models of InternVL are asked with templates of their own code, by name; those in transformers' own
-   * layout, and all other families, with the folder's chat template, as transformers asks them.
+   * layout, and all other families, with the folder's chat template, as transformers asks them. Where that is absent the
+   * named ones do, unless they write pictures in other tokens than the model's.
    */
   usesOwnChat(tokenizer: Tokenizer): boolean {
     const { architectures } = this.config
-    return tokenizer.chat.template !== undefined && Array.isArray(architectures) && OWN_CHAT.includes(architectures[0])
+    if (!Array.isArray(architectures) || !OWN_CHAT.includes(architectures[0])) return false
+    return tokenizer.chat.template !== undefined || this.readsOtherPictures(tokenizer)
+  }
+
+  /** @throws EngineError INVALID_MODEL where the tokenizer has the known tokens for pictures, and the config names another one */
+  checkImageToken(tokenizer: Tokenizer): void {
+    const { image_token_id: id } = this.config
+    if (id === undefined) return
+    const known = IMAGE_TOKENS.filter((name) => tokenizer.pieceId(name) !== undefined)
+    if (known.length === 0 || known.some((name) => tokenizer.pieceId(name) === id)) return
+    const said = known.map((name) => `${name} is ${tokenizer.pieceId(name)}`).join(', ')
+    throw invalidModel(`${join(this.path, 'config.json')}: "image_token_id" is ${id}, but in the tokenizer ${said}`)
   }
 
   /** Id of the token that stands for one row of an image, or -1 where the tokenizer has none. */

@@ -139,6 +139,7 @@ export class Engine implements AsyncDisposable {
     const folder = await readCheckpointFolder(o.model, recording?.path)
     namedFamily(o.scoring, folder.recorded)
     const tokenizer = await openTokenizer(adapters.findLast(({ hasTokenizer }) => hasTokenizer)?.path ?? o.model)
+    folder.checkImageToken(tokenizer)
     const job = loadNative().openEngine({
       model: o.model,
       weights: o.weights,

@@ -48,6 +48,7 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
     await copyModelFiles(init, files)
     const newTokens = options.task === 'prm' ? await addPrmTokens(files, options) : []
     const tokenizer = await openTokenizer(files)
+    folder.checkImageToken(tokenizer)
     const native = await loadNative().openTrainer({
       model: init,
       device: options.device ?? 'cpu',
