@@ -35,6 +35,13 @@ export const weighted: Choose = (candidates) => {
   return voted(candidates, select.weightedVote(answersOf(candidates), weights))
 }
 
+/** Where nothing judges: any of those that have not been refused. */
+export const anyThatRuns: Choose = (candidates) => {
+  const isScored = candidates.some((c) => c.scores)
+  const kept = candidates.flatMap((c, i) => (c.scores || !isScored ? [i] : []))
+  return select.expectedLabel(labels(candidates), kept)
+}
+
 /** What a search that ends with its best solution first has come to. */
 export const first: Choose = ([best]) => (best?.correct === true ? 1 : 0)
 

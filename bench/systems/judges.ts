@@ -1,11 +1,38 @@
 /**
- * Stand-ins for judges in words, which no model of this size is. The simulated one knows the truth about sums and says it as often
- * as it is told to: what a system makes of such a judge is real, the judge is not. The programmed one knows nothing: it copies a
- * step's equation into code and believes what a sandbox prints.
+ * Stand-ins for judges in words, which no model of this size is. The simulated one knows the truth and says it as often as it is told
+ * to: what a system makes of such a judge is real, the judge is not. The programmed one knows nothing: it copies a step's equation
+ * into code and believes what a sandbox prints.
  */
 import { seededRandom } from '../../ts/contracts/random.ts'
-import type { Choice, Critic, CriticMessage } from '../../ts/index.ts'
-import { checkSum, comparisonOf, type SumProblem } from '../../ts/tasks/sums.ts'
+import type { Choice, Critic, CriticMessage, Problem, StepScorer } from '../../ts/index.ts'
+import type { MiniTask } from '../../ts/mini/problems.ts'
+import { checkSteps } from '../../ts/tasks/index.ts'
+import { comparisonOf } from '../../ts/tasks/sums.ts'
+
+/** Whether each of a solution's steps is right, the answer being the last of a whole one. */
+export type Truth = (steps: readonly string[]) => boolean[]
+
+export function truthOfTask({ mini }: MiniTask): Truth {
+  const { length } = mini.steps
+  return (steps) => [
+    ...checkSteps(mini, steps.slice(0, length), steps[length]),
+    ...steps.slice(length + 1).map(() => false), // nothing stands behind the answer
+  ]
+}
+
+/** A question that names its problem: many ask the same about different pictures. */
+const named = ({ id, question }: Pick<Problem, 'id' | 'question'>) => `${question} [${id}]`
+
+/** A judge that reads, and is shown no picture. */
+export function inWords(scorer: StepScorer): StepScorer {
+  return {
+    name: `${scorer.name}+in-words`,
+    score: ({ problem, solutions }, signal) => {
+      const { id, answer } = problem
+      return scorer.score({ problem: { id, question: named(problem), answer }, solutions }, signal)
+    },
+  }
+}
 
 const SURE = 0.95
 /** Log-probabilities of a word and of its opposite. */
@@ -18,20 +45,19 @@ const lastOf = (messages: readonly CriticMessage[], role: CriticMessage['role'])
 function part(text: string, from: string, to: string): string {
   const begin = text.lastIndexOf(from)
   const end = text.indexOf(to, begin + from.length)
-  if (begin < 0 || end < 0) throw new Error(`a judge of sums was asked without "${from}" and "${to}"`)
+  if (begin < 0 || end < 0) throw new Error(`a judge was asked without "${from}" and "${to}"`)
   return text.slice(begin + from.length, end).trim()
 }
 
 const SOUND = 'Every number comes from the question or from the steps before.'
 const UNSOUND = 'This is not what the question asks for at this place.'
 
-/** @param right how often a single judgement is the truth; @param seed of its errors */
-export function simulatedJudge(problems: readonly SumProblem[], right: number, seed: number): Critic {
-  const of = new Map(problems.map((problem) => [problem.question, problem]))
+/** @param truths by problem id; @param right how often a single judgement is the truth; @param seed of its errors */
+export function simulatedJudge(truths: ReadonlyMap<string, Truth>, right: number, seed: number): Critic {
   const truthOf = (question: string, steps: readonly string[]) => {
-    const problem = of.get(question)
-    if (!problem) throw new Error(`a judge of other sums was asked: ${question}`)
-    return checkSum(problem, steps)
+    const truth = truths.get(/\[([^\]]+)\]$/.exec(question)?.[1] ?? '')
+    if (!truth) throw new Error(`a judge of other problems was asked: ${question}`)
+    return truth(steps)
   }
   /** One number for each thing that is asked about, and for each time that it is. */
   const luck = (...what: readonly unknown[]) => seededRandom(JSON.stringify([seed, ...what]))
@@ -66,12 +92,15 @@ export function simulatedJudge(problems: readonly SumProblem[], right: number, s
   }
 }
 
-/** The code that checks a step: that its equation holds, or that an answer repeats what the step before it came to. */
+/**
+ * The code that checks a step: that its equation holds, or that an answer repeats what the step before it came to. What is neither is
+ * believed.
+ */
 export function checkingCode(step: string, before: string | undefined): string {
   const comparison = comparisonOf(step)
   if (comparison !== undefined) return `print(${comparison})`
   const result = before && comparisonOf(before)?.split(' == ')[1]
-  return result !== undefined && /^-?\d+$/.test(step.trim()) ? `print(${step.trim()} == ${result})` : 'print(False)'
+  return result !== undefined && /^-?\d+$/.test(step.trim()) ? `print(${step.trim()} == ${result})` : 'print(True)'
 }
 
 /** Turn by turn as GenPRM asks it: an analysis, code, what that printed, the word in the box. */

@@ -1,16 +1,11 @@
 /** Models that the systems are compared on beside the shipped ones, each trained here within minutes. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TrainSample } from '../../ts/contracts/trainer.ts'
-import { type Dataset, kit, type Problem, type TrainOptions, type TrainProgress, train, verify } from '../../ts/index.ts'
+import { type Dataset, kit, type TrainOptions, type TrainProgress, train, verify } from '../../ts/index.ts'
 import { MINI_SAMPLING } from '../../ts/mini/policy.ts'
-import { trainMiniPrm } from '../../ts/mini/prm.ts'
 import { makeTasks, writtenSolutions } from '../../ts/mini/problems.ts'
-import { miniDataset, readTrees } from '../../ts/mini/search.ts'
-import { type Family, IN_DOMAIN, makeProblem } from '../../ts/tasks/index.ts'
-import { type SumProblem, sumProblem, writtenSum } from '../../ts/tasks/sums.ts'
+import { type Family, IN_DOMAIN, makeProblem, type Part } from '../../ts/tasks/index.ts'
 import { at, PLAN, POLICY } from './plan.ts'
-import { searched } from './runs.ts'
 import { say } from './say.ts'
 
 /** WHY one: the machine is shared, and the bits are the same for any number. */
@@ -55,49 +50,7 @@ export function taughtPolicy(): Promise<string> {
   return policyOf('taught', workedSolutions(samples), { learningRate, freeze: [] })
 }
 
-function writtenSums(size: number): Dataset {
-  return {
-    size,
-    fingerprint: 'sums as written',
-    at(index): TrainSample {
-      const { id, question } = sumProblem('policy', index)
-      return { id, group: id, question, ...writtenSum('policy', index) }
-    },
-  }
-}
-
-/** The shipped policy, trained on written sums, mistakes included. */
-export function sumsPolicy(): Promise<string> {
-  const { samples, learningRate } = PLAN.sumsPolicy
-  return policyOf('sums', writtenSums(samples), { learningRate, freeze: ['vision', 'projector'] })
-}
-
-export const toProblem = ({ id, question, answer, level }: SumProblem): Problem => ({ id, question, answer, meta: { level } })
-
-export function sums(seed: string, count: number): SumProblem[] {
-  return Array.from({ length: count }, (_, i) => sumProblem(seed, i))
-}
-
-/** A PRM for sums: from their policy, on the labels of its own search, as the shipped one was made for pictures. */
-export async function sumsPrm(name = 'sums-prm', more: { seed?: number; label?: 'soft' | 'grouped' } = {}): Promise<string> {
-  const { seed = PLAN.seed, label = 'soft' } = more
-  const out = at('models', name)
-  if (existsSync(join(out, 'model.safetensors'))) return out
-  const init = await sumsPolicy()
-  const { problems, rollouts } = PLAN.sumsPrm
-  await using policy = await openPolicy(init)
-  const run = await searched({
-    ...{ name: 'sums-labels', policy, verifier: rules, problems: sums('prm', problems).map(toProblem), seed: PLAN.seed },
-    ...{ strategy: 'omega', options: { numRollouts: 8, maxDoublings: 1 }, maxRollouts: rollouts },
-  })
-  const data = at('data', name)
-  await miniDataset(await readTrees(run), data, { seed: PLAN.seed, label })
-  const recipe = { seed, batchSize: 16, threads: CPU.threads, microBatchTokens: 8192 }
-  await trainMiniPrm({ init, data: join(data, 'train.jsonl'), out, recipe, onProgress: told(name) })
-  return out
-}
-
-export async function pictures(count: number) {
-  const tasks = await makeTasks(at('pictures'), IN_DOMAIN, 'test/systems', count, { part: 'test' })
-  return tasks.map(({ problem }) => problem)
+/** @param part of the pictures: the shipped models have seen `train` */
+export function pictures(count: number, name = 'test', part: Part = 'test') {
+  return makeTasks(at('pictures'), IN_DOMAIN, `${name}/systems`, count, { part })
 }

@@ -10,18 +10,15 @@ export const PLAN = {
   /** Solutions of a problem that plain choices are made among. */
   pool: 48,
   pictures: { problems: 60 },
-  sums: { problems: 40 },
   /** Flawless solutions that the second policy is shown. */
   taught: { samples: 960, learningRate: 3e-4 },
-  /** What the policy and the PRM of sums are trained on. */
-  sumsPolicy: { samples: 960, learningRate: 1e-3 },
-  sumsPrm: { problems: 50, rollouts: 32 },
   /** How often the simulated judge is right about a step, and how often it is asked. */
   judge: { right: 0.8, judgements: 4 },
   /** Solutions and problems of judges that run code, or are asked in words. */
   judged: { problems: 24, n: 4 },
+  sums: { problems: 40, pool: 16, n: 4 },
   sql: { problems: 40, pool: 16, n: 6 },
-  active: { firstProblems: 12, poolProblems: 30, n: 6, budget: 80, members: 2 },
+  active: { problems: 60, n: 8, budget: 192, pool: 16 },
 } as const
 
 /** Everything under one folder, named from the repository's root so that records hold no machine's paths. */

@@ -2,64 +2,62 @@
  * Every related system end to end at small scale, beside plain Best-of-N and majority that cost as much. Goes on where an earlier
  * call was stopped; what is measured anew takes its place in bench/results/systems.json.
  *
- *   npm run bench:systems [-- NAME…]     pictures, taught, sums, judged, sql, active; default: all
+ *   npm run bench:systems [-- NAME…]     pictures, taught, judged, code, sums, sql, active; default: all
  */
 import type { kit } from '../../ts/index.ts'
 import { actPrm } from './active.ts'
 import { type StepTokens, stepTokens } from './cost.ts'
 import { type Ground, guided, poolOf } from './guided.ts'
-import { genPrm, grouped, rPrm, selfPrm } from './judged.ts'
-import { openPolicy, openPrm, pictures, rules, sums, sumsPolicy, sumsPrm, taughtPolicy, toProblem } from './models.ts'
+import { genPrm, rPrm, selfPrm, type Truths } from './judged.ts'
+import { truthOfTask } from './judges.ts'
+import { openPolicy, openPrm, pictures, rules, taughtPolicy } from './models.ts'
 import { PLAN, POLICY, PRM, ROOT } from './plan.ts'
 import { type Comparison, writeComparisons } from './results.ts'
 import { say } from './say.ts'
 import { rewardSql } from './sql.ts'
+import { genPrmOnSums } from './sums.ts'
 
 const tokensOf = ({ engine }: kit.OpenedPolicy): StepTokens => {
   if (!engine) throw new Error('the policy lies in a folder')
   return stepTokens(engine)
 }
 
-/** The guided searches of a policy on pictures. */
-async function onPictures(name: string, policyName: string, model: string): Promise<Comparison[]> {
+/** A policy on pictures, with the shipped PRM. */
+async function onPictures(
+  name: string,
+  policyName: string,
+  model: string,
+  work: (ground: Ground, policy: kit.OpenedPolicy, truths: Truths) => Promise<Comparison[]>,
+): Promise<Comparison[]> {
   await using policy = await openPolicy(model)
   await using scorer = await openPrm(PRM)
-  const problems = await pictures(PLAN.pictures.problems)
+  const tasks = await pictures(PLAN.pictures.problems)
+  const problems = tasks.map(({ problem }) => problem)
+  const truths: Truths = new Map(tasks.map((task) => [task.problem.id, truthOfTask(task)]))
   const judge = 'the shipped PRM'
-  const ground: Ground = { name, policyName, judge, policy, scorer, verifier: rules, problems, tokens: tokensOf(policy) }
-  return await guided(ground, await poolOf(ground))
+  const ground = { name, policyName, judge, policy, scorer, verifier: rules, problems, tokens: tokensOf(policy) }
+  return await work(ground, policy, truths)
 }
 
-const SUMS_PRM = 'a PRM trained on its searches'
-
-async function onSums(work: (ground: Ground, policy: kit.OpenedPolicy) => Promise<Comparison[]>): Promise<Comparison[]> {
-  const prm = await sumsPrm()
-  await using policy = await openPolicy(await sumsPolicy())
-  await using scorer = await openPrm(prm)
-  const problems = sums('test', PLAN.sums.problems).map(toProblem)
-  const shared = { policy, scorer, verifier: rules, problems, tokens: tokensOf(policy) }
-  return await work({ ...shared, name: 'sums', policyName: 'of sums', judge: SUMS_PRM }, policy)
+async function onScripts(work: (tokens: StepTokens) => Promise<Comparison[]>): Promise<Comparison[]> {
+  await using policy = await openPolicy(POLICY)
+  return await work(tokensOf(policy))
 }
+
+const allGuided = async (ground: Ground) => guided(ground, await poolOf(ground))
 
 const STAGES: Record<string, () => Promise<Comparison[]>> = {
-  pictures: () => onPictures('pictures', 'shipped', POLICY),
-  sums: () =>
-    onSums(async (ground) => {
-      const pool = await poolOf(ground)
-      return [...(await guided(ground, pool)), await grouped(ground, pool)]
-    }),
+  pictures: () => onPictures('pictures', 'shipped', POLICY, allGuided),
+  taught: async () => onPictures('taught', 'taught', await taughtPolicy(), allGuided),
   judged: () =>
-    onSums(async (ground, policy) => {
-      const all = sums('test', PLAN.sums.problems)
+    onPictures('pictures', 'shipped', POLICY, async (ground, policy, truths) => {
       const pool = await poolOf(ground)
-      return [...(await rPrm(ground, all)), ...(await selfPrm(ground, pool, all, policy)), ...(await genPrm(ground, pool))]
+      return [...(await rPrm(ground, pool, truths)), ...(await selfPrm(ground, pool, truths, policy))]
     }),
-  sql: async () => {
-    await using policy = await openPolicy(POLICY)
-    return await rewardSql(tokensOf(policy))
-  },
-  taught: async () => onPictures('taught', 'taught', await taughtPolicy()),
-  active: () => onSums(actPrm),
+  code: () => onPictures('pictures', 'shipped', POLICY, async (ground) => genPrm(ground, await poolOf(ground))),
+  sums: () => onScripts(async (tokens) => [await genPrmOnSums(tokens)]),
+  sql: () => onScripts(rewardSql),
+  active: () => onPictures('pictures', 'shipped', POLICY, actPrm),
 }
 
 process.chdir(ROOT)

@@ -6,18 +6,8 @@ import { join } from 'node:path'
 import { command as tasks } from '../../ts/cli/tasks.ts'
 import { cutQuery } from '../../ts/contracts/cte.ts'
 import { seededRandom } from '../../ts/contracts/random.ts'
-import {
-  type CandidateRecord,
-  kit,
-  type Problem,
-  policy as policies,
-  problems as reading,
-  type StepScorer,
-  sandbox,
-  select,
-  sql,
-} from '../../ts/index.ts'
-import { accuracies, chosen, compare, costOf, type Pool, weighted } from './compare.ts'
+import { kit, type Problem, policy as policies, problems as reading, type StepScorer, sandbox, sql } from '../../ts/index.ts'
+import { accuracies, anyThatRuns, chosen, compare, costOf, type Pool, weighted } from './compare.ts'
 import type { StepTokens } from './cost.ts'
 import { at, PLAN } from './plan.ts'
 import type { Comparison } from './results.ts'
@@ -89,15 +79,7 @@ export async function rewardSql(tokens: StepTokens): Promise<Comparison[]> {
   }
   const ways = { [`best of ${PLAN.sql.n} queries, each step run and watched`]: chosen, 'the same, as a weighted vote': weighted }
   return Object.entries(ways).map(([what, choose]) =>
+    // The plain side has no judge that reads SQL: it takes any query that runs.
     compare({ ...measured, what, accuracies: accuracies(own, choose) }, pool, anyThatRuns),
-  )
-}
-
-/** The plain side has no judge that reads SQL: it takes any query that runs. */
-function anyThatRuns(candidates: readonly CandidateRecord[]): number {
-  const runs = candidates.flatMap((c, i) => (c.scores ? [i] : []))
-  return select.expectedLabel(
-    candidates.map((c) => (c.correct === true ? 1 : 0)),
-    runs,
   )
 }

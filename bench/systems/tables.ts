@@ -46,12 +46,13 @@ the same judge unless the row says otherwise.
 What these figures are not: none is of a model of use. The shipped mini policy has 4.9 million parameters and cannot
 write a critique or a query. Where a system needs a judge in words, its place is taken by a *simulated* one, which knows the truth and says it with
 a set probability, or a *programmed* one, which follows a rule and knows no answer; each row says which. What such a judge writes is not
-counted as tokens. They show what the system's machinery makes of a judge of that quality, no more.
+counted as tokens. They show what the system's machinery makes of a judge of that quality, no more. Sizes are what an hour of a
+shared machine allows, so intervals are wide: a longer run goes on from these and only adds.
 
 Policies: \`shipped\` is models/mini-policy on pictures that it has not seen; \`taught\` is the same after a short training on flawless
-solutions; \`of sums\` is the same after a short training on written sums (\`mm-prm tasks --sums\`: text alone, every step an
-equation that code can check, half of the written solutions with a mistake, of which code sees about half). The PRM of pictures is the
-shipped one, that of sums is trained here on the searches of its policy.
+solutions of other pictures; both have the shipped PRM. \`scripted\` ones draw from worked solutions and their common faults by seed: queries
+(\`mm-prm tasks --sql\`) and sums (\`mm-prm tasks --sums\`: text alone, every step an equation that code can check, half of the
+solutions with a mistake, of which code sees about half).
 `
 
 /** bench/systems/README.md */

@@ -80,10 +80,15 @@ export function sumProblem(seed: string | number, index: number, levels: readonl
 /**
  * The solution that a policy is shown. Half of them go wrong at one step: a carry is lost, which code sees, or a number is added
  * that was to be taken away (or the other way round), which it does not. What follows carries the error on.
+ * @param writer another one makes other mistakes
  */
-export function writtenSum(seed: string | number, index: number): { steps: string[]; answer: string } {
+export function writtenSum(
+  seed: string | number,
+  index: number,
+  writer: string | number = 0,
+): { steps: string[]; answer: string } {
   const { id, start, operations } = draft(seed, index, [1, 2, 3])
-  const random = seededRandom(`${id}/mistake`)
+  const random = seededRandom(`${id}/mistake/${writer}`)
   const wrongAt = random() < MISTAKE_RATE ? Math.floor(random() * operations.length) : -1
   const losesCarry = random() < 0.5
   const steps: string[] = []
@@ -99,7 +104,7 @@ export function writtenSum(seed: string | number, index: number): { steps: strin
   return { steps, answer: String(value) }
 }
 
-const EQUATION = /^\D*?(-?\d+)\s*([-+*])\s*(-?\d+)\s*=\s*(-?\d+)\.?\s*$/
+const EQUATION = /^\D*?(-?\d+)\s*([-+*/])\s*(-?\d+)\s*=\s*(-?\d+)\.?\s*$/
 
 /** A step as a comparison that Python, say, can evaluate: `12 * 7 == 84`; undefined for a step that is no equation. */
 export function comparisonOf(step: string): string | undefined {

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ensembleOf } from '../../../bench/systems/active.ts'
+import { drawnByLot, labelled } from '../../../bench/systems/active.ts'
 import { compare, equalCost, majority, type Pool, weighted } from '../../../bench/systems/compare.ts'
 import { readInOneCall } from '../../../bench/systems/cost.ts'
 import { type Ground, guided, poolOf } from '../../../bench/systems/guided.ts'
-import { checkingCode, programmedJudge, simulatedJudge } from '../../../bench/systems/judges.ts'
+import { checkingCode, inWords, programmedJudge, simulatedJudge, type Truth, truthOfTask } from '../../../bench/systems/judges.ts'
 import { drawnQuery, watchful } from '../../../bench/systems/sql.ts'
 import { systemsPage, verdict } from '../../../bench/systems/tables.ts'
 import { seededRandom } from '../../../ts/contracts/random.ts'
@@ -16,6 +16,7 @@ import type { CandidateRecord } from '../../../ts/contracts/records.ts'
 import type { StepScorer } from '../../../ts/contracts/scorer.ts'
 import { criticScorer } from '../../../ts/critics/index.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
+import { findFamily, makeProblem } from '../../../ts/tasks/index.ts'
 import { sqlProblem } from '../../../ts/tasks/sql.ts'
 import { checkSum, sumProblem } from '../../../ts/tasks/sums.ts'
 import { ruleVerifier } from '../../../ts/verify/index.ts'
@@ -123,13 +124,15 @@ test('an interval on one side of 0 is a difference', () => {
   assert.is(verdict({ value: 0.1, low: 0, high: 0.2 }), 'no difference shown')
 })
 
+const truths = new Map<string, Truth>(sums.map((sum) => [sum.id, (steps) => checkSum(sum, steps)]))
+
 test('the simulated judge is right as often as it is said to be, and several of its judgements more often', async () => {
   const score = async (form: string, right: number, judgements: number) => {
-    const scorer = criticScorer(form, simulatedJudge(sums, right, 0), { judgements })
+    const scorer = inWords(criticScorer(form, simulatedJudge(truths, right, 0), { judgements }))
     let [hits, count] = [0, 0]
     for (const sum of sums) {
       const solution = [...sum.steps.slice(0, -1), '1 + 1 = 3.', sum.answer]
-      const [scored] = await scorer.score({ problem: { ...sum }, solutions: [solution] })
+      const [scored] = await scorer.score({ problem: { ...sum, image: 'not shown' }, solutions: [solution] })
       checkSum(sum, solution).forEach((isRight, i) => {
         count++
         if ((scored?.scores[i] as number) > 0.5 === isRight) hits++
@@ -143,10 +146,20 @@ test('the simulated judge is right as often as it is said to be, and several of 
   assert.ok(once > 0.65 && once < 0.95 && often > once, `${once}, ${often}`)
 })
 
+test('the truth about a task: prefixes, whole solutions, and what stands behind an answer', () => {
+  const mini = makeProblem(findFamily('balance'), 'smoke', 1)
+  const truth = truthOfTask({ mini, problem: problems[0] as never })
+  const steps = mini.steps.map(({ text }) => text)
+  assert.ok([...truth(steps), ...truth([...steps, mini.answer])].every(Boolean))
+  assert.is(truth([...steps, '-1']).indexOf(false), steps.length)
+  assert.equal(truth([...steps, mini.answer, mini.answer]).slice(-2), [true, false])
+  assert.equal(truth([mini.answer]), [false])
+})
+
 test('the programmed judge checks equations by code, and knows no answer', async () => {
   assert.is(checkingCode('12 * 7 = 84.', undefined), 'print(12 * 7 == 84)')
   assert.is(checkingCode('84', '12 * 7 = 84.'), 'print(84 == 84)')
-  assert.is(checkingCode('import os', '12 * 7 = 84.'), 'print(False)')
+  assert.is(checkingCode('it is late', '12 * 7 = 84.'), 'print(True)')
   /** Evaluates the comparisons that it was sent: the sandbox has tests of its own. */
   const runner = {
     name: 'arithmetic',
@@ -181,23 +194,29 @@ test('faulty queries are drawn by seed; results alone are watched', async () => 
   assert.equal(scored?.scores, [0.8, 0.2, 0.05])
 })
 
-test('an ensemble gives mean and spread, and what one of its members cannot score it cannot', async () => {
-  const member = (name: string, p: number): StepScorer => ({
-    name,
-    score: async ({ solutions }) =>
-      solutions.map((steps) => (steps.length > 2 ? { scores: [], error: 'too long' } : { scores: steps.map(() => p) })),
-  })
-  const scorer = ensembleOf([member('a', 0.5), member('b', 0.25)])
-  const [short, long] = await scorer.score({
-    problem: problems[0] as never,
-    solutions: [
-      ['x', 'y'],
-      ['x', 'y', 'z'],
-    ],
-  })
-  assert.equal(short?.scores, [0.375, 0.375])
-  assert.ok(Math.abs((short?.std?.[0] as number) - Math.SQRT2 / 8) < 1e-12)
-  assert.is(long?.error, 'too long')
+test('labels of what is unsure, and as many by lot', async () => {
+  const solution = (sum: (typeof sums)[number], i: number, std: number): CandidateRecord => {
+    const steps = [...sum.steps.slice(0, -1), '1 + 1 = 3.', sum.answer]
+    return { ...candidate(sum.answer, true, ''), index: i, steps, scores: steps.map(() => 0.99), std: steps.map(() => std) }
+  }
+  const list = sums.map((sum, i) => ({
+    problem: problems[i] as (typeof problems)[number],
+    candidates: [solution(sum, 0, 0), solution(sum, 1, 0.3)],
+    cost: { generated: 0, scored: 0 },
+  }))
+  const options = { maxStd: 0.01, sure: 0.9, budget: 100 }
+  const { rows, counts } = await labelled(list, truths, options)
+  assert.equal([counts.seen, counts.known, counts.asked], [24, 12, 12])
+  for (const [i, { steps }] of rows.entries()) {
+    const wrongAt = (sums[i]?.steps.length as number) - 1
+    assert.equal(
+      steps.map(({ label }) => label),
+      steps.map((_, at) => (at < wrongAt ? 1 : at === wrongAt ? 0 : null)),
+    )
+  }
+  const lot = drawnByLot(list, 7)
+  assert.equal(lot, drawnByLot(list, 7))
+  assert.is((await labelled(lot, truths, { ...options, maxStd: 0, sure: 1 })).counts.asked, 7)
 })
 
 test.run()
