@@ -2,7 +2,7 @@
 import { critics, kit, type StepScorer, sandbox } from '../../ts/index.ts'
 import { accuracies, chosen, compare, costOf, type Pool } from './compare.ts'
 import { readInOneCall } from './cost.ts'
-import { type Ground, guided } from './guided.ts'
+import { type Ground, guided, poolOf } from './guided.ts'
 import { inWords, programmedJudge, simulatedJudge, type Truth } from './judges.ts'
 import { PLAN } from './plan.ts'
 import type { Comparison } from './results.ts'
@@ -34,9 +34,11 @@ async function bestByJudge(ground: Ground, pool: Pool, judged: Judged): Promise<
   return { comparison: compare({ ...measured, more: { 'share of its solutions scored': shareScored(run) } }, pool), run }
 }
 
+const PLAIN = 'Best-of-N has the shipped PRM'
+
 const simulated = `simulated: right about ${100 * PLAN.judge.right} % of what it is asked`
 
-/** Greedy search by analyses of each step, one or the mean of several; the plain side has the PRM of the pool. */
+/** Greedy search by analyses of each step, one or the mean of several; the plain side has the PRM of the pool, and then the same judge. */
 export async function rPrm(ground: Ground, pool: Pool, truths: Truths): Promise<Comparison[]> {
   const { right, judgements } = PLAN.judge
   const comparisons: Comparison[] = []
@@ -50,7 +52,11 @@ export async function rPrm(ground: Ground, pool: Pool, truths: Truths): Promise<
       name: `${ground.name}/r-prm-${times}`,
     }
     const greedy = await guided(judged, pool, ['greedy'])
-    comparisons.push(...greedy.map((c) => ({ ...c, what: `${c.what}, by ${analyses}` })))
+    const what = `greedy search by ${analyses}`
+    comparisons.push(...greedy.map((c) => ({ ...c, what, judge: `${c.judge}; ${PLAIN}` })))
+    if (times === 1) continue
+    const beside = await guided(judged, await poolOf(judged, PLAN.judged.pool), ['greedy'])
+    comparisons.push(...beside.map((c) => ({ ...c, what: `${what}, beside Best-of-N by the same` })))
   }
   return comparisons
 }
@@ -58,28 +64,28 @@ export async function rPrm(ground: Ground, pool: Pool, truths: Truths): Promise<
 /** Votes about the first wrong step, by the simulated judge and by the policy itself. */
 export async function selfPrm(ground: Ground, pool: Pool, truths: Truths, policy: kit.OpenedPolicy): Promise<Comparison[]> {
   const { right, judgements } = PLAN.judge
-  const { n, problems } = PLAN.judged
+  const { n, slow } = PLAN.judged
   const votes = critics.criticScorer('critique', simulatedJudge(truths, right, PLAN.seed + 1), { judgements })
   const { comparison: simulation } = await bestByJudge(ground, pool, {
     ...{ system: 'Self-PRM', name: 'critique', what: `best of ${2 * n} by votes`, n: 2 * n, scorer: inWords(votes) },
-    judge: `${simulated}, ${judgements} votes on the first wrong step`,
+    judge: `${simulated}, ${judgements} votes on the first wrong step; ${PLAIN}`,
   })
   if (!policy.engine) throw new Error('a policy that judges itself lies in a folder')
   const own = await kit.openScorer({ engine: policy.engine, scoring: 'critique', judgements: 1, judgementTokens: 64 })
-  const { comparison: itself } = await bestByJudge({ ...ground, problems: ground.problems.slice(0, problems) }, pool, {
+  const { comparison: itself } = await bestByJudge({ ...ground, problems: ground.problems.slice(0, slow) }, pool, {
     ...{ system: 'Self-PRM', name: 'critique-itself', what: `best of ${n} by its own words`, n, scorer: own },
-    judge: 'the policy itself, which has never seen a critique',
+    judge: `the policy itself, which has never seen a critique; ${PLAIN}`,
   })
   return [simulation, itself]
 }
 
 /** Code that checks each step, run in the sandbox; then the same words sent back to the policy. */
 export async function genPrm(ground: Ground, pool: Pool): Promise<Comparison[]> {
-  const { n, problems } = PLAN.judged
-  const few = { ...ground, problems: ground.problems.slice(0, problems) }
+  const { n, slow } = PLAN.judged
+  const few = { ...ground, problems: ground.problems.slice(0, slow) }
   const runner = await sandbox.openSandbox()
   const scorer = inWords(critics.criticScorer('genprm', programmedJudge(), { judgements: 1 }, runner))
-  const judge = 'programmed: copies each equation into code, which is run'
+  const judge = `programmed: copies each equation into code, which is run; ${PLAIN}`
   const best = { system: 'GenPRM', what: `best of ${n} by code that is run`, judge, n, scorer, name: 'genprm' }
   const { comparison, run } = await bestByJudge(few, pool, best)
   return [comparison, await refined(few, pool, { judge, scorer, first: run })]

@@ -6,16 +6,16 @@ export const ROOT = join(import.meta.dirname, '../..')
 export const PLAN = {
   seed: 0,
   /** Of every search that is held against Best-of-N. */
-  searchSeeds: [1],
+  searchSeeds: [1, 2],
   /** Solutions of a problem that plain choices are made among. */
   pool: 48,
-  pictures: { problems: 60 },
+  pictures: { problems: 100 },
   /** Flawless solutions that the second policy is shown. */
   taught: { samples: 960, learningRate: 3e-4 },
   /** How often the simulated judge is right about a step, and how often it is asked. */
   judge: { right: 0.8, judgements: 4 },
-  /** Solutions and problems of judges that run code, or are asked in words. */
-  judged: { problems: 24, n: 4 },
+  /** Of judges in words; the `slow` ones run code, or write a critique themselves. */
+  judged: { problems: 60, slow: 24, n: 4, pool: 24 },
   sums: { problems: 40, pool: 16, n: 4 },
   sql: { problems: 40, pool: 16, n: 6 },
   active: { problems: 60, n: 8, budget: 192, pool: 16 },

@@ -44,20 +44,19 @@ export interface SystemResults {
   readonly bench: 'systems'
   readonly machine: Machine
   readonly plan: Readonly<Record<string, unknown>>
-  readonly comparisons: readonly Comparison[]
+  readonly comparisons: readonly (Comparison & { readonly stage: string })[]
 }
 
 export const readSystemResults = (): SystemResults => JSON.parse(readFileSync(FILE, 'utf8'))
 
-const keyOf = ({ system, what, policy }: Comparison) => `${system}\n${what}\n${policy}`
-
-/** What was measured now takes the place of what was before under the same name; the rest stays. */
-export function writeComparisons(plan: Readonly<Record<string, unknown>>, now: readonly Comparison[]): void {
+/** What a stage measured now takes the place of all that it measured before; the order is that of `stages`. */
+export function writeComparisons(
+  plan: Readonly<Record<string, unknown>>,
+  { stages, stage, now }: { stages: readonly string[]; stage: string; now: readonly Comparison[] },
+): void {
   const before = existsSync(FILE) ? readSystemResults().comparisons : []
-  const renewed = new Map(now.map((comparison) => [keyOf(comparison), comparison]))
-  const kept = before.map((comparison) => renewed.get(keyOf(comparison)) ?? comparison)
-  const known = new Set(before.map(keyOf))
-  const comparisons = [...kept, ...now.filter((comparison) => !known.has(keyOf(comparison)))]
+  const all = [...before.filter((comparison) => comparison.stage !== stage), ...now.map((one) => ({ stage, ...one }))]
+  const comparisons = stages.flatMap((name) => all.filter((comparison) => comparison.stage === name))
   const results: SystemResults = { bench: 'systems', machine: machine(), plan, comparisons }
   writeFileSync(FILE, `${JSON.stringify(results, null, 1)}\n`)
 }

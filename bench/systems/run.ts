@@ -6,6 +6,7 @@
  */
 import type { kit } from '../../ts/index.ts'
 import { actPrm } from './active.ts'
+import type { Pool } from './compare.ts'
 import { type StepTokens, stepTokens } from './cost.ts'
 import { type Ground, guided, poolOf } from './guided.ts'
 import { genPrm, rPrm, selfPrm, type Truths } from './judged.ts'
@@ -28,10 +29,11 @@ async function onPictures(
   policyName: string,
   model: string,
   work: (ground: Ground, policy: kit.OpenedPolicy, truths: Truths) => Promise<Comparison[]>,
+  count: number = PLAN.pictures.problems,
 ): Promise<Comparison[]> {
   await using policy = await openPolicy(model)
   await using scorer = await openPrm(PRM)
-  const tasks = await pictures(PLAN.pictures.problems)
+  const tasks = await pictures(count)
   const problems = tasks.map(({ problem }) => problem)
   const truths: Truths = new Map(tasks.map((task) => [task.problem.id, truthOfTask(task)]))
   const judge = 'the shipped PRM'
@@ -46,18 +48,28 @@ async function onScripts(work: (tokens: StepTokens) => Promise<Comparison[]>): P
 
 const allGuided = async (ground: Ground) => guided(ground, await poolOf(ground))
 
+/** What judges in words are asked about, beside a pool that the shipped PRM has scored. */
+function onShipped(
+  work: (ground: Ground, pool: Pool, truths: Truths, policy: kit.OpenedPolicy) => Promise<Comparison[]>,
+): Promise<Comparison[]> {
+  const { problems } = PLAN.judged
+  const own = async (ground: Ground, policy: kit.OpenedPolicy, truths: Truths) =>
+    work(ground, await poolOf(ground), truths, policy)
+  return onPictures('pictures', 'shipped', POLICY, own, problems)
+}
+
 const STAGES: Record<string, () => Promise<Comparison[]>> = {
   pictures: () => onPictures('pictures', 'shipped', POLICY, allGuided),
   taught: async () => onPictures('taught', 'taught', await taughtPolicy(), allGuided),
   judged: () =>
-    onPictures('pictures', 'shipped', POLICY, async (ground, policy, truths) => {
-      const pool = await poolOf(ground)
-      return [...(await rPrm(ground, pool, truths)), ...(await selfPrm(ground, pool, truths, policy))]
-    }),
-  code: () => onPictures('pictures', 'shipped', POLICY, async (ground) => genPrm(ground, await poolOf(ground))),
+    onShipped(async (ground, pool, truths, policy) => [
+      ...(await rPrm(ground, pool, truths)),
+      ...(await selfPrm(ground, pool, truths, policy)),
+    ]),
+  code: () => onShipped((ground, pool) => genPrm(ground, pool)),
   sums: () => onScripts(async (tokens) => [await genPrmOnSums(tokens)]),
   sql: () => onScripts(rewardSql),
-  active: () => onPictures('pictures', 'shipped', POLICY, actPrm),
+  active: () => onPictures('pictures', 'shipped', POLICY, actPrm, PLAN.judged.problems),
 }
 
 process.chdir(ROOT)
@@ -69,7 +81,7 @@ for (const [name, stage] of Object.entries(STAGES)) {
   if (names.length > 0 && !names.includes(name)) continue
   say(name)
   const comparisons = await stage()
-  writeComparisons(PLAN, comparisons)
+  writeComparisons(PLAN, { stages: Object.keys(STAGES), stage: name, now: comparisons })
   for (const { system, what, accuracy, gain } of comparisons)
     say(`${system}, ${what}: ${(100 * accuracy.value).toFixed(1)} %, ${(100 * gain.overBestOfN.value).toFixed(1)} over Best-of-N`)
 }

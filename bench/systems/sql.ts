@@ -74,7 +74,11 @@ export async function rewardSql(tokens: StepTokens): Promise<Comparison[]> {
   const own = await run(PLAN.sql.n)
   const drops = own.problems.flatMap(({ candidates }) => candidates).filter((c) => !c.scores).length
   const measured = {
-    ...{ system: 'Reward-SQL', policy: 'scripted faults', judge: 'programmed: an error or an empty result is a bad sign' },
+    ...{
+      system: 'Reward-SQL',
+      policy: 'scripted faults',
+      judge: 'programmed: an error or an empty result is a bad sign; Best-of-N has no judge and takes any that runs',
+    },
     ...{ seeds: 1, cost: costOf(own), more: { 'queries that do not run': drops / (own.problems.length * PLAN.sql.n) } },
   }
   const ways = { [`best of ${PLAN.sql.n} queries, each step run and watched`]: chosen, 'the same, as a weighted vote': weighted }

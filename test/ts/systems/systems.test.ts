@@ -81,7 +81,8 @@ test('guided searches beside plain choices that cost no less, again from where a
     assert.ok(Math.abs(gain.overBestOfN.value - (accuracy.value - bestOfN.accuracy.value)) < 1e-12)
   }
   assert.equal(await guided(ground, await poolOf(ground), ['narrowing', 'greedy']), comparisons)
-  const page = systemsPage({ bench: 'systems', machine: {} as never, plan: {}, comparisons })
+  const placed = comparisons.map((comparison) => ({ ...comparison, stage: 'smoke' }))
+  const page = systemsPage({ bench: 'systems', machine: {} as never, plan: {}, comparisons: placed })
   assert.match(page, /\| PRM-BAS: beam 4 × 4 that halves its width with each step \| scripted \| [\d.]+ \([\d.]+ to [\d.]+\)/)
 })
 
