@@ -15,9 +15,9 @@ export const PLAN = {
   /** How often the simulated judge is right about a step, and how often it is asked. */
   judge: { right: 0.8, judgements: 4 },
   /** Of judges in words; the `slow` ones run code, or write a critique themselves. */
-  judged: { problems: 60, slow: 24, n: 4, pool: 24 },
-  sums: { problems: 40, pool: 16, n: 4 },
-  sql: { problems: 40, pool: 16, n: 6 },
+  judged: { problems: 60, slow: 48, n: 4, pool: 24 },
+  sums: { problems: 80, pool: 16, n: 4 },
+  sql: { problems: 80, pool: 16, n: 6 },
   active: { problems: 60, n: 8, budget: 192, pool: 16 },
 } as const
 

@@ -45,10 +45,10 @@ the same judge unless the row says otherwise.
 
 What these figures are not: none is of a model of use. The shipped mini policy has 4.9 million parameters and cannot
 write a critique or a query. Where a system needs a judge in words, its place is taken by a *simulated* one, which knows the truth and says it with
-a set probability, or a *programmed* one, which follows a rule and knows no answer; each row says which. What such a judge writes is not
-counted as tokens. They show what the system's machinery makes of a judge of that quality, no more. Sizes are what an hour of a
+a set probability, or a *programmed* one, which follows a rule and knows no answer; each row says which. What such a judge writes, and what it is
+shown of results, is not counted as tokens. They show what the system's machinery makes of a judge of that quality, no more. Sizes are what an hour of a
 shared machine allows, so intervals are wide: a longer run goes on from these and only adds. No interval is corrected for the number of
-rows.
+rows. What is run is each system's way of choosing: neither PRM-BAS's rank loss nor the sampler that GFlowNets train is in it.
 
 Policies: \`shipped\` is models/mini-policy on pictures that it has not seen; \`taught\` is the same after a short training on flawless
 solutions of other pictures; both have the shipped PRM. \`scripted\` ones draw from worked solutions and their common faults by seed: queries
