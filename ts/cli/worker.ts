@@ -140,6 +140,7 @@ async function run(argv: readonly string[]): Promise<number> {
   let last = { done: 0, failed: 0, rollouts: 0 }
   try {
     await interruptible(async (signal) => {
+      signal.addEventListener('abort', () => source.hurry())
       const onProgress = ({ done, failed, rollouts }: typeof last) => {
         last = { done, failed, rollouts }
         progress.update(`${done} problems, ${rollouts} rollouts`)

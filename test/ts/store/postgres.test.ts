@@ -12,6 +12,7 @@ import type { Problem } from '../../../ts/contracts/problem.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { runSearch, runWork } from '../../../ts/search/runner.ts'
 import { omega, omegaOptions } from '../../../ts/search/strategies/omega.ts'
+import { Connection } from '../../../ts/store/postgres/connection.ts'
 import { PostgresSource, Runs } from '../../../ts/store/postgres/index.ts'
 import { openRun } from '../../../ts/store/reader.ts'
 import { SqliteRunStore } from '../../../ts/store/sqlite.ts'
@@ -197,6 +198,19 @@ withDatabase('a lease that another has taken over writes nothing more', async ()
   )
   assert.is(Number(n), 0)
   await source.close()
+})
+
+withDatabase('who is asked to end does not wait for a database that is away', async () => {
+  const db = await Connection.open('postgres:///runs?host=/nowhere&user=me&password=pa55w0rd')
+  const waiting = db.query('SELECT 1').catch((e) => e)
+  await sleep(300)
+  const began = performance.now()
+  db.hurry()
+  const { code, message } = await waiting
+  assert.is(code, 'ERR_ENGINE_STORE')
+  assert.match(message, /password=\*\*\*: connect ENOENT/)
+  assert.ok(performance.now() - began < 5000)
+  await db.close()
 })
 
 withDatabase('pictures on a shared disk: read where this machine has it, and only what was submitted', async () => {

@@ -72,6 +72,7 @@ export class Connection implements Sql {
   readonly shown: string
   readonly url: string
   readonly #pool: Pool
+  readonly #hurry = new AbortController()
   #saysLost = false
 
   private constructor(pool: Pool, url: string) {
@@ -106,6 +107,15 @@ export class Connection implements Sql {
    */
   transaction<T>(work: (sql: Sql) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#patiently(() => this.#once(work), signal)
+  }
+
+  /** From now on nothing is tried again: who is asked to end does not wait for a database that is away. */
+  hurry(): void {
+    this.#hurry.abort()
+  }
+
+  get isHurried(): boolean {
+    return this.#hurry.signal.aborted
   }
 
   async close(): Promise<void> {
@@ -143,13 +153,12 @@ export class Connection implements Sql {
       } catch (error) {
         if (error instanceof EngineError) throw error
         const { message } = error as Error
-        if (!isPassing(error) || performance.now() - began > PATIENCE_MS)
+        if (!isPassing(error) || this.isHurried || performance.now() - began > PATIENCE_MS)
           throw storeError(`${this.shown}: ${withoutUserinfo(message)}`, error)
         if (!this.#saysLost) process.stderr.write(`mm-prm: ${this.shown}: ${withoutUserinfo(message)}; trying again\n`)
         this.#saysLost = true // dozens fail at once where a server restarts: one line says it
-        await sleep(wait * (0.5 + Math.random()), undefined, signal && { signal }).catch(() =>
-          throwIfAborted(signal, 'the write'),
-        )
+        const ended = AbortSignal.any([this.#hurry.signal, ...(signal ? [signal] : [])])
+        await sleep(wait * (0.5 + Math.random()), undefined, { signal: ended }).catch(() => throwIfAborted(signal, 'the write'))
       }
     }
   }

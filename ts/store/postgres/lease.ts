@@ -120,7 +120,9 @@ export class PostgresLease implements Lease {
   async giveBack(reason: string): Promise<void> {
     this.claim.onEnd(this)
     if (this.signal.aborted) return
-    await giveBack(this.claim, this.attempt, reason)
+    await giveBack(this.claim, this.attempt, reason).catch((error: unknown) => {
+      if (!this.claim.db.isHurried) throw error // else the lease runs out by itself
+    })
   }
 
   /** Takes back what `fail` counted, as far as nobody has finished the problem since. */

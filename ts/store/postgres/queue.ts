@@ -121,7 +121,7 @@ async function patiently<T>(db: Connection, work: () => Promise<T>): Promise<T> 
     try {
       return await work()
     } catch (error) {
-      if (isPassing(error) && performance.now() - began < PATIENCE_MS) {
+      if (isPassing(error) && !db.isHurried && performance.now() - began < PATIENCE_MS) {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
         continue
       }

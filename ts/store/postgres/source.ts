@@ -67,6 +67,11 @@ export class PostgresSource implements WorkSource {
     return found
   }
 
+  /** To be called where the worker is asked to end: it waits for no database that is away, and leases run out. */
+  hurry(): void {
+    this.runs.db.hurry()
+  }
+
   leave(run: string, why: Error): void {
     if (this.#options.run !== undefined) throw why
     if (!this.#left.has(run)) this.#options.onLeave?.(run, why)
