@@ -38,6 +38,7 @@ TrainSample to_sample(Napi::Object object, TrainTask task) {
     sample.markers = copy_ints(object.Get("markers"), "markers");
     sample.labels = copy_floats(object.Get("labels"), "labels");
     sample.marker_weights = copy_floats(object.Get("markerWeights"), "markerWeights");
+    if (object.Has("siblings")) sample.siblings = get_int(object, "siblings");
   }
   return sample;
 }
@@ -54,6 +55,22 @@ Preference to_preference(Napi::Value value) {
   const Napi::Object object = value.As<Napi::Object>();
   return {get_double(object, "beta"), get_double(object, "labelSmoothing"),
           get_double(object, "chosenWeight")};
+}
+
+Napi::Object get_object(Napi::Object object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsObject()) reject_field(key, "an object");
+  return value.As<Napi::Object>();
+}
+
+HeadOptions to_head(Napi::Object object) {
+  HeadOptions head;
+  head.kind = get_string(object, "kind");
+  head.name = get_string(object, "name");
+  head.outputs = get_int(object, "outputs");
+  head.width = get_int(object, "width");
+  head.keeps_vocabulary = get_bool(object, "keepsVocabulary");
+  return head;
 }
 
 }  // namespace
@@ -103,6 +120,7 @@ TrainerOptions to_trainer_options(Napi::Object object) {
   options.lora_alpha = get_double(object, "loraAlpha");
   options.lora_targets = get_strings(object, "loraTargets");
   options.seed = get_uint64(object, "seed");
+  if (object.Has("head")) options.head = to_head(get_object(object, "head"));
   return options;
 }
 
@@ -115,6 +133,10 @@ TrainBatch to_train_batch(Napi::Object object) {
     const std::vector<int32_t> pair = copy_ints(object.Get("pair"), "pair");
     if (pair.size() != 2) reject_field("pair", "an Int32Array of two ids");
     std::copy(pair.begin(), pair.end(), batch.pair);
+    if (object.Has("rank")) {
+      const Napi::Object rank = get_object(object, "rank");
+      batch.rank = {get_double(rank, "weight"), get_double(rank, "margin")};
+    }
   }
   if (batch.task == TrainTask::kPairs) batch.preference = to_preference(object.Get("preference"));
   const Napi::Array samples = get_array(object, "samples");
@@ -135,6 +157,7 @@ StepOptions to_step_options(Napi::Object object) {
   options.weight_decay = get_double(object, "weightDecay");
   options.decay_vectors = get_bool(object, "decayVectors");
   options.max_norm = get_double(object, "maxNorm");
+  if (object.Has("anchor")) options.anchor = get_double(object, "anchor");
   return options;
 }
 

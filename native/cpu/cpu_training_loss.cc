@@ -29,8 +29,7 @@ std::vector<Run> runs_of(int32_t num_tensors, TensorOf&& tensor_of) {
   return runs;
 }
 
-template <typename Term>
-void require_terms(const Term* terms, int32_t count, int rows) {
+void require_terms(const TokenLossOp::Term* terms, int32_t count, int rows) {
   for (int32_t i = 0; i < count; ++i) {
     require(terms[i].row < rows && (i == 0 ? terms[i].row >= 0 : terms[i].row >= terms[i - 1].row),
             "terms of a loss that are not sorted by row");
@@ -62,25 +61,28 @@ void CpuTraining::token_loss(const TokenLossOp& op) {
   }
 }
 
-void CpuTraining::marker_loss(const MarkerLossOp& op) {
-  require_terms(op.terms, op.num_terms, op.h.rows);
-  require(op.margins.dtype == DType::kF64 && op.margins.rows == op.h.rows && op.head.cols == op.h.cols &&
-              (op.d_h.empty() || same_shape(op.d_h, op.h)) &&
-              (op.d_head.empty() || same_shape(op.d_head, op.head)),
-          "a marker loss of tensors that do not fit");
-  const int C = op.h.cols;
+void CpuTraining::margins(const MarginsOp& op) {
+  require(op.margins.dtype == DType::kF64 && op.margins.rows == op.h.rows && op.head.cols == op.h.cols,
+          "margins of tensors that do not fit");
   const float *yes = row_of<float>(op.head, op.pair[0]), *no = row_of<float>(op.head, op.pair[1]);
-  const MarkerLossOp::Term *term = op.terms, *end = op.terms + op.num_terms;
   for (int r = 0; r < op.h.rows; ++r) {
     const float* h = row_of<float>(op.h, r);
     double margin = 0;
-    for (int c = 0; c < C; ++c) margin += double(h[c]) * yes[c] - double(h[c]) * no[c];
+    for (int c = 0; c < op.h.cols; ++c) margin += double(h[c]) * yes[c] - double(h[c]) * no[c];
     *row_of<double>(op.margins, r) = margin;
-    if (op.d_h.empty()) continue;
-    const double p = 1 / (1 + std::exp(-margin));
-    double d_margin = 0;
-    for (; term < end && term->row == r; ++term) d_margin += op.scale * term->weight * (p - term->label);
+  }
+}
+
+void CpuTraining::margins_grad(const MarginsGradOp& op) {
+  require(same_shape(op.d_h, op.h) && op.head.cols == op.h.cols &&
+              (op.d_head.empty() || same_shape(op.d_head, op.head)),
+          "a gradient of margins that does not fit");
+  const int C = op.h.cols;
+  const float *yes = row_of<float>(op.head, op.pair[0]), *no = row_of<float>(op.head, op.pair[1]);
+  for (int r = 0; r < op.h.rows; ++r) {
+    const float* h = row_of<float>(op.h, r);
     float* d_h = row_of<float>(op.d_h, r);
+    const double d_margin = op.d_margins[r];
     for (int c = 0; c < C; ++c) d_h[c] = float(d_margin * (double(yes[c]) - no[c]));
     if (op.d_head.empty()) continue;
     float *d_yes = row_of<float>(op.d_head, op.pair[0]), *d_no = row_of<float>(op.d_head, op.pair[1]);

@@ -66,6 +66,22 @@ void CpuTraining::add(const AddOp& op) {
   });
 }
 
+void CpuTraining::relu(const ReluOp& op) {
+  for_rows(op.x.rows, [&](int64_t r) {
+    float* x = row_of<float>(op.x, r);
+    for (int c = 0; c < op.x.cols; ++c) x[c] = std::max(x[c], 0.0f);
+  });
+}
+
+void CpuTraining::relu_grad(const ReluGradOp& op) {
+  require(same_shape(op.dx, op.y), "a ReLU that does not fit");
+  for_rows(op.y.rows, [&](int64_t r) {
+    float* dx = row_of<float>(op.dx, r);
+    const float* y = row_of<float>(op.y, r);
+    for (int c = 0; c < op.y.cols; ++c) dx[c] = y[c] > 0 ? dx[c] : 0.0f;
+  });
+}
+
 void CpuTraining::look_up(const LookUpOp& op) {
   const std::vector<int32_t>& tokens = plan_of(op.trees).tokens_T;
   require(int64_t(tokens.size()) == op.x.rows, "rows to look up that do not fit");

@@ -89,6 +89,15 @@ struct GeluGradOp {
   Tensor x, y;
 };
 
+// x = max(x, 0), in place.
+struct ReluOp {
+  Tensor x;
+};
+// dx becomes 0 where y, the output, is 0.
+struct ReluGradOp {
+  Tensor dx, y;
+};
+
 // y = x + scale·z: layer scale. All rows share one stride.
 struct ScaledAddOp {
   Tensor y, x, scale, z;
@@ -182,21 +191,19 @@ struct TokenLossOp {
   double scale = 1;
 };
 
-// Σ weight · (-label·log p - (1 - label)·log(1 - p)), p = sigmoid(margin of the row), margin = h·head[pair[0]] -
-// h·head[pair[1]], added up in double. Only these two rows of the head take part.
-struct MarkerLossOp {
-  struct Term {
-    int32_t row = 0;
-    float label = 0, weight = 0;
-  };
+// margins[r] = h[r]·head[pair[0]] - h[r]·head[pair[1]], added up in double: the logit of a score that two pieces make.
+struct MarginsOp {
   Tensor margins;  // F64 [rows, 1]
-  Tensor d_h;      // scale · gradient, overwritten; empty: margins only
-  Tensor d_head;   // added to; empty: the head is frozen
   Tensor h, head;
-  const Term* terms = nullptr;  // by row
-  int32_t num_terms = 0;
   int32_t pair[2] = {0, 0};
-  double scale = 1;
+};
+// From the gradient of every row's margin. Only the two rows of the head take part.
+struct MarginsGradOp {
+  Tensor d_h;     // overwritten
+  Tensor d_head;  // added to; empty: the head is frozen
+  Tensor h, head;
+  const double* d_margins = nullptr;  // h.rows of them
+  int32_t pair[2] = {0, 0};
 };
 
 // sum = Σ x² over all of `tensors`, in double and in one order. They have no gaps: TrainingOps::allocate() made them.

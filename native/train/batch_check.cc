@@ -126,7 +126,12 @@ void check_batch(const TrainBatch& batch, const ModelSpec& spec) {
   if (!batch.images.empty() && !spec.vision) reject("this model reads no images: it has no vision part");
   for (size_t i = 0; i < batch.images.size(); ++i)
     check_picture(batch.images[i].get(), "image " + std::to_string(i), *spec.vision);
-  if (batch.task == TrainTask::kMarkers) {
+  const bool has_reward_head = spec.decoder.reward_head != RewardHead::kNone;
+  if (batch.task != TrainTask::kMarkers && has_reward_head)
+    reject("this model has a reward head in the vocabulary's place: it learns scores of steps, no tokens");
+  if (!is_weight(float(batch.rank.weight)) || !is_weight(float(batch.rank.margin)))
+    reject("weight and margin of a rank loss must be finite and not negative");
+  if (batch.task == TrainTask::kMarkers && !has_reward_head) {
     for (int32_t id : batch.pair) {
       if (id < 0 || id >= spec.decoder.vocab_V)
         reject("reward token " + std::to_string(id) + " is no row of the head");

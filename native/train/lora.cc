@@ -52,8 +52,11 @@ void TrainModel::add_adapters(const LoraOptions& options) {
       for (const StoredTensor::Block& b : tensor->blocks) {
         adapter.row_blocks.push_back({b.in_parameter / cols, b.in_tensor / cols, b.count / cols});
       }
-      adapter.a = parameters_.add_new(kPeftPrefix + module + ".lora_A.weight", options.rank, cols);
-      adapter.b = parameters_.add_new(kPeftPrefix + module + ".lora_B.weight", rows, options.rank);
+      const auto add = [&](const char* matrix, int r, int c) {
+        return parameters_.add_new(kPeftPrefix + module + matrix, r, c, ModelPart::kAdapter, {r, c});
+      };
+      adapter.a = add(".lora_A.weight", options.rank, cols);
+      adapter.b = add(".lora_B.weight", rows, options.rank);
       parameters_.set_values(*adapter.a, uniform_values(*adapter.a, options.seed, stream++));
       adapters_[name] = adapter;
       linear->adapters.push_back(adapter);

@@ -18,9 +18,6 @@ std::vector<int32_t> rows_of(const std::vector<Term>& terms) {
   return rows;
 }
 
-// log(1 + e^x) without overflow.
-double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
-
 }  // namespace
 
 void Loss::gather(const std::vector<int32_t>& row_ids, const Tensor& x) {
@@ -89,55 +86,49 @@ LossResult Loss::read_tokens(const std::vector<TokenTerm>& terms) const {
   return result;
 }
 
-LossResult Loss::markers(const std::vector<MarkerTerm>& terms, const int32_t pair[2], const Tensor& x,
+LossResult Loss::markers(const std::vector<MarkerTerm>& terms, const TrainBatch& batch, const Tensor& x,
                          double scale, const Tensor& d_x) {
   if (terms.empty()) return {};
-  const Parameter& head = *model_.decoder().head.weight;
   const std::vector<int32_t> row_ids = rows_of(terms);
   gather(row_ids, x);
   const int rows = static_cast<int>(row_ids.size());
-  workspace_.reserve(margins_, rows, 1, DType::kF64);
-  std::vector<MarkerLossOp::Term> placed;
-  int32_t row = 0;
-  for (const MarkerTerm& term : terms) {
-    if (term.row != row_ids[row]) ++row;
-    placed.push_back({row, term.label, term.weight});
-  }
-  MarkerLossOp op;
-  op.margins = margins_.part(0, rows);
+  MarginLoss loss = margin_loss(terms, margins(rows, batch.pair), margins_of_row(), batch.rank, scale);
   if (!d_x.empty()) {
-    op.d_h = d_normed_.part(0, rows);
-    op.d_head = head.gradient;
+    margins_grad(loss.d_margins, rows, batch.pair);
+    scatter_grad(row_ids, d_x);
   }
-  op.h = normed_.part(0, rows);
-  op.head = head.value;
-  op.terms = placed.data();
-  op.num_terms = static_cast<int32_t>(placed.size());
-  std::copy_n(pair, 2, op.pair);
-  op.scale = scale;
-  ops_.device_ops().marker_loss(op);
-  if (!d_x.empty()) scatter_grad(row_ids, d_x);
-  return read_markers(terms, rows);
+  return std::move(loss.result);
 }
 
-LossResult Loss::read_markers(const std::vector<MarkerTerm>& terms, int rows) const {
-  std::vector<double> margins(rows);
-  ops_.device().read(margins.data(), margins_.part(0, rows));
-  LossResult result;
-  size_t row = 0;
-  for (size_t i = 0; i < terms.size(); ++i) {
-    const MarkerTerm& t = terms[i];
-    if (i > 0 && t.row != terms[i - 1].row) ++row;
-    const double margin = margins[row], p = 1 / (1 + std::exp(-margin));
-    result.loss += t.weight * (t.label * softplus(-margin) + (1 - double(t.label)) * softplus(margin));
-    result.weight += t.weight;
-    result.predictions.push_back(float(p));
-    if (t.weight > 0) {  // others are only asked for their prediction: their label says nothing
-      ++result.num_terms;
-      result.num_correct += (p >= 0.5) == (t.label >= 0.5f);
-    }
+std::vector<double> Loss::margins(int rows, const int32_t pair[2]) {
+  const Tensor normed = normed_.part(0, rows);
+  std::vector<double> margins(size_t(rows) * margins_of_row());
+  if (model_.head().empty()) {
+    workspace_.reserve(margins_, rows, 1, DType::kF64);
+    const Tensor out = margins_.part(0, rows);
+    ops_.device_ops().margins({out, normed, model_.decoder().head.weight->value, {pair[0], pair[1]}});
+    ops_.device().read(margins.data(), out);
+    return margins;
   }
-  return result;
+  std::vector<float> logits(size_t(rows) * model_.head().outputs());
+  ops_.device().read(logits.data(), head_.forward(normed));
+  if (!is_two_classes()) return {logits.begin(), logits.end()};
+  for (int r = 0; r < rows; ++r) margins[r] = double(logits[2 * r + 1]) - logits[2 * r];
+  return margins;
+}
+
+void Loss::margins_grad(const std::vector<double>& d_margins, int rows, const int32_t pair[2]) {
+  const Tensor d_normed = d_normed_.part(0, rows);
+  if (model_.head().empty()) {
+    const Parameter& head = *model_.decoder().head.weight;
+    ops_.device_ops().margins_grad(
+        {d_normed, head.gradient, normed_.part(0, rows), head.value, d_margins.data(), {pair[0], pair[1]}});
+    return;
+  }
+  if (!is_two_classes()) return head_.backward({d_margins.begin(), d_margins.end()}, d_normed);
+  std::vector<float> d_logits;
+  for (double d : d_margins) d_logits.insert(d_logits.end(), {float(-d), float(d)});
+  head_.backward(d_logits, d_normed);
 }
 
 }  // namespace mmprm

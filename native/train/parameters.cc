@@ -124,9 +124,25 @@ Parameter* ParameterSet::add_pieces(const std::vector<Piece>& pieces, int rows, 
   return &p;
 }
 
-Parameter* ParameterSet::add_new(const std::string& name, int rows, int cols) {
-  Parameter& p = add_parameter(rows, cols, ModelPart::kAdapter);
-  tensors_[name] = {name, {rows, cols}, DType::kF32, &p, {{0, 0, p.size()}}};
+Parameter* ParameterSet::add_stored(const std::string& name, int rows, int cols, ModelPart part) {
+  for (const auto& [address, view] : by_address_) {
+    if (clean_name(view->name) != name) continue;
+    size_t size = 1;
+    for (int64_t extent : view->shape) size *= size_t(extent);
+    if (!view->readable || size != size_t(rows) * cols) {
+      throw Error(ErrorCode::kInvalidModel, view->file + ": " + name + " has " + std::to_string(size) +
+                                                " numbers of type " + view->dtype_name + ", not " +
+                                                std::to_string(size_t(rows) * cols) + " floats");
+    }
+    return add_pieces({{view->data, view->dtype, size}}, rows, cols, part);
+  }
+  return nullptr;
+}
+
+Parameter* ParameterSet::add_new(const std::string& name, int rows, int cols, ModelPart part,
+                                 const std::vector<int64_t>& shape) {
+  Parameter& p = add_parameter(rows, cols, part);
+  tensors_[name] = {name, shape, DType::kF32, &p, {{0, 0, p.size()}}};
   return &p;
 }
 

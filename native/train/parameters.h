@@ -17,7 +17,8 @@
 
 namespace mmprm {
 
-enum class ModelPart { kVision, kProjector, kLanguage, kAdapter };
+// kKept: stored beside the model and saved with it, never trained.
+enum class ModelPart { kVision, kProjector, kLanguage, kAdapter, kHead, kKept };
 
 struct Parameter {
   int rows = 0, cols = 0;  // a vector has one column
@@ -55,8 +56,11 @@ class ParameterSet {
   // Null for an empty source. The same rows asked for twice are the same parameter.
   Parameter* add(const MatrixSource& source, ModelPart part);
   Parameter* add(const VectorSource& source, ModelPart part);
+  // A whole stored tensor by its name; null where the checkpoint has none. Throws kInvalidModel where it has another size.
+  Parameter* add_stored(const std::string& name, int rows, int cols, ModelPart part);
   // A new tensor, zero, that no checkpoint holds yet.
-  Parameter* add_new(const std::string& name, int rows, int cols);
+  Parameter* add_new(const std::string& name, int rows, int cols, ModelPart part,
+                     const std::vector<int64_t>& shape);
 
   // The shape under which a parameter of one stored tensor is saved, of as many elements.
   void set_shape(const Parameter& parameter, const std::vector<int64_t>& shape);

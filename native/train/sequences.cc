@@ -31,6 +31,7 @@ TrainSequence sequence_of(const TrainSample& sample, int32_t image_token, const 
   out.markers = sample.markers;
   out.labels = sample.labels;
   out.marker_weights = sample.marker_weights;
+  out.siblings = sample.siblings;
   AxesWalk walk;
   size_t next = 0;
   for (int32_t& token : out.tokens) {

@@ -1,5 +1,6 @@
 #include "train/train_model.h"
 
+#include "models/family.h"
 #include "models/registry.h"
 
 namespace mmprm {
@@ -29,22 +30,40 @@ class TrainModel::Builder {
   ModelPart part_;
 };
 
-TrainModel::TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec, Device& device)
+TrainModel::TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec, Device& device,
+                       const HeadOptions& head, uint64_t seed)
     : spec_(spec), parameters_(checkpoint, device) {
-  if (spec.decoder.reward_head != RewardHead::kNone) {
-    throw Error(ErrorCode::kUnsupportedModel,
-                checkpoint.folder() +
-                    ": models with a reward head of their own cannot be trained; start from one "
-                    "with a vocabulary head");
+  const bool has_head = spec.decoder.reward_head != RewardHead::kNone, adds_head = !head.kind.empty();
+  if (has_head && adds_head) {
+    throw Error(ErrorCode::kInvalidArgument,
+                checkpoint.folder() + ": has a reward head, which is trained on; another one was asked for");
   }
   const WeightTable weights = build_weight_table(checkpoint, spec);
   const Builder language(parameters_, ModelPart::kLanguage);
   // INVARIANT: this order; the gradients' norm is summed in it.
   language(weights.decoder.embed, decoder_.embed);
-  language(weights.decoder.head, decoder_.head);
+  if (!has_head && !adds_head) language(weights.decoder.head, decoder_.head);
   language.layers(weights.decoder.layers, decoder_.layers);
   language(weights.decoder.final_norm, decoder_.final_norm);
   if (spec.vision) build_vision(weights.vision);
+  if (has_head || adds_head) build_head(checkpoint, head, seed);
+}
+
+void TrainModel::build_head(const Checkpoint& checkpoint, const HeadOptions& wanted, uint64_t seed) {
+  if (wanted.keeps_vocabulary) {
+    const DecoderSpec& d = spec_.decoder;
+    decoder_.head.weight =
+        parameters_.add_stored(decoder_family(spec_.family).head, d.embed_rows, d.hidden_C, ModelPart::kKept);
+  }
+  head_ = open_head(checkpoint, spec_.decoder, wanted, seed, parameters_);
+  spec_.decoder.reward_head = head_.kind;
+  spec_.decoder.num_classes = head_.outputs();
+  spec_.decoder.vocab_V = 0;
+  if (head_.outputs() > 2 && !head_.is_ensemble()) {
+    throw Error(ErrorCode::kUnsupportedModel,
+                checkpoint.folder() + ": a head of " + std::to_string(head_.outputs()) +
+                    " classes cannot be trained: a step is right or wrong, which one output says, or two");
+  }
 }
 
 void TrainModel::build_vision(const VisionWeights& weights) {
@@ -68,9 +87,10 @@ void TrainModel::build_vision(const VisionWeights& weights) {
 void TrainModel::add_tokens(const std::vector<int32_t>& ids) {
   has_new_tokens_ = !ids.empty();
   parameters_.set_rows_to_mean(*decoder_.embed, ids);
-  if (decoder_.head.weight != decoder_.embed) parameters_.set_rows_to_mean(*decoder_.head.weight, ids);
+  Parameter* head = decoder_.head.weight;
+  if (head && head != decoder_.embed) parameters_.set_rows_to_mean(*head, ids);
   spec_.decoder.embed_rows = decoder_.embed->rows;
-  spec_.decoder.vocab_V = decoder_.head.weight->rows;
+  if (head_.empty()) spec_.decoder.vocab_V = head->rows;
 }
 
 std::vector<TrainLinear*> TrainModel::language_linears() {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "models/model_spec.h"
-#include "train/train_ops.h"
+#include "train/train_head.h"
 
 namespace mmprm {
 
@@ -24,8 +24,10 @@ struct LoraOptions {
 
 class TrainModel {
  public:
-  // Throws kUnsupportedModel for what cannot be trained (reward heads).
-  TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec, Device& device);
+  // With the checkpoint's reward head, a new one in the vocabulary's place, or none. Throws kInvalidArgument for a new one
+  // where one is stored.
+  TrainModel(const Checkpoint& checkpoint, const ModelSpec& spec, Device& device, const HeadOptions& head,
+             uint64_t seed);
 
   // Rows `ids` of embedding and head become the mean of the others; both grow where they are too short.
   void add_tokens(const std::vector<int32_t>& ids);
@@ -38,6 +40,7 @@ class TrainModel {
   const ParameterSet& parameters() const { return parameters_; }
   const TrainDecoderParameters& decoder() const { return decoder_; }
   const TrainVisionParameters& vision() const { return vision_; }
+  const TrainHead& head() const { return head_; }
   // Columns of a picture's rows: the language model's width, and once more for each feature it adds later.
   int image_width() const { return spec_.decoder.hidden_C * static_cast<int>(1 + vision_.deepstack.size()); }
   // Embedding or head of a vocabulary that add_tokens made larger or changed.
@@ -50,12 +53,14 @@ class TrainModel {
  private:
   class Builder;
   void build_vision(const VisionWeights& weights);
+  void build_head(const Checkpoint& checkpoint, const HeadOptions& wanted, uint64_t seed);
   std::vector<TrainLinear*> language_linears();
 
   ModelSpec spec_;
   ParameterSet parameters_;
   TrainDecoderParameters decoder_;
   TrainVisionParameters vision_;
+  TrainHead head_;
   std::map<std::string, Adapter> adapters_;  // by the stored tensor they belong to
   bool has_new_tokens_ = false;
 };

@@ -80,7 +80,7 @@ class Planner {
     for (size_t i = 0; i < sequence.markers.size(); ++i) {
       plan_.marker_terms.push_back({rows_[s][sequence.markers[i]], sequence.labels[i],
                                     sequence.marker_weights[i], static_cast<int32_t>(s),
-                                    static_cast<int32_t>(i)});
+                                    static_cast<int32_t>(i), sequence.siblings});
     }
   }
 

@@ -22,6 +22,7 @@ struct TrainSequence {
   // Soft labels: rising positions, the probability that is to be learnt there, and weights.
   std::vector<int32_t> markers;
   std::vector<float> labels, marker_weights;
+  int32_t siblings = -1;  // sequences of one number from 0 up are ranked against each other
 };
 
 struct TokenTerm {
@@ -33,6 +34,7 @@ struct MarkerTerm {
   int32_t row = 0;
   float label = 0, weight = 0;
   int32_t sequence = 0, marker = 0;  // where it comes from
+  int32_t siblings = -1;             // of the sequence
 };
 
 struct TrainPlan : TreePlan {

@@ -23,6 +23,7 @@ std::vector<ModelPart> trainable_parts(const TrainerOptions& options) {
   if (options.train_projector) parts.push_back(ModelPart::kProjector);
   if (options.train_language && options.lora_rank == 0) parts.push_back(ModelPart::kLanguage);
   if (options.lora_rank > 0) parts.push_back(ModelPart::kAdapter);
+  parts.push_back(ModelPart::kHead);
   return parts;
 }
 
@@ -73,6 +74,7 @@ class Trainer::Impl {
   }
 
   double step(const StepOptions& options) {
+    if (options.anchor > 0) pull_to_anchor(model_->head(), options.anchor, ops_);
     const double norm = adamw_step(model_->parameters(), options, num_steps_ + 1, *device_);
     if (std::isfinite(norm)) ++num_steps_;
     model_->parameters().clear_gradients();
@@ -84,7 +86,8 @@ class Trainer::Impl {
   static std::unique_ptr<TrainModel> open_model(const TrainerOptions& options, Device& device) {
     const Checkpoint checkpoint = Checkpoint::open(options.model_folder);
     checkpoint.make_all();
-    auto model = std::make_unique<TrainModel>(checkpoint, parse_model_spec(checkpoint), device);
+    auto model = std::make_unique<TrainModel>(checkpoint, parse_model_spec(checkpoint), device, options.head,
+                                              options.seed);
     model->add_tokens(options.new_tokens);
     if (options.lora_rank > 0) {
       model->add_adapters({options.lora_rank, options.lora_alpha, options.lora_targets, options.seed});
@@ -135,7 +138,7 @@ class Trainer::Impl {
       case TrainTask::kTokens:
         return loss_.tokens(plan.token_terms, x, scale, d_x);
       case TrainTask::kMarkers:
-        return loss_.markers(plan.marker_terms, batch.pair, x, scale, d_x);
+        return loss_.markers(plan.marker_terms, batch, x, scale, d_x);
       case TrainTask::kPairs:
         return preference_loss_.pairs(batch, plan, x, scale, d_x);
     }

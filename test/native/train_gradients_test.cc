@@ -1,5 +1,9 @@
 // The backward pass of every op of the trainer by finite differences, on the reference kernels in fp32. What
 // needs a whole model (embedding, patches, pixel shuffle, markers) is checked the same way from TypeScript.
+#include <deque>
+
+#include "train/margin_loss.h"
+#include "train/train_head.h"
 #include "train_fixture.h"
 
 namespace mmprm {
@@ -264,37 +268,115 @@ TEST(gradient_of_cross_entropy) {
   check_gradients("cross-entropy", {forward, c, 1}, {{"logits", logits.elements(), gradient.flat()}});
 }
 
-TEST(gradient_of_marker_loss) {
+TEST(gradient_of_margins) {
   Fixture f;
   const int C = 9, V = 4, rows = 3;
   Matrix h(rows, C, 1), d_h(rows, C, 2);
   Trained head(V, C, 3);
-  const std::vector<MarkerLossOp::Term> terms{{0, 0.75f, 1}, {0, 0.25f, 2}, {2, 1, 0.5f}};
   std::vector<double> margins(rows);
-  MarkerLossOp op;
-  op.margins = {address_of(margins.data()), DType::kF64, rows, 1, 1};
-  op.h = h.view();
-  op.head = head.value;
-  op.terms = terms.data();
-  op.num_terms = int32_t(terms.size());
-  op.pair[0] = 3;
-  op.pair[1] = 1;
-  MarkerLossOp with_gradient = op;
-  with_gradient.d_h = d_h.view();
-  with_gradient.d_head = head.gradient;
-  f.device_ops.marker_loss(with_gradient);
-  std::vector<double> c;
-  for (const auto& t : terms) c.push_back(t.weight);
+  const std::vector<double> d_margins{0.5, 0, -2};
+  const MarginsOp op{{address_of(margins.data()), DType::kF64, rows, 1, 1}, h.view(), head.value, {3, 1}};
+  f.device_ops.margins_grad({d_h.view(), head.gradient, h.view(), head.value, d_margins.data(), {3, 1}});
   const auto forward = [&] {
-    f.device_ops.marker_loss(op);
-    std::vector<double> losses;
-    for (const auto& t : terms) {
-      const double p = 1 / (1 + std::exp(-margins[t.row]));
-      losses.push_back(-t.label * std::log(p) - (1 - t.label) * std::log(1 - p));
-    }
-    return losses;
+    f.device_ops.margins(op);
+    return margins;
   };
-  check_gradients("marker loss", {forward, c, 1}, {{"h", h.elements(), d_h.flat()}, head.variable("head")});
+  check_gradients("margins", {forward, d_margins, 1},
+                  {{"h", h.elements(), d_h.flat()}, head.variable("head")});
+}
+
+TEST(gradient_of_relu) {
+  Fixture f;
+  const int F = 12;
+  Matrix x(kRows, F, 1, 2), y(kRows, F, 2), dy = incoming(kRows, F);
+  for (float* v : x.elements()) *v += *v < 0 ? -0.5f : 0.5f;  // no step crosses the bend
+  const auto forward = [&] {
+    y.values = x.values;
+    f.device_ops.relu({y.view()});
+    return y.flat();
+  };
+  forward();
+  Matrix dx = dy;
+  f.device_ops.relu_grad({dx.view(), y.view()});
+  check_gradients("relu", {forward, dy.flat(), 1}, {{"x", x.elements(), dx.flat()}});
+}
+
+// One product, two with a ReLU between, and an ensemble: the same code from three descriptions.
+void check_head(const char* name, const std::vector<HeadLayer>& shapes) {
+  Fixture f;
+  Matrix x(kRows, shapes[0].in, 1), dx(kRows, shapes[0].in, 2);
+  TrainHead head;
+  std::deque<Trained> weights;
+  std::vector<Variable> variables;
+  for (HeadLayer l : shapes) {
+    const uint32_t seed = 40 + 2 * uint32_t(weights.size());
+    l.weight =
+        &weights.emplace_back(l.heads * (l.in_out ? l.in : l.out), l.in_out ? l.out : l.in, seed, 0.25);
+    Trained& bias = weights.emplace_back(l.heads * l.out, 1, seed + 1);
+    // Half of the inner units are on and half are off: no step crosses a bend.
+    for (size_t i = 0; head.layers.size() + 1 < shapes.size() && i < bias.size(); ++i)
+      bias.values[i] += i % 2 ? 3 : -6;
+    l.bias = &bias;
+    head.layers.push_back(l);
+  }
+  HeadPass pass(head, f.ops);
+  Matrix dy = incoming(kRows, head.outputs());
+  const std::vector<double> c = dy.flat();
+  const auto forward = [&] {
+    std::vector<float> logits(c.size());
+    f.device.read(logits.data(), pass.forward(x.view()));
+    return std::vector<double>(logits.begin(), logits.end());
+  };
+  forward();
+  pass.backward({c.begin(), c.end()}, dx.view());
+  variables.push_back({"x", x.elements(), dx.flat()});
+  for (size_t i = 0; i < weights.size(); ++i)
+    variables.push_back(weights[i].variable("weights " + std::to_string(i)));
+  check_gradients(name, {forward, c, 2}, variables);
+}
+
+TEST(gradient_of_reward_heads) {
+  check_head("value head", {{1, 9, 1}});
+  check_head("two layers", {{1, 6, 6}, {1, 6, 2}});
+  // Two of an ensemble's three products at a time: behind a second ReLU a gradient is too small beside what is rounded.
+  check_head("ensemble", {{3, 6, 4, true}, {3, 4, 2, true}});
+  check_head("ensemble's end", {{3, 6, 4, true}, {3, 4, 1}});
+}
+
+// Margins as they come from float rows; labels with ties, pairs closer than the margin, steps that do not count, two steps
+// in one row, a set without a pair, and steps of no set.
+void check_margin_loss(int heads, const RankOptions& rank) {
+  const std::vector<MarkerTerm> terms{
+      {0, 0.75f, 1, 0, 0, 0}, {1, 0.25f, 0.5f, 1, 0, 0}, {1, 0.2f, 2, 2, 0, 0}, {3, 0.25f, 1, 3, 0, 0},
+      {4, 1, 0, 4, 0, 0},     {5, 0.5f, 1, 5, 0, 1},     {6, 0.5f, 1, 6, 0, 1}, {7, 0.9f, 1, 7, 0, 7},
+      {8, 0.8f, 3, 8, 0, 7},  {9, 0.4f, 0.25f, 9, 0, -1}};
+  const int rows = 9;
+  std::vector<float> z = grid_values(size_t(rows) * heads, 5, 2);
+  const auto loss_of = [&] { return margin_loss(terms, {z.begin(), z.end()}, heads, rank, 0.5); };
+  const auto forward = [&] { return std::vector<double>{loss_of().result.loss}; };
+  std::vector<float*> elements;
+  for (float& v : z) elements.push_back(&v);
+  const MarginLoss loss = loss_of();
+  CHECK_EQ(loss.result.num_terms, 9);
+  check_gradients("margin loss", {forward, {0.5}, 1}, {{"z", elements, loss.d_margins}});
+}
+
+TEST(gradient_of_value_and_rank_losses) {
+  for (int heads : {1, 3}) {
+    check_margin_loss(heads, {});
+    check_margin_loss(heads, {0.5, 0.1});
+    check_margin_loss(heads, {2, 0});
+  }
+}
+
+TEST(rank_loss_by_hand) {
+  // Of one set of three: 0.9 and 0.8 are a pair, for they differ by the margin but for rounding; 0.8 and 0.75 are none.
+  const std::vector<MarkerTerm> terms{{0, 0.9f, 1, 0, 0, 4}, {1, 0.8f, 1, 1, 0, 4}, {2, 0.75f, 2, 2, 0, 4}};
+  const std::vector<double> z{1, 0.5, -1};
+  const auto softplus = [](double x) { return std::log1p(std::exp(x)); };
+  const double value = margin_loss(terms, z, 1, {}, 1).result.loss;
+  const double ranked = margin_loss(terms, z, 1, {0.5, 0.1}, 1).result.loss;
+  CHECK(std::abs(ranked - value - 0.5 * 4 * (softplus(-0.5) + softplus(-2)) / 2) < 1e-12);
 }
 
 }  // namespace mmprm

@@ -1,6 +1,7 @@
 /** `mm-prm train`: a policy or a process reward model from a checkpoint and a JSONL file. */
 import { existsSync } from 'node:fs'
 import { ISAS } from '../contracts/isa.ts'
+import { HEAD_KINDS, TRAIN_LOSSES } from '../contracts/trainer.ts'
 import { MAX_THREADS } from '../engine/options.ts'
 import { openTrainable } from '../engine/trainable.ts'
 import { type Recipe, readRecipe, runTraining } from '../train/index.ts'
@@ -23,12 +24,17 @@ on standard error.
                        weight W (default 1)
   --eval-data FILE     evaluation data, read after every epoch (or evalFraction, evalEvery in the recipe)
   --out DIR            result; must be new, or --resume
-  --recipe FILE        JSON of options: learningRate, epochs, batchSize, schedule, freeze, lora, checkpointEvery, patience …
+  --head NAME          prm: value, classes, two-layer or ensemble, in the form of a public family: the checkpoint's own where it
+                       has such a one, else a new one (default: the checkpoint's, or the pieces Yes and No)
+  --recipe FILE        JSON of options: learningRate, epochs, batchSize, schedule, freeze, lora, checkpointEvery, patience,
+                       head {kind, heads, width, anchor}, rankWeight, rankMargin …
   --resume             go on from the newest checkpoint in --out, if there is one, to the same bits
   --learning-rate X    overrides the recipe, as do the following
   --epochs X
   --loss NAME          policy: dpo, over pairs {"prompt","chosen","rejected"} as \`mm-prm teach\` and TRL write them, texts or
-                       messages, or {"question","image"?,"chosen":{"steps","answer"},"rejected":{…}}
+                       messages, or {"question","image"?,"chosen":{"steps","answer"},"rejected":{…}}; prm: cross-entropy
+                       (pieces and classes), bce (value, ensemble), or rank: beside it, next steps of one prefix against
+                       each other, from \`mm-prm dataset --samples groups\` (default: what fits the head)
   --beta X             dpo: how much a log-ratio counts (default 0.1; labelSmoothing and chosenWeight are the recipe's)
   --batch-size N
   --max-steps N
@@ -44,6 +50,7 @@ const OPTIONS = {
   data: { type: 'string', multiple: true },
   'eval-data': { type: 'string' },
   out: { type: 'string' },
+  head: { type: 'string' },
   recipe: { type: 'string' },
   resume: { type: 'boolean' },
   'learning-rate': { type: 'string' },
@@ -93,12 +100,13 @@ async function run(argv: readonly string[]): Promise<number> {
       ...recipe,
       ...given({
         learningRate: numberIn(values['learning-rate'], 'learning-rate', { above: 0 }),
-        loss: oneOf(values.loss, 'loss', ['dpo']),
+        loss: oneOf(values.loss, 'loss', TRAIN_LOSSES),
         beta: numberIn(values.beta, 'beta', { above: 0 }),
         epochs: numberIn(values.epochs, 'epochs', { above: 0 }),
         seed: numberIn(values.seed, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true }),
         batchSize: positiveInteger(values['batch-size'], 'batch-size'),
         maxSteps: positiveInteger(values['max-steps'], 'max-steps'),
+        head: oneOf(values.head, 'head', HEAD_KINDS),
         device: values.device,
         isa: oneOf(values.isa, 'isa', ISAS),
         threads: positiveInteger(values.threads, 'threads', MAX_THREADS),

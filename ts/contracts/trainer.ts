@@ -4,8 +4,45 @@
  */
 import type { Isa } from './isa.ts'
 
-/** `policy`: next-token cross-entropy on the solution. `prm`: soft-label cross-entropy of Yes/No at each step's marker. */
+/** `policy`: next-token cross-entropy on the solution. `prm`: whether each step is right, at its marker. */
 export type TrainTask = 'policy' | 'prm'
+
+/**
+ * Reward heads, each under the tensor names of a public family: `value`, one output (Skywork's; a token classifier of one label
+ * where that family has no such class); `classes`, one product to two classes (TRL); `two-layer`, with a ReLU between
+ * (Qwen2.5-Math-PRM); `ensemble`, `heads` heads of three products (ActPRM).
+ */
+export const HEAD_KINDS = ['value', 'classes', 'two-layer', 'ensemble'] as const
+export type HeadKindName = (typeof HEAD_KINDS)[number]
+
+/** The head that a PRM is to be trained with: the checkpoint's own where it is of that kind, else a new one. */
+export interface TrainHead {
+  readonly kind: HeadKindName
+  /** Of an ensemble; 8 where it is new. */
+  readonly heads?: number | undefined
+  /** Of the inner layers of a new ensemble; default 128. */
+  readonly width?: number | undefined
+  /** Of an ensemble: λ of λ · mean((θ - θ0)²), which holds its heads to how they began; default 0.5. */
+  readonly anchor?: number | undefined
+}
+
+/**
+ * `cross-entropy`: of two pieces or two classes. `bce`: of heads of one output. `rank`: the one of the two that fits, and
+ * weight · mean of -log sigmoid(z_i - z_j) over siblings whose labels differ by `margin` at least.
+ */
+export const LOSS_KINDS = ['cross-entropy', 'bce', 'rank'] as const
+export type TrainLoss =
+  | { readonly kind: 'cross-entropy' | 'bce' }
+  | { readonly kind: 'rank'; readonly weight: number; readonly margin: number }
+
+/** All that a recipe may name. */
+export const TRAIN_LOSSES = [...LOSS_KINDS, 'dpo'] as const
+
+/** One of several next steps of the same prefix. */
+export interface TrainSibling {
+  readonly step: string
+  readonly label: number | null
+}
 
 /** A path, a data URI, or encoded bytes; grey or RGB pixels where a generator draws them itself. */
 export type TrainImage =
@@ -47,6 +84,8 @@ export interface TrainSample {
   readonly labels?: readonly (number | null)[]
   /** prm: share with which each label counts; 1 where absent. */
   readonly weights?: readonly number[]
+  /** prm: next steps side by side, each behind `steps`, which have no labels then. */
+  readonly siblings?: readonly TrainSibling[]
 }
 
 /** A sample as the model reads it. */
@@ -65,10 +104,13 @@ export interface TrainRow {
   readonly rejected?: { readonly tokens: Int32Array; readonly tokenWeights: Float32Array }
   /** dpo: log-probabilities of the two answers under the untrained model; 0 where they are not known yet. */
   readonly reference?: readonly [chosen: number, rejected: number]
+  /** Of a sample of siblings: a row for each. Then `tokens` are the longest one's, and labels and weights those of all in order. */
+  readonly siblings?: readonly TrainRow[]
 }
 
-/** Tokens of a row: those of a pair together. */
-export const tokensOf = ({ tokens, rejected }: TrainRow) => tokens.length + (rejected?.tokens.length ?? 0)
+/** Tokens of a row: those of a pair, or of siblings, together. */
+export const tokensOf = (row: TrainRow) =>
+  (row.siblings ?? [row, row.rejected]).reduce((sum, sequence) => sum + (sequence?.tokens.length ?? 0), 0)
 /** Of its longest sequence. */
 export const longestOf = ({ tokens, rejected }: TrainRow) => Math.max(tokens.length, rejected?.tokens.length ?? 0)
 
@@ -132,7 +174,11 @@ export interface TrainableOptions {
   /** Activation checkpointing. */
   recompute: boolean
   seed: number
-  /** Prompt template; the task's default where absent. */
+  /** prm: absent, the checkpoint's own, which may be the vocabulary's. */
+  head?: TrainHead | undefined
+  /** prm: what fits the head where absent. */
+  loss?: TrainLoss | undefined
+  /** Prompt template, or with a reward head the scoring family whose prompts are learnt; the default where absent. */
   template?: string | undefined
   maxTiles?: number | undefined
   /** How the tokens of samples of different lengths weigh (policy). */

@@ -90,6 +90,19 @@ export async function recordWeightDtype(folder: string, dtype: 'bf16' | 'f32'): 
   })
 }
 
+/** Another class and what belongs to it; code of the folder's own, which opened another class, is no longer named. */
+export async function recordArchitecture(
+  folder: string,
+  architecture: string,
+  modelType: string,
+  more: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await editJson(folder, 'config.json', (json) => {
+    delete json['auto_map']
+    Object.assign(json, { architectures: [architecture], model_type: json['model_type'] ?? modelType }, more)
+  })
+}
+
 /** Vocabulary sizes below `size` become `size`, wherever config.json says one. */
 export async function raiseVocabSize(folder: string, size: number): Promise<void> {
   await editJson(folder, 'config.json', (json) => {

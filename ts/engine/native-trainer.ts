@@ -22,6 +22,19 @@ export interface NativeTrainerOptions {
   loraAlpha: number
   loraTargets: string[]
   seed: bigint
+  head?: NativeHead
+}
+
+/** A new reward head, or with an empty `kind` how the checkpoint's own is kept. */
+export interface NativeHead {
+  kind: '' | 'linear' | 'two-layer' | 'ensemble'
+  /** Of a linear head's tensors. */
+  name: string
+  outputs: number
+  /** Of an ensemble's inner layers. */
+  width: number
+  /** The vocabulary's stored head stays beside it, unused. */
+  keepsVocabulary: boolean
 }
 
 export interface NativeTrainSample {
@@ -37,6 +50,8 @@ export interface NativeTrainSample {
   markerWeights: Float32Array
   /** Task "pairs": log-probability under the model that is departed from; default 0. */
   reference?: number
+  /** Samples of one number from 0 up are ranked against each other; -1: none. */
+  siblings?: number
 }
 
 export interface NativeTrainBatch {
@@ -49,6 +64,8 @@ export interface NativeTrainBatch {
   pair?: Int32Array
   /** Task "pairs". */
   preference?: Preference
+  /** Task "markers": beside the loss of each step, that over pairs of siblings. */
+  rank?: { weight: number; margin: number }
 }
 
 /** All calls run in order on the trainer's own thread. */
@@ -56,7 +73,8 @@ export interface NativeTrainer {
   info(): TrainableInfo & { vocab: number; tokensPerTile: number; imageSize: number }
   accumulate(batch: NativeTrainBatch, scale: number): Promise<BatchLoss>
   evaluate(batch: NativeTrainBatch): Promise<BatchLoss>
-  step(options: OptimizerStep): Promise<number>
+  /** `anchor`: of an ensemble, the strength of the pull to how it began. */
+  step(options: OptimizerStep & { anchor?: number }): Promise<number>
   clearGradients(): Promise<void>
   tensorNames(): string[]
   /** In the checkpoint's own order; empty for what a frozen tensor lacks. */

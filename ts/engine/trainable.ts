@@ -20,11 +20,19 @@ import { type DecodedImage, withImage } from '../images/index.ts'
 import { adapterBase } from './adapter-base.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
-import { RECORD_FILE } from './families/index.ts'
+import { markerOf, RECORD_FILE, resolveFamily, type ScoringFamily, tellsFamily } from './families/index.ts'
 import { rowsOf } from './generator.ts'
-import { addSpecialToken, copyModelFiles, raiseVocabSize, recordWeightDtype, writeFileSafely } from './model-files.ts'
+import {
+  addSpecialToken,
+  copyModelFiles,
+  raiseVocabSize,
+  recordArchitecture,
+  recordWeightDtype,
+  writeFileSafely,
+} from './model-files.ts'
 import { loadNative, type ModelSummary, type NativePicture, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
+import { checkLoss, type HeadForm, headOf } from './train-heads.ts'
 import { MARKER_TOKEN, pairRow, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
 
 /** Right and wrong, in the order of the loss. */
@@ -33,22 +41,28 @@ const REWARD_PIECES = ['Yes', 'No']
 const PICTURE_CACHE_BYTES = 256 * 2 ** 20
 
 /**
- * Opens `init` for training. For a PRM, `<prm>` and the pieces Yes and No are added to the vocabulary where the tokenizer lacks them.
+ * Opens `init` for training. For a PRM, what its scores are read at is added to the vocabulary where the tokenizer lacks it: `<prm>` and
+ * the pieces Yes and No, or with a reward head the marker of the family whose prompts are learnt.
  * @throws EngineError INVALID_MODEL, UNSUPPORTED_MODEL, INVALID_ARGUMENT, NO_DEVICE: the device does not train
  */
 export async function openTrainable(options: TrainableOptions): Promise<TrainableModel> {
   const init = resolve(options.init)
   const folder = await readCheckpointFolder(init)
   const summary = loadNative().inspectModel(init)
+  const head = headOf(options, summary)
+  checkLoss(options.loss, head)
   if (options.saveAs === 'adapters') checkOnlyAdapters(options, summary)
   // The small files of the result, in a folder of their own: with the tokens that training adds.
   const files = options.work ?? (await mkdtemp(join(tmpdir(), 'mm-prm-train-')))
   makeFolder(files)
   try {
     await copyModelFiles(init, files)
-    const newTokens = options.task === 'prm' ? await addPrmTokens(files, options) : []
+    if (head?.config) await recordArchitecture(files, head.architecture, summary.family, head.config)
+    const newTokens =
+      options.task === 'policy' ? [] : await (head ? addMarker(files, head, options) : addPrmTokens(files, options))
     const tokenizer = await openTokenizer(files)
     folder.checkImageToken(tokenizer)
+    const family = head && headFamily(head, options, folder, tokenizer)
     const native = await loadNative().openTrainer({
       model: init,
       device: options.device ?? 'cpu',
@@ -65,8 +79,9 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
       loraAlpha: options.lora?.alpha ?? 0,
       loraTargets: [...(options.lora?.targets ?? [])],
       seed: BigInt(options.seed),
+      ...(head && { head: head.native }),
     })
-    return new NativeTrainable({ options, native, folder, summary, tokenizer, files })
+    return new NativeTrainable({ options, native, folder, summary, tokenizer, files, head, family })
   } catch (error) {
     await rm(files, { recursive: true, force: true })
     throw error
@@ -81,6 +96,36 @@ function checkOnlyAdapters({ freeze }: TrainableOptions, summary: ModelSummary):
   throw invalidArgument(
     `adapters cannot be saved apart where ${trained.join(' and ')} are trained too: freeze ${all}, or save merged`,
   )
+}
+
+/** Adds what the family of a new head reads at a step and the tokenizer lacks. Returns its id where it is new. */
+async function addMarker(files: string, head: HeadForm, options: TrainableOptions): Promise<number[]> {
+  const marker = head.config && markerOf(options.template ?? head.scoring)
+  const tokenizer = await openTokenizer(files)
+  if (marker === undefined || tokenizer.added.ids.has(marker)) return []
+  const id = tokenizer.vocabSize
+  await addSpecialToken(files, marker, id)
+  await raiseVocabSize(files, id + 1)
+  return [id]
+}
+
+/** Whose prompts are learnt: as asked, as the checkpoint says or shows, or as such a head is usually read. */
+function headFamily(head: HeadForm, options: TrainableOptions, folder: CheckpointFolder, tokenizer: Tokenizer): ScoringFamily {
+  const traits = {
+    architecture: head.architecture,
+    hasRewardHead: true,
+    head: head.traits,
+    numClasses: head.outputs,
+    pieceId: (piece: string) => tokenizer.pieceId(piece),
+    config: folder.config,
+    ownChat: folder.usesOwnChat(tokenizer),
+    recorded: head.config ? undefined : folder.recorded,
+  }
+  const { template = !head.config && tellsFamily(traits) ? 'auto' : head.scoring } = options
+  const family = resolveFamily(template, traits)
+  if (family.perStep)
+    throw invalidArgument(`template ${family.name}: reads every step in a sequence of its own, as training does not; take trl`)
+  return family
 }
 
 /**
@@ -108,6 +153,8 @@ interface Parts {
   summary: ModelSummary
   tokenizer: Tokenizer
   files: string
+  head: HeadForm | undefined
+  family: ScoringFamily | undefined
 }
 
 class NativeTrainable implements TrainableModel {
@@ -122,13 +169,18 @@ class NativeTrainable implements TrainableModel {
 
   constructor(parts: Parts) {
     this.#parts = parts
-    const { options, tokenizer, folder, native } = parts
-    const template = trainTemplate(options.task, options.template, folder.readsOtherPictures(tokenizer))
+    const { options, tokenizer, folder, native, family } = parts
+    const template = family ? '' : trainTemplate(options.task, options.template, folder.readsOtherPictures(tokenizer))
     this.info = native.info()
     this.initHash = checkpointHash(options.init)
-    this.record = options.task === 'prm' ? { task: 'prm', scoring: 'mm-prm', template } : { task: 'policy', template }
+    this.record = family
+      ? { task: 'prm', scoring: family.name }
+      : options.task === 'prm'
+        ? { task: 'prm', scoring: 'mm-prm', template }
+        : { task: 'policy', template }
     const ownChat = folder.usesOwnChat(tokenizer)
-    this.#context = { tokenizer, template, systemMessage: folder.config.system_message, ownChat, lossWeight: options.lossWeight }
+    const { lossWeight } = options
+    this.#context = { tokenizer, template, systemMessage: folder.config.system_message, ownChat, lossWeight, family }
     this.#pair = Int32Array.from(REWARD_PIECES, (piece) => tokenizer.pieceId(piece) ?? 0) // a policy has no use for it
   }
 
@@ -142,15 +194,15 @@ class NativeTrainable implements TrainableModel {
   }
 
   async accumulate(rows: readonly TrainRow[], scale: number): Promise<BatchLoss> {
-    return this.#parts.native.accumulate(await this.#batch(rows), scale)
+    return bySample(rows, await this.#parts.native.accumulate(await this.#batch(rows), scale))
   }
 
   async evaluate(rows: readonly TrainRow[]): Promise<BatchLoss> {
-    return this.#parts.native.evaluate(await this.#batch(rows))
+    return bySample(rows, await this.#parts.native.evaluate(await this.#batch(rows)))
   }
 
   step(options: OptimizerStep): Promise<number> {
-    return this.#parts.native.step(options)
+    return this.#parts.native.step({ ...options, anchor: this.#parts.head?.anchor ?? 0 })
   }
 
   async saveModel(folder: string, options: SaveOptions): Promise<void> {
@@ -209,7 +261,7 @@ class NativeTrainable implements TrainableModel {
     const imageIndex = new Map<TrainImage, number>()
     const groups = new Map<string, number>()
     const samples = []
-    for (const row of rows) {
+    for (const [set, row] of rows.entries()) {
       const { group } = row.sample
       const pictures = picturesOf(row.sample)
       for (const image of pictures) {
@@ -218,19 +270,21 @@ class NativeTrainable implements TrainableModel {
         images.push(await this.#pictureOf(image))
       }
       if (!groups.has(group)) groups.set(group, groups.size)
-      const { tokens, tokenWeights, markers, labels, markerWeights, rejected, reference = [0, 0] } = row
+      const { rejected, reference = [0, 0] } = row
       const common = {
         images: Int32Array.from(pictures, (image) => imageIndex.get(image) as number),
         group: groups.get(group) as number,
-        ...{ markers, labels, markerWeights },
+        siblings: row.siblings ? set : -1,
       }
-      samples.push({ ...common, tokens, tokenWeights, reference: reference[0] })
-      if (rejected) samples.push({ ...common, ...rejected, reference: reference[1] })
+      for (const { tokens, tokenWeights, markers, labels, markerWeights } of row.siblings ?? [row])
+        samples.push({ ...common, tokens, tokenWeights, markers, labels, markerWeights, reference: reference[0] })
+      const { markers, labels, markerWeights } = row
+      if (rejected) samples.push({ ...common, markers, labels, markerWeights, ...rejected, reference: reference[1] })
     }
     const imageToken = folder.imageToken(tokenizer)
-    const { preference } = options
+    const { preference, loss } = options
     return options.task === 'prm'
-      ? { task: 'markers', samples, images, imageToken, pair: this.#pair }
+      ? { task: 'markers', samples, images, imageToken, pair: this.#pair, ...(loss?.kind === 'rank' && { rank: loss }) }
       : preference
         ? { task: 'pairs', samples, images, imageToken, preference }
         : { task: 'tokens', samples, images, imageToken }
@@ -258,6 +312,18 @@ class NativeTrainable implements TrainableModel {
       this.#pictureBytes -= numBytes
     }
   }
+}
+
+/** Siblings are rows of their own to the native trainer, and one sample here. */
+function bySample(rows: readonly TrainRow[], loss: BatchLoss): BatchLoss {
+  if (loss.predictions.length === 0) return loss
+  let at = 0
+  const predictions = rows.map(({ siblings = [] }) => {
+    const own = loss.predictions.slice(at, at + Math.max(1, siblings.length))
+    at += own.length
+    return own.length === 1 ? (own[0] as Float32Array) : Float32Array.from(own.flatMap((p) => [...p]))
+  })
+  return { ...loss, predictions }
 }
 
 /** What the native writer reports (a full disk, no permission) is no fault of an argument. */

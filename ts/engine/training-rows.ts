@@ -3,6 +3,7 @@
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
 import type { TrainAnswer, TrainableOptions, TrainRow, TrainSample } from '../contracts/trainer.ts'
+import type { ScoringFamily } from './families/index.ts'
 import { conversationIds } from './prompt.ts'
 import { replyIds } from './template/chat.ts'
 import { PRM_TEMPLATES, type PrmTemplate } from './template/prm.ts'
@@ -18,6 +19,8 @@ export interface RowContext {
   systemMessage: string | undefined
   ownChat: boolean
   lossWeight: TrainableOptions['lossWeight']
+  /** Of a model with a reward head: whose prompts are learnt, instead of the template. */
+  family?: ScoringFamily | undefined
 }
 
 /**
@@ -88,17 +91,48 @@ export function pairRow(sample: TrainSample, imageRows: readonly number[], conte
   return { sample, ...chosen, rejected, ...UNMARKED, weight: 1 }
 }
 
-/** One marker behind every step; a step whose label is null has weight 0. */
+/** The prompt under which the result is used, with a marker for every step. */
+function prmPrompt(sample: TrainSample, imageRows: readonly number[], context: RowContext) {
+  const { tokenizer, template, systemMessage, ownChat, family } = context
+  const request = { question: sample.question, steps: sample.steps, imageRows }
+  if (family) return family.prompt(tokenizer, request)
+  return PRM_TEMPLATES[template as PrmTemplate](tokenizer, { ...request, ownChat, ...(systemMessage && { systemMessage }) })
+}
+
+/** A sample of siblings is a row for each of them, behind the steps that they share. */
 export function prmRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
-  const { tokenizer, template, systemMessage, ownChat } = context
-  const { labels, weights } = checkLabels(sample)
-  const prompt = PRM_TEMPLATES[template as PrmTemplate](tokenizer, {
-    question: sample.question,
-    steps: sample.steps,
-    imageRows,
-    ownChat,
-    ...(systemMessage && { systemMessage }),
+  const { siblings } = sample
+  if (!siblings) return pathRow(sample, imageRows, context)
+  if (siblings.length < 2) throw invalidArgument(`sample ${sample.id}: ${siblings.length} siblings: there is nothing to rank`)
+  const { siblings: _, ...shared } = sample
+  const rows = siblings.map(({ step, label }) => {
+    const steps = [...sample.steps, step]
+    return pathRow(
+      { ...shared, steps, labels: steps.map((_, i) => (i < sample.steps.length ? null : label)) },
+      imageRows,
+      context,
+    )
   })
+  const joined = (part: (row: TrainRow) => Float32Array) => Float32Array.from(rows.flatMap((row) => [...part(row)]))
+  const [labels, markerWeights] = [joined((row) => row.labels), joined((row) => row.markerWeights)]
+  const { tokens } = rows.reduce((longest, row) => (row.tokens.length > longest.tokens.length ? row : longest))
+  const markers = Int32Array.from(rows.flatMap((row) => [...row.markers]))
+  return {
+    sample,
+    tokens,
+    tokenWeights: EMPTY_FLOATS,
+    markers,
+    labels,
+    markerWeights,
+    weight: sum(markerWeights),
+    siblings: rows,
+  }
+}
+
+/** One marker behind every step; a step whose label is null has weight 0. */
+function pathRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
+  const { labels, weights } = checkLabels(sample)
+  const prompt = prmPrompt(sample, imageRows, context)
   const markerWeights = Float32Array.from(labels, (label, i) => (label === null ? 0 : (weights[i] as number)))
   return {
     sample,

@@ -67,12 +67,32 @@ export async function readSamples(path: string, kind: RowKind, badLines: 'skip' 
 
 /** Nothing can be learnt from labels that all say the same. @throws EngineError INVALID_ARGUMENT */
 export function checkLabels(path: string, samples: readonly TrainSample[]): void {
-  const labels = samples.flatMap((s) => (s.labels ?? []).filter((l) => l !== null))
+  const labels = samples.flatMap((s) => labelsOf(s).filter((l) => l !== null))
   if (labels.length === 0) throw invalidArgument(`${path}: holds no label`)
   const [low, high] = labels.reduce(([a, b], l) => [Math.min(a, l), Math.max(b, l)], [1, 0])
   if (low === high) {
     throw invalidArgument(`${path}: all ${labels.length} labels are ${low}: a PRM needs right steps and wrong ones`)
   }
+}
+
+const labelsOf = ({ labels = [], siblings = [] }: TrainSample) => [...labels, ...siblings.map(({ label }) => label)]
+
+/** @throws EngineError INVALID_ARGUMENT where no two siblings differ enough to be ranked */
+export function checkSiblings(path: string, samples: readonly TrainSample[], margin: number): void {
+  const groups = samples.flatMap(({ siblings }) => siblings ?? []).length
+  if (groups === 0) {
+    throw invalidArgument(
+      `${path}: loss rank learns from next steps of one prefix, and no row has some: rows of "prefix" and "steps" are expected, as mm-prm dataset --samples groups --format groups writes them`,
+    )
+  }
+  const gap = ({ siblings = [] }: TrainSample) => {
+    const labels = siblings.flatMap(({ label }) => label ?? [])
+    return Math.max(...labels) - Math.min(...labels)
+  }
+  if (samples.some((sample) => gap(sample) > 0 && gap(sample) >= margin - 1e-6)) return
+  throw invalidArgument(
+    `${path}: loss rank has nothing to learn: no two siblings have labels that differ by ${margin}, its margin`,
+  )
 }
 
 function idOf({ id }: Fields): string | undefined {
@@ -90,13 +110,18 @@ function readSample(row: Fields, kind: RowKind, line: number, folder: string): T
   }
   const said = kind === 'pairs' ? readPair(row) : isConversation(row, kind) ? readConversation(row) : undefined
   if (said) return saidSample(common(said.question, said.image), said)
-  const { question, steps, labels, image } = readBody(row)
+  const { question, steps, labels, image, siblings } = readBody(row)
   const known = common(question, image)
   if (kind === 'policy') {
+    if (siblings) throw invalidArgument('"prefix": next steps side by side are for a PRM: a policy learns from whole solutions')
     const answer = row['answer']
     if (typeof answer !== 'string') throw invalidArgument('"answer" must be a string')
     const hasAnswerStep = steps.at(-1)?.trim() === answer.trim()
     return { ...known, steps: hasAnswerStep ? steps.slice(0, -1) : steps, answer }
+  }
+  if (siblings) {
+    const read = readLabels(labels, undefined, siblings.length).labels
+    return { ...known, steps, siblings: siblings.map((step, i) => ({ step, label: read[i] as number | null })) }
   }
   return { ...known, steps, ...readLabels(labels, row['weights'], steps.length) }
 }

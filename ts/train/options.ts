@@ -4,7 +4,14 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { invalidArgument } from '../contracts/errors.ts'
 import { ISAS } from '../contracts/isa.ts'
-import type { Preference, TrainSample } from '../contracts/trainer.ts'
+import {
+  HEAD_KINDS,
+  type Preference,
+  TRAIN_LOSSES,
+  type TrainHead,
+  type TrainLoss,
+  type TrainSample,
+} from '../contracts/trainer.ts'
 import { validate } from '../contracts/validate.ts'
 import { SCHEDULES } from './schedule.ts'
 
@@ -49,6 +56,19 @@ const data = z.union([
 
 const lora = z.strictObject({ rank: count, alpha: positive, targets: z.array(z.string().min(1)).min(1).readonly() })
 
+const ensemble = z.strictObject({
+  kind: z.literal('ensemble'),
+  heads: count.max(1024).optional(),
+  width: count.max(65535).optional(),
+  anchor: z.number().nonnegative().optional(),
+})
+const otherHead = z.strictObject({ kind: z.enum(HEAD_KINDS).exclude(['ensemble']) })
+/** By its name, or with options. */
+const head = z.union([
+  z.enum(HEAD_KINDS).transform((kind): TrainHead => ({ kind })),
+  z.discriminatedUnion('kind', [otherHead, ensemble]),
+])
+
 /** What a recipe file may hold: everything but folders, data and callbacks. */
 export const recipeSchema = z.strictObject({
   epochs: positive.default(1),
@@ -86,10 +106,20 @@ export const recipeSchema = z.strictObject({
   dtype: z.enum(['bf16', 'f32']).default('bf16'),
   /** Activation checkpointing: less memory, about a third more time. */
   recompute: z.boolean().default(false),
+  /** prm: the reward head; absent, what the checkpoint has, which may be two pieces of its vocabulary. */
+  head: head.optional(),
+  /** rank: what pairs of siblings count beside the values of their steps; 0.5 where absent. */
+  rankWeight: positive.optional(),
+  /** rank: labels of a pair differ by as much at least; 0.1 where absent. */
+  rankMargin: share.optional(),
+  /** The prompt, by its template's name; of a model with a reward head by the scoring family's. */
   template: z.string().min(1).optional(),
   maxTiles: count.optional(),
-  /** policy: `dpo` learns from pairs of answers; absent: next-token cross-entropy. */
-  loss: z.enum(['dpo']).optional(),
+  /**
+   * policy: `dpo` learns from pairs of answers; absent: next-token cross-entropy. prm: `cross-entropy` of two pieces or classes, `bce` of
+   * heads of one output, or `rank`, which adds to it; absent: what fits the head.
+   */
+  loss: z.enum(TRAIN_LOSSES).optional(),
   /** dpo: how much a log-ratio counts; 0.1 where absent. */
   beta: positive.optional(),
   /** dpo: share of the pairs that are taken to be the wrong way round; 0 where absent. */
@@ -150,6 +180,12 @@ export function preferenceOf({ loss, beta, labelSmoothing, chosenWeight }: Parse
   return { beta: beta ?? 0.1, labelSmoothing: labelSmoothing ?? 0, chosenWeight: chosenWeight ?? 0 }
 }
 
+/** Of a run that learns from labelled steps; undefined: what fits its head. */
+export function lossOf({ loss, rankWeight, rankMargin }: ParsedTrainOptions): TrainLoss | undefined {
+  if (loss === 'rank') return { kind: loss, weight: rankWeight ?? 0.5, margin: rankMargin ?? 0.1 }
+  return loss === undefined || loss === 'dpo' ? undefined : { kind: loss }
+}
+
 /** @throws EngineError INVALID_ARGUMENT naming the option */
 export function parseTrainOptions(options: TrainOptions): ParsedTrainOptions {
   const parsed = validate(trainSchema, options, 'train')
@@ -165,6 +201,12 @@ export function parseTrainOptions(options: TrainOptions): ParsedTrainOptions {
   }
   if (parsed.saveLora === 'adapters' && !parsed.lora) {
     throw invalidArgument('train: saveLora "adapters" needs lora: there are no adapters without it')
+  }
+  if (parsed.task === 'policy' && parsed.head) throw invalidArgument('train: head is for task prm: a policy learns its tokens')
+  if (parsed.task === 'policy' && lossOf(parsed))
+    throw invalidArgument(`train: loss "${parsed.loss}" is for task prm: a policy takes "dpo" or none`)
+  for (const key of ['rankWeight', 'rankMargin'] as const) {
+    if (parsed[key] !== undefined && parsed.loss !== 'rank') throw invalidArgument(`train: ${key} needs loss "rank"`)
   }
   if (resolve(parsed.init) === resolve(parsed.out)) {
     throw invalidArgument(`train: out is the folder of init, ${parsed.init}; the result needs one of its own`)

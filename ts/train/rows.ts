@@ -1,5 +1,5 @@
 /**
- * Forms of training rows: those that `mm-prm dataset` writes (its own, the reference's conversations, TRL's, ms-swift's),
+ * Forms of training rows: those that `mm-prm dataset` writes (its own, groups, the reference's conversations, TRL's, ms-swift's),
  * Math-Shepherd's, and a generator's. Each becomes a question and steps, with labels where the row has some.
  */
 import { invalidArgument } from '../contracts/errors.ts'
@@ -12,6 +12,8 @@ export interface Body {
   /** As the row has them; checked by who reads them. */
   labels: unknown
   image: unknown
+  /** Next steps side by side, behind `steps`; the labels are theirs. */
+  siblings?: string[]
 }
 
 const MARKER = '<prm>'
@@ -40,6 +42,16 @@ const readSteps = (row: Row): Body => ({
   labels: row['labels'],
   image: row['image'] ?? row['images'],
 })
+
+/** The row of format `groups`: steps that all stand behind `prefix`. */
+function readGroup(row: Row): Body {
+  const { prefix } = row
+  const steps = Array.isArray(prefix) && prefix.length === 0 ? [] : stepsOf(prefix, 'prefix')
+  const siblings = stepsOf(row['steps'], 'steps')
+  if (siblings.length < 2)
+    throw invalidArgument('"steps" behind a "prefix" are siblings, and one alone has none to be ranked against')
+  return { ...readSteps(row), steps, siblings }
+}
 
 /** `Question: …\nProcess: s1<prm>\n\ns2<prm>` in the answering turn. */
 function readConversation(row: Row): Body {
@@ -106,6 +118,7 @@ function readMathShepherd(row: Row): Body {
 
 /** @throws EngineError INVALID_ARGUMENT saying which field is wrong */
 export function readBody(row: Row): Body {
+  if ('prefix' in row) return readGroup(row)
   if ('conversations' in row) return readConversation(row)
   if ('completions' in row) return readTrl(row)
   if ('messages' in row) return readSwift(row)

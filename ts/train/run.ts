@@ -13,7 +13,7 @@ import type { SkippedLine } from './data.ts'
 import { lockFolder } from './lock.ts'
 import { MetricsFile } from './metrics.ts'
 import { epochBatches, epochSize } from './mixture.ts'
-import { identityOf, type ParsedTrainOptions, parseTrainOptions, preferenceOf, type TrainOptions } from './options.ts'
+import { identityOf, lossOf, type ParsedTrainOptions, parseTrainOptions, preferenceOf, type TrainOptions } from './options.ts'
 import { References } from './references.ts'
 import { Rewards } from './rewards.ts'
 import { openSets, type TrainSets } from './sets.ts'
@@ -49,6 +49,8 @@ export interface TrainResult {
 export async function runTraining(options: TrainOptions, openTrainable: OpenTrainable): Promise<TrainResult> {
   const o = parseTrainOptions(options)
   const data = await openSets(o.data, o)
+  const loss = lossOf(o)
+  if (loss?.kind === 'rank') data.checkSiblings(loss.margin)
   const evalData = o.evalData === undefined ? undefined : await openSets(o.evalData, o)
   const identity = identityOf(o, data, evalData)
   makeFolder(o.out)
@@ -67,6 +69,8 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
     lora: o.lora,
     recompute: o.recompute,
     seed: o.seed,
+    head: o.head,
+    loss,
     template: o.template,
     maxTiles: o.maxTiles,
     lossWeight: o.lossWeight,

@@ -1,7 +1,7 @@
 /** What a run learns from: one data set, or several of which each gives its share of the samples. */
 import { invalidArgument } from '../contracts/errors.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
-import { checkLabels, type FileDataset, type RowKind, readSamples, type SkippedLine } from './data.ts'
+import { checkLabels, checkSiblings, type FileDataset, type RowKind, readSamples, type SkippedLine } from './data.ts'
 import type { Dataset, ParsedTrainOptions, Source } from './options.ts'
 import { picturesHash } from './pictures.ts'
 
@@ -45,6 +45,17 @@ export class TrainSets {
 
   get skipped(): readonly SkippedLine[] {
     return this.sets.flatMap(({ data }) => ('skipped' in data ? (data as FileDataset).skipped : []))
+  }
+
+  /** Where all samples are known. @throws EngineError INVALID_ARGUMENT where no two siblings differ enough to be ranked */
+  checkSiblings(margin: number): void {
+    const known = this.sets.map(({ data }) => samplesOf(data))
+    if (known.every((samples) => samples))
+      checkSiblings(
+        this.sets.map(({ name }) => name).join(', '),
+        known.flatMap((s) => s ?? []),
+        margin,
+      )
   }
 
   /** The set that sample `index` is of. */

@@ -15,6 +15,16 @@
 
 namespace mmprm {
 
+// A reward head that is put in the vocabulary's place. Tensors: NAME.{weight,bias}, score.{0,2}.*, score.model.*.
+struct HeadOptions {
+  std::string kind;  // empty: as the checkpoint has it; linear, two-layer (a ReLU between) or ensemble
+  std::string name;  // of the tensors of a linear one
+  int outputs = 0;   // classes, or heads of an ensemble
+  int width = 0;     // of the two inner layers of an ensemble's heads
+  bool keeps_vocabulary =
+      false;  // the stored vocabulary head stays beside it, unused, as value heads have it
+};
+
 struct TrainerOptions {
   std::string model_folder;
   std::string device = "cpu";    // as EngineOptions has it; one that does not train is refused
@@ -28,7 +38,8 @@ struct TrainerOptions {
   int lora_rank = 0;  // 0: none; otherwise only the adapters (and the parts named above) are trained
   double lora_alpha = 0;
   std::vector<std::string> lora_targets;  // last parts of modules' names
-  uint64_t seed = 0;                      // of the adapters
+  uint64_t seed = 0;                      // of the adapters and of a new head
+  HeadOptions head;                       // trained with whatever else is, and alone where nothing else is
 };
 
 struct TrainerInfo {
@@ -57,7 +68,15 @@ struct TrainSample {
   std::vector<float> token_weights;           // kTokens, kPairs: one per token, 0: not predicted
   std::vector<int32_t> markers;               // kMarkers: rising positions
   std::vector<float> labels, marker_weights;  // kMarkers: in [0, 1]; one each per marker
-  double reference = 0;  // kPairs: the answer's log-probability under the model that is departed from
+  double reference = 0;   // kPairs: the answer's log-probability under the model that is departed from
+  int32_t siblings = -1;  // kMarkers: samples of one number from 0 up are ranked against each other; -1: none
+};
+
+// Beside the value loss of siblings: weight · the mean over pairs whose labels differ by `margin` at least of
+// -log sigmoid(z_i - z_j), z the logit of a score.
+struct RankOptions {
+  double weight = 0;  // 0: values alone
+  double margin = 0;
 };
 
 struct TrainBatch {
@@ -65,8 +84,9 @@ struct TrainBatch {
   std::vector<TrainSample> samples;
   std::vector<PicturePtr> images;
   int32_t image_token = -1;
-  int32_t pair[2] = {0, 0};  // kMarkers: rows of the head for "right" and "wrong"
+  int32_t pair[2] = {0, 0};  // kMarkers without a reward head: rows of the head for "right" and "wrong"
   Preference preference;     // kPairs
+  RankOptions rank;          // kMarkers
 };
 
 struct BatchResult {
@@ -83,6 +103,7 @@ struct StepOptions {
   double weight_decay = 0;
   bool decay_vectors = true;  // false: no decay on biases, norms and other vectors
   double max_norm = 1;        // 0: no clipping
+  double anchor = 0;          // an ensemble: strength of the pull of its head to how it began
 };
 
 enum class TensorField { kValue, kGradient, kM, kV };

@@ -15,6 +15,7 @@ const withoutBlankLines = (step: string) => step.trim().replace(/\s*\n\n/g, ' ')
 export const actPrm: FamilyDefinition = {
   name: 'act-prm',
   head: 'classes',
+  marker: MARKER,
   recognise: ({ architecture, head }) => architecture === 'Qwen2ForEnsemblePRM' && head === 'ensemble',
   create: ({ head, config: { rr_token: marker = MARKER } }) => {
     if (head !== 'ensemble') throw invalidArgument(`act-prm scoring needs an ensemble of heads, this one is of kind ${head}`)

@@ -67,6 +67,8 @@ export interface FamilyDefinition {
   readonly name: string
   /** What it reads: two rows of the vocabulary, or the classes of a reward head. */
   readonly head: 'vocabulary' | 'classes'
+  /** The token that it puts behind each step, where that is one of its own. */
+  readonly marker?: string
   /** Whether a step's score is a comparison with a second model. */
   readonly reference?: true
   /** What a checkpoint of this family is recognised by, for people to read; absent where nothing tells. */

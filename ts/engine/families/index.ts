@@ -81,6 +81,16 @@ export function resolveFamily(scoring: string, traits: CheckpointTraits): Scorin
   return checked(family, traits)
 }
 
+/** The token that a family needs in the vocabulary behind each step; undefined where it needs none of its own. */
+export function markerOf(family: string): string | undefined {
+  return FAMILIES.find((f) => f.name === family)?.marker
+}
+
+/** Whether a checkpoint records or shows which family it is of. */
+export function tellsFamily(traits: CheckpointTraits): boolean {
+  return traits.recorded?.scoring !== undefined || FAMILIES.some((f) => f.recognise(traits))
+}
+
 /** Why a checkpoint is read as it is: two families may look alike to whoever opens one. */
 export function scoringReason(scoring: string, recorded: RecordedScoring | undefined, name: string): string {
   if (scoring !== 'auto') return 'as asked'

@@ -9,6 +9,7 @@ const MARKER = '<extra_0>'
 export const qwenMathPrm: FamilyDefinition = {
   name: 'qwen2.5-math-prm',
   head: 'classes',
+  marker: MARKER,
   shows: `its architecture Qwen2ForProcessRewardModel with the piece ${MARKER}`,
   recognise: ({ architecture, pieceId }) => architecture === 'Qwen2ForProcessRewardModel' && pieceId(MARKER) !== undefined,
   create: () => ({

@@ -8,6 +8,7 @@ const MARKER = '<extra_0>'
 export const reasonFlux: FamilyDefinition = {
   name: 'reasonflux',
   head: 'classes',
+  marker: MARKER,
   recognise: () => false, // the files are those of a Qwen2.5-Math-PRM
   create(traits) {
     const marker = traits.pieceId(MARKER)
