@@ -25,13 +25,20 @@ const shareScored = ({ problems }: FoundRun) => {
   return whole.length === 0 ? 0 : whole.filter((c) => c.scores).length / whole.length
 }
 
+/** A judge that trusts all of them, or none, chooses by lot. */
+const shareTrusted = ({ problems }: FoundRun) => {
+  const scored = problems.flatMap(({ candidates }) => candidates.flatMap(({ scores }) => (scores ? [scores] : [])))
+  return scored.length === 0 ? 0 : scored.filter((scores) => scores.every((score) => score >= 0.5)).length / scored.length
+}
+
 /** Of one system: Best-of-n by its judge. */
 async function bestByJudge(ground: Ground, pool: Pool, judged: Judged): Promise<{ comparison: Comparison; run: FoundRun }> {
   const { n, scorer, name, ...told } = judged
   const asked = { ...ground, scorer, name: `${ground.name}/${name}`, strategy: 'best-of-n', options: { n }, seed: PLAN.seed }
   const run = await found(await searched(asked), ground.problems, ground.tokens)
   const measured = { ...told, policy: ground.policyName, seeds: 1, accuracies: accuracies(run, chosen), cost: costOf(run) }
-  return { comparison: compare({ ...measured, more: { 'share of its solutions scored': shareScored(run) } }, pool), run }
+  const more = { 'share of solutions scored': shareScored(run), 'trusted at every step, of these': shareTrusted(run) }
+  return { comparison: compare({ ...measured, more }, pool), run }
 }
 
 const PLAIN = 'Best-of-N has the shipped PRM'
