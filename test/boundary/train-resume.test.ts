@@ -65,10 +65,10 @@ test('killed in the middle of everything, then resumed: the same bits and metric
     return () => filesIn(folder).some((file) => name.test(file) && !before.has(file))
   }
   const moments: [string, () => () => boolean][] = [
-    ['before the first checkpoint', () => () => stepsDone(out) === 1],
+    ['before the first checkpoint', () => () => [1, 2].includes(stepsDone(out))],
     ['while the first checkpoint is written', appears(checkpoints, /^step-00000003\.tmp-/)],
     ['while the best weights are written', appears(checkpoints, /^best\.tmp-/)],
-    ['between two checkpoints', () => () => stepsDone(out) === 5],
+    ['between two checkpoints', () => () => [4, 5].includes(stepsDone(out))],
     ['when a checkpoint has just got its name', appears(checkpoints, /^step-\d+$/)],
     ['while a later checkpoint is written', appears(checkpoints, /^step-\d+\.tmp-/)],
     ['while the result is written', appears(out, /^mm-prm\.json$/)],
