@@ -10,7 +10,7 @@
 #   5  copy and matmul rates, gemm and attention beside torch of the same run, held to the bars   90 s
 #   6  a decoder of 8B with random weights: decode of siblings, trees of solutions, of their floors; beside transformers  90 s
 #
-# Every part runs in a process group of its own that --limit (240; emulated 1200) ends, building included, and writes
+# Every part runs in a process group of its own that --limit (240, of part 6 360; emulated 1200) ends, building included, and writes
 # FOLDER/partN.json as it ends; where it did not, the reason stands there, and what it had written is partN-so-far.json. FOLDER
 # is $OUT where that is set, else build/gpu-check. --emulated is a dry run of parts 1 to 3 on the emulated device, and of 6 with
 # a tiny decoder, whose figures say nothing. Exit code: how many parts failed.
@@ -27,7 +27,6 @@ while (($#)); do
     *) echo "unknown option $1" >&2 && exit 64 ;;
   esac
 done
-((limit > 0)) || limit=$((emulated ? 1200 : 240))
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 work=build/gpu
@@ -171,13 +170,14 @@ for part in ${parts//,/ }; do
   rm -f "$out/part$part.json" "$out/part$part-so-far.json"
   options=(--alone "$part" --out "$out")
   ((emulated)) && options+=(--emulated)
-  timeout --kill-after=10 "$limit" bash scripts/gpu-check.sh "${options[@]}" &
+  most=$((limit > 0 ? limit : emulated ? 1200 : part == 6 ? 360 : 240)) # of 6: its build and the limits of its three programs
+  timeout --kill-after=10 "$most" bash scripts/gpu-check.sh "${options[@]}" &
   running=$!
   wait "$running"
   status=$?
   running=
   if ((status == 124 || status == 137)); then
-    broken "$part" "not done after $limit s"
+    broken "$part" "not done after $most s"
   elif [[ ! -s $out/part$part.json ]]; then
     broken "$part" "ended with $status and wrote nothing" || status=1
   elif ((status)) && grep -q '"failed": 0\b' "$out/part$part.json"; then # killed half way, by a limit of its own

@@ -25,9 +25,9 @@ def losses(line, empty, reached, multiprocessors):
     Bytes in flight: the rest of what is missing, in which products wait for copies."""
     features, tokens = map(int, line["config"].split()[1].split("x"))
     tiles = -(-line["N"] // features) * -(-line["rows"] // tokens)
-    lost = {"blocks": 1 - tiles / multiprocessors / -(-tiles // multiprocessors)}
+    lost = {"blocks": 1 - tiles / multiprocessors / -(-tiles // multiprocessors) if multiprocessors else None}
     lost["launch gaps"] = max(0.0, 1 - empty / line["us"]) if empty else None
-    lost["bytes in flight"] = max(0.0, 1 - reached - lost["blocks"] - (lost["launch gaps"] or 0))
+    lost["bytes in flight"] = max(0.0, 1 - reached - (lost["blocks"] or 0) - (lost["launch gaps"] or 0))
     return lost
 
 
@@ -66,7 +66,7 @@ def main(folder):
                     text += f"no rate to hold it to, the bar is {bar}"
                 else:
                     bare = empty.get((line["matrix"], line["rows"], line["config"]))
-                    line["lost"] = losses(line, bare, reached, roof["multiprocessors"])
+                    line["lost"] = losses(line, bare, reached, roof.get("multiprocessors"))
                     text += f"{reached:.2f} of {bar}; {told(line['lost'])}"
                 below.append(text)
         results.append(line)
@@ -74,7 +74,7 @@ def main(folder):
         us = reference.get(line["attention"])
         line["of_torch"] = us / line["us"] if us else None
         results.append(line)
-    missing = [name for name, part in (("gemm", ours), ("gemm beside torch", torch), ("attention", attention), ("sdpa", sdpa)) if not part]
+    missing = [name for name, part in (("gemm", ours), ("gemm beside torch", torch), ("attention", attention), ("sdpa", sdpa), ("the card's own rates", roof)) if not part]
     print(json.dumps({"part": 5, "roof": roof, "failed": len(below) + len(missing), "missing": missing, "below": below, "results": results}, indent=1))
     for text in below + [f"missing: {name}" for name in missing]:
         print(text, file=sys.stderr)

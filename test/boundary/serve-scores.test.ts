@@ -100,7 +100,8 @@ test('fields of vLLM’s pooling: what changes nothing is taken, what would chan
   for (const [field, words] of [
     [{ use_activation: false }, /use_activation: must be true: probabilities are told; .*returnLogits/],
     [{ truncate_prompt_tokens: 3 }, /truncate_prompt_tokens: must be -1/],
-    [{ task: 'embed' }, /task: must be token_classify/],
+    [{ task: 'embed' }, /task: must be token_classify, reward or encode/],
+    [{ task: 'classify' }, /task: must be token_classify, reward or encode/],
     [{ encoding_format: 'base64' }, /encoding_format: must be "float"/],
     [{ chat_template: '{{ x }}' }, /chat_template: is not supported/],
     [{ input: undefined, inputs: input }, /unknown option "inputs".*input/],
@@ -109,6 +110,9 @@ test('fields of vLLM’s pooling: what changes nothing is taken, what would chan
     assert.is(refused.status, 400, JSON.stringify(field))
     assert.match(refused.body.error.message, words)
   }
+  assert.is((await post('/classify', { input, task: 'classify' })).status, 200)
+  const perStep = await post('/classify', { input, task: 'token_classify' })
+  assert.match(perStep.body.error.message, /task: must be classify: \/pooling answers for each step/)
 })
 
 test('a PRM on a server is the scorer that it is here: name, scores, logits, and what is wrong', async () => {

@@ -49,8 +49,10 @@ test('a part that hangs is ended with all that it started, says so, and the next
   assert.ok(await isGone(readFileSync(pid, 'utf8').trim()), 'what the part started is gone')
 })
 
+const ROOF = [{ roof: true, copy_tbs: 4, matmul_tflops: 700, multiprocessors: 132 }]
+
 /** Part 5's files as one run leaves them: one matrix, whose time is `us` where torch's is 100. */
-function judged(name: string, grid: { N: number; us: number; empty: number }) {
+function judged(name: string, grid: { N: number; us: number; empty: number }, roofs: object[] = ROOF) {
   const place = join(folder, name)
   mkdirSync(place)
   const line = { matrix: 'o', N: grid.N, K: 4096, rows: 2048, config: 'wgmma 128x256', weights_tbs: 1 }
@@ -62,7 +64,7 @@ function judged(name: string, grid: { N: number; us: number; empty: number }) {
   ])
   write('torch.jsonl', [{ matrix: 'o', rows: 2048, us: 100 }])
   write('attention.jsonl', [{ attention: 'decode', us: 10 }])
-  write('attention-torch.jsonl', [{ roof: true, copy_tbs: 4, matmul_tflops: 700, multiprocessors: 132 }])
+  write('attention-torch.jsonl', roofs)
   const { status, stdout, stderr } = spawnSync('python3', [join(root, 'bench/cuda/judge.py'), place], { encoding: 'utf8' })
   assert.ok(stdout, stderr)
   return { status, result: JSON.parse(stdout) }
@@ -81,6 +83,13 @@ test('part 5 tells which of blocks, launch gaps and bytes in flight costs a prod
   assert.is(cause('bytes', { N: 16 * 128, us: 125, empty: 122 }), 'bytes in flight')
   const { status, result } = judged('above', { N: 16 * 128, us: 105, empty: 100 })
   assert.equal([status, result.failed, result.below], [0, 0, []])
+})
+
+test('part 5 without the rates of the card still judges what it can, and says what is missing', () => {
+  const { status, result } = judged('no-roof', { N: 17 * 128, us: 190, empty: 185 }, [{ attention: 'decode', us: 9 }])
+  assert.is(status, 1)
+  assert.equal(result.missing, ["the card's own rates"])
+  assert.match(result.below[0], /0\.53 of 0\.9; bytes in flight cost most \(blocks unknown/)
 })
 
 test('part 6 holds scoring and generation to three and five times what transformers takes', () => {

@@ -12,7 +12,7 @@ import { Gate } from './gate.ts'
 import { Metrics } from './metrics.ts'
 import { openApi } from './openapi.ts'
 import type { ServeSettings } from './options.ts'
-import { chatSchema, completionSchema, poolingSchema, scoreSchema } from './requests.ts'
+import { chatSchema, classifySchema, completionSchema, poolingSchema, scoreSchema } from './requests.ts'
 import { classify, pooling, type ScoreWork, scoreSteps } from './scores.ts'
 import { EventStream } from './sse.ts'
 import { answer, chatJob, completionJob, tell } from './writers.ts'
@@ -116,7 +116,7 @@ export class App {
     this.#scores('/v1/score/steps', scoreSchema, (body, work) => scoreSteps(body, work))
     for (const prefix of ['', '/v1']) {
       this.#scores(`${prefix}/pooling`, poolingSchema, (body, work) => pooling(body, nameOf(work.engine), work))
-      this.#scores(`${prefix}/classify`, poolingSchema, (body, work) => classify(body, nameOf(work.engine), work))
+      this.#scores(`${prefix}/classify`, classifySchema, (body, work) => classify(body, nameOf(work.engine), work))
     }
     const models = this.#models()
     this.http.get('/v1/models', async () => ({ object: 'list', data: models }))

@@ -1,6 +1,6 @@
 /** The server's description of itself, from the schemas that requests are checked with. */
 import { z } from 'zod'
-import { chatSchema, completionSchema, poolingSchema, scoreSchema } from './requests.ts'
+import { chatSchema, classifySchema, completionSchema, poolingSchema, scoreSchema } from './requests.ts'
 
 const json = (schema: object) => ({ 'application/json': { schema } })
 const bodyOf = (schema: z.ZodType) => {
@@ -47,7 +47,7 @@ export function openApi(version: string): object {
         '/pooling',
         post('Per input the steps’ [against, for], as vLLM’s process reward models give them', poolingSchema),
       ),
-      ...underBoth('/classify', post('Per input the class of its last step', poolingSchema)),
+      ...underBoth('/classify', post('Per input the class of its last step', classifySchema)),
       '/v1/models': get('What is loaded'),
       '/v1/models/{model}': get('What is loaded, by any name'),
       '/health': get('Whether the server takes requests; needs no key'),

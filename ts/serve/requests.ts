@@ -140,7 +140,7 @@ export const poolingSchema = z.strictObject({
   input: open(prompts),
   messages: open(z.array(message).min(1)),
   encoding_format: neutral('float', 'numbers are told as numbers'),
-  task: open(z.enum(['token_classify', 'reward', 'encode', 'classify'], 'must be token_classify: this model scores steps')),
+  task: open(z.enum(['token_classify', 'reward', 'encode'], 'must be token_classify, reward or encode: this model scores steps')),
   use_activation: neutral(true, PROBABILITIES),
   activation: neutral(true, PROBABILITIES),
   softmax: neutral(true, PROBABILITIES),
@@ -162,4 +162,8 @@ export const poolingSchema = z.strictObject({
   cache_salt: z.unknown().optional(),
   embed_dtype: z.unknown().optional(),
   endianness: z.unknown().optional(),
+})
+/** The same asked for one class per solution. */
+export const classifySchema = poolingSchema.extend({
+  task: open(z.literal('classify', 'must be classify: /pooling answers for each step')),
 })

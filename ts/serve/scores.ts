@@ -8,7 +8,7 @@ import type { CountedSteps } from '../engine/scorer.ts'
 import { markedText, readConversation } from './conversation.ts'
 import { promptsOf } from './generate.ts'
 import { dataUri } from './pictures.ts'
-import type { poolingSchema, scoreSchema } from './requests.ts'
+import type { classifySchema, poolingSchema, scoreSchema } from './requests.ts'
 
 /** A process reward model, and below which score one of its steps is taken for wrong, where that is known. */
 export interface ScoreWork {
@@ -42,7 +42,7 @@ export async function scoreSteps(r: z.output<typeof scoreSchema>, { engine, thre
   }
 }
 
-type PoolingRequest = z.output<typeof poolingSchema>
+type PoolingRequest = z.output<typeof poolingSchema | typeof classifySchema>
 
 /** A conversation whose last turn holds the steps, a marker behind each. */
 async function scoreConversation({ messages }: PoolingRequest, { engine, signal }: ScoreWork): Promise<CountedSteps> {
