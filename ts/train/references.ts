@@ -59,9 +59,12 @@ export class References implements AsyncDisposable {
     return this.#known.has(key)
   }
 
-  /** Undefined where the sample was left out. */
-  of(key: string): Reference | undefined {
-    return this.#known.get(key)
+  /** @throws EngineError TRAINING where the untrained model was never asked about sample `id` as it is now */
+  of(key: string, id: string): Reference {
+    const known = this.#known.get(key)
+    if (known) return known
+    const why = 'its data set gave another sample in its place before the first step; it must give the same one whenever asked'
+    throw trainingError(`sample ${id}: no log-probabilities of the untrained model are known: ${why}`)
   }
 
   /** @throws EngineError TRAINING where one is no number, STORE */

@@ -1,4 +1,5 @@
 /** What preference training reports: by how much more than the untrained model the trained one expects an answer. */
+import { trainingError } from '../contracts/errors.ts'
 import type { Preference, TrainRow } from '../contracts/trainer.ts'
 
 /** Sums over pairs; the reward of an answer is beta · (log π − log π_ref). */
@@ -13,10 +14,14 @@ export class Rewards {
     this.#preference = preference
   }
 
-  /** @param logprobs of each row's two answers, the preferred one first */
+  /**
+   * @param logprobs of each row's two answers, the preferred one first
+   * @throws EngineError TRAINING where a pair has no reference
+   */
   add(rows: readonly TrainRow[], logprobs: readonly number[] = []): void {
     if (!this.#preference) return
-    for (const [i, { reference = [0, 0] }] of rows.entries()) {
+    for (const [i, { sample, reference }] of rows.entries()) {
+      if (!reference) throw trainingError(`sample ${sample.id}: no reward without log-probabilities of the untrained model`)
       this.#chosen += (logprobs[2 * i] as number) - reference[0]
       this.#rejected += (logprobs[2 * i + 1] as number) - reference[1]
     }

@@ -241,10 +241,22 @@ class Run {
   }
 
   private batchRows(indices: readonly number[]): Promise<Encoded> {
-    return this.#encode(indices.map((index) => this.#entry(index)))
+    return this.#rows(indices.map((index) => this.#entry(index)))
   }
 
-  /** Samples as rows, without those that are too long. */
+  /** Samples as rows to learn from, or to be evaluated on. */
+  async #rows(all: readonly Entry[]): Promise<Encoded> {
+    const encoded = await this.#encode(all)
+    const references = this.#references
+    if (!references) return encoded
+    const rows = encoded.rows.map((row, i) => ({
+      ...row,
+      reference: references.of((encoded.entries[i] as Entry).key, row.sample.id),
+    }))
+    return { ...encoded, rows }
+  }
+
+  /** Samples without those that are too long. */
   async #encode(all: readonly Entry[]): Promise<Encoded> {
     const limit = this.#maxTokens()
     const [rows, entries]: [TrainRow[], Entry[]] = [[], []]
@@ -254,8 +266,7 @@ class Run {
         this.#leaveOut(row)
         continue
       }
-      const reference = this.#references?.of(entry.key)
-      rows.push(reference ? { ...row, reference } : row)
+      rows.push(row)
       entries.push(entry)
     }
     return { rows, entries, numSkipped: all.length - rows.length }
@@ -312,7 +323,7 @@ class Run {
     const steps: HeldOutStep[] = []
     const rewards = new Rewards(preferenceOf(this.#o))
     for (const part of chunks(held, this.#o.batchSize)) {
-      const { rows } = await this.#encode(part)
+      const { rows } = await this.#rows(part)
       for (const micro of microBatches(rows, this.#o.microBatchTokens)) {
         const result = await this.#model.evaluate(micro)
         rewards.add(micro, result.logprobs)

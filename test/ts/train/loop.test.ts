@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { EngineError } from '../../../ts/contracts/errors.ts'
 import type { BatchLoss, OptimizerStep, TrainableModel, TrainRow, TrainSample } from '../../../ts/contracts/trainer.ts'
 import { chunks, epochOrder, isHeldOut, microBatches } from '../../../ts/train/batches.ts'
 import { type Dataset, runTraining, type TrainOptions } from '../../../ts/train/index.ts'
@@ -26,7 +27,7 @@ function bookkeeper(lossOf: (id: string, step: number) => number = () => 1): { m
     const weight = rows.reduce((sum, row) => sum + row.weight, 0)
     const loss = rows.reduce((sum, row) => sum + row.weight * lossOf(row.sample.id, book.steps.length), 0)
     const count = { numCorrect: 0, numTerms: rows.length, numTokens: rows.length, numRows: rows.length, numImageRows: 0 }
-    return { loss, weight, ...count, predictions: [] }
+    return { loss, weight, ...count, predictions: [], logprobs: rows.flatMap(() => [-1, -2]) }
   }
   const model: TrainableModel = {
     info: { isa: 'none', compute: 'f32', threads: 1, parameters: 1, trainable: 1, maxPositions: 100 },
@@ -175,6 +176,22 @@ test('maxSteps ends a run before its epochs do; part of an epoch is a number of 
   assert.is((await run(numbered(8), { epochs: 10, batchSize: 4, maxSteps: 3 })).steps.length, 3)
   assert.is((await run(numbered(8), { epochs: 0.5, batchSize: 2 })).steps.length, 2)
   assert.is((await run(numbered(8), { epochs: 0.01, batchSize: 2 })).steps.length, 1)
+})
+
+test('a pair that the untrained model was not asked about is not trained on', async () => {
+  const whole = await run(numbered(4), { loss: 'dpo', longSamples: 'skip' })
+  assert.is(whole.steps.length, 1)
+  const samples = numbered(4)
+  const long = { ...(samples[2] as TrainSample), question: 'x'.repeat(101) }
+  let asked = 0
+  const at = (i: number) => (i === 2 && asked++ === 0 ? long : (samples[i] as TrainSample))
+  const changing = run(samples, { loss: 'dpo', longSamples: 'skip', data: { ...dataset(samples), at } })
+  const error = await changing.then(
+    () => undefined,
+    (e: unknown) => e as EngineError,
+  )
+  assert.is(error?.code, 'ERR_ENGINE_TRAINING')
+  assert.match(error?.message as string, /sample 2: no log-probabilities of the untrained model are known/)
 })
 
 test('groups stay together in their own order, and cut micro-batches only between them', () => {
