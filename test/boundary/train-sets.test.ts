@@ -1,4 +1,5 @@
 /** Several data files in one run: shares, what is told of them, resumed bits, and whose fault an error is. */
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -29,13 +30,26 @@ test('metrics and record tell how many samples came from which file', async () =
   const result = await train({ ...MIXED, data: [{ data: a, weight: 2 }, b], out })
   const steps = metricsOf(out)
   assert.is(steps.length, 6)
-  for (const { bySet } of steps) assert.equal(bySet, { [a]: 4, [b]: 2 })
+  for (const { bySet } of steps) assert.equal(bySet, { 'a.jsonl': 4, 'b.jsonl': 2 })
   const sets = [
-    { name: a, weight: 2, size: 12, samples: 24 },
-    { name: b, weight: 1, size: 24, samples: 12 },
+    { name: 'a.jsonl', weight: 2, size: 12, samples: 24 },
+    { name: 'b.jsonl', weight: 1, size: 24, samples: 12 },
   ]
   assert.equal(result.sets, sets)
   assert.equal(readJson(join(out, 'mm-prm.json')).training.sets, sets)
+})
+
+test('records hold no folder of the data: files of one name are numbered, lines left out go by it too', async () => {
+  const elsewhere = join(work, 'elsewhere')
+  mkdirSync(elsewhere)
+  const same = writeRows(join(elsewhere, 'a.jsonl'), [...prmRows(3), { question: 'q', steps: ['s'], labels: [2] }])
+  const out = join(work, 'numbered')
+  const result = await train({ ...MIXED, data: [a, same], out, maxSteps: 1, badLines: 'skip' })
+  assert.equal(Object.keys(metricsOf(out)[0]?.['bySet'] as object), ['a.jsonl', 'a.jsonl (2)'])
+  assert.is(result.skippedLines[0]?.file, same, 'who runs it is told where')
+  const { training } = readJson(join(out, 'mm-prm.json'))
+  assert.equal([training.sets[1].name, training.skippedLines[0].file], ['a.jsonl (2)', 'a.jsonl'])
+  assert.not(JSON.stringify({ ...training, init: '' }).includes(work))
 })
 
 test('stopped and resumed: the same bits; another weight or file is another run', async () => {

@@ -3,6 +3,7 @@
  * with early stopping, checkpoints. What a step does depends on its number and the options alone, so a run that was
  * killed and resumed ends in the same bits as one that was not.
  */
+import { basename } from 'node:path'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { invalidArgument, trainingError } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
@@ -34,7 +35,7 @@ export interface TrainResult {
   /** Samples longer than allowed, and lines of the data file left out. */
   numSkipped: number
   skippedLines: readonly SkippedLine[]
-  /** Where there are several data sets: how many samples each holds, and how many were learnt from, as often as each was met. */
+  /** Where there are several data sets: each file's name without its folder, how many samples it holds, and how many were learnt from, as often as each was met. */
   sets?: readonly { name: string; weight: number; size: number; samples: number }[]
   /** Samples that were longer than allowed, each once; the first thousand of them, and of this process alone. */
   skippedSamples: readonly { id: string; tokens: number }[]
@@ -283,12 +284,12 @@ class Run {
 
   /** Of several sets: how many of the entries are of each. */
   #countSets(entries: readonly Entry[]): { bySet?: Record<string, number> } {
-    const { sets } = this.#data
+    const { sets, labels } = this.#data
     if (sets.length === 1) return {}
     const seen = this.#position.seen ?? sets.map(() => 0)
     const counts = sets.map((_, k) => entries.filter(({ key }) => this.#data.setOf(Number(key)) === k).length)
     this.#position.seen = seen.map((n, k) => n + (counts[k] as number))
-    return { bySet: Object.fromEntries(sets.map(({ name }, k) => [name, counts[k] as number])) }
+    return { bySet: Object.fromEntries(labels.map((label, k) => [label, counts[k] as number])) }
   }
 
   async #step(rows: readonly TrainRow[], entries: readonly Entry[], step: number, totalSteps: number): Promise<void> {
@@ -363,8 +364,9 @@ class Run {
     if (bestStep !== null && bestStep !== step) await this.#checkpoints.loadBest(this.#model)
     const seconds = this.#seconds()
     const skippedLines = [this.#data, this.#evalData].flatMap((d) => d?.skipped ?? [])
-    const sets = this.#data.sets.map(({ name, weight, data: { size } }, k) => {
-      return { name, weight, size, samples: this.#position.seen?.[k] ?? 0 }
+    const { labels } = this.#data
+    const sets = this.#data.sets.map(({ weight, data: { size } }, k) => {
+      return { name: labels[k] as string, weight, size, samples: this.#position.seen?.[k] ?? 0 }
     })
     const result = {
       steps: step,
@@ -378,8 +380,9 @@ class Run {
       ...(sets.length > 1 && { sets }),
       seconds,
     }
-    // WHY another name: `loss` is what the run ended with.
-    const training = { ...this.#position.identity, ...(o.loss && { objective: o.loss }), ...result, machine: this.#model.info }
+    // WHY another name: `loss` is what the run ended with. WHY no folders: those of this machine tell nobody else anything.
+    const recorded = { ...result, skippedLines: skippedLines.map((line) => ({ ...line, file: basename(line.file) })) }
+    const training = { ...this.#position.identity, ...(o.loss && { objective: o.loss }), ...recorded, machine: this.#model.info }
     const record = { ...(threshold !== null && { threshold }), training }
     await this.#model.saveModel(o.out, { dtype: o.dtype, record })
     return { ...result, skippedSamples: [...this.#tooLong].map(([id, tokens]) => ({ id, tokens })) }

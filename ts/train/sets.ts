@@ -1,4 +1,5 @@
 /** What a run learns from: one data set, or several of which each gives its share of the samples. */
+import { basename } from 'node:path'
 import { invalidArgument } from '../contracts/errors.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
 import { checkLabels, checkSiblings, type FileDataset, type RowKind, readSamples, type SkippedLine } from './data.ts'
@@ -6,7 +7,7 @@ import type { Dataset, ParsedTrainOptions, Source } from './options.ts'
 import { picturesHash } from './pictures.ts'
 
 export interface TrainSet {
-  /** The file's path; numbered from 1 where it is no file. */
+  /** The file's path as it was given, for messages; numbered from 1 where it is no file. */
   readonly name: string
   /** Against those of the other sets. */
   readonly weight: number
@@ -15,13 +16,28 @@ export interface TrainSet {
 
 const samplesOf = (data: Dataset) => ('samples' in data ? (data as FileDataset).samples : undefined)
 
+/** Names without folders: `a.jsonl`, and `a.jsonl (2)` for the file of that name in another folder. */
+function labelsOf(sets: readonly TrainSet[]): string[] {
+  const labels = new Set<string>()
+  for (const { name } of sets) {
+    const base = basename(name)
+    let label = base
+    for (let n = 2; labels.has(label); n++) label = `${base} (${n})`
+    labels.add(label)
+  }
+  return [...labels]
+}
+
 /** Several sets behind one numbering: samples of the first, then those of the second, … */
 export class TrainSets {
   readonly sets: readonly TrainSet[]
+  /** What records call them, wherever their files lie. */
+  readonly labels: readonly string[]
   readonly #starts: readonly number[]
 
   constructor(sets: readonly TrainSet[]) {
     this.sets = sets
+    this.labels = labelsOf(sets)
     const starts: number[] = []
     let size = 0
     for (const { data } of sets) {
