@@ -1,11 +1,11 @@
 /** Training on what should not be trained on: every refusal says what and where, and nothing learnt so far is lost. */
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openTokenizer } from '../../ts/engine/tokenizer/index.ts'
-import { readSafetensors, writeSafetensors } from '../helpers/checkpoint-files.ts'
+import { editJson, readSafetensors, writeSafetensors } from '../helpers/checkpoint-files.ts'
 import { readTensors } from '../helpers/golden.ts'
 import {
   failure,
@@ -125,12 +125,32 @@ test('policy rows need an answer; a missing file and a text model with a picture
     /none\.jsonl: no such file/,
   )
   const pictured = dataFile(policyRows(2, { image: PICTURE }))
-  await failure(train({ ...policy, data: pictured, out: fresh() }), 'INVALID_MODEL', /has an image, but .* reads text only/)
+  await failure(
+    train({ ...policy, data: pictured, out: fresh() }),
+    'INVALID_MODEL',
+    /^sample q\d+: it has an image, but .* reads text only/,
+  )
   const broken = join(work, 'broken.png')
   cpSync(PICTURE, broken)
   truncateSync(broken, 200)
   const data = dataFile(policyRows(2, { image: broken }))
-  await failure(train({ task: 'policy', init, data, out: fresh() }), 'INVALID_ARGUMENT', /broken\.png/)
+  await failure(train({ task: 'policy', init, data, out: fresh() }), 'INVALID_ARGUMENT', /^sample q\d+: .*broken\.png/)
+})
+
+test('messages that the chat template refuses are of a sample, and with several files of a file', async () => {
+  const folder = join(work, 'refusing')
+  cpSync(reading, folder, { recursive: true })
+  rmSync(join(folder, 'chat_template.jinja'), { force: true })
+  const refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}x"
+  editJson(folder, 'tokenizer_config.json', (json) => void (json.chat_template = refusing))
+  const said = (id: string, ...roles: string[]) => ({ id, messages: roles.map((role) => ({ role, content: 'words' })) })
+  const [good, bad] = [dataFile([said('good', 'user', 'assistant')]), dataFile([said('bad', 'system', 'user', 'assistant')])]
+  const policy = { task: 'policy', init: folder } as const
+  const says = /the chat template refuses these messages: no system turn/
+  const alone = await failure(train({ ...policy, data: bad, out: fresh() }), 'INVALID_ARGUMENT', says)
+  assert.match(alone.message, /^sample bad: the chat/)
+  const beside = await failure(train({ ...policy, data: [good, bad], out: fresh() }), 'INVALID_ARGUMENT', says)
+  assert.ok(beside.message.startsWith(`sample ${bad}: bad: the chat`), beside.message)
 })
 
 test('samples longer than the limit: skipped and counted, or an error that names the first', async () => {

@@ -204,7 +204,7 @@ export interface TrainableModel extends AsyncDisposable {
   readonly initHash?: string
   /** Task and template under which the result is to be used. */
   readonly record: Readonly<Record<string, unknown>>
-  /** @throws EngineError INVALID_ARGUMENT naming the sample */
+  /** @throws EngineError naming the sample: INVALID_ARGUMENT, INVALID_MODEL where the model does not read what is in it */
   encode(sample: TrainSample): Promise<TrainRow>
   /** Adds scale · gradient of the summed loss. */
   accumulate(rows: readonly TrainRow[], scale: number): Promise<BatchLoss>

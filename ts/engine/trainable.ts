@@ -185,6 +185,15 @@ class NativeTrainable implements TrainableModel {
   }
 
   async encode(sample: TrainSample): Promise<TrainRow> {
+    try {
+      return await this.#encode(sample)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      throw new EngineError(error.code, `sample ${sample.id}: ${error.message}`, { cause: error })
+    }
+  }
+
+  async #encode(sample: TrainSample): Promise<TrainRow> {
     const pictures: NativePicture[] = []
     for (const image of picturesOf(sample)) pictures.push(await this.#pictureOf(image))
     const imageRows = rowsOf(pictures, this.#parts.summary)
@@ -294,7 +303,7 @@ class NativeTrainable implements TrainableModel {
     const known = this.#pictures.get(image)
     if (known) return known
     const { folder, summary, options } = this.#parts
-    if (!summary.vision) throw invalidModel(`${folder.path}: a sample has an image, but ${summary.architecture} reads text only`)
+    if (!summary.vision) throw invalidModel(`it has an image, but ${summary.architecture} of ${folder.path} reads text only`)
     const tileOptions = folder.pictureOptions(summary.vision, options.maxTiles)
     const cut = ({ rgb, width, height }: DecodedImage) => loadNative().cutPicture(rgb, width, height, tileOptions)
     const picture = await (isPixels(image) ? cut(toRgb(image)) : withImage(image, {}, cut))
