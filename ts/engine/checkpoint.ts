@@ -11,6 +11,7 @@ import { type RecordedScoring, readRecordedScoring } from './families/index.ts'
 import { modelFiles } from './folder-files.ts'
 import { checkModelFolder } from './model-folder.ts'
 import type { NativeVisionInfo, PictureOptions, WholeOptions } from './native.ts'
+import { turnEnd } from './template/chat.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
 
 const IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -88,9 +89,9 @@ export class CheckpointFolder {
     this.#eosIds = eosIds
   }
 
-  /** Tokens that end what the model writes: those its files name, and the end of a turn in our own templates. */
+  /** Tokens that end what the model writes: those its files name, and the end of a turn in its chat template and in our own. */
   endTokens(tokenizer: Tokenizer): number[] {
-    const ids = [...this.#eosIds, tokenizer.eosId, tokenizer.added.ids.get(END_OF_TURN)]
+    const ids = [...this.#eosIds, tokenizer.eosId, turnEnd(tokenizer), tokenizer.added.ids.get(END_OF_TURN)]
     return [...new Set(ids.filter((id) => id !== undefined))]
   }
 

@@ -58,6 +58,11 @@ export function promptIds(r: ParsedGenerateRequest, context: PromptContext): num
   return conversationIds(r.messages ?? [], variables, context)
 }
 
+/** Whether a conversation is written by the folder's chat template, and not as InternVL's models are asked. */
+export function usesChatTemplate({ tokenizer, imageRows, ownChat }: Omit<PromptContext, 'recorded' | 'systemMessage'>): boolean {
+  return ownChat || (imageRows.length === 0 && tokenizer.chat.template !== undefined)
+}
+
 /** A conversation up to where the model's turn begins, or to where it is gone on with. @throws EngineError INVALID_ARGUMENT */
 export function conversationIds(
   given: readonly ChatMessage[],
@@ -66,12 +71,10 @@ export function conversationIds(
 ): number[] {
   const messages = [...given]
   const answer = messages.at(-1)?.role === 'assistant' ? plainText(messages.pop()) : ''
-  if (ownChat) {
-    const conversation = withSystem(messages, systemMessage)
+  if (usesChatTemplate({ tokenizer, imageRows, ownChat })) {
+    const conversation = ownChat ? withSystem(messages, systemMessage) : messages
     return renderChat(tokenizer, conversation, true, { answer, imageRows, variables }).ids
   }
-  if (imageRows.length === 0 && tokenizer.chat.template !== undefined)
-    return renderChat(tokenizer, messages, true, { answer, imageRows, variables }).ids
   const system = messages[0]?.role === 'system' ? plainText(messages.shift()) : systemMessage
   if (Object.keys(variables).length > 0)
     throw invalidArgument("templateVariables are told to the folder's own chat template, and this prompt is written without it")

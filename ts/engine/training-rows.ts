@@ -1,11 +1,14 @@
-/** Samples as rows of tokens, with what is to be learnt in them: the same templates that prompts are made with. */
+/**
+ * Samples as rows of tokens, with what is to be learnt in them: the same templates that prompts are made with. Errors say what
+ * is wrong with a sample; which one it is says who asks.
+ */
 
 import { invalidArgument } from '../contracts/errors.ts'
 import { suggest } from '../contracts/suggest.ts'
 import type { TrainAnswer, TrainableOptions, TrainRow, TrainSample } from '../contracts/trainer.ts'
 import type { ScoringFamily } from './families/index.ts'
-import { conversationIds } from './prompt.ts'
-import { replyIds } from './template/chat.ts'
+import { conversationIds, usesChatTemplate } from './prompt.ts'
+import { replyIds, turnEnd } from './template/chat.ts'
 import { PRM_TEMPLATES, type PrmTemplate } from './template/prm.ts'
 import { ROLLOUT_TEMPLATES, rolloutPrompt, solutionIds } from './template/rollout.ts'
 import type { Tokenizer } from './tokenizer/index.ts'
@@ -53,41 +56,50 @@ function askedIds({ turns, question }: TrainSample, imageRows: readonly number[]
   return rolloutPrompt(template, tokenizer, asked)
 }
 
-/** The words of an answer, and what ends the turn. */
-function answerIds(answer: TrainAnswer, tokenizer: Tokenizer): number[] {
-  // Steps end as our templates have it; a conversation as the model's own.
+/** What ends an answer: behind steps as our templates have it, behind a reply as what asked for it does. */
+function endOf(answer: TrainAnswer, imageRows: readonly number[], { tokenizer, ownChat }: RowContext): number {
+  const inOurs = tokenizer.added.ids.get(END_OF_TURN)
   const isReply = 'reply' in answer
-  const end = tokenizer.added.ids.get(END_OF_TURN) ?? (isReply ? tokenizer.eosId : undefined)
+  const own = isReply && usesChatTemplate({ tokenizer, imageRows, ownChat }) ? turnEnd(tokenizer) : undefined
+  const end = own ?? inOurs ?? (isReply ? tokenizer.eosId : undefined)
   if (end === undefined) throw invalidArgument(`the tokenizer has no ${END_OF_TURN}, which ends what a policy writes`)
-  return [...(isReply ? replyIds(tokenizer, answer.reply) : solutionIds(tokenizer, answer.steps, answer.answer)), end]
+  return end
+}
+
+/** The words of an answer, and what ends the turn. */
+function answerIds(answer: TrainAnswer, imageRows: readonly number[], context: RowContext): number[] {
+  const { tokenizer } = context
+  const words = 'reply' in answer ? replyIds(tokenizer, answer.reply) : solutionIds(tokenizer, answer.steps, answer.answer)
+  return [...words, endOf(answer, imageRows, context)]
 }
 
 /** `square`: a sample's tokens weigh 1/sqrt(tokens); `sample`: 1/tokens. */
-function answeredRow(prompt: readonly number[], answer: TrainAnswer, { tokenizer, lossWeight }: RowContext) {
-  const learnt = answerIds(answer, tokenizer)
+function answeredRow(prompt: readonly number[], answer: TrainAnswer, imageRows: readonly number[], context: RowContext) {
+  const { lossWeight } = context
+  const learnt = answerIds(answer, imageRows, context)
   const weight = lossWeight === 'token' ? 1 : lossWeight === 'sample' ? 1 / learnt.length : 1 / Math.sqrt(learnt.length)
   const tokens = Int32Array.from([...prompt, ...learnt])
   return { tokens, tokenWeights: new Float32Array(tokens.length).fill(weight, prompt.length) }
 }
 
-function ownAnswer({ id, steps, answer, reply }: TrainSample): TrainAnswer {
+function ownAnswer({ steps, answer, reply }: TrainSample): TrainAnswer {
   if (reply !== undefined) return { reply }
-  if (answer === undefined) throw invalidArgument(`sample ${id}: an answer is needed to train a policy`)
+  if (answer === undefined) throw invalidArgument(`an answer is needed to train a policy`)
   return { steps, answer }
 }
 
 /** Prompt and solution as one sequence; the solution's tokens and the end of the turn are learnt, the prompt is not. */
 export function policyRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
-  const row = answeredRow(askedIds(sample, imageRows, context), ownAnswer(sample), context)
+  const row = answeredRow(askedIds(sample, imageRows, context), ownAnswer(sample), imageRows, context)
   return { sample, ...row, ...UNMARKED, weight: sum(row.tokenWeights) }
 }
 
 /** One prompt with two answers, the preferred one first. */
 export function pairRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
-  if (!sample.rejected) throw invalidArgument(`sample ${sample.id}: a pair needs an answer that is rejected`)
+  if (!sample.rejected) throw invalidArgument(`a pair needs an answer that is rejected`)
   const prompt = askedIds(sample, imageRows, context)
-  const chosen = answeredRow(prompt, ownAnswer(sample), context)
-  const rejected = answeredRow(prompt, sample.rejected, context)
+  const chosen = answeredRow(prompt, ownAnswer(sample), imageRows, context)
+  const rejected = answeredRow(prompt, sample.rejected, imageRows, context)
   return { sample, ...chosen, rejected, ...UNMARKED, weight: 1 }
 }
 
@@ -103,7 +115,7 @@ function prmPrompt(sample: TrainSample, imageRows: readonly number[], context: R
 export function prmRow(sample: TrainSample, imageRows: readonly number[], context: RowContext): TrainRow {
   const { siblings } = sample
   if (!siblings) return pathRow(sample, imageRows, context)
-  if (siblings.length < 2) throw invalidArgument(`sample ${sample.id}: ${siblings.length} siblings: there is nothing to rank`)
+  if (siblings.length < 2) throw invalidArgument(`${siblings.length} siblings: there is nothing to rank`)
   const { siblings: _, ...shared } = sample
   const rows = siblings.map(({ step, label }) => {
     const steps = [...sample.steps, step]
@@ -146,16 +158,16 @@ function pathRow(sample: TrainSample, imageRows: readonly number[], context: Row
 }
 
 function checkLabels(sample: TrainSample) {
-  const { id, steps, labels } = sample
+  const { steps, labels } = sample
   const weights = sample.weights ?? steps.map(() => 1)
   if (labels?.length !== steps.length || weights.length !== steps.length) {
     throw invalidArgument(
-      `sample ${id}: ${steps.length} steps, ${labels?.length ?? 0} labels and ${weights.length} weights: one of each per step is needed`,
+      `${steps.length} steps, ${labels?.length ?? 0} labels and ${weights.length} weights: one of each per step is needed`,
     )
   }
   labels.forEach((label, i) => {
     if (label !== null && !(label >= 0 && label <= 1)) {
-      throw invalidArgument(`sample ${id}: label ${i} is ${label}; a probability between 0 and 1 is expected`)
+      throw invalidArgument(`label ${i} is ${label}; a probability between 0 and 1 is expected`)
     }
   })
   return { labels, weights }

@@ -1,5 +1,5 @@
 /** The folder's own chat template (Jinja), with users' text kept apart from special tokens. */
-import { invalidArgument, invalidModel } from '../../contracts/errors.ts'
+import { EngineError, invalidArgument, invalidModel } from '../../contracts/errors.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { BoundedTemplate, TemplateLimit } from './jinja.ts'
 import { countMarks, IMAGE_MARK } from './pictures.ts'
@@ -88,6 +88,41 @@ export function renderChat(
   if (imageRows && imageRows.length > 0) prompt = withImageTokens(prompt, imageRows, text)
   prompt += guard('assistant')(answer)
   return { text: text.restore(prompt), ids: text.encode(prompt) }
+}
+
+const PROBE = 'reply'
+const TURN_ENDS = new WeakMap<Tokenizer, number | undefined>()
+
+/**
+ * The special token that the folder's chat template writes behind what an assistant said; undefined where it writes none, or
+ * cannot be asked: a broken template is reported when a prompt needs it, and one for prompts alone ends no turn.
+ */
+export function turnEnd(tokenizer: Tokenizer): number | undefined {
+  if (!TURN_ENDS.has(tokenizer)) TURN_ENDS.set(tokenizer, findTurnEnd(tokenizer))
+  return TURN_ENDS.get(tokenizer)
+}
+
+function findTurnEnd(tokenizer: Tokenizer): number | undefined {
+  const { ids } = tokenizer.added
+  const text = saidTurn(tokenizer)
+  const at = text.lastIndexOf(PROBE)
+  if (at < 0) return undefined
+  const behind = text.slice(at + PROBE.length).trimStart()
+  const names = [...ids.keys()].filter((name) => behind.startsWith(name) && tokenizer.isSpecial(ids.get(name) as number))
+  return ids.get(names.reduce((a, b) => (b.length > a.length ? b : a), ''))
+}
+
+function saidTurn(tokenizer: Tokenizer): string {
+  const said = [
+    { role: 'user', content: 'question' },
+    { role: 'assistant', content: PROBE },
+  ]
+  try {
+    return renderChat(tokenizer, said, false).text
+  } catch (error) {
+    if (error instanceof EngineError) return ''
+    throw error
+  }
 }
 
 /** Ids of what an assistant says behind a prompt that ends where its turn begins. */
