@@ -1,6 +1,7 @@
 /** `mm-prm teach`: analyses of labelled steps by a teacher, as data for judges in words. */
 import { join } from 'node:path'
 import { DecisionFile } from '../contracts/decisions.ts'
+import { invalidArgument } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
 import type { TrainSample } from '../contracts/trainer.ts'
 import { type Analyses, analyse, balanced, imitationRows, preferenceRows, type TaughtStep } from '../critics/index.ts'
@@ -53,6 +54,15 @@ type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
 
 const isPictured = ({ image, images }: TrainSample) => image !== undefined || images !== undefined
 
+/** @throws EngineError INVALID_ARGUMENT: siblings are labelled steps that this command does not ask about */
+function checkPaths(file: string, samples: readonly TrainSample[]): void {
+  const group = samples.find(({ siblings }) => siblings)
+  if (!group) return
+  throw invalidArgument(
+    `${file}: sample ${group.id} has a "prefix": teach asks about the steps of whole paths, as mm-prm dataset writes them without --samples groups`,
+  )
+}
+
 /** None of a row with a picture. @param row of the file: its id may stand twice */
 function taughtSteps(sample: TrainSample, row: number, threshold: number): TaughtStep[] {
   const { id, question, steps, labels = [] } = sample
@@ -98,7 +108,9 @@ class Lots {
 async function teach(values: Values, closing: Closing, signal: AbortSignal) {
   const out = required(values.out, 'out')
   const { n, threshold, seed } = readTeach(values)
-  const { samples, fingerprint } = await readDataset(required(values.data, 'data'), 'prm', 'error')
+  const data = required(values.data, 'data')
+  const { samples, fingerprint } = await readDataset(data, 'prm', 'error')
+  checkPaths(data, samples)
   const { critic, maxTokens } = await openTeacher(values)
   closing.add(critic.close)
   makeFolder(out)

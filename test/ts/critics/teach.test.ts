@@ -113,6 +113,9 @@ test('from the command line: labelled rows, a teacher on a server, stopped and r
   failing = false
   const resumed = await startCli([...teach, '--resume']).ended
   const nameless = await startCli(['teach', '--data', data, '--out', out]).ended
+  const groups = join(work, 'groups.jsonl')
+  writeFileSync(groups, JSON.stringify({ id: 'g', question: 'q?', prefix: ['a'], steps: ['b', 'c'], labels: [1, 0] }))
+  const grouped = await startCli(teach.map((arg) => (arg === data ? groups : arg === out ? join(work, 'grouped') : arg))).ended
   await server.close()
   const read = (name: string) =>
     readFileSync(join(out, name), 'utf8')
@@ -122,6 +125,8 @@ test('from the command line: labelled rows, a teacher on a server, stopped and r
   assert.is(stopped.code, 1)
   assert.is(resumed.code, 0, resumed.stderr)
   assert.match(nameless.stderr, /--judge-model is required/)
+  assert.is(grouped.code, 1, grouped.stderr)
+  assert.match(grouped.stderr, /groups\.jsonl: sample g has a "prefix": teach asks about the steps of whole paths/)
   // Five labelled steps, two of them right; every step has one analysis of each kind.
   assert.equal(JSON.parse(resumed.stdout), { steps: 5, pictured: 0, agreeing: 5, disagreeing: 5, unread: 0, sft: 4, dpo: 4 })
   const ends = read('dpo.jsonl').map(({ prompt, chosen, rejected }) => {
