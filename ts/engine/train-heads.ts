@@ -4,6 +4,7 @@
  */
 import { invalidArgument } from '../contracts/errors.ts'
 import type { HeadKindName, TrainableOptions, TrainHead, TrainLoss } from '../contracts/trainer.ts'
+import { markerOf } from './families/index.ts'
 import type { HeadKind, ModelSummary, NativeHead } from './native.ts'
 
 /** As transformers names the classes of a decoder that has such heads. */
@@ -11,7 +12,6 @@ const CLASSES: Readonly<Record<string, string>> = { qwen2: 'Qwen2', qwen3: 'Qwen
 const DEFAULT_HEADS = 8
 const DEFAULT_WIDTH = 128
 const DEFAULT_ANCHOR = 0.5
-const ENSEMBLE_MARKER = '<extra_0>'
 
 /** The head under training. */
 export interface HeadForm {
@@ -104,7 +104,7 @@ function newForm(head: TrainHead, init: string, { architecture, family, vision }
   return {
     ...{ kind, architecture: 'Qwen2ForEnsemblePRM', outputs: heads, traits: kind, scoring: 'act-prm', anchor },
     native: { ...one, kind, name: '', outputs: heads, width },
-    config: { num_ensemble: heads, rr_token: ENSEMBLE_MARKER },
+    config: { num_ensemble: heads, rr_token: markerOf('act-prm') },
   }
 }
 
