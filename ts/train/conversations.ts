@@ -4,6 +4,7 @@
  */
 import { invalidArgument } from '../contracts/errors.ts'
 import type { ChatTurn, TrainAnswer } from '../contracts/trainer.ts'
+import { withoutAnswerStep } from './rows.ts'
 
 type Row = Readonly<Record<string, unknown>>
 
@@ -55,7 +56,7 @@ function stepsOf(value: object, name: string): TrainAnswer {
   const isText = (text: unknown) => typeof text === 'string' && text.trim() !== ''
   if (!Array.isArray(steps) || !steps.every(isText)) throw invalidArgument(`${name}.steps must be a list of texts`)
   if (typeof answer !== 'string') throw invalidArgument(`${name}.answer must be a string`)
-  return { steps: steps.at(-1)?.trim() === answer.trim() ? steps.slice(0, -1) : steps, answer }
+  return { steps: withoutAnswerStep(steps, answer), answer }
 }
 
 /** One of the two answers, with the turns in front of it where it holds them. */

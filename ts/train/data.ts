@@ -11,7 +11,7 @@ import type { TrainSample, TrainTask } from '../contracts/trainer.ts'
 import { type Fields, readRows } from '../rows/index.ts'
 import { readConversation, readPair, type Said } from './conversations.ts'
 import type { Dataset } from './options.ts'
-import { readBody } from './rows.ts'
+import { readBody, withoutAnswerStep } from './rows.ts'
 
 /** A row of the file that was left out. */
 export interface SkippedLine {
@@ -116,10 +116,13 @@ function readSample(row: Fields, kind: RowKind, line: number, folder: string): T
     if (siblings) throw invalidArgument('"prefix": next steps side by side are for a PRM: a policy learns from whole solutions')
     const answer = row['answer']
     if (typeof answer !== 'string') throw invalidArgument('"answer" must be a string')
-    const hasAnswerStep = steps.at(-1)?.trim() === answer.trim()
-    return { ...known, steps: hasAnswerStep ? steps.slice(0, -1) : steps, answer }
+    return { ...known, steps: withoutAnswerStep(steps, answer), answer }
   }
   if (siblings) {
+    if (row['weights'] !== undefined && row['weights'] !== null)
+      throw invalidArgument(
+        '"weights": siblings behind a "prefix" count alike: leave them out, or write each as a path of its own',
+      )
     const read = readLabels(labels, undefined, siblings.length).labels
     return { ...known, steps, siblings: siblings.map((step, i) => ({ step, label: read[i] as number | null })) }
   }

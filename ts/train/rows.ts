@@ -116,6 +116,11 @@ function readMathShepherd(row: Row): Body {
   return { question, steps: stepsOf(steps, 'steps'), labels, image: undefined }
 }
 
+/** A solution's steps may end with its answer, which closes them anyway. */
+export function withoutAnswerStep(steps: readonly string[], answer: string): readonly string[] {
+  return steps.at(-1)?.trim() === answer.trim() ? steps.slice(0, -1) : steps
+}
+
 /** @throws EngineError INVALID_ARGUMENT saying which field is wrong */
 export function readBody(row: Row): Body {
   if ('prefix' in row) return readGroup(row)

@@ -51,6 +51,7 @@ for (const [change, says] of [
   [{ labels: [1] }, /1 labels for 2 steps/],
   [{ labels: [1, 2] }, /label 1 is 2/],
   [{ labels: undefined }, /"labels" must be a list/],
+  [{ weights: [1, 0.5] }, /"weights": siblings behind a "prefix" count alike/],
 ] as const) {
   test(`a bad group is named: ${says.source}`, async () => {
     assert.match(await refused(read({ ...GROUP, ...change })), says)
