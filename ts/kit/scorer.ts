@@ -44,7 +44,8 @@ export interface OpenedScorer extends StepScorer, Opened {}
  */
 export async function openObservingScorer(scorer: OpenedScorer, databases: string): Promise<OpenedScorer> {
   const observing = observingScorer(scorer, { databases, runner: await openSandbox() })
-  return Object.assign(observing, { close: scorer.close, [Symbol.asyncDispose]: scorer.close })
+  const { engine, close } = scorer
+  return Object.assign(observing, { ...(engine && { engine }), close, [Symbol.asyncDispose]: close })
 }
 
 /**

@@ -7,6 +7,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cutQuery } from '../../../ts/contracts/cte.ts'
 import type { StepScorer } from '../../../ts/contracts/scorer.ts'
+import type { Engine } from '../../../ts/engine/engine.ts'
+import { openObservingScorer } from '../../../ts/kit/index.ts'
 import { openSandbox } from '../../../ts/sandbox/index.ts'
 import { observation, observingScorer, runQueries, SQL_LIMITS, sqlVerifier } from '../../../ts/sql/index.ts'
 import { findDoor } from '../../../ts/store/driver.ts'
@@ -112,6 +114,10 @@ inSandbox('a scorer sees what each step gives; what does not run has no score', 
     name: 'plain',
     score: async ({ solutions }) => solutions.map((list) => ({ scores: list.map(() => seen.push(list) && 0.5) })),
   }
+  const engine = {} as Engine
+  const close = async () => {}
+  const observing = await openObservingScorer({ ...plain, engine, close, [Symbol.asyncDispose]: close }, work)
+  assert.is(observing.engine, engine, 'which tells the class of devices')
   const scorer = observingScorer(plain, { databases: work, runner: sandbox() })
   assert.is(scorer.name, 'plain+observed')
   const broken = ['WITH u AS (SELECT a FROM gone)', 'SELECT a FROM u']
