@@ -1,11 +1,11 @@
 /**
- * A supervisor of itself, as `mm-prm worker` is with several devices: FOLDER DEVICE,DEVICE…. What a process does is in the name of
- * its device; each start leaves a line in the folder's file of that name.
+ * A supervisor of itself, as `mm-prm worker` is with several devices: FOLDER DEVICE,DEVICE… [not-at-first]. What a process does is in
+ * the name of its device; each start leaves a line in the folder's file of that name. `not-at-first`: the first start finds no Node.
  */
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-const [folder = '', devices = ''] = process.argv.slice(2)
+const [folder = '', devices = '', when] = process.argv.slice(2)
 const at = process.argv.indexOf('--device')
 
 function act(device: string): void {
@@ -21,6 +21,9 @@ function act(device: string): void {
 
 if (at >= 0) act(process.argv[at + 1] as string)
 else {
+  const found = ['/no/node', process.execPath]
+  const execPath = () => (found.length > 1 ? found.shift() : found[0])
+  if (when === 'not-at-first') Object.defineProperty(process, 'execPath', { get: execPath })
   const { supervise } = await import('../../ts/cli/supervise.ts')
   process.exitCode = await supervise([folder], devices.split(','), 20)
 }

@@ -114,9 +114,9 @@ export function checkIdentity(run: string, stored: RunIdentity, ours: RunIdentit
 export function checkDevice(run: string, theirs: string, ours: string): void {
   if (theirs === ours) return
   const asked = (ISAS as readonly string[]).includes(theirs)
-    ? `; --isa ${theirs} gives the same bits where the processor has it`
-    : ''
-  throw invalidArgument(`run ${run}: it is worked on by ${theirs}, and this machine's ${ours} gives other bits${asked}`)
+    ? `--isa ${theirs} gives the same bits where the processor has it`
+    : `a worker on a card of class ${theirs} goes on with it`
+  throw invalidArgument(`run ${run}: it is worked on by ${theirs}, and this machine's ${ours} gives other bits; ${asked}`)
 }
 
 /** A folder that the submitting machine had may lie elsewhere here; what a hub has is fetched. */

@@ -14,6 +14,12 @@ const MAX_CRASHES = 5
 const STEADY_MS = 60_000
 const FIRST_WAIT_MS = 1000
 
+/** How a process came to its end; `code` is null where that was none of its own. */
+interface Ended {
+  readonly code: number | null
+  readonly how: string
+}
+
 /**
  * Resolves to the worst exit code, when all have ended.
  * @param argv of the command, its name first
@@ -31,14 +37,19 @@ export async function supervise(
     stopping.abort()
     for (const child of children) child.kill('SIGTERM')
   }
-  const started = async (device: string): Promise<{ code: number | null; by: string | null }> => {
-    const child = spawn(process.execPath, [...process.execArgv, main, ...argv, '--device', device], { stdio: 'inherit' })
-    children.add(child)
+  const started = async (device: string): Promise<Ended> => {
+    const args = [...process.execArgv, main, ...argv, '--device', device]
+    let child: ChildProcess | undefined
     try {
-      const [code, by] = (await once(child, 'exit')) as [number | null, string | null]
-      return { code, by }
+      child = spawn(process.execPath, args, { stdio: 'inherit' })
+      children.add(child)
+      const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
+      return { code, how: `was ended by ${signal}` }
+    } catch (error) {
+      // Memory or processes may be short for a while.
+      return { code: null, how: `could not be started (${(error as Error).message})` }
     } finally {
-      children.delete(child)
+      if (child) children.delete(child)
     }
   }
   process.on('SIGINT', stop)
@@ -55,13 +66,13 @@ export async function supervise(
 /** Resolves to the exit code with which the device's last process ended. */
 async function keepAlive(
   device: string,
-  start: (device: string) => Promise<{ code: number | null; by: string | null }>,
+  start: (device: string) => Promise<Ended>,
   firstWaitMs: number,
   stopping: AbortSignal,
 ): Promise<number> {
   for (let crashes = 0; ; ) {
     const began = performance.now()
-    const { code, by } = await start(device)
+    const { code, how } = await start(device)
     if (stopping.aborted) return code ?? EXIT.ok // one that was still starting gives nothing back
     if (code !== null) {
       if (code !== EXIT.ok) warn(`the worker on ${device} has ended with exit code ${code}`)
@@ -69,11 +80,11 @@ async function keepAlive(
     }
     crashes = performance.now() - began > STEADY_MS ? 1 : crashes + 1
     if (crashes > MAX_CRASHES) {
-      warn(`the worker on ${device} was ended by ${by} again and again: given up`)
+      warn(`the worker on ${device} ${how} again and again: given up`)
       return EXIT.failed
     }
     const wait = firstWaitMs * 2 ** (crashes - 1)
-    warn(`the worker on ${device} was ended by ${by}; it is started again in ${wait / 1000} s`)
+    warn(`the worker on ${device} ${how}; it is started again in ${wait / 1000} s`)
     await sleep(wait, undefined, { signal: stopping }).catch(() => {})
     if (stopping.aborted) return EXIT.ok
   }
