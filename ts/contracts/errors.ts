@@ -45,6 +45,14 @@ export function policyError(message: string, cause?: unknown): EngineError {
   return new EngineError('ERR_ENGINE_POLICY', message, cause === undefined ? undefined : { cause })
 }
 
+/** Why a server answered nothing that has to do with what it was asked: it is away, or lets nobody in. The cause of a POLICY error. */
+export class Outage extends Error {}
+
+/** Whether an error, or what caused it, is an outage. */
+export function isOutage(error: unknown): boolean {
+  return error instanceof Outage || (error instanceof Error && isOutage(error.cause))
+}
+
 /** A run directory that cannot be written or read as it stands: locked, of another run, full disk, corrupt. */
 export function storeError(message: string, cause?: unknown): EngineError {
   return new EngineError('ERR_ENGINE_STORE', message, cause === undefined ? undefined : { cause })

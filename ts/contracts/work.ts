@@ -17,8 +17,11 @@ export interface Lease {
   readonly signal?: AbortSignal
   /** Resolves when the event is durable. @throws EngineError STORE, ABORTED where the right is lost */
   append(event: SearchEvent): Promise<void>
-  /** Leaves the problem unfinished, with the reason. */
-  fail(reason: string): Promise<void>
+  /**
+   * Leaves the problem unfinished, with the reason. One that fails again and again may be given up.
+   * @param isExcused the fault is not the problem's, and does not count against it
+   */
+  fail(reason: string, isExcused: boolean): Promise<void>
   /** The problem is finished: to be called behind its last event. */
   done(): Promise<void>
   /** Lets go of an unfinished problem, for whoever comes next. */
@@ -33,6 +36,4 @@ export interface WorkSource {
    * @throws `why` where there is to be no other run
    */
   leave?(run: string, why: Error): void
-  /** Takes back what these leases' `fail` counted against their problems: the fault was the worker's own. */
-  excuse?(leases: readonly Lease[]): Promise<void>
 }

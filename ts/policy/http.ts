@@ -1,6 +1,7 @@
 /** One JSON request: bounded in time and size, strict about UTF-8, abortable. Knows nothing of what is sent. */
-import { request as httpRequest } from 'node:http'
+import { type ClientRequest, request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { Outage } from '../contracts/errors.ts'
 
 export interface HttpAnswer {
   status: number
@@ -16,7 +17,7 @@ export interface PostOptions {
   signal?: AbortSignal | undefined
 }
 
-/** Rejects with an Error that says what happened: refused, timed out, cut off, too large, not UTF-8. */
+/** Rejects with an Error that says what happened: timed out, cut off, too large, not UTF-8; Outage: nobody was reached. */
 export function postJson(url: URL, payload: unknown, options: PostOptions): Promise<HttpAnswer> {
   return exchange(url, 'POST', JSON.stringify(payload), options)
 }
@@ -32,7 +33,10 @@ function exchange(url: URL, method: string, text: string | undefined, options: P
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
-      reject(timeout.aborted ? new Error(`no complete answer within ${options.timeoutMs / 1000} s`, { cause: error }) : error)
+      const fault = timeout.aborted
+        ? new Error(`no complete answer within ${options.timeoutMs / 1000} s`, { cause: error })
+        : error
+      reject(hasReached() ? fault : new Outage(fault.message, { cause: error }))
     }
     const type = text === undefined ? {} : { 'content-type': 'application/json' }
     const headers = { ...type, accept: 'application/json', ...options.headers }
@@ -55,7 +59,18 @@ function exchange(url: URL, method: string, text: string | undefined, options: P
         }
       })
     })
+    const hasReached = reached(request, url)
     request.on('error', fail)
     request.end(text)
   })
+}
+
+/** Whether a request has had a connection that is ready for it. */
+function reached(request: ClientRequest, { protocol }: URL): () => boolean {
+  let isReady = false
+  request.once('socket', (socket) => {
+    if (request.reusedSocket) isReady = true
+    else socket.once(protocol === 'https:' ? 'secureConnect' : 'connect', () => (isReady = true))
+  })
+  return () => isReady
 }

@@ -7,12 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { throwIfAborted } from '../contracts/abort.ts'
 import { type Access, accessTo } from '../contracts/access.ts'
-import { policyError } from '../contracts/errors.ts'
+import { Outage, policyError } from '../contracts/errors.ts'
 import { nestsDeeply } from '../contracts/json-depth.ts'
 import { validate } from '../contracts/validate.ts'
 import { Dialect, namedIn, optionsInstead, type Parameters } from './dialect.ts'
 import { type HttpAnswer, postJson } from './http.ts'
-import { type Failure, RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
+import { causeOf, type Failure, RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
 
 const MAX_ANSWER_BYTES = 64 * 2 ** 20
 /** A chat completion nests a handful of levels. */
@@ -90,7 +90,7 @@ export class Fault extends Error {
   readonly retryAfterMs: number | undefined
 
   constructor(message: string, more: { status: number; words: string; isPassing: boolean; retryAfterMs?: number | undefined }) {
-    super(message)
+    super(message, causeOf(more.status))
     this.status = more.status
     this.words = more.words
     this.isPassing = more.isPassing
@@ -233,7 +233,9 @@ export class ChatClient {
 
   /** An error of the network without what it may hold beside its words, such as the bytes it was about. */
   told(error: Error): Error {
-    return error instanceof Fault ? error : new Error(this.#access.redact(error.message))
+    if (error instanceof Fault) return error
+    const Kind = error instanceof Outage ? Outage : Error
+    return new Kind(this.#access.redact(error.message))
   }
 }
 

@@ -9,7 +9,7 @@ import { validate } from '../contracts/validate.ts'
 import { getJson, type HttpAnswer, postJson } from './http.ts'
 import { imageUris } from './image-uri.ts'
 import { clientSchema } from './openai-client.ts'
-import { RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
+import { causeOf, RETRIED_STATUS, retryAfterMs, retrying } from './retry.ts'
 
 const MAX_ANSWER_BYTES = 64 * 2 ** 20
 const MAX_EXCERPT = 300
@@ -35,7 +35,7 @@ class Refusal extends Error {
   readonly retryAfterMs: number | undefined
 
   constructor({ status, headers, body }: HttpAnswer) {
-    super(`status ${status}: ${body.trim().replace(/\s+/g, ' ').slice(0, MAX_EXCERPT)}`)
+    super(`status ${status}: ${body.trim().replace(/\s+/g, ' ').slice(0, MAX_EXCERPT)}`, causeOf(status))
     this.status = status
     this.isPassing = status >= 500 || RETRIED_STATUS.has(status)
     this.retryAfterMs = retryAfterMs(headers['retry-after'])

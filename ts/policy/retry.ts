@@ -1,9 +1,18 @@
 /** Asking a server again: what may pass, with waits that double and yield to the server's own word. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { throwIfAborted } from '../contracts/abort.ts'
+import { Outage } from '../contracts/errors.ts'
 
 const MAX_BACK_OFF_MS = 60_000
 export const RETRIED_STATUS: ReadonlySet<number> = new Set([408, 409, 425, 429])
+
+/** Whoever asks, and whatever: the key is wrong or used up, or nothing is behind the gateway. */
+const OUTAGE_STATUS: ReadonlySet<number> = new Set([401, 429, 502, 503])
+
+/** The cause of an error with which a server answered. */
+export function causeOf(status: number): ErrorOptions | undefined {
+  return OUTAGE_STATUS.has(status) ? { cause: new Outage(`status ${status}`) } : undefined
+}
 
 export interface RetryOptions {
   /** Attempts in all. */

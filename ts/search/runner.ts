@@ -3,7 +3,7 @@
  * store before the strategy goes on. A problem whose policy or judge fails is left unfinished; the others go on.
  */
 import type { z } from 'zod'
-import { EngineError, policyError } from '../contracts/errors.ts'
+import { EngineError, type ErrorCode, isOutage, policyError } from '../contracts/errors.ts'
 import type { SearchEvent } from '../contracts/events.ts'
 import type { Policy } from '../contracts/policy.ts'
 import type { Awaitable, RunIdentity, RunStore } from '../contracts/run-store.ts'
@@ -16,6 +16,13 @@ import type { Budget, SearchContext, Strategy } from './strategy.ts'
 
 /** So many problems failing in a row, beyond those in flight, means that the policy itself is out of order. */
 const MAX_FAILURES_IN_A_ROW = 8
+
+/** Why a run is none for this worker: another's options, folders and models may be others. Anything else may pass. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'ERR_ENGINE_INVALID_ARGUMENT',
+  'ERR_ENGINE_INVALID_MODEL',
+  'ERR_ENGINE_UNSUPPORTED_MODEL',
+])
 
 /** How one run searches; `options` are those of the strategy, as its schema's `parse` returns them. */
 export interface SearchSettings {
@@ -47,7 +54,10 @@ export interface SearchRun extends SearchSettings, WorkOptions {
 /** A source of problems, perhaps of several runs. */
 export interface Work extends WorkOptions {
   readonly source: WorkSource
-  /** How a lease's run searches. @throws EngineError INVALID_ARGUMENT where this worker may not */
+  /**
+   * How a lease's run searches.
+   * @throws EngineError INVALID_ARGUMENT, INVALID_MODEL, UNSUPPORTED_MODEL where this worker may not; any other ends the work
+   */
   settingsOf(lease: Lease): Awaitable<SearchSettings>
 }
 
@@ -87,8 +97,8 @@ class Runner {
   readonly #work: Work
   readonly #controller = new AbortController()
   readonly #signal: AbortSignal
-  /** Since the last that was finished. */
-  readonly #failedInARow: Lease[] = []
+  /** Since the last that was finished: the problems that failed, each once though it came again, and every outage. */
+  readonly #failedInARow = new Set<string>()
 
   constructor(work: Work) {
     this.#work = work
@@ -137,7 +147,7 @@ class Runner {
       }
       await lease.done()
       this.progress.done++
-      this.#failedInARow.length = 0
+      this.#failedInARow.clear()
     } catch (error) {
       await this.#failed(lease, error)
     }
@@ -152,7 +162,7 @@ class Runner {
     } catch (error) {
       await lease.giveBack((error as Error).message)
       this.#throwIfAborted()
-      if (lease.run === undefined || !source.leave || isOfStore(error)) throw error
+      if (lease.run === undefined || !source.leave || !isRefusal(error)) throw error
       source.leave(lease.run, error as Error)
       return undefined
     }
@@ -167,14 +177,14 @@ class Runner {
       this.#throwIfAborted()
       throw error
     }
-    await lease.fail(error.message)
-    this.progress.failed++
-    this.#failedInARow.push(lease)
-    if (this.#failedInARow.length < MAX_FAILURES_IN_A_ROW + this.#work.inFlight) return
-    const failed = this.#failedInARow.splice(0)
     // Else every start of a worker whose server is gone would count against the problems, until they are given up.
-    await this.#work.source.excuse?.(failed)
-    throw policyError(`${failed.length} problems in a row failed; the last one: ${error.message}`, error)
+    const isExcused = isOutage(error)
+    await lease.fail(error.message, isExcused)
+    this.progress.failed++
+    this.#failedInARow.add(isExcused ? `outage ${this.progress.failed}` : JSON.stringify([lease.run, lease.problem.id]))
+    const { size } = this.#failedInARow
+    if (size < MAX_FAILURES_IN_A_ROW + this.#work.inFlight) return
+    throw policyError(`${size} problems in a row failed; the last one: ${error.message}`, error)
   }
 
   #count(event: SearchEvent): void {
@@ -201,7 +211,7 @@ class Runner {
   }
 }
 
-const isOfStore = (error: unknown) => error instanceof EngineError && error.code === 'ERR_ENGINE_STORE'
+const isRefusal = (error: unknown) => error instanceof EngineError && REFUSALS.has(error.code)
 
 function isAboutProblem({ code }: EngineError): boolean {
   return code === 'ERR_ENGINE_POLICY' || code === 'ERR_ENGINE_INVALID_ARGUMENT'

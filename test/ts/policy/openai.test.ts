@@ -2,9 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { isOutage } from '../../../ts/contracts/errors.ts'
 import type { Rollout } from '../../../ts/contracts/policy.ts'
 import { chatJudge } from '../../../ts/policy/judge.ts'
 import { type OpenAiPolicyOptions, openAiPolicy } from '../../../ts/policy/openai.ts'
+import { remoteScorer } from '../../../ts/policy/remote-scorer.ts'
 import { shareTokens } from '../../../ts/policy/token-share.ts'
 import { type Behaviour, behave, completion, GOOD_TEXT, sendJson, startChatServer } from '../../helpers/chat-server.ts'
 
@@ -259,6 +261,7 @@ test('a lasting fault becomes a typed error that names problem, server and cause
     assert.match(error.message, /^problem "p1": http:\/\/127\.0\.0\.1:\d+\/v1\/chat\/completions: /)
     assert.match(error.message, message, name)
     assert.is(requests.length, attempts, name)
+    assert.is(isOutage(error), ['rate limit', 'unauthorised'].includes(name), `${name}: whether it befalls whatever is asked`)
   }
 })
 
@@ -269,6 +272,9 @@ test('no server at all', async () => {
   const error = await policy.rollouts([{ problem, prefix: [], seed: 1, from: 0, count: 1 }]).catch((e) => e)
   assert.is(error.code, 'ERR_ENGINE_POLICY')
   assert.match(error.message, 'ECONNREFUSED')
+  assert.ok(isOutage(error))
+  const scorer = remoteScorer({ baseUrl: server.baseUrl, attempts: 1 })
+  assert.ok(isOutage(await scorer.catch((e) => e)), 'a scorer’s likewise')
 })
 
 test('no more requests at once than allowed', async () => {

@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { invalidArgument, policyError } from '../../../ts/contracts/errors.ts'
+import { invalidArgument, Outage, policyError } from '../../../ts/contracts/errors.ts'
 import type { Problem } from '../../../ts/contracts/problem.ts'
+import type { Lease } from '../../../ts/contracts/work.ts'
 import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
 import { runSearch, runWork } from '../../../ts/search/runner.ts'
 import { omega, omegaOptions } from '../../../ts/search/strategies/omega.ts'
@@ -122,11 +123,31 @@ withDatabase('a policy that fails three times has its problem given up; submitti
   assert.is(await contentsOf(await openRun(`${url}#${run}` as `postgres://${string}`)), await inFolder(problems))
 })
 
+withDatabase('problems that are bad in themselves are given up: few in one go, many by start after start', async () => {
+  const bad = scriptedPolicy(({ problem: { id } }) => {
+    const why = `problem "${id}": this model's maximum context length is 4096 tokens`
+    throw Number(id.slice(4)) % 2 ? policyError(why) : invalidArgument(why)
+  })
+  const given = async (run: string) => (await withRuns((runs) => runs.status(run)))[0]
+  const few = await submit(Array.from({ length: 6 }, (_, i) => simulatedProblem(230 + i)))
+  assert.is((await work(few, { policy: bad }, 1)).failed, 18, 'three attempts of each')
+  const { status, failed, left } = (await given(few)) ?? {}
+  assert.equal([status, failed, left], ['done', 6, 0])
+  const many = await submit(Array.from({ length: 12 }, (_, i) => simulatedProblem(238 + i)))
+  let starts = 0
+  for (; starts < 6 && (await given(many))?.left !== 0; starts++) {
+    const error = await work(many, { policy: bad }, 1).catch((e) => e)
+    if (error instanceof Error) assert.match(error.message, /9 problems in a row failed; the last one: .*context length/)
+  }
+  assert.is((await given(many))?.failed, 12, `after ${starts} starts`)
+})
+
 withDatabase('a worker whose policy is gone, however often it is started, has no problem given up', async () => {
   const problems = Array.from({ length: 12 }, (_, i) => simulatedProblem(250 + i))
   const run = await submit(problems)
   const gone = scriptedPolicy(({ problem }) => {
-    throw policyError(`problem "${problem.id}": http://127.0.0.1:1/v1/chat/completions: connect ECONNREFUSED`)
+    const message = `problem "${problem.id}": http://127.0.0.1:1/v1/chat/completions: connect ECONNREFUSED`
+    throw policyError(message, new Outage('connect ECONNREFUSED'))
   })
   for (let start = 0; start < 2; start++) {
     const error = await work(run, { policy: gone }, 1).catch((e) => e)
@@ -142,9 +163,10 @@ withDatabase('a run that a worker may not work on is left to others; the worker 
   const ours = await submit(Array.from({ length: 3 }, (_, i) => simulatedProblem(270 + i)))
   const theirs = await submit(Array.from({ length: 20 }, (_, i) => simulatedProblem(280 + i)))
   const told: string[] = []
+  let refusal = invalidArgument('another model')
   const onLeave = (run: string, why: Error) => void told.push(`${run}: ${why.message}`)
   const settingsOf = ({ run }: { run?: string }) => {
-    if (run === theirs) throw invalidArgument('another model')
+    if (run === theirs) throw refusal
     return settings
   }
   const attempt = async (more: { run?: string }) => {
@@ -160,6 +182,9 @@ withDatabase('a run that a worker may not work on is left to others; the worker 
   const left = async (run: string) => (await withRuns((runs) => runs.status(run)))[0]?.left
   assert.equal([await left(ours), await left(theirs)], [0, 20])
   assert.match((await attempt({ run: theirs })).message, /^another model$/, 'asked for this run alone')
+  refusal = policyError('the scorer is not up yet')
+  assert.is((await attempt({})).message, 'the scorer is not up yet', 'what may pass ends the worker: it is started again')
+  assert.is(told.length, 1)
   assert.is((await work(theirs)).done, 20)
 })
 

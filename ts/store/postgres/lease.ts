@@ -102,14 +102,14 @@ export class PostgresLease implements Lease {
     this.claim.onEnd(this)
   }
 
-  async fail(reason: string): Promise<void> {
+  async fail(reason: string, isExcused: boolean): Promise<void> {
     const { run, job, queue } = this.claim
     const given = await this.#write(async (sql) => {
       const [row] = await sql.query(
-        `UPDATE mm_prm.problems SET failures = failures + 1, reason = $3, worker = NULL,
-           status = CASE WHEN failures + 1 >= $4 THEN 'failed' ELSE 'waiting' END, changed_at = now()
+        `UPDATE mm_prm.problems SET failures = failures + $5, reason = $3, worker = NULL,
+           status = CASE WHEN failures + $5 >= $4 THEN 'failed' ELSE 'waiting' END, changed_at = now()
          WHERE run = $1 AND ordinal = $2 RETURNING status`,
-        [run, job.ordinal, withoutNul(reason), MAX_FAILURES],
+        [run, job.ordinal, withoutNul(reason), MAX_FAILURES, isExcused ? 0 : 1],
       )
       return row?.['status'] === 'failed'
     })
@@ -123,17 +123,6 @@ export class PostgresLease implements Lease {
     await giveBack(this.claim, this.attempt, reason).catch((error: unknown) => {
       if (!this.claim.db.isHurried) throw error // else the lease runs out by itself
     })
-  }
-
-  /** Takes back what `fail` counted, as far as nobody has finished the problem since. */
-  async excuse(): Promise<void> {
-    const { db, run, job } = this.claim
-    await db.query(
-      `UPDATE mm_prm.problems SET failures = greatest(failures - 1, 0), changed_at = now(),
-         status = CASE WHEN status = 'failed' THEN 'waiting' ELSE status END
-       WHERE run = $1 AND ordinal = $2 AND status <> 'done'`,
-      [run, job.ordinal],
-    )
   }
 
   /** The right to write is gone. */

@@ -78,13 +78,6 @@ export class PostgresSource implements WorkSource {
     this.#left.add(run)
   }
 
-  /** Of one worker whose policy is out of order many problems have failed, some of them again and again. */
-  async excuse(leases: readonly Lease[]): Promise<void> {
-    const mine = leases.filter((lease) => lease instanceof PostgresLease)
-    for (const lease of mine) await lease.excuse()
-    for (const [name, run] of new Map(mine.map(({ run, claim }) => [run, claim.run]))) await this.#queue.fill(run, name)
-  }
-
   async close(): Promise<void> {
     clearInterval(this.#beat)
     await this.#queue.close()
