@@ -1,18 +1,13 @@
 /** `mm-prm worker`: works on the runs of a database, beside as many others as there are. */
 
-import { invalidArgument } from '../contracts/errors.ts'
-import type { RunIdentity } from '../contracts/run-store.ts'
-import type { Lease } from '../contracts/work.ts'
-import { identityOf, runWork, type SearchSettings } from '../search/runner.ts'
-import type { PostgresSource } from '../store/postgres/index.ts'
+import { runWork } from '../search/runner.ts'
 import { type Command, EXIT, positiveInteger, readOptions } from './command.ts'
 import { ADAPTER_OPTIONS, PRM_ADAPTER_OPTIONS, readEngineOptions } from './engine-options.ts'
 import { warn } from './hub-model.ts'
 import { interruptible } from './interrupt.ts'
 import { POLICY_OPTIONS, readAccess } from './policy-options.ts'
 import { Progress } from './progress.ts'
-import { checkDevice, checkIdentity, missingFolder, type OpenedRun, openSettings, type RunValues } from './run-settings.ts'
-import type { SearchValues } from './search.ts'
+import { Rooms } from './rooms.ts'
 import { readStore, STORE_OPTIONS, STORE_USAGE } from './store-options.ts'
 import { supervise } from './supervise.ts'
 
@@ -21,8 +16,8 @@ const DEFAULT_IN_FLIGHT = 8
 const USAGE = `usage: mm-prm worker --store URL --model DIR [options]
 
 Works on the runs of a database until it is stopped; all that decides about results comes from the runs. Runs that it may not
-work on, of another model or begun on another class of devices (avx2, avx512 …), are left to others. A worker may come and go at any time: what it had in hand goes to
-another. SIGTERM or Ctrl-C: it takes no more, gives back what it has and exits 0.
+work on, of another model or begun on another class of devices (avx2, avx512 …), are left to others. A worker may come and go
+at any time: what it had in hand goes to another. SIGTERM or Ctrl-C: it takes no more, gives back what it has and exits 0.
 Exit code ${EXIT.someLinesBad}: it met problems that failed.
 
 ${STORE_USAGE}
@@ -62,50 +57,9 @@ const OPTIONS = {
 
 type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values']
 
-/** Opens what a run needs when its first problem comes; runs that need the same share it. */
-class Rooms {
-  readonly #source: PostgresSource
-  readonly #mine: Partial<SearchValues>
-  readonly #opened = new Map<string, Promise<OpenedRun>>()
-  readonly #ofRun = new Map<string, Promise<SearchSettings>>()
-
-  constructor(
-    source: PostgresSource,
-    { store: _s, run: _r, json: _j, 'until-done': _u, 'in-flight': _i, 'image-root': _root, ...mine }: Values,
-  ) {
-    this.#source = source
-    this.#mine = Object.fromEntries(Object.entries(mine).filter(([, value]) => value !== undefined))
-  }
-
-  settingsOf(lease: Lease): Promise<SearchSettings> {
-    const name = lease.run as string
-    const known = this.#ofRun.get(name) ?? this.#open(name)
-    this.#ofRun.set(name, known)
-    return known
-  }
-
-  async #open(name: string): Promise<SearchSettings> {
-    const { runs } = this.#source
-    const { run, row } = await runs.find(name)
-    const values = { ...(JSON.parse(String(row['settings'])) as RunValues), ...this.#mine } as SearchValues
-    const missing = missingFolder(values)
-    if (missing) throw invalidArgument(`run ${name}: ${missing} is not here; the option says where it is on this machine`)
-    const key = JSON.stringify(values)
-    const opened = this.#opened.get(key) ?? openSettings(values)
-    this.#opened.set(key, opened)
-    const { settings, deviceClass } = await opened
-    checkIdentity(name, JSON.parse(String(row['identity'])) as RunIdentity, identityOf(settings), deviceClass)
-    if (deviceClass !== undefined) checkDevice(name, await runs.deviceClass(run, deviceClass), deviceClass)
-    return settings
-  }
-
-  async close(): Promise<void> {
-    for (const opened of this.#opened.values())
-      await opened.then(
-        (room) => room[Symbol.asyncDispose](),
-        () => {},
-      )
-  }
+/** What this command line says of how runs are worked on here. */
+function ownValues({ store: _s, run: _r, json: _j, 'until-done': _u, 'in-flight': _i, 'image-root': _root, ...mine }: Values) {
+  return Object.fromEntries(Object.entries(mine).filter(([, value]) => value !== undefined))
 }
 
 /** `--device X` and `--device=X` left out. */
@@ -135,7 +89,7 @@ async function run(argv: readonly string[]): Promise<number> {
     ...(values['image-root'] !== undefined && { imageRoot: values['image-root'] }),
     onLeave: (run, why) => warn(`${why.message}; run ${run} is left to other workers`),
   })
-  const rooms = new Rooms(source, values)
+  const rooms = new Rooms(source, ownValues(values))
   const progress = new Progress('working')
   let last = { done: 0, failed: 0, rollouts: 0 }
   try {

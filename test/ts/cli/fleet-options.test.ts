@@ -6,8 +6,17 @@ import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { UsageError } from '../../../ts/cli/command.ts'
+import { Rooms } from '../../../ts/cli/rooms.ts'
 import { checkDevice, checkIdentity, missingFolder, runValues } from '../../../ts/cli/run-settings.ts'
+import { policyError } from '../../../ts/contracts/errors.ts'
 import type { RunIdentity } from '../../../ts/contracts/run-store.ts'
+import type { Lease } from '../../../ts/contracts/work.ts'
+import { scriptedPolicy } from '../../../ts/policy/scripted.ts'
+import { identityOf } from '../../../ts/search/runner.ts'
+import { omega } from '../../../ts/search/strategies/omega.ts'
+import { UNLIMITED } from '../../helpers/search.ts'
+import { simulate, simulatedVerifier } from '../../helpers/simulated-policy.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'mm-prm-fleet-options-'))
 test.after(() => rmSync(scratch, { recursive: true, force: true }))
@@ -56,6 +65,51 @@ test('cards work on what a machine without one submitted; another model, or anot
     () => checkDevice('r', 'sm90', 'avx2'),
     /is worked on by sm90, .* avx2 gives other bits; a worker on a card of class sm90 goes on with it$/,
   )
+})
+
+test('a run that is refused leaves nothing open, unless another run is worked on with it; what is shared is opened once', async () => {
+  const policy = scriptedPolicy(simulate)
+  const own = { strategy: omega, options: {}, budget: UNLIMITED, seed: 7, policy, verifier: simulatedVerifier }
+  const classes: Record<string, string | null> = { good: null, theirs: 'sm90' }
+  const identities: Record<string, RunIdentity> = { other: { ...identityOf(own), seed: 8 } }
+  const names = ['good', 'theirs', 'other']
+  const computes: string[] = []
+  const source = {
+    runs: {
+      find: async (name: string) => {
+        const identity = JSON.stringify(identities[name] ?? identityOf(own))
+        return { run: names.indexOf(name), name, row: { settings: '{}', identity } }
+      },
+      deviceClass: async (run: number) => ({ deviceClass: classes[names[run] as string] ?? null, hasBegun: false }),
+    },
+    computesOn: (run: string) => void computes.push(run),
+  }
+  let [opened, closed] = [0, 0]
+  const open = async () => {
+    opened++
+    return { settings: own, deviceClass: 'avx2', [Symbol.asyncDispose]: async () => void closed++ }
+  }
+  const rooms = new Rooms(source, {}, open)
+  const enter = (run: string) => rooms.settingsOf({ run } as Lease).catch((e) => e.message)
+  assert.match(await enter('theirs'), /run theirs: it is worked on by sm90/)
+  assert.match(await enter('other'), /run other: this worker would search otherwise .*seed/)
+  assert.equal([opened, closed], [2, 2])
+  assert.is(await enter('good'), own)
+  for (const run of ['theirs', 'other']) assert.match(await enter(run), /^run /, 'without opening it again')
+  assert.equal([opened, closed, computes], [3, 2, ['good']])
+  classes['good'] = 'avx512'
+  assert.match(await enter('good'), /run good: it is worked on by avx512/, 'since')
+  await rooms.close()
+  assert.equal([opened, closed], [3, 3])
+  let fault: Error = new UsageError('--strategy must be one of …')
+  const failing = (run: string) => new Rooms(source, {}, () => Promise.reject(fault)).settingsOf({ run } as Lease).catch((e) => e)
+  assert.is(
+    (await failing('good')).code,
+    'ERR_ENGINE_INVALID_ARGUMENT',
+    'the run’s own options are another worker’s to make up for',
+  )
+  fault = policyError('the scorer is not up yet')
+  assert.is(await failing('good'), fault)
 })
 
 function supervised(name: string, devices: string, more: string[] = []) {

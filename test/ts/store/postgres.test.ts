@@ -188,15 +188,39 @@ withDatabase('a run that a worker may not work on is left to others; the worker 
   assert.is((await work(theirs)).done, 20)
 })
 
-withDatabase('a run is worked on by one class of devices: that of whoever began it', async () => {
-  const run = await submit([simulatedProblem(299)])
-  await withRuns(async (runs) => {
-    const { run: number } = await runs.find(run)
-    assert.is((await runs.status(run))[0]?.deviceClass, null)
-    for (const mine of ['avx2', 'avx512', 'avx2']) assert.is(await runs.deviceClass(number, mine), 'avx2')
-    assert.is((await runs.status(run))[0]?.deviceClass, 'avx2')
-  })
-  assert.is((await work(run)).done, 1)
+withDatabase('a run is worked on by one class of devices: that of its first evidence, of no mere visitor', async () => {
+  const run = await submit([simulatedProblem(298), simulatedProblem(299)])
+  const { signal } = new AbortController()
+  const known = () =>
+    withRuns(async (runs) => {
+      const { deviceClass, hasBegun } = await runs.deviceClass((await runs.find(run)).run)
+      return [deviceClass, hasBegun]
+    })
+  const visit = async (deviceClass: string) => {
+    const source = await PostgresSource.open({ url, run })
+    source.computesOn(run, deviceClass)
+    return { source, lease: (await source.next(signal)) as Lease }
+  }
+  const evaluated = ({ problem: { id: problemId } }: Lease) => {
+    const counts = { correct: 0, total: 0, unparsed: 0, truncated: 0 }
+    const evaluation = { problemId, prefix: [], occurrence: 0, seed: 1, counts, rollouts: [] }
+    return { type: 'evaluated', evaluation, elapsedMs: 1 } as const
+  }
+  const laptop = await visit('avx2')
+  await laptop.lease.fail('a failure is no evidence', false)
+  assert.equal(await known(), [null, false])
+  const [card, late] = [await visit('sm90'), await visit('avx512')]
+  await card.lease.append(evaluated(card.lease))
+  assert.equal(await known(), ['sm90', true])
+  const error = await late.lease.append(evaluated(late.lease)).catch((e) => e)
+  assert.match(error.message, /its run is worked on by sm90 since, and this is avx512/)
+  assert.ok(late.lease.signal?.aborted)
+  const [status] = await withRuns((runs) => runs.status(run))
+  assert.equal([status?.evaluations, status?.deviceClass], [1, 'sm90'])
+  await withRuns((runs) => runs.db.query('UPDATE mm_prm.runs SET device_class = NULL WHERE run_id = $1', [run]))
+  assert.equal(await known(), [null, true], 'as one that was begun before classes were recorded')
+  for (const { source } of [laptop, card, late]) await source.close()
+  await withRuns((runs) => runs.setState(run, 'cancelled')) // the workers of the last test take what there is
 })
 
 withDatabase('a lease that another has taken over writes nothing more', async () => {

@@ -33,6 +33,8 @@ export interface Claim {
   readonly name: string
   readonly job: Job
   readonly worker: string
+  /** Class of the devices that this worker computes the run on; undefined where servers do. */
+  readonly deviceClass: () => string | undefined
   /** Where pictures lie on this machine that were submitted without their bytes. */
   readonly imageRoot: string | undefined
   /** To be called when the claim has ended, however it did. */
@@ -93,8 +95,8 @@ export class PostgresLease implements Lease {
     if (event.type === 'verdict') this.#verdicts.push(event.verdict)
     if (event.type === 'candidate') this.#candidates.push(event.candidate)
     if (event.type === 'scored') this.#siblings.push(event.siblings)
-    if (event.type === 'evaluated') await this.#write((sql) => this.#evaluation(sql, event.evaluation, event.elapsedMs))
-    if (event.type === 'finished') await this.#write((sql) => this.#finish(sql, event))
+    if (event.type === 'evaluated') await this.#evidence((sql) => this.#evaluation(sql, event.evaluation, event.elapsedMs))
+    if (event.type === 'finished') await this.#evidence((sql) => this.#finish(sql, event))
   }
 
   async done(): Promise<void> {
@@ -133,13 +135,29 @@ export class PostgresLease implements Lease {
     return error
   }
 
+  /** The first evidence of a run makes its devices' class the run's: a second class would mix the bits of two trees. */
+  async #evidence(work: (sql: Sql) => Promise<void>): Promise<void> {
+    const mine = this.claim.deviceClass()
+    await this.#write(async (sql, theirs) => {
+      if (mine !== undefined && theirs !== mine) {
+        const [row] = await sql.query(
+          'UPDATE mm_prm.runs SET device_class = coalesce(device_class, $2) WHERE run = $1 RETURNING device_class',
+          [this.claim.run, mine],
+        )
+        const now = row?.['device_class']
+        if (now !== mine) throw this.lose(`its run is worked on by ${now} since, and this is ${mine}`)
+      }
+      await work(sql)
+    })
+  }
+
   /** What the problem's verdicts since the last write are is written with it. */
-  async #write<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+  async #write<T>(work: (sql: Sql, deviceClass: string | null) => Promise<T>): Promise<T> {
     const { db, run, job } = this.claim
     const verdicts = this.#verdicts
     const result = await db.transaction(async (sql) => {
       const [mine] = await sql.query(
-        `SELECT r.status FROM mm_prm.problems p JOIN mm_prm.runs r USING (run)
+        `SELECT r.status, r.device_class FROM mm_prm.problems p JOIN mm_prm.runs r USING (run)
          WHERE p.run = $1 AND p.ordinal = $2 AND p.attempt = $3 AND p.status = 'running' FOR UPDATE OF p`,
         [run, job.ordinal, this.attempt],
       )
@@ -151,7 +169,7 @@ export class PostgresLease implements Lease {
           v.raw === undefined ? null : JSON.stringify(v.raw),
         ])
       }
-      return work(sql)
+      return work(sql, (mine?.['device_class'] as string | null | undefined) ?? null)
     }, this.signal)
     this.#verdicts = this.#verdicts.slice(verdicts.length)
     return result

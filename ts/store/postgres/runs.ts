@@ -29,7 +29,7 @@ export interface RunStatus {
   readonly workers: Readonly<Record<string, number>>
   /** How its results repeat: a native engine's bits hold on one class of devices, a server's while it is one server. */
   readonly guarantee: 'bits' | 'server'
-  /** Of the devices that it is worked on, such as `avx2`: the first worker's. null: nobody has begun, or a server computes. */
+  /** Of the devices that it is worked on, such as `avx2`: that of its first evidence. null: there is none, or a server computes. */
   readonly deviceClass: string | null
   readonly failures: readonly { id: string; reason: string }[]
 }
@@ -116,13 +116,18 @@ export class Runs {
     if (state === 'active') await this.#again(name)
   }
 
-  /** The class of devices that a run is worked on: `mine`, where nobody has begun it. */
-  async deviceClass(run: number, mine: string): Promise<string> {
+  /**
+   * The class of devices that a run's evidence is of; null where none is recorded. `hasBegun`: there is evidence, which without a
+   * class may be of any.
+   */
+  async deviceClass(run: number): Promise<{ deviceClass: string | null; hasBegun: boolean }> {
     const [row] = await this.db.query(
-      'UPDATE mm_prm.runs SET device_class = coalesce(device_class, $2) WHERE run = $1 RETURNING device_class',
-      [run, mine],
+      `SELECT device_class, device_class IS NOT NULL OR EXISTS (SELECT 1 FROM mm_prm.evaluations e WHERE e.run = r.run)
+         OR EXISTS (SELECT 1 FROM mm_prm.problems p WHERE p.run = r.run AND p.status = 'done') AS begun
+       FROM mm_prm.runs r WHERE r.run = $1`,
+      [run],
     )
-    return String(row?.['device_class'] ?? mine)
+    return { deviceClass: (row?.['device_class'] as string | null) ?? null, hasBegun: (row?.['begun'] as unknown) === true }
   }
 
   async #again(name: string): Promise<void> {

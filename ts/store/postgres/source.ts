@@ -35,6 +35,8 @@ export class PostgresSource implements WorkSource {
   readonly #leases = new Set<PostgresLease>()
   /** Runs that are others' to work on. */
   readonly #left = new Set<string>()
+  /** By run, of the devices that this worker computes on. */
+  readonly #deviceClasses = new Map<string, string>()
   readonly #beat: NodeJS.Timeout
   #turn: Promise<unknown> = Promise.resolve()
   #served = 0
@@ -70,6 +72,11 @@ export class PostgresSource implements WorkSource {
   /** To be called where the worker is asked to end: it waits for no database that is away, and leases run out. */
   hurry(): void {
     this.runs.db.hurry()
+  }
+
+  /** To be called before anything of a run is written that was not computed on servers. */
+  computesOn(run: string, deviceClass: string): void {
+    this.#deviceClasses.set(run, deviceClass)
   }
 
   leave(run: string, why: Error): void {
@@ -125,6 +132,7 @@ export class PostgresSource implements WorkSource {
         name,
         job,
         worker: this.#worker,
+        deviceClass: () => this.#deviceClasses.get(name),
         imageRoot: this.#options.imageRoot,
         onEnd,
       })
