@@ -67,12 +67,25 @@ test('cards work on what a machine without one submitted; another model, or anot
   )
 })
 
+/** What was written to standard error meanwhile. */
+async function saidWhile(work: () => Promise<unknown>): Promise<string> {
+  const { write } = process.stderr
+  let said = ''
+  process.stderr.write = (text) => (said += text) !== ''
+  try {
+    await work()
+  } finally {
+    process.stderr.write = write
+  }
+  return said
+}
+
 test('a run that is refused leaves nothing open, unless another run is worked on with it; what is shared is opened once', async () => {
   const policy = scriptedPolicy(simulate)
   const own = { strategy: omega, options: {}, budget: UNLIMITED, seed: 7, policy, verifier: simulatedVerifier }
   const classes: Record<string, string | null> = { good: null, theirs: 'sm90' }
   const identities: Record<string, RunIdentity> = { other: { ...identityOf(own), seed: 8 } }
-  const names = ['good', 'theirs', 'other']
+  const names = ['good', 'theirs', 'other', 'old']
   const computes: string[] = []
   const source = {
     runs: {
@@ -80,7 +93,10 @@ test('a run that is refused leaves nothing open, unless another run is worked on
         const identity = JSON.stringify(identities[name] ?? identityOf(own))
         return { run: names.indexOf(name), name, row: { settings: '{}', identity } }
       },
-      deviceClass: async (run: number) => ({ deviceClass: classes[names[run] as string] ?? null, hasBegun: false }),
+      deviceClass: async (run: number) => ({
+        deviceClass: classes[names[run] as string] ?? null,
+        hasBegun: names[run] === 'old',
+      }),
     },
     computesOn: (run: string) => void computes.push(run),
   }
@@ -97,6 +113,10 @@ test('a run that is refused leaves nothing open, unless another run is worked on
   assert.is(await enter('good'), own)
   for (const run of ['theirs', 'other']) assert.match(await enter(run), /^run /, 'without opening it again')
   assert.equal([opened, closed, computes], [3, 2, ['good']])
+  const said = await saidWhile(() => enter('old'))
+  assert.match(said, /run old: it was begun without a record of which class .* may have other bits than avx2's/)
+  assert.is(await saidWhile(() => enter('old')), '', 'once')
+  assert.is(opened, 3, 'the settings are those of the first')
   classes['good'] = 'avx512'
   assert.match(await enter('good'), /run good: it is worked on by avx512/, 'since')
   await rooms.close()
