@@ -20,23 +20,16 @@ import { type DecodedImage, withImage } from '../images/index.ts'
 import { adapterBase } from './adapter-base.ts'
 import { type CheckpointFolder, readCheckpointFolder } from './checkpoint.ts'
 import { checkpointHash } from './checkpoint-hash.ts'
-import { markerOf, RECORD_FILE, resolveFamily, type ScoringFamily, tellsFamily } from './families/index.ts'
+import { RECORD_FILE, type ScoringFamily } from './families/index.ts'
 import { rowsOf } from './generator.ts'
-import {
-  addSpecialToken,
-  copyModelFiles,
-  raiseVocabSize,
-  recordArchitecture,
-  recordWeightDtype,
-  writeFileSafely,
-} from './model-files.ts'
+import { copyModelFiles, recordArchitecture, recordWeightDtype, writeFileSafely } from './model-files.ts'
 import { loadNative, type ModelSummary, type NativePicture, type NativeTrainBatch, type NativeTrainer } from './native.ts'
 import { openTokenizer, type Tokenizer } from './tokenizer/index.ts'
 import { checkLoss, type HeadForm, headOf } from './train-heads.ts'
-import { MARKER_TOKEN, pairRow, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
+import { bySample, trainBatch } from './training-batch.ts'
+import { pairRow, policyRow, prmRow, type RowContext, trainTemplate } from './training-rows.ts'
+import { addMarker, addPrmTokens, headFamily, REWARD_PIECES } from './training-tokens.ts'
 
-/** Right and wrong, in the order of the loss. */
-const REWARD_PIECES = ['Yes', 'No']
 /** Pictures kept between batches, in bytes of their tiles. */
 const PICTURE_CACHE_BYTES = 256 * 2 ** 20
 
@@ -96,54 +89,6 @@ function checkOnlyAdapters({ freeze }: TrainableOptions, summary: ModelSummary):
   throw invalidArgument(
     `adapters cannot be saved apart where ${trained.join(' and ')} are trained too: freeze ${all}, or save merged`,
   )
-}
-
-/** Adds what the family of a new head reads at a step and the tokenizer lacks. Returns its id where it is new. */
-async function addMarker(files: string, head: HeadForm, options: TrainableOptions): Promise<number[]> {
-  const marker = head.config && markerOf(options.template ?? head.scoring)
-  const tokenizer = await openTokenizer(files)
-  if (marker === undefined || tokenizer.added.ids.has(marker)) return []
-  const id = tokenizer.vocabSize
-  await addSpecialToken(files, marker, id)
-  await raiseVocabSize(files, id + 1)
-  return [id]
-}
-
-/** Whose prompts are learnt: as asked, as the checkpoint says or shows, or as such a head is usually read. */
-function headFamily(head: HeadForm, options: TrainableOptions, folder: CheckpointFolder, tokenizer: Tokenizer): ScoringFamily {
-  const traits = {
-    architecture: head.architecture,
-    hasRewardHead: true,
-    head: head.traits,
-    numClasses: head.outputs,
-    pieceId: (piece: string) => tokenizer.pieceId(piece),
-    config: folder.config,
-    ownChat: folder.usesOwnChat(tokenizer),
-    recorded: head.config ? undefined : folder.recorded,
-  }
-  const { template = !head.config && tellsFamily(traits) ? 'auto' : head.scoring } = options
-  const family = resolveFamily(template, traits)
-  if (family.perStep)
-    throw invalidArgument(`template ${family.name}: reads every step in a sequence of its own, as training does not; take trl`)
-  return family
-}
-
-/**
- * Adds what a PRM reads at a step and the tokenizer lacks: the marker, and the two pieces that a score is made of (a
- * small vocabulary may spell them in letters). Returns the ids that are new.
- */
-async function addPrmTokens(files: string, { lora, freeze, init }: TrainableOptions): Promise<number[]> {
-  const tokenizer = await openTokenizer(files)
-  const missing = REWARD_PIECES.filter((piece) => tokenizer.pieceId(piece) === undefined)
-  if (missing.length > 0 && (lora || freeze.includes('language'))) {
-    const why = 'their rows begin alike, and only training tells them apart: not with LoRA, nor with the language model frozen'
-    throw invalidArgument(`${init}: the tokenizer lacks the pieces ${missing.join(' and ')}; ${why}`)
-  }
-  const tokens = [...(tokenizer.added.ids.has(MARKER_TOKEN) ? [] : [MARKER_TOKEN]), ...missing]
-  const ids = tokens.map((_, i) => tokenizer.vocabSize + i)
-  for (const [i, token] of tokens.entries()) await addSpecialToken(files, token, ids[i] as number)
-  if (ids.length > 0) await raiseVocabSize(files, tokenizer.vocabSize + ids.length)
-  return ids
 }
 
 interface Parts {
@@ -264,39 +209,10 @@ class NativeTrainable implements TrainableModel {
     }
   }
 
-  async #batch(rows: readonly TrainRow[]): Promise<NativeTrainBatch> {
+  #batch(rows: readonly TrainRow[]): Promise<NativeTrainBatch> {
     const { options, folder, tokenizer } = this.#parts
-    const images: NativePicture[] = []
-    const imageIndex = new Map<TrainImage, number>()
-    const groups = new Map<string, number>()
-    const samples = []
-    for (const [set, row] of rows.entries()) {
-      const { group } = row.sample
-      const pictures = picturesOf(row.sample)
-      for (const image of pictures) {
-        if (imageIndex.has(image)) continue
-        imageIndex.set(image, images.length)
-        images.push(await this.#pictureOf(image))
-      }
-      if (!groups.has(group)) groups.set(group, groups.size)
-      const { rejected, reference = [0, 0] } = row
-      const common = {
-        images: Int32Array.from(pictures, (image) => imageIndex.get(image) as number),
-        group: groups.get(group) as number,
-        siblings: row.siblings ? set : -1,
-      }
-      for (const { tokens, tokenWeights, markers, labels, markerWeights } of row.siblings ?? [row])
-        samples.push({ ...common, tokens, tokenWeights, markers, labels, markerWeights, reference: reference[0] })
-      const { markers, labels, markerWeights } = row
-      if (rejected) samples.push({ ...common, markers, labels, markerWeights, ...rejected, reference: reference[1] })
-    }
-    const imageToken = folder.imageToken(tokenizer)
-    const { preference, loss } = options
-    return options.task === 'prm'
-      ? { task: 'markers', samples, images, imageToken, pair: this.#pair, ...(loss?.kind === 'rank' && { rank: loss }) }
-      : preference
-        ? { task: 'pairs', samples, images, imageToken, preference }
-        : { task: 'tokens', samples, images, imageToken }
+    const parts = { options, imageToken: folder.imageToken(tokenizer), pair: this.#pair }
+    return trainBatch(rows, parts, (image) => this.#pictureOf(image))
   }
 
   async #pictureOf(image: TrainImage): Promise<NativePicture> {
@@ -321,18 +237,6 @@ class NativeTrainable implements TrainableModel {
       this.#pictureBytes -= numBytes
     }
   }
-}
-
-/** Siblings are rows of their own to the native trainer, and one sample here. */
-function bySample(rows: readonly TrainRow[], loss: BatchLoss): BatchLoss {
-  if (loss.predictions.length === 0) return loss
-  let at = 0
-  const predictions = rows.map(({ siblings = [] }) => {
-    const own = loss.predictions.slice(at, at + Math.max(1, siblings.length))
-    at += own.length
-    return own.length === 1 ? (own[0] as Float32Array) : Float32Array.from(own.flatMap((p) => [...p]))
-  })
-  return { ...loss, predictions }
 }
 
 /** What the native writer reports (a full disk, no permission) is no fault of an argument. */
