@@ -5,23 +5,22 @@
  */
 import { basename } from 'node:path'
 import { throwIfAborted } from '../contracts/abort.ts'
-import { invalidArgument, trainingError } from '../contracts/errors.ts'
+import { invalidArgument } from '../contracts/errors.ts'
 import { makeFolder } from '../contracts/folders.ts'
 import { longestOf, type OpenTrainable, type TrainableModel, type TrainRow } from '../contracts/trainer.ts'
-import { chunks, microBatches } from './batches.ts'
 import { Checkpoints, type RunPosition } from './checkpoints.ts'
 import type { SkippedLine } from './data.ts'
+import { evaluate } from './evaluate.ts'
 import { lockFolder } from './lock.ts'
 import { MetricsFile } from './metrics.ts'
 import { epochBatches, epochSize } from './mixture.ts'
 import { identityOf, lossOf, type ParsedTrainOptions, parseTrainOptions, preferenceOf, type TrainOptions } from './options.ts'
+import { refer } from './refer.ts'
 import { References } from './references.ts'
-import { Rewards } from './rewards.ts'
 import { openSets, type TrainSets } from './sets.ts'
 import { type Entry, type Split, splitOf } from './split.ts'
 import { checkSame, findStart, loadStart, startOf } from './start.ts'
 import { takeStep } from './step.ts'
-import { fitThreshold, type HeldOutStep } from './threshold.ts'
 
 export interface TrainResult {
   steps: number
@@ -100,16 +99,6 @@ export async function runTraining(options: TrainOptions, openTrainable: OpenTrai
 /** Of samples that were left out. */
 const MAX_NAMED = 1000
 
-/** What an evaluation tells of the steps whose label counts. */
-function heldOutSteps({ labels, markerWeights }: TrainRow, predictions: Float32Array | undefined): HeldOutStep[] {
-  const all = Array.from(predictions ?? [], (score, i) => ({
-    score,
-    label: labels[i] as number,
-    weight: markerWeights[i] as number,
-  }))
-  return all.filter(({ weight }) => weight > 0)
-}
-
 interface Encoded {
   rows: TrainRow[]
   /** The entries that became rows. */
@@ -154,19 +143,7 @@ class Run {
   /** Has the untrained model tell what it thinks of every pair that is not known yet. */
   async refer(references: References): Promise<void> {
     const all = [...[...this.#met()].map((index) => this.#entry(index)), ...this.#split.held]
-    const unknown = all.filter(({ key }) => !references.has(key))
-    let done = 0
-    for (const part of chunks(unknown, this.#o.batchSize)) {
-      const { rows, entries } = await this.#encode(part)
-      const keys = new Map(rows.map((row, i) => [row, (entries[i] as Entry).key]))
-      for (const micro of microBatches(rows, this.#o.microBatchTokens)) {
-        const { logprobs = [] } = await this.#model.evaluate(micro)
-        const pairOf = (i: number) => [logprobs[2 * i] as number, logprobs[2 * i + 1] as number] as const
-        await references.keep(micro.map((row, i) => ({ key: keys.get(row) as string, id: row.sample.id, pair: pairOf(i) })))
-      }
-      done += part.length
-      this.#o.onReference?.({ done, total: unknown.length })
-    }
+    await refer(references, this.#model, all, (part) => this.#encode(part), this.#o)
     this.#tooLong.clear() // they are named when their turn to be learnt comes
   }
 
@@ -320,30 +297,9 @@ class Run {
   }
 
   async #evaluate(held: readonly Entry[]): Promise<void> {
-    let [loss, weight, correct, terms] = [0, 0, 0, 0]
-    const steps: HeldOutStep[] = []
-    const rewards = new Rewards(preferenceOf(this.#o))
-    for (const part of chunks(held, this.#o.batchSize)) {
-      const { rows } = await this.#rows(part)
-      for (const micro of microBatches(rows, this.#o.microBatchTokens)) {
-        const result = await this.#model.evaluate(micro)
-        rewards.add(micro, result.logprobs)
-        loss += result.loss
-        weight += result.weight
-        correct += result.numCorrect
-        terms += result.numTerms
-        for (const [i, row] of micro.entries()) steps.push(...heldOutSteps(row, result.predictions[i]))
-      }
-    }
-    const evalLoss = loss / weight
     const { step, bestEvalLoss } = this.#position
-    if (weight === 0) throw invalidArgument('train: the samples to evaluate on are all too long or carry no weight')
-    if (!Number.isFinite(evalLoss)) throw trainingError(`step ${step}: the loss of the evaluation is ${evalLoss}`)
-    const threshold = fitThreshold(steps)
-    const accuracy = { evalAccuracy: terms > 0 ? correct / terms : 0, evalTerms: terms }
-    const { margin: evalMargin } = rewards.means()
-    const preferred = evalMargin !== undefined && { evalMargin }
-    await this.#metrics.write({ step, evalLoss, ...accuracy, ...preferred, ...(threshold !== undefined && { threshold }) })
+    const { evalLoss, threshold, ...told } = await evaluate(this.#model, held, (part) => this.#rows(part), this.#o, step)
+    await this.#metrics.write({ step, evalLoss, ...told, ...(threshold !== undefined && { threshold }) })
     if (bestEvalLoss === null || evalLoss < bestEvalLoss) {
       Object.assign(this.#position, {
         bestEvalLoss: evalLoss,
