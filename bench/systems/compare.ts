@@ -15,10 +15,15 @@ type Choose = (candidates: readonly CandidateRecord[]) => number
 
 const labels = (candidates: readonly CandidateRecord[]) => candidates.map((c) => (c.correct === true ? 1 : 0))
 
-export const chosen: Choose = (candidates) => {
-  const item = { id: '', scores: candidates.map((c) => c.scores ?? []), labels: labels(candidates) }
-  return select.expectedLabel(item.labels, select.selectBest(item, CHOICE))
+/** @param choice how a solution's scores become one */
+export function chosenBy(choice: string): Choose {
+  return (candidates) => {
+    const item = { id: '', scores: candidates.map((c) => c.scores ?? []), labels: labels(candidates) }
+    return select.expectedLabel(item.labels, select.selectBest(item, choice))
+  }
 }
+
+export const chosen: Choose = chosenBy(CHOICE)
 
 function voted(candidates: readonly CandidateRecord[], winners: ReturnType<typeof select.majorityVote>): number {
   const right = labels(candidates)

@@ -4,7 +4,7 @@
  */
 import { diversity } from '../../ts/contracts/similar.ts'
 import { type Policy, type Problem, type StepScorer, select, type Verifier } from '../../ts/index.ts'
-import { accuracies, compare, costOf, first, meanAccuracies, type Pool } from './compare.ts'
+import { accuracies, chosen, chosenBy, compare, costOf, first, meanAccuracies, type Pool } from './compare.ts'
 import { meanCost, type StepTokens } from './cost.ts'
 import { PLAN } from './plan.ts'
 import type { Comparison } from './results.ts'
@@ -51,35 +51,47 @@ export async function poolOf(ground: Ground, n: number = PLAN.pool): Promise<Poo
   return { run: await found(run, problems, tokens), size: n, tokens }
 }
 
-/** How different the finished solutions of a problem are, a mean over those with two or more. */
-function meanDiversity(runs: readonly FoundRun[]): number {
+/** How different the finished solutions of a problem are, a mean over those with two or more; undefined where there are none. */
+function meanDiversity(runs: readonly FoundRun[]): number | undefined {
   const all = runs.flatMap((run) => run.problems.map(({ candidates }) => diversity(candidates.map((c) => c.steps.join('\n\n')))))
   const known = all.filter((d) => d !== undefined)
-  return known.length > 0 ? select.mean(known) : 0
+  return known.length > 0 ? select.mean(known) : undefined
 }
 
 const shareWithRight = (runs: readonly FoundRun[]) =>
   select.mean(runs.flatMap((run) => run.problems.map(({ candidates }) => (candidates.some((c) => c.correct === true) ? 1 : 0))))
 
-export async function guided(ground: Ground, pool: Pool, names: readonly string[] = Object.keys(GUIDED)): Promise<Comparison[]> {
+/** @param aggregate what a solution is worth, to the search and to plain Best-of-N; where absent each has its own default */
+export async function guided(
+  ground: Ground,
+  pool: Pool,
+  names: readonly string[] = Object.keys(GUIDED),
+  aggregate?: 'min',
+): Promise<Comparison[]> {
   const { policyName: policy, judge, problems, tokens } = ground
   const comparisons: Comparison[] = []
   for (const name of names) {
-    const { system, what, options } = GUIDED[name] as Guided
+    const { system, what, options: own } = GUIDED[name] as Guided
+    const options = { ...own, ...(aggregate && { aggregate }) }
     const runs: FoundRun[] = []
     for (const seed of PLAN.searchSeeds) {
       const run = await searched({ ...ground, name: `${ground.name}/${name}-${seed}`, strategy: 'beam', options, seed })
       runs.push(await found(run, problems, tokens))
     }
+    const diverse = meanDiversity(runs)
     comparisons.push(
       compare(
         {
           ...{ system, what, judge, policy, seeds: runs.length },
           accuracies: meanAccuracies(runs.map((run) => accuracies(run, first))),
           cost: meanCost(runs.map(costOf)),
-          more: { 'diversity of its solutions': meanDiversity(runs), 'a right one among them': shareWithRight(runs) },
+          more: {
+            ...(diverse !== undefined && { 'diversity of its solutions': diverse }),
+            'a right one among them': shareWithRight(runs),
+          },
         },
         pool,
+        aggregate ? chosenBy(aggregate) : chosen,
       ),
     )
   }

@@ -15,7 +15,7 @@ export const openPolicy = (model: string) => kit.openPolicy({ model, sampling: M
 export const openPrm = (model: string) => kit.openScorer({ model, cpu: CPU })
 export const rules = verify.ruleVerifier()
 
-const told = (what: string) => (p: TrainProgress) =>
+export const told = (what: string) => (p: TrainProgress) =>
   say(`${what}: step ${p.step} of ${p.totalSteps}, loss ${p.loss.toFixed(3)}, ${p.samplesPerSecond.toFixed(0)} samples/s`, 20)
 
 /** Of the policy's kind, in the settings of a short training. */

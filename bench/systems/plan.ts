@@ -18,7 +18,12 @@ export const PLAN = {
   judged: { problems: 60, slow: 48, n: 4, pool: 24 },
   sums: { problems: 80, pool: 16, n: 4 },
   sql: { problems: 80, pool: 16, n: 6 },
-  active: { problems: 60, n: 8, budget: 192, pool: 16 },
+  /** Worked sums that it reads, each once. */
+  languageModel: { samples: 32_000, learningRate: 2e-3 },
+  rewardModels: { learningRate: 1e-3 },
+  /** Problems with n solutions each: all of the first are labelled, and as many solutions as `labels` of the others. */
+  active: { first: 60, more: 240, n: 8, labels: 384, epochs: 10, problems: 400, pool: 16 },
+  ranked: { learnt: 400, siblings: { branch: 4, numRollouts: 8 }, epochs: 4, problems: 400, pool: 24, n: 8 },
 } as const
 
 /** Everything under one folder, named from the repository's root so that records hold no machine's paths. */

@@ -2,7 +2,7 @@
  * Every related system end to end at small scale, beside plain Best-of-N and majority that cost as much. Goes on where an earlier
  * call was stopped; what is measured anew takes its place in bench/results/systems.json.
  *
- *   npm run bench:systems [-- NAME…]     pictures, taught, judged, code, sums, sql, active; default: all
+ *   npm run bench:systems [-- NAME…]     pictures, taught, ranked, judged, code, sums, sql, active; default: all
  */
 import type { kit } from '../../ts/index.ts'
 import { actPrm } from './active.ts'
@@ -13,6 +13,7 @@ import { genPrm, rPrm, selfPrm, type Truths } from './judged.ts'
 import { truthOfTask } from './judges.ts'
 import { openPolicy, openPrm, pictures, rules, taughtPolicy } from './models.ts'
 import { PLAN, POLICY, PRM, ROOT } from './plan.ts'
+import { prmBas } from './ranked.ts'
 import { type Comparison, writeComparisons } from './results.ts'
 import { say } from './say.ts'
 import { rewardSql } from './sql.ts'
@@ -61,6 +62,7 @@ function onShipped(
 const STAGES: Record<string, () => Promise<Comparison[]>> = {
   pictures: () => onPictures('pictures', 'shipped', POLICY, allGuided),
   taught: async () => onPictures('taught', 'taught', await taughtPolicy(), allGuided),
+  ranked: () => onScripts(prmBas),
   judged: () =>
     onShipped(async (ground, pool, truths, policy) => [
       ...(await rPrm(ground, pool, truths)),
@@ -69,7 +71,7 @@ const STAGES: Record<string, () => Promise<Comparison[]>> = {
   code: () => onShipped((ground, pool) => genPrm(ground, pool)),
   sums: () => onScripts(async (tokens) => [await genPrmOnSums(tokens)]),
   sql: () => onScripts(rewardSql),
-  active: () => onPictures('pictures', 'shipped', POLICY, actPrm, PLAN.judged.problems),
+  active: () => onScripts(actPrm),
 }
 
 process.chdir(ROOT)

@@ -6,6 +6,7 @@ import {
   type Problem,
   type StepScorer,
   search as searching,
+  select,
   store as stores,
   type Verifier,
 } from '../../ts/index.ts'
@@ -87,4 +88,20 @@ export async function found(folder: string, problems: readonly Problem[], tokens
   } finally {
     reader.close()
   }
+}
+
+/** How often a right solution is worth more than a wrong one of its problem, as pairs of all problems; ties count half. */
+export function rightAboveWrong({ problems }: FoundRun, choice: string): number {
+  let [won, pairs] = [0, 0]
+  for (const { candidates } of problems) {
+    const worth = (isRight: boolean) =>
+      candidates.flatMap((c) => (c.correct === isRight && c.scores ? [select.aggregate(c.scores, choice) ?? 0] : []))
+    for (const right of worth(true)) {
+      for (const wrong of worth(false)) {
+        pairs++
+        won += right > wrong ? 1 : right === wrong ? 0.5 : 0
+      }
+    }
+  }
+  return pairs === 0 ? 0.5 : won / pairs
 }

@@ -48,12 +48,15 @@ write a critique or a query. Where a system needs a judge in words, its place is
 a set probability, or a *programmed* one, which follows a rule and knows no answer; each row says which. What such a judge writes, and what it is
 shown of results, is not counted as tokens. They show what the system's machinery makes of a judge of that quality, no more. Sizes are what an hour of a
 shared machine allows, so intervals are wide: a longer run goes on from these and only adds. No interval is corrected for the number of
-rows. What is run is each system's way of choosing: neither PRM-BAS's rank loss nor the sampler that GFlowNets train is in it.
+rows. What is run is each system's way of choosing; the sampler that GFlowNets train is not in it. ActPRM's ensembles and PRM-BAS's value
+heads are trained here, from a language model of 0.4 million parameters that has read worked sums: no public class puts such a head
+on a model that sees. Each is trained once: intervals are of problems, and another training would differ too.
 
 Policies: \`shipped\` is models/mini-policy on pictures that it has not seen; \`taught\` is the same after a short training on flawless
 solutions of other pictures; both have the shipped PRM. \`scripted\` ones draw from worked solutions and their common faults by seed: queries
 (\`mm-prm tasks --sql\`) and sums (\`mm-prm tasks --sums\`: text alone, every step an equation that code can check, half of the
-solutions with a mistake, of which code sees about half).
+solutions with a mistake, of which code sees about half). \`scripted pupils\` go on with such sums behind any step; how often they go wrong
+at an operation, and in which way, is each problem's own.
 `
 
 /** bench/systems/README.md */
