@@ -45,8 +45,9 @@ the same judge unless the row says otherwise.
 
 What these figures are not: none is of a model of use. The shipped mini policy has 4.9 million parameters and cannot
 write a critique or a query. Where a system needs a judge in words, its place is taken by a *simulated* one, which knows the truth and says it with
-a set probability, or a *programmed* one, which follows a rule and knows no answer; each row says which. What such a judge writes, and what it is
-shown of results, is not counted as tokens. They show what the system's machinery makes of a judge of that quality, no more. Sizes are what an hour of a
+a set probability, or a *programmed* one, which follows a rule and knows no answer; each row says which. What such a judge writes, what it is
+shown of results, and that it is asked about the same steps several times (R-PRM's four analyses, Self-PRM's votes), is not counted as
+tokens: against a PRM that reads them once, their cost is understated. They show what the system's machinery makes of a judge of that quality, no more. Sizes are what an hour of a
 shared machine allows, so intervals are wide: a longer run goes on from these and only adds. No interval is corrected for the number of
 rows. What is run is each system's way of choosing; the sampler that GFlowNets train is not in it. ActPRM's ensembles and PRM-BAS's value
 heads are trained here, from a language model of 0.4 million parameters that has read worked sums: no public class puts such a head
